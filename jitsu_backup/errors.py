@@ -5,18 +5,18 @@
     ├── IncompleteError         3  finished, but something is missing or differs
     ├── IntegrityError          5  an archive is damaged, forged, unreadable or newer
     ├── AccessError             6  authentication or permission
-    │   ├── LockedError         6  no key at hand opens the archive
-    │   └── StorageAccessError  6  a file, folder or store may not be read or written
+    │   ├── LockedError         6  none of the given keys opens the archive
+    │   └── StorageAccessError  6  no permission to read or write a file, folder or store
     ├── BlockedError            7  the plan needs a decision
     │   └── TargetChangedError  7  the target is not what the plan was made for
-    ├── MistakeError            1  a mistake of ours
-    ├── LateError               1  the deadline came first
-    └── ConsoleError            1  the console refused, or could not be reached
+    ├── MistakeError            1  a bug in jitsu-backup
+    ├── LateError               1  the deadline passed
+    └── ConsoleError            1  the console rejected a request, or could not be reached
         ├── NotFoundError       1  the console knows no such workspace or entity
-        └── UnreachableError    1  no Jitsu console answers there
-            └── WrongAddressError 1  something else does; retrying is of no use
+        └── UnreachableError    1  no Jitsu console answers at the address
+            └── WrongAddressError 1  something else does; retrying does not help
 
-Messages are one line, fit to be shown, and never hold a secret.
+Messages are one line and never hold a secret.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import ClassVar, Self
 
 
 class BackupError(Exception):
-    """Anything that this package raises on purpose. `str()` is one line for a person."""
+    """Base class of the errors that this package raises. `str()` is one line for a person."""
 
     exit_code: ClassVar[int] = 1
 
@@ -38,13 +38,13 @@ class BackupError(Exception):
 
 
 class UsageError(BackupError):
-    """A flag, a setting or an input file is wrong; the message says which, and what to do."""
+    """A flag, a setting or an input file is wrong. The message says which one, and what to do."""
 
     exit_code = 2
 
 
 class IncompleteError(BackupError):
-    """The work ended, but something is missing or differs; the report lists it."""
+    """The work is finished, but something is missing or differs. The report lists it."""
 
     exit_code = 3
 
@@ -56,7 +56,7 @@ class IntegrityError(BackupError):
 
 
 class FolderError(IntegrityError):
-    """A folder of `unpack` holds what cannot be read; the message names the file."""
+    """A folder of `unpack` has a file that cannot be read. The message names it."""
 
 
 class AccessError(BackupError):
@@ -70,46 +70,46 @@ class LockedError(AccessError):
 
 
 class StorageAccessError(AccessError):
-    """A file, a folder or a store may not be read or written by whoever runs this."""
+    """The user who runs this has no permission to read or write a file, a folder or a store."""
 
 
 class BlockedError(BackupError):
-    """The plan cannot be carried out without a decision of the operator."""
+    """The plan cannot be applied until the operator makes a decision."""
 
     exit_code = 7
 
 
 class TargetChangedError(BlockedError):
-    """The target has changed since the plan was made, so the plan no longer fits. Nothing was written."""
+    """The target has changed since the plan was made. Nothing was written."""
 
 
 class MistakeError(BackupError):
-    """A bug of ours. The text of the original exception is not shown, because it may hold a secret."""
+    """A bug in jitsu-backup. The text of the original exception is not shown, because it may hold a secret."""
 
     @classmethod
     def of(cls, bug: BaseException) -> Self:
-        """Return the error for a bug, which says where it was raised."""
+        """Return the error for a bug. Its message says where the bug was raised."""
         where = bug.__traceback__
         while where is not None and where.tb_next is not None:
             where = where.tb_next
         at = f" at {Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else ""
-        error = cls(f"a mistake in jitsu-backup ({type(bug).__name__}{at}); JITSU_BACKUP_DEBUG=1 shows more")
+        error = cls(f"bug in jitsu-backup ({type(bug).__name__}{at}); set JITSU_BACKUP_DEBUG=1 for details")
         error.__cause__ = bug
         return error
 
 
 class LateError(BackupError):
-    """The deadline passed before the work was done; `away` says whether a console had not answered by then."""
+    """The deadline passed before the work was done. `away` is true if a console had not answered by then."""
 
     away = False
 
 
 class ConsoleError(BackupError):
-    """The console refused a request for good, or kept failing."""
+    """The console rejected a request, or kept failing."""
 
 
 class NotFoundError(ConsoleError):
-    """The console knows no such workspace or entity."""
+    """The console has no such workspace or entity."""
 
 
 class UnreachableError(ConsoleError):
@@ -117,4 +117,4 @@ class UnreachableError(ConsoleError):
 
 
 class WrongAddressError(UnreachableError):
-    """Something other than a Jitsu console answers at that address, or one that this machine may not talk to."""
+    """Something other than a Jitsu console answers at that address, or this machine may not connect to it."""

@@ -15,21 +15,21 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that a person who watches would want to know, in one line without secrets."""
+    """Information for a person who watches, in one line without secrets."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """Something that may be wrong, in one line without secrets."""
+    """A warning, in one line without secrets."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that went wrong and did not end the work, in one line without secrets."""
+    """An error that did not end the work, in one line without secrets."""
 
     text: str
 
@@ -39,4 +39,4 @@ Reporter = Callable[[Event], None]
 
 
 def silent(_event: Event) -> None:
-    """Ignore an event: the reporter for callers who do not watch."""
+    """Ignore an event. This is the reporter for callers who need none."""

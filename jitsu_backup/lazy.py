@@ -1,4 +1,4 @@
-"""Packages that load a module of theirs when a name from it is first used: completion waits for every import."""
+"""Packages that load a module when one of its names is first used, because shell completion waits for every import."""
 
 import ast
 import importlib
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def exports(package: str, source: str) -> tuple[Callable[[str], Any], list[str]]:
-    """Return `__getattr__` and `__all__` of a package, by the imports in its `source` that only type checkers run."""
+    """Return `__getattr__` and `__all__` of a package, read from the type-checking imports in its `source`."""
     modules = {
         alias.name: str(node.module)
         for node in ast.walk(ast.parse(Path(source).read_bytes()))

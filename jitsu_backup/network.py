@@ -22,9 +22,9 @@ _ENTRY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>\d{1,5}))?", re
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
-    """Return the URL of the proxy for `url` by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; None without one.
+    """Return the URL of the proxy for `url` from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, or None.
 
-    Lower-case names of variables take precedence. An entry of NO_PROXY is a name, which covers its subdomains too, an
+    Lower-case names of variables take precedence. An entry of NO_PROXY is a name (which covers its subdomains too), an
     address, a range of addresses, one of these with a port, or `*`. Raise UsageError, which names the variable but
     never its value.
     """
@@ -36,13 +36,13 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
 
 
 def is_local(host: str) -> bool:
-    """Tell whether a host is this machine, as its name or address says."""
+    """Return whether a host name or address means this machine."""
     address = _address(host.partition("%")[0])
     return host == "localhost" or host.endswith(".localhost") if address is None else address.is_loopback
 
 
 def named_proxy(scheme: str, environment: Mapping[str, str]) -> str | None:
-    """Return the URL of the proxy for a scheme, whatever NO_PROXY says; None without one. Raise UsageError."""
+    """Return the URL of the proxy for a scheme, or None, without regard to NO_PROXY. Raise UsageError."""
     for name in (f"{scheme}_proxy", "all_proxy"):
         variable, text = _named(name, environment)
         if text:
@@ -56,20 +56,20 @@ def exempt(environment: Mapping[str, str]) -> list[str]:
 
 
 def refusal_of_proxy(status: int | None) -> str:
-    """Return what to say and do about a proxy that refused; `status` is its HTTP status, None where it is unknown."""
-    told = "the proxy on the way to it " + (f"answers HTTP {status}" if status else "does not connect")
+    """Return the message about a proxy that refused to connect, given its HTTP status (None if unknown)."""
+    told = "the proxy " + (f"answers HTTP {status}" if status else "does not connect")
     if status == 407:
         return (
-            f"{told}: it wants a user and password; write user:password@ before its name in HTTPS_PROXY,"
+            f"{told}: it requires a user and password; write user:password@ before its name in HTTPS_PROXY,"
             " HTTP_PROXY or ALL_PROXY"
         )
     if status is not None and status >= 500:
-        return f"{told}: it cannot reach that address; is the address right?"
-    return f"{told}; let it allow that address, or name the address in NO_PROXY"
+        return f"{told}: it cannot reach the address; check the address"
+    return f"{told}; allow the address in the proxy, or add it to NO_PROXY"
 
 
 def _named(name: str, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Return the name of a variable, in lower case if it is set so, else in upper case, and its value."""
+    """Return a variable's name (in lower case if that is set, otherwise in upper case) and its value."""
     upper = name.upper()
     if name in environment:
         return name, environment[name].strip()
@@ -86,9 +86,9 @@ def _checked(variable: str, text: str) -> str:
     except ValueError:
         known = False
     if url.startswith("socks"):
-        raise UsageError(f"{variable} names a SOCKS proxy, which cannot be used; name an http:// proxy")
+        raise UsageError(f"{variable} names a SOCKS proxy, which is not supported; use an http:// proxy")
     if not known:
-        raise UsageError(f"{variable} is no address of a proxy such as http://proxy.example.com:3128")
+        raise UsageError(f"{variable} is not the address of a proxy, such as http://proxy.example.com:3128")
     return url
 
 
@@ -126,18 +126,18 @@ def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None
 
 # -- certificates ------------------------------------------------------------------
 
-EXPIRED = "its TLS certificate has expired; renew it there, or set this machine's clock"
-NOT_YET_VALID = "its TLS certificate is not valid yet; set this machine's clock, or wait"
-OTHER_NAME = "its TLS certificate is for another name; use an address that it is for"
+EXPIRED = "its TLS certificate has expired; renew the certificate, or correct this machine's clock"
+NOT_YET_VALID = "its TLS certificate is not valid yet; correct this machine's clock, or wait"
+OTHER_NAME = "its TLS certificate is for another name; use the name in the certificate"
 UNKNOWN_ISSUER = (
-    "the issuer of its TLS certificate is not known here; give the issuer's with JITSU_CA_BUNDLE, or"
-    " --ca-bundle before the command (a monitor's with SSL_CERT_FILE)"
+    "the issuer of its TLS certificate is unknown; give the issuer's certificate with JITSU_CA_BUNDLE, or"
+    " with --ca-bundle before the command (for a monitor: SSL_CERT_FILE)"
 )
-NO_TLS = "does not speak TLS; is it http:// instead of https://?"
+NO_TLS = "does not speak TLS; try http:// instead of https://"
 TLS_THERE = "speaks TLS; write https:// instead of http://"
-NO_HTTP = "answers, but not in HTTP; is it the right address and port?"
-MAYBE_TLS = "the connection broke; is it https:// instead of http://?"
-UNVERIFIED = "its TLS certificate cannot be verified; a CA bundle can be given"
+NO_HTTP = "answers, but not in HTTP; check the address and port"
+MAYBE_TLS = "the connection broke; try https:// instead of http://"
+UNVERIFIED = "its TLS certificate cannot be verified; give its issuer's certificate with --ca-bundle"
 
 _BY_CODE = {  # of OpenSSL, X509_V_ERR_…
     9: NOT_YET_VALID, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME,
@@ -146,7 +146,7 @@ _BY_CODE = {  # of OpenSSL, X509_V_ERR_…
 
 
 def certificate_problem(failure: BaseException) -> str | None:
-    """Return what is wrong with a server's certificate and what to do; None where that is not the cause."""
+    """Return what is wrong with a server's certificate and what to do, or None if that is not the cause."""
     for cause in causes(failure):
         if isinstance(cause, ssl.SSLError):
             return _BY_CODE.get(getattr(cause, "verify_code", 0), UNVERIFIED)
@@ -172,11 +172,11 @@ def read_certificates(path: Path) -> str:
         raise UsageError(f"CA bundle {path}: the file is empty")
     if "-----BEGIN " not in text and data.startswith(b"\x30"):
         raise UsageError(
-            f"CA bundle {path}: it is DER; make PEM of it with openssl x509 -inform der -in {path}"
+            f"CA bundle {path}: it is in DER format; convert it to PEM with openssl x509 -inform der -in {path}"
         )
     if begin not in text:
-        raise UsageError(f"CA bundle {path}: there is no certificate in it (PEM)")
-    # libraries reject other blocks, and comments that are not ASCII
+        raise UsageError(f"CA bundle {path}: it has no certificate in PEM format")
+    # libraries reject other blocks and comments that are not ASCII
     found = re.findall(f"{begin}.*?{end}", text, re.DOTALL)
     certificates = "\n".join(found)
     if len(found) != text.count(begin) or not _can_be_trusted(certificates):
@@ -193,11 +193,11 @@ def _can_be_trusted(certificates: str) -> bool:
 
 
 TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""The variables that name trusted certificates where no CA bundle of ours does."""
+"""The variables that name trusted certificates if no CA bundle is given."""
 
 
 def trusted(environment: Mapping[str, str]) -> ssl.SSLContext:
-    """Return what httpx trusts, as the environment names it or by default: loaded once, because that takes long.
+    """Return what httpx trusts, from the environment or by default. It is loaded once, because loading is slow.
 
     Raise UsageError as `check_files` does.
     """
@@ -213,18 +213,18 @@ def _loaded(*named: str) -> ssl.SSLContext:
 
 
 def check_files(variables: Iterable[str], environment: Mapping[str, str]) -> None:
-    """Raise UsageError for a variable that names a pipe, a device or a socket: a library would wait for it for ever.
+    """Raise UsageError for a variable that names a pipe, a device or a socket: libraries would wait for it forever.
 
-    The message names the variable but not its value, which may be a secret by mistake.
+    The message names the variable but not its value, which may be a secret set by mistake.
     """
     for name in variables:
         value = environment.get(name, "")
         if value and any(map(waits, _files_of(name, value))):
-            raise UsageError(f"{name} cannot be used: what it names is not a regular file")
+            raise UsageError(f"{name} does not name a regular file; set it to a file of certificates")
 
 
 def _files_of(name: str, value: str) -> Iterator[Path]:
-    """Yield the files that a variable names; SSL_CERT_DIR names folders, hence everything in them."""
+    """Yield the files that a variable names. SSL_CERT_DIR names folders, so it yields everything in them."""
     if name != "SSL_CERT_DIR":
         yield Path(value)
         return

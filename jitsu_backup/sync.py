@@ -1,4 +1,4 @@
-"""The Python API for programs without an event loop: the same functions, which wait. Notebooks may use them too."""
+"""The Python API for programs without an event loop: the same functions, but blocking. They work in notebooks too."""
 
 import asyncio
 import functools
@@ -32,7 +32,7 @@ __all__ += api.__all__
 
 
 def _waiting(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Return a function that does what a coroutine function does, and waits for its end."""
+    """Return a blocking version of a coroutine function."""
 
     @functools.wraps(work)
     def wait(*args: P.args, **options: P.kwargs) -> T:
@@ -50,8 +50,8 @@ def _wait(job: Coroutine[Any, Any, T]) -> T:
     async def work() -> T:
         return await job
 
-    # a notebook has a loop already, which cannot be entered twice
-    with start_blocking_portal() as portal:  # which cancels the work if anything is raised here
+    # a notebook already runs an event loop, which cannot be entered twice
+    with start_blocking_portal() as portal:  # cancels the work if anything is raised here
         ended = portal.start_task_soon(work)
         while not futures.wait([ended], POLL_SECONDS).done:
             if caller is not None and caller.cancelling():  # how asyncio.run tells a task of Ctrl-C

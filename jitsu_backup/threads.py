@@ -1,4 +1,4 @@
-"""Blocking calls in threads that nobody has to wait for."""
+"""Blocking calls in daemon threads."""
 
 import asyncio
 import threading
@@ -10,12 +10,12 @@ T = TypeVar("T")
 
 
 async def in_thread(job: Callable[[], T], name: str) -> T:
-    """Run a blocking call in a daemon thread of a name; return its result.
+    """Run a blocking call in a daemon thread called `name`, and return its result.
 
-    Whoever is cancelled while it waits leaves the thread behind, and the process can end before it.
+    A caller that is cancelled leaves the thread behind. The process can end before the thread does.
     """
     done = futures.Future[T]()
-    done.set_running_or_notify_cancel()  # from here on a caller that has gone changes nothing
+    done.set_running_or_notify_cancel()  # a cancelled caller no longer matters
 
     def run() -> None:
         try:

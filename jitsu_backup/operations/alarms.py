@@ -1,6 +1,6 @@
-"""What is wrong, for a person who was asleep: which workspace, what, why and what to do.
+"""Alarms: which workspace, what is wrong, why, and what to do.
 
-An alarm is one value for standard error, the log, the monitor and the figures.
+Standard error, the log, the monitor and the metrics all show the same values.
 """
 
 from collections import Counter, defaultdict
@@ -25,11 +25,11 @@ from jitsu_backup.errors import (
 from jitsu_backup.model import one_line, some_of
 
 LONGEST_REASON = 600
-"""Characters of a reason or a remedy. Longer ones are cut in the middle, because an error's beginning and end say most."""
+"""Characters of a reason or a remedy. Longer ones are cut in the middle: an error's beginning and end say most."""
 
 
 class What(Enum):
-    """What can be wrong: its name in figures and the log, and the words for a person."""
+    """What can be wrong: its name in metrics and the log, and its words in a message."""
 
     FAILED = "failed", "not backed up"
     INCOMPLETE = "incomplete", "is incomplete"
@@ -37,32 +37,32 @@ class What(Enum):
     DAMAGED = "damaged", "had a damaged archive"
     WEAKER = "weaker", "was read with a weaker key than before"
     LOST = "lost", "has lost an archive"
-    MOVED = "moved", "names another workspace now"
-    UNSEEN = "unseen", "is in the store, but this key does not see it"
-    UNCOMPARED = "uncompared", "nothing was compared with the archives that are there"
-    NOT_PRUNED = "not_pruned", "old archives stay"
-    NOT_PUT_ASIDE = "not_put_aside", "damaged archives stay where they are"
+    MOVED = "moved", "now names another workspace"
+    UNSEEN = "unseen", "is in the store, but this key cannot see it"
+    UNCOMPARED = "uncompared", "nothing was compared with the existing archives"
+    NOT_PRUNED = "not_pruned", "old archives were not removed"
+    NOT_PUT_ASIDE = "not_put_aside", "damaged archives were not quarantined"
     NOT_UNPACKED = "not_unpacked", "the folder is not up to date"
     UNREADABLE = "unreadable", "has an archive that cannot be read"
-    NOT_RESTORABLE = "not_restorable", "does not come back whole"
+    NOT_RESTORABLE = "not_restorable", "cannot be restored completely"
     LACKING = "lacking", "would lack something on an empty console"
     RUN_FAILED = "run_failed", ""
     INTERRUPTED = "interrupted", ""
 
     def __init__(self, label: str, words: str) -> None:
-        """Hold the member's two texts."""
+        """Store the two texts of a member."""
         self.label, self.words = label, words
 
 
 OF_A_WORKSPACE = (What.FAILED, What.INCOMPLETE, What.SHRUNK, What.DAMAGED, What.WEAKER, What.LOST, What.MOVED)
-"""What a backup can find wrong with a workspace that it was asked for."""
+"""What a backup can find wrong with a workspace that it backs up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One thing that is wrong. `workspace` is a slug or id, empty where the whole run is meant; `remedy` says what to do.
+    """One thing that is wrong. `workspace` is a slug or id, or empty for the whole run. `remedy` says what to do.
 
-    Texts are one line without secrets, and are cut where they are long.
+    Each text is one line without secrets. Long texts are cut.
     """
 
     what: What
@@ -76,7 +76,7 @@ class Alarm:
             object.__setattr__(self, name, cut(getattr(self, name)))
 
     def __str__(self) -> str:
-        """Return it in one line."""
+        """Return the alarm in one line."""
         told = ": ".join(filter(None, (self._head, self.why)))
         return told + (after_sentence(told, self.remedy) if self.remedy else "")
 
@@ -86,18 +86,18 @@ class Alarm:
         return between.join(filter(None, (self.workspace, self.what.words)))
 
     def around(self, failure: BackupError) -> BackupError:
-        """Return the failure that this alarm is about, with whose it is before its message, and what to do after it."""
+        """Return the failure with the workspace before its message and the remedy after it."""
         before = f"{self._head}: " if self._head else ""
         after = after_sentence(str(failure), self.remedy) if self.remedy else ""
         return failure.with_context(before=before, after=after)
 
     def document(self) -> dict[str, str]:
-        """Return it for JSON."""
+        """Return the alarm for JSON."""
         return {"workspace": self.workspace, "what": self.what.label, "why": self.why, "remedy": self.remedy}
 
 
 def cut(text: str) -> str:
-    """Return a text in one line of LONGEST_REASON characters at most."""
+    """Return a text as one line of at most LONGEST_REASON characters."""
     line = one_line(text)
     if len(line) <= LONGEST_REASON:
         return line
@@ -106,59 +106,59 @@ def cut(text: str) -> str:
 
 
 def after_sentence(text: str, more: str) -> str:
-    """Return `more` with what joins it to a text: a space after a question mark or a full stop, else a semicolon."""
+    """Return `more` with its separator: a space if `text` ends a sentence, otherwise a semicolon."""
     return f" {more}" if text.endswith(("?", ".")) else f"; {more}"
 
 
 Again = Callable[..., str]
-"""A function that takes a command's arguments and returns the command line to run later, quoted for a shell."""
+"""A function that takes a command's arguments and returns its command line, quoted for a shell."""
 
 
 _REMEDIES: tuple[tuple[type[object], str], ...] = (
-    (LockedError, "look for that key where keys are kept: no archive holds it"),
-    (StorageAccessError, "{check} tries the store once its rights are mended"),
-    (AccessError, "{check} shows what the key may read"),
-    (NotFoundError, "was it deleted, or its slug changed? {check}"),
-    (WrongAddressError, "look at the host, its certificate and the proxy on the way; {check} tries them"),
-    (LateError, "give it a later --deadline, or --shard the workspaces"),
+    (LockedError, "look for the key where you keep your keys; no archive contains it"),
+    (StorageAccessError, "correct the permissions, then test the store with {check}"),
+    (AccessError, "see what the key may read with {check}"),
+    (NotFoundError, "it may have been deleted, or its slug changed; see {check}"),
+    (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
+    (LateError, "set a later --deadline, or split the workspaces with --shard"),
     (
         UnreachableError,
-        "the next run tries again; {check} tries now, and {longer} waits for a console that restarts",
+        "the next run tries again; try now with {check}, or wait for a console that restarts with {longer}",
     ),
-    (ConsoleError, "the next run tries again; {check} tries now"),
-    (FolderError, "mend the folder, or run `unpack` again"),
-    (IntegrityError, "{snapshots} lists the others"),
-    (MistakeError, "report it, with what JITSU_BACKUP_DEBUG=1 shows"),
-    (OSError, "is the disk full, or did the program end that reads the output?"),
-    (object, "{check} tries settings, console and store"),
+    (ConsoleError, "the next run tries again; try now with {check}"),
+    (FolderError, "correct the folder, or run `unpack` again"),
+    (IntegrityError, "list the other snapshots with {snapshots}"),
+    (MistakeError, "please report it, with the output of JITSU_BACKUP_DEBUG=1"),
+    (OSError, "check whether the disk is full, and whether the program that reads the output still runs"),
+    (object, "test settings, console and store with {check}"),
 )
-"""What to do about a failure, by its kind: the first that fits."""
+"""What to do about a failure, by its type. The first match counts."""
 
 
 def remedy_for(
     failure: BaseException | None, again: Again, workspace: str = "", waits: float | None = None
 ) -> str:
-    """Say what to do about a failure whose message does not.
+    """Return what to do about a failure whose message does not say it.
 
-    `waits` is how many seconds the run waited for a console that was away, None where it only tried a few times.
+    `waits` is how many seconds the run waited for an unreachable console, or None if it only tried a few times.
     """
     check = f"`{again('check', *filter(None, [workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
-        return f"the console does not answer as it should; {check} tries now, and the next run tries again"
+        return f"the console does not answer correctly; the next run tries again; try now with {check}"
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in _REMEDIES if isinstance(failure, kind))
     return remedy.format(check=check, longer=longer, snapshots=f"`{again('snapshots')}`")
 
 
 def reason_of(failure: BaseException | None) -> str:
-    """Say why something failed, in one line without secrets."""
+    """Return why something failed, in one line without secrets."""
     if failure is None:
         return ""
     return str(failure if isinstance(failure, BackupError) else MistakeError.of(failure))
 
 
 def reasons_in_words(reasons: Iterable[tuple[str, str]], most: int = 3) -> str:
-    """Say what could not be read and why, grouped by reason. Each of `reasons` is (what, why)."""
+    """Return what could not be read and why, grouped by reason. Each of `reasons` is (what, why)."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for what, why in reasons:
         by_reason[why].append(what)
@@ -167,16 +167,16 @@ def reasons_in_words(reasons: Iterable[tuple[str, str]], most: int = 3) -> str:
 
 
 def _counted(names: list[str]) -> list[str]:
-    return [f"{name} ({count} of that name)" if count > 1 else name for name, count in Counter(names).items()]
+    return [f"{name} ({count} with this name)" if count > 1 else name for name, count in Counter(names).items()]
 
 
 def reasons_for(failures: Collection[str]) -> str:
-    """Say how many things could not be done, and why not. `failures` has a reason for each."""
+    """Return how many things could not be done, and why. `failures` has a reason for each."""
     return f"{len(failures)} of them: {some_of(list(dict.fromkeys(failures)), 3, '; ')}"
 
 
 def told_in(alarms: Iterable[Alarm], room: int) -> Iterator[str]:
-    """Yield alarms in words while they fit into `room` bytes, line ends included, then how many are left."""
+    """Yield the lines of the alarms that fit into `room` bytes (line ends included), then how many are left out."""
     left = list(map(str, alarms))
     while left:
         rest = f"… and {len(left)} more"

@@ -1,6 +1,6 @@
-"""Carry out a plan: what runs at the same time, what is not attempted, and how each action ended.
+"""Apply a plan: what runs at the same time, what is not attempted, and how each action ended.
 
-Nothing here knows how a type is written: that is what its route is for.
+How a type is written is left to its route.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ class Status(Enum):
     """How an action ended."""
 
     DONE = "done"
-    OVERTAKEN = "overtaken"  # somebody else made, changed or deleted it meanwhile, and that was left as it is
+    OVERTAKEN = "overtaken"  # somebody else created, updated or deleted it meanwhile, and it was left unchanged
     FAILED = "failed"
     NOT_ATTEMPTED = "not attempted"
 
 
 @dataclass(frozen=True, slots=True)
 class ActionOutcome:
-    """What became of one action: the id that its entity has now, or the reason why it has none."""
+    """How one action ended: the id that its entity has now, or the reason why it has none."""
 
     action: Action
     status: Status
@@ -56,13 +56,13 @@ class ActionOutcome:
 
     @property
     def failed(self) -> bool:
-        """Whether the action is still to be done."""
+        """Whether the action is still to do."""
         return self.status in (Status.FAILED, Status.NOT_ATTEMPTED)
 
 
 @dataclass(frozen=True, slots=True)
 class _CandidateIds:
-    """The ids to try for a new entity, the planned one first, if there is one; the others are derived when needed."""
+    """The ids to try for a new entity: the planned one first, if any; the others are derived when needed."""
 
     workspace_id: str
     source: Key
@@ -77,15 +77,15 @@ class _CandidateIds:
 
 
 class PlanExecutor:
-    """Carries out one plan.
+    """Apply one plan.
 
-    `live` is the target as it was planned against. The caller has stored the generated write `keys` before anything is
-    sent. `stop`, once set, ends the work after the requests under way, and so does the first refusal with `fail_fast`,
-    except for what was deleted to be made again; running the same restore again continues it. `may_write` is asked before
-    each action and each sending.
+    `live` is the target at the time of planning. The caller must have stored the generated write `keys` before anything is
+    sent. Once `stop` is set, the work ends after the requests under way; with `fail_fast`, so it does after the first
+    rejection. What was deleted to be re-created is still created. Running the same restore again continues the work.
+    `may_write` is asked before each action and each request.
 
-    What somebody else makes, changes or deletes meanwhile is never overwritten: a look right before the write finds it.
-    `ids` maps the snapshot's keys to the ids of the target; `sent` says whether any write was sent.
+    What somebody else creates, updates or deletes meanwhile is never overwritten: it is read again right before the write.
+    `ids` maps the snapshot's keys to the ids of the target. `sent` says whether any write was sent.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class PlanExecutor:
         """Send nothing yet."""
         self.ids, self.sent = dict(plan.ids), False
         self._plan, self._keys, self._report = plan, keys, report
-        self._writes = plan.writes  # which is a scan of all actions
+        self._writes = plan.writes  # kept, because it scans all actions
         self._stop, self._fail_fast, self._may_write = stop or asyncio.Event(), fail_fast, may_write
         self._concurrency = console.concurrency
         self._live = {entity.key: entity for entity in live.entities}
@@ -134,10 +134,10 @@ class PlanExecutor:
         self._ended = {key: asyncio.Event() for key in self._dependencies.waits}
 
     async def run(self) -> None:
-        """Carry out the plan; `outcomes` says how each of its actions has ended.
+        """Apply the plan. `outcomes` says how each of its actions has ended.
 
-        An action that the console refuses fails alone, and what needs it is not attempted.
-        Raises AccessError when the key may not write, ConsoleError when the console is lost.
+        An action that the console rejects fails alone, and what needs it is not attempted.
+        Raise AccessError if the key may not write, ConsoleError if the console cannot be reached any more.
         """
         deleting = [action for action in self._writes if action.kind is ActionKind.DELETE]
         first = [action for action in deleting if entity_type(action.key.type).deleted_first]
@@ -161,17 +161,17 @@ class PlanExecutor:
         return [outcome for outcome in found if outcome is not None]
 
     def half_deleted(self) -> list[Action]:
-        """Return the deletions that the end of the run cut off once their entities had been changed for that."""
+        """Return the deletions that were cut off after their entities had already been updated for them."""
         keys = {key for route in self._routes.values() for key in route.half_deleted()}
         return [
             a for a in self._writes if a.kind is ActionKind.DELETE and a.key in keys - self._deleted.keys()
         ]
 
     def duplicates(self, after: Snapshot) -> list[Entity]:
-        """Return what the target has once too often since this run began: the youngest of equal entities.
+        """Return the duplicates in the target since this run began: all but the oldest of equal entities.
 
-        `after` is the target as it is now. A console that makes the ids itself and lets a pair have many syncs
-        [link/create-sync-again] cannot tell.
+        `after` is the target now. A console that assigns ids itself and allows many syncs between two entities
+        [link/create-sync-again] does not prevent duplicates.
         """
         ours = set(self.ids.values())
         owned = {Key("function", function_id) for function_id, _ in owned_functions(after.entities)}
@@ -186,28 +186,28 @@ class PlanExecutor:
         return surplus
 
     async def remove_own_duplicates(self, after: Snapshot) -> Snapshot:
-        """Delete what another run had made a moment before this one did; return the target without it.
+        """Delete what this run created although another run had just created it. Return the target without it.
 
-        The oldest of equal entities stays, so that of two runs at the same time exactly one deletes its own.
+        The oldest of equal entities stays, so of two runs at the same time exactly one deletes its own.
         """
         removed = set()
         for duplicate in self.duplicates(after):
             if await self._route(duplicate.key.type).remove_duplicate(duplicate.key.id):
                 removed.add(duplicate.key)
         for key in [key for key, new_id in self.ids.items() if Key(key.type, new_id) in removed]:
-            reason = "another run had made the same a moment earlier, so this one was deleted again"
+            reason = "another run had just created the same, so this duplicate was deleted"
             self._made[key] = replace(self._made[key], status=Status.OVERTAKEN, reason=reason)
             del self.ids[key]
         return replace(after, entities=tuple(e for e in after.entities if e.key not in removed))
 
     async def _free(self, groups: list[Freeing]) -> None:
-        """Delete what holds others, unless it is foreseen that what is made again would be deleted in vain."""
+        """Delete what prevents other changes, unless those changes would be rejected anyway."""
         ordered = []
         for group in groups:
             self._needed_too |= {action.key: group for action in group.deletions if action.after}
             stuck = await self._undeletable(
                 group
-            )  # these first, so that they keep the others from being deleted
+            )  # these first, because a failure here must prevent the deletion of the others
             ordered.append(sorted(group.deletions, key=lambda one: (one.key not in stuck, bool(one.after))))
             if any(action.after for action in group.deletions):
                 for action in group.updates:
@@ -216,14 +216,14 @@ class PlanExecutor:
 
     async def _undeletable(self, group: Freeing) -> Collection[Key]:
         keys = [action.key for action in group.deletions]
-        with suppress(RefusedError):  # then each deletion meets it
+        with suppress(RefusedError):  # each deletion then reports it
             return await self._route(keys[0].type).undeletable(keys) if len(keys) > 1 else ()
         return ()
 
     async def _foresee(self, action: Action) -> None:
-        """Note why the console would refuse an update, where it says so beforehand."""
+        """Note why the console would reject an update, if it can say so beforehand."""
         if self._dependencies.waits[action.key]:
-            return  # what it uses is not yet as it will be
+            return  # what it uses is still to be updated
         try:
             key = Key(action.key.type, str(action.target_id))
             await self._route(key.type).check_update(key, self._content(action))
@@ -252,7 +252,7 @@ class PlanExecutor:
         await gather(*(worker() for _ in range(min(self._concurrency, len(groups)))))
 
     def _groups(self, actions: list[Action]) -> list[list[Action]]:
-        """Put together what has to be written one after the other."""
+        """Group the actions that must run one after the other."""
         groups: dict[object, list[Action]] = defaultdict(list)
         for action in actions:
             turn = self._route(action.key.type).turn(action.body)
@@ -278,13 +278,13 @@ class PlanExecutor:
             return ActionOutcome(action, Status.OVERTAKEN, action.target_id, reason=str(found))
 
     def _obstacle(self, action: Action) -> str | None:
-        """Return why an action is not attempted, or None where nothing stands in its way."""
+        """Return why an action is not attempted, or None if it can be."""
         if self._stop.is_set():
             return "interrupted"
         if not self._may_write():
             return _TAKEN_OVER
         if self._fail_fast and self._failed and action not in self._owed:
-            return "stopped at the first refusal"
+            return "stopped at the first rejected request"
         if action.kind is ActionKind.DELETE and action.key in self._needed_too:
             return self._why_in_vain(action, self._needed_too[action.key])
         creates = action.kind is ActionKind.CREATE
@@ -293,7 +293,7 @@ class PlanExecutor:
             return "needs the deletion of the old one, which failed"
         outcomes = (self._made.get(key) for key in self._dependencies.needs(action))
         failed = (o for o in outcomes if o is not None and o.failed and o.action is not action)
-        if standing is not None:  # what could not be updated is there still, as the old one used it
+        if standing is not None:  # what could not be updated still exists, as the old one used it
             failed = (o for o in failed if o.action.kind is not ActionKind.UPDATE)
         first = next(failed, None)
         if first is None:
@@ -301,24 +301,24 @@ class PlanExecutor:
         return f"needs {first.action.key.type} {quoted(first.action.name)}, which failed"
 
     def _why_in_vain(self, action: Action, group: Freeing) -> str | None:
-        """Return why deleting what is made again would change nothing else, or None where it would."""
+        """Return why it is useless to delete an entity in order to re-create it, or None if it is not."""
         refused = next((one for one in group.updates if one.key in self._foreseen), None)
         if refused is not None:
-            return f"{refused.key.type} {quoted(refused.name)}, for which it is deleted, would be refused"
+            return f"the console would reject {refused.key.type} {quoted(refused.name)}, which needs this deletion"
         tried = (one for one in group.deletions if one.key in self._deleted and one is not action)
         kept = next((one for one in tried if not self._is_deleted(one.key)), None)
         return (
             None
             if kept is None
-            else f"{kept.key.type} {quoted(kept.name)}, which holds the same, is still there"
+            else f"{kept.key.type} {quoted(kept.name)} uses the same and was not deleted"
         )
 
     def _made_again(self) -> list[Action]:
-        """Return the actions that make again what has just been deleted for that, and what is new and needed for it."""
+        """Return the actions that re-create what has just been deleted for that, and the new entities that they need."""
         creating = {action.key: action for action in self._writes if action.kind is ActionKind.CREATE}
         deleted = self._dependencies.replaced_first.items()
         owed = [creating[key] for key, old in deleted if key in creating and self._is_deleted(old)]
-        for action in owed:  # grows while it is walked through, until nothing more is needed
+        for action in owed:  # grows during the loop, until nothing more is needed
             needed = (creating[key] for key in self._dependencies.needs(action) if key in creating)
             owed += [new for new in needed if new not in owed]
         return owed
@@ -332,15 +332,15 @@ class PlanExecutor:
         ids = self._candidate_ids(key)
         created = await route.create(key.type, ids, content)
         if created is None:
-            every = "every id that it could get is taken: make it in the UI, where it gets an id of its own"
-            taken = f"its id {ids.planned} is taken" if ids.fixed else every
+            every = "every id that it could get is in use; create it in the console's UI, which assigns another id"
+            taken = f"its id {ids.planned} is in use" if ids.fixed else every
             raise RefusedError(RefusalKind.ID_TAKEN, taken)
         self.ids[key] = created.id
         learned = await self._learn_owned(key, created.id, route)
         if not created.ours:
             return self._adopted(action)
         if learned and (completed := self._content(action)) != content:
-            # it names a function that was made with it
+            # it refers to a function that was created with it
             await route.update(Key(key.type, created.id), completed)
         omissions = (*created.omissions, *await route.complete(created.id, content))
         return ActionOutcome(action, Status.DONE, created.id, losses=_losses(omissions))
@@ -366,7 +366,7 @@ class PlanExecutor:
         return ActionOutcome(action, Status.DONE, action.key.id)
 
     async def _check_made_again(self, action: Action, route: EntityRoute) -> None:
-        """Raise RefusedError where what is deleted could not be made again."""
+        """Raise RefusedError if what is deleted could not be re-created."""
         again = next(a for a in self._writes if a.kind is ActionKind.CREATE and a.key in action.after)
         await route.check_create(again.key.type, self._candidate_ids(again.key), self._content(again))
 
@@ -374,7 +374,7 @@ class PlanExecutor:
         return _CandidateIds(self._target.workspace_id, key, self.ids.get(key), self._plan.fixed_ids)
 
     async def _learn_owned(self, builder: Key, new_id: str, route: EntityRoute) -> bool:
-        """Note which ids the functions have that the console made with a builder; return whether there are any."""
+        """Note the ids of the functions that the console created with a builder. Return whether there are any."""
         owned = self._dependencies.functions_of.get(builder, ())
         made = await route.made_with(new_id) if owned else []
         for source, key in zip(owned, made, strict=False):
@@ -383,8 +383,8 @@ class PlanExecutor:
         return bool(made)
 
     def _adopted(self, action: Action) -> ActionOutcome:
-        reason = "somebody else has made it meanwhile, and it was left as it is"
-        lost = "they are those of the run that made the stream: look there, or add one in the UI"
+        reason = "somebody else has created it meanwhile; it was left unchanged"
+        lost = "the run that created the stream has them: look in its report, or add a write key in the UI"
         losses = tuple(sorted({Loss(slot.field, lost) for slot in action.new_keys}))
         return ActionOutcome(action, Status.OVERTAKEN, self.ids[action.key], reason, losses)
 
@@ -395,7 +395,7 @@ class PlanExecutor:
         return Content(with_new_keys(action.key, body, self._keys), action.key.id, changed, action.cursors)
 
     def _unchanged(self, key: Key) -> UnchangedGuard:
-        """Return the check that an entity of the target is as it was when the plan was made."""
+        """Return the check that an entity of the target has not changed since the plan was made."""
 
         async def check(written: Mapping[str, Any] | None = None, /) -> None:
             found = (await self._lists.of(key.type)).get(key.id)
@@ -404,7 +404,7 @@ class PlanExecutor:
             expected = Entity(key, {**self._live[key].body, **(written or {})})
             if essence(Entity(key, found)) != essence(expected):
                 raise OvertakenError(
-                    "somebody else has changed it meanwhile, so it was left as it is: run again to see what differs"
+                    "somebody else has changed it meanwhile, so it was left unchanged; run again to see what differs"
                 )
 
         return check
@@ -421,7 +421,7 @@ class PlanExecutor:
         return self._routes[of_type]
 
     def _likeness(self, entity: Entity) -> object:
-        """Return what is equal for two entities of which one would do."""
+        """Return a value that is equal for two entities that duplicate each other."""
         alike = self._route(entity.key.type).likeness(entity.body)
         return entity.key.type, alike or (subtype(entity), entity.name)
 
@@ -431,7 +431,7 @@ class PlanExecutor:
 
 
 def _lists_of(console: Console, workspace_id: str, live: Snapshot) -> FreshLists:
-    """Return the lists of a workspace, which are known to be as in `live` until the first write."""
+    """Return the lists of a workspace, which equal `live` until the first write."""
     known: dict[str, dict[str, Mapping[str, Any]]] = {name: {} for name in live.manifest.counts}
     for entity in live.entities:
         known[entity.key.type][entity.key.id] = entity.body

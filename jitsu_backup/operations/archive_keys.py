@@ -1,4 +1,4 @@
-"""The keys to archives: what they are encrypted to, and what opens them."""
+"""The keys of archives: whom they are encrypted to, and what decrypts them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from jitsu_backup.store import Store, archives
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ArchiveKeys:
-    """What archives are encrypted to, and what opens them.
+    """Whom archives are encrypted to, and what decrypts them.
 
     `recipients` are age or SSH public keys, `identities` the contents of identity files. Without recipients and
     passphrase, archives are not encrypted.
@@ -35,15 +35,15 @@ class ArchiveKeys:
 
     @property
     def mark(self) -> str | None:
-        """The mark of the keys that archives are encrypted to; None where they are not encrypted."""
+        """The mark of the keys that archives are encrypted to, or None if they are not encrypted."""
         return key_mark(self.recipients) if self.seals else None
 
     def seal(self, data: bytes) -> bytes:
-        """Return an archive encrypted, or as it is where archives are not encrypted. Raise UsageError."""
+        """Return an archive encrypted, or unchanged if archives are not encrypted. Raise UsageError."""
         return encrypt(data, self.recipients, self.passphrase) if self.seals else data
 
     def open(self, data: bytes, like: Snapshot | None = None) -> Snapshot:
-        """Read an archive, decrypting it where necessary. `like` is one that was read before, which makes it faster.
+        """Read an archive, and decrypt it if necessary. `like` is a similar snapshot, which makes this faster.
 
         Raise IntegrityError, UsageError, AccessError.
         """
@@ -53,18 +53,18 @@ class ArchiveKeys:
 async def keys_to_write(
     keys: ArchiveKeys, open_store: Callable[[], Store], *, decrypted: bool = False
 ) -> ArchiveKeys:
-    """Return the keys to what a run leaves in a store, so that nothing of encrypted archives gets there in the clear.
+    """Return the keys for what a run writes into a store, so that nothing from encrypted archives gets there in clear.
 
-    Where nothing says whom to encrypt to, these are the recipients of the identities that are given, if an archive was
-    `decrypted` with them or the store has encrypted ones. Raise UsageError where no identity tells its recipient, AccessError.
+    If no recipient is given, these are the recipients of the given identities, provided that an archive was `decrypted`
+    with them or the store has encrypted archives. Raise UsageError if no identity names its recipient, AccessError.
     """
     if keys.seals or not (decrypted or await _has_encrypted(open_store)) or not keys.identities:
         return keys
     recipients = recipients_of_identities(keys.identities)
     if not recipients:
         raise UsageError(
-            "archives here are encrypted, and the identity does not tell whom to encrypt to what this run writes into the store"
-            " (only an age key does): give --encrypt-to RECIPIENT"
+            "archives here are encrypted, but the recipient for this run's own archives is unknown, because only an age"
+            " key names its recipient; add --encrypt-to RECIPIENT"
         )
     return ArchiveKeys(recipients, keys.identities)
 
@@ -72,5 +72,5 @@ async def keys_to_write(
 async def _has_encrypted(open_store: Callable[[], Store]) -> bool:
     try:
         return any(archive.encrypted for archive in await archives(open_store()))
-    except BackupError:  # told where the store is written into
+    except BackupError:  # reported when the store is written to
         return False

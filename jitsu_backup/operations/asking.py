@@ -1,8 +1,8 @@
-"""Asking first: one question tells whether a workspace has changed since it was read whole. In any doubt it is read.
+"""Ask whether a workspace has changed since it was last read completely. In any doubt it is read.
 
-The console tells of objects, links and the workspace itself; what else an archive restores is asked for beside that:
-profile builders, types that the catalogue does not know, and the cursors of syncs. Members and options of a workspace,
-which are kept for reference only, are read with the whole.
+The console reports changes of objects, links and the workspace itself. Three more requests cover what else an archive
+restores: profile builders, types that the catalogue does not know, and the cursors of syncs. Members and options are
+kept for reference only, so they are read only together with the rest.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,22 +26,22 @@ from jitsu_backup.operations.save import Saved, SaveOptions, would_alarm
 from jitsu_backup.store import Reading
 
 LATEST_COMMIT = timedelta(seconds=30)
-"""How long after its time stamp a change may be committed; the console's own transactions take at most 5 seconds."""
+"""How long after its time stamp a change may be committed. The console's own transactions take at most 5 seconds."""
 
 CLOCKS_DRIFT = timedelta(seconds=30)
-"""How far the console's clock and ours may drift apart between a whole reading and a question."""
+"""How far the console's clock and ours may drift apart between a complete reading and a question."""
 
 MARGIN = LATEST_COMMIT + CLOCKS_DRIFT
-"""How long before a reading everything must have been at rest: a change may be dated that much too early."""
+"""How long before a reading nothing may have changed: a change may be dated that much too early."""
 
 Cursors = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was asked before anything was read: of which workspace, what was `heard`, and when by our clock.
+    """A question whether a workspace has changed, its answer (`heard`), and when it was asked by our clock.
 
-    With `operator` the run reads with the operator's token too.
+    With `operator`, the run reads with the operator's token too.
     """
 
     host: str
@@ -53,36 +53,36 @@ class Question:
 
     @property
     def source(self) -> Source:
-        """Where the workspace is."""
+        """The workspace and its console."""
         workspace = self.workspace
         return Source(self.host, workspace.id, workspace.slug, workspace.name, self.info.version)
 
     @property
     def unheard_types(self) -> list[str]:
-        """The types with a list of their own that the console does not tell of."""
+        """The types with a list of their own whose changes the console does not report."""
         return [name for name in self.info.types if not entity_type(name).heard]
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """A workspace that was asked about and not read, because `archive` still holds all of it."""
+    """A workspace that was not read, because `archive` still holds all of it."""
 
     source: Source
     archive: ArchiveName
 
     @property
     def written(self) -> bool:
-        """Whether an archive was written, as of Saved."""
+        """Whether an archive was written, as in Saved."""
         return False
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is missing, as of Saved."""
+        """Whether nothing is missing, as in Saved."""
         return True
 
 
 def reading_of(question: Question, saved: Saved) -> Reading:
-    """Return what to remember of a workspace that was read whole after a question."""
+    """Return what to remember of a workspace that was read completely after a question."""
     snapshot = saved.snapshot
     syncs = tuple(sorted(_syncs_with_cursors(snapshot)))
     wanted = set(question.unheard_types)
@@ -101,9 +101,9 @@ def reading_of(question: Question, saved: Saved) -> Reading:
 def is_enough(
     before: ArchiveName, own: list[ArchiveName], reading: Reading, options: SaveOptions, now: datetime
 ) -> bool:
-    """Return whether the newest archive is what this run would write, without an alarm, if a reading is still true.
+    """Return whether this run would write the newest archive again, without an alarm, if nothing has changed.
 
-    `own` are all archives of the workspace, and `before` is the newest.
+    `own` are all archives of the workspace. `before` is the newest of them.
     """
     if options.accept_shrink or options.uncompared:
         return False
@@ -117,8 +117,8 @@ def is_enough(
 def is_at_rest(reading: Reading, question: Question, full_every: timedelta) -> bool:
     """Return whether no object and no link has changed since a reading that is younger than `full_every`.
 
-    A change that was committed after the reading began is dated later than MARGIN before that, by the console's clock,
-    if that clock goes on as ours does.
+    If the console's clock runs as fast as ours, a change that was committed after the reading began is dated at most
+    MARGIN before that beginning.
     """
     theirs, ours = question.heard.now - reading.asked, question.began - reading.began
     steady = min(theirs, ours) >= timedelta(0) and abs(theirs - ours) <= CLOCKS_DRIFT
@@ -128,7 +128,7 @@ def is_at_rest(reading: Reading, question: Question, full_every: timedelta) -> b
 
 
 async def unheard_is_same(console: Console, question: Question, reading: Reading, size: Size) -> bool:
-    """Ask for what the console does not tell of; return whether it is as it was. In doubt it is not."""
+    """Return whether what the console does not report is unchanged. In doubt it counts as changed."""
     workspace_id = question.workspace.id
     lists: dict[str, list[Mapping[str, Any]]] = {}
     cursors: dict[str, Mapping[str, str]] = {}
@@ -148,9 +148,9 @@ async def unheard_is_same(console: Console, question: Question, reading: Reading
 
 
 def _digest(question: Question, lists: Mapping[str, Iterable[Mapping[str, Any]]], cursors: Cursors) -> str:
-    """Return a digest of all that has to be as it was, beside what the console tells of.
+    """Return a digest of everything that must be unchanged and that the console does not report.
 
-    That includes which console it is, who reads, and how: another version of either side may read more.
+    It includes the console, the user and both versions, because another version of either side may read more.
     """
     workspace, info = question.workspace, question.info
     body = workspace.body
@@ -168,7 +168,7 @@ def _digest(question: Question, lists: Mapping[str, Iterable[Mapping[str, Any]]]
 
 
 def _syncs_with_cursors(snapshot: Snapshot) -> Iterable[str]:
-    """Yield the ids of the syncs that keep cursors, as far as the console keeps any."""
+    """Yield the ids of the syncs that keep cursors, if the console keeps any."""
     if "sync-cursor" in snapshot.manifest.not_offered:
         return
     for link in snapshot.of_type("link"):
@@ -179,7 +179,7 @@ def _syncs_with_cursors(snapshot: Snapshot) -> Iterable[str]:
 def _reads_all_anew(snapshot: Snapshot, sync: Entity) -> bool:
     """Return whether a sync reads its streams from the beginning every time, and so has never kept a cursor.
 
-    Nothing would read a cursor of it until its options change, and the console tells of that.
+    It uses no cursor until its options change, and the console reports that change.
     """
     streams = members_of(members_of(sync.body.get("data")).get("streams")).values()
     modes = {members_of(stream).get("sync_mode") for stream in streams}

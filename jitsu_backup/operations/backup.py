@@ -1,4 +1,4 @@
-"""Backing up: each workspace is read and its snapshot kept; one that fails harms no other."""
+"""Backing up: each workspace is read and its snapshot stored. One that fails does not affect the others."""
 
 import asyncio
 import hashlib
@@ -41,20 +41,20 @@ from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.store import Store, keep, latest_of, mark, recall, remember
 
 AT_ONCE = 4
-"""Workspaces that are read at once: enough to use 16 connections, few enough that each cut stays short."""
+"""Workspaces that are read at once: enough to use 16 connections, few enough that each reading stays short."""
 
 _CONNECTIONS_EACH = 4
-"""How many connections a workspace keeps busy, for keys that no rate limit slows down."""
+"""How many connections a workspace keeps busy with a key that has no rate limit."""
 
 _ROUNDING = 0.001
-"""Seconds by which a time in the figures may differ from that in an archive's name."""
+"""Seconds by which a time in the metrics may differ from that in an archive's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceAccess:
-    """A workspace, by id or slug, and the connection to its console. Without `workspace` the console as a whole.
+    """A workspace, by id or slug, and the connection to its console. Without `workspace`, the whole console.
 
-    `operator` is the connection with the operator's service token, where one is known: the same where that is the key.
+    `operator` is the connection with the operator's token, if one is known. It may be the same connection.
     """
 
     connection: Connection
@@ -69,14 +69,14 @@ class WorkspaceAccess:
 
 @dataclass(frozen=True, slots=True)
 class BackupJob:
-    """What one run is asked for.
+    """What one run has to back up.
 
-    With `everything` all workspaces are meant that the only one of `workspaces` can see. `unusable` are the places
-    that the settings could not resolve, as outcomes. `plaintext` allows secrets in clear, and `bares_secrets` says that
-    what an encrypted archive holds is also written somewhere in clear. `allow_unseen` are workspaces whose absence is no
-    alarm ("*": any), `shard` is (index, number of shards), `deadline` in seconds. With `full_every`, a workspace that was
-    read whole no longer ago is asked whether it has changed, and read only then; archives that hold the same suffice
-    (`save.if_changed`).
+    With `everything`, the run covers all workspaces that the one entry of `workspaces` can see. `unusable` are the places
+    that the settings could not resolve, as outcomes. `plaintext` allows unencrypted secrets. `bares_secrets` says that
+    the content of an encrypted archive is also written unencrypted elsewhere. `allow_unseen` are workspaces whose absence
+    raises no alarm ("*": any). `shard` is (index, number of shards). `deadline` is in seconds. With `full_every`, a
+    workspace that was read completely within that time is read only if it has changed since, and an archive with the same
+    content suffices (`save.if_changed`).
     """
 
     workspaces: tuple[WorkspaceAccess, ...]
@@ -92,21 +92,21 @@ class BackupJob:
 
     @property
     def asks_first(self) -> bool:
-        """Whether a workspace is read only where it may have changed."""
+        """Whether a workspace is read only if it may have changed."""
         return self.full_every is not None and self.save.if_changed
 
     @property
     def looks_back(self) -> bool:
-        """Whether the run has to know what the store has."""
+        """Whether the run must know what the store holds."""
         alarms = self.save.shrink_alarm < 1 or (self.everything and "*" not in self.allow_unseen)
         return self.save.if_changed or alarms
 
 
 class Backup:
-    """One run: its consoles, each opened once, and what they tell, asked once.
+    """One run. Each console is opened once, and each of its answers is shared.
 
-    Archives go into `store`, or to `output` where that is given. `expected` is what is known of the store before it is
-    listed; `now` returns the time in UTC, `monotonic` one in seconds that only goes on.
+    Archives go into `store`, or to `output` if that is given. `expected` is what is known about the store before it is
+    listed. `now` returns the time in UTC, and `monotonic` a time in seconds that never goes back.
     """
 
     def __init__(
@@ -135,17 +135,17 @@ class Backup:
         self._marked = False
         self._alarms: dict[str, Alarm] = {}
         self._moved: dict[str, tuple[str, Alarm]] = {}
-        """By workspace: the one that its slug named before, and what to say about that."""
+        """By workspace: the workspace that its slug named before, and the alarm about that."""
         self._held: dict[str, Size] = {}  # by console
         self._unread = UnreadSecrets()
         self._refused: UsageError | None = (
-            None  # where a key showed only then that it is the operator's token
+            None  # if a key turned out to be the operator's token only during the run
         )
         self._consoles = Consoles()
         self._asked: dict[tuple[Console, str], asyncio.Task[Any]] = {}
 
     async def run(self) -> BackupRun:
-        """Back up everything. Raise BackupError where nothing could be begun."""
+        """Back up everything. Raise BackupError if nothing could be started."""
         job = self.job
         ends = None if job.deadline is None else asyncio.get_running_loop().time() + job.deadline
         try:
@@ -166,7 +166,7 @@ class Backup:
             raise self._with_trouble(late) from None
 
     def so_far(self) -> BackupRun:
-        """Return what is done, for a run that did not come to its end."""
+        """Return what is done, for a run that was cut short."""
         return self._ended(self._done)
 
     def _ended(self, outcomes: Iterable[WorkspaceOutcome]) -> BackupRun:
@@ -175,7 +175,7 @@ class Backup:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
-        """End what is still asked before the consoles are closed: else their connections would seem to break."""
+        """Cancel open requests before the consoles are closed, so that their connections do not seem to break."""
         try:
             yield
         finally:
@@ -188,7 +188,7 @@ class Backup:
             return []
         try:
             self._listing = await self._store.listing()
-        except AccessError as problem:  # who may write but not list loses the comparison, not the backup
+        except AccessError as problem:  # credentials that may write but not list can still back up
             if self.job.looks_back:
                 self._unlisted = problem
             return []
@@ -220,10 +220,10 @@ class Backup:
         listed = await workspaces(self._consoles.of(access.connection))
         if listed.is_operators and not listed.found:
             raise ConsoleError(
-                f"console {access.connection.host}: it has no workspace; was its database lost?"
+                f"console {access.connection.host} has no workspaces; check whether its database was lost"
             )
         if not listed.found:
-            raise AccessError(f"console {access.connection.host}: this key can read no workspace")
+            raise AccessError(f"console {access.connection.host}: this key cannot read any workspace")
         self._listed = {each.id: each for each in listed.found}
         if "*" not in self.job.allow_unseen:
             self._unseen = self._not_among(set(self._listed))
@@ -234,7 +234,7 @@ class Backup:
         return [(replace(access, workspace=each.id), each.slug or each.id) for each in listed.found]
 
     async def _tell_beyond(self, operator: Connection, seen: tuple[Workspace, ...]) -> None:
-        """Tell of the workspaces that are not backed up, because only the operator's token reads them."""
+        """Report the workspaces that are not backed up because only the operator's token can read them."""
         more = await beyond_the_key(self._consoles.of(operator), seen)
         allowed = set(self.job.allow_unseen)
         names = [one.slug or one.id for one in more if not allowed & {"*", one.id, one.slug}]
@@ -250,10 +250,10 @@ class Backup:
         return any(name == "*" or archive.belongs_to(name) for name in self.job.allow_unseen)
 
     def _not_among(self, seen: set[str]) -> tuple[str, ...]:
-        """Return the workspaces that the store has and the key does not see: gone, or no longer open to it.
+        """Return the workspaces that the store has and the key does not see: deleted, or no longer accessible.
 
-        One whose slug another workspace has now is told by its id. One that was recovered as a workspace that is seen is
-        not missing.
+        A workspace whose slug another one has now is given by its id. One that was recovered as a workspace that the key
+        sees is not missing.
         """
         known = (archive for members in self._history.values() for archive in reversed(members))
         newest = {a.workspace_id: a for a in known if not self._may_be_unseen(a)}
@@ -308,7 +308,7 @@ class Backup:
         return replace(made, saved=end, alarm=self._alarms.get(mine) or (None if backed_up else moved))
 
     async def _one(self, access: WorkspaceAccess) -> Saved | Unchanged:
-        """Read a workspace, unless it is unchanged, and keep its snapshot; what is read side by side takes memory together."""
+        """Read a workspace unless it is unchanged, and store its snapshot. Concurrent readings share a memory limit."""
         size = Size(within=self._held.setdefault(access.connection.host, Size(share=2)))
         try:
             return await self._read_and_save(access, size)
@@ -341,7 +341,10 @@ class Backup:
         self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)
         await self._look_for_moved(access, source)
         if any(a.taken_at > snapshot.taken_at and a.complete for a in own):
-            told = f"{access.workspace}: the store has an archive of later than now: a clock is or was wrong"
+            told = (
+                f"{access.workspace}: the store has an archive dated in the future; check the clocks of the"
+                " machines that back up"
+            )
             self.report(Problem(told))
         options = replace(self.job.save, uncompared=self._unlisted is not None)
         had = await self._had(snapshot, own)
@@ -353,12 +356,12 @@ class Backup:
     async def _question(
         self, access: WorkspaceAccess, console: Console, read_info: Callable[[], Awaitable[ConsoleInfo]]
     ) -> Question | None:
-        """Ask whether a workspace has changed; return None where that is not wanted, or the console does not tell."""
+        """Ask whether a workspace has changed. Return None if that is not wanted, or the console cannot say."""
         if not self.job.asks_first or self._listing is None:
             return None
         named, info = access.workspace or "", await read_info()
         workspace = self._listed.get(named) or await find_workspace(console, named)
-        # an unknown user may be shown less than whoever read before
+        # an unknown user may see less than the user who read before
         in_doubt = info.refused is not None or info.user_id is None
         heard = None if in_doubt else await listen(console, workspace.id)
         if heard is None:
@@ -369,7 +372,7 @@ class Backup:
     async def _still_held(
         self, question: Question, access: WorkspaceAccess, console: Console, size: Size
     ) -> ArchiveName | None:
-        """Return the newest archive of a workspace if it surely holds what the workspace is now; None in any doubt."""
+        """Return the newest archive of a workspace if it certainly equals the workspace, or None in any doubt."""
         assert self._store is not None  # noqa: S101  it was listed
         assert self.job.full_every is not None  # noqa: S101  else nothing was asked
         source, own = question.source, self._history.get(question.workspace.id, [])
@@ -390,35 +393,36 @@ class Backup:
         return before if same else None
 
     async def _operator_reads(self, access: WorkspaceAccess) -> bool:
-        """Return whether the operator's token, where there is one, still reads; raise AccessError where it is refused."""
+        """Return whether the operator's token, if there is one, still works. Raise AccessError if it is rejected."""
         if access.operator is None or access.is_operators:  # the console has just answered the key
             return True
         try:
             await self._once(self._consoles.of(access.operator), "operator", try_operator)
         except AccessError:
             raise
-        except BackupError:  # a whole reading says what is wrong
+        except BackupError:  # a complete reading reports what is wrong
             return False
         return True
 
     async def _remember(self, question: Question, saved: Saved) -> None:
-        """Remember a whole reading that set off no alarm, so that the next run can ask first."""
+        """Remember a complete reading that raised no alarm, so that the next run can ask first."""
         if not saved.whole or self._has_alarm(saved.archive.workspace_id):
             return
         assert self._store is not None  # noqa: S101  it was listed
         try:
             await remember(self._store, self._listing or (), reading_of(question, saved))
-        except BackupError as problem:  # the archive counts for more
-            self.report(Notice(f"{saved.archive.slug} is read whole the next time too: {problem}"))
+        except BackupError as problem:  # the archive itself was stored
+            told = f"{saved.archive.slug}: the next run reads it completely, changed or not: {problem}"
+            self.report(Notice(told))
 
     def _has_alarm(self, workspace_id: str) -> bool:
         return workspace_id in self._alarms or safe_text(workspace_id) in self._moved
 
     async def _had(self, snapshot: Snapshot, own: list[ArchiveName]) -> Mapping[str, int] | None:
-        """Return what the last complete archive has, where its name cannot tell what the console offers no longer.
+        """Return the counts in the last complete archive if its name does not say what the console no longer offers.
 
-        Names tell of no cursors, and those written before 0.6.0 of no type with few entities. Return None where the
-        name is enough, or the archive cannot be read.
+        Names do not count cursors, and names from before 0.6.0 omit types with few entities. Return None if the name
+        suffices, or if the archive cannot be read.
         """
         last, missing = last_complete(own), snapshot.manifest.not_offered
         if last is None or not missing or ("sync-cursor" not in missing and last.size is not None):
@@ -426,7 +430,7 @@ class Backup:
         assert self._store is not None  # noqa: S101  it has just been listed
         try:
             before = self.keys.open(await self._store.read(str(last)))
-        except BackupError:  # as where this machine has no key to read archives with
+        except BackupError:  # for example, this machine has no key that opens archives
             return None
         cursors = {"sync-cursor": len(before.cursors)} if "sync-cursor" in missing else {}
         return {**name_counts(before), **cursors}
@@ -438,26 +442,26 @@ class Backup:
         assert self._store is not None  # noqa: S101  there is one or the other
         await keep(self._store, archive, data)
         if self._listing is not None and not self._marked:
-            self._marked = True  # after the archive: a first backup that fails leaves nothing
+            self._marked = True  # after the archive, so that a first backup that fails leaves nothing
             await mark(self._store, {**self._listing, str(archive): len(data)}, self._now())
 
     def _look_for_lost(self, workspace_id: str, slug: str, own: list[ArchiveName]) -> None:
-        """Note where figures of earlier runs tell of an archive that is newer than all that the store has."""
+        """Raise an alarm if the metrics of earlier runs know an archive that is newer than all in the store."""
         told = self.expected.newest.get(workspace_id)
         newest = max((archive.taken_at for archive in own), default=None)
         if self._listing is None or told is None or (newest and newest.timestamp() > told - _ROUNDING):
             return
-        there = "this workspace" if newest is None else f"it after {shown_time(newest)}"
+        there = "" if newest is None else f" after {shown_time(newest)}"
         assert self._store is not None  # noqa: S101  it was listed
         why = (
-            f"the store {self._store.url} has no archive of {there}, but the figures in {self.expected.figures}"
-            f" tell of an archive of {shown_time(datetime.fromtimestamp(told, UTC))}"
+            f"the store {self._store.url} has no archive of this workspace{there}, but the metrics file"
+            f" {self.expected.figures} records one of {shown_time(datetime.fromtimestamp(told, UTC))}"
         )
-        remedy = "was the store restored from an older copy, or was that archive put aside or removed?"
+        remedy = "check whether the store was restored from an older copy, or that archive was removed"
         self._alarms[workspace_id] = Alarm(What.LOST, why, remedy, slug)
 
     async def _look_for_moved(self, access: WorkspaceAccess, source: Source) -> None:
-        """Note where the slug that was asked for is also that of another workspace's newest archive.
+        """Raise an alarm if another workspace's newest archive has the slug that this run was given.
 
         The alarm stays until that workspace is backed up under another name, or --allow-unseen names it.
         """
@@ -469,36 +473,36 @@ class Backup:
         others = [one for one in newest if one.workspace_id != mine and not self._may_be_unseen(one)]
         owners = await slug_owners(self._store, self.keys, access.connection.host, slug, others)
         for before in owners[:1]:
-            why = f"{source.workspace_id}; earlier archives of that name are of {before}, of which no backup was made"
-            remedy = f"name it by its id, or --allow-unseen {before} if that is as meant"
+            why = f"{source.workspace_id}; earlier archives with this slug are of {before}, which was not backed up"
+            remedy = f"name the workspace by its id, or silence this on purpose with --allow-unseen {before}"
             self._moved[mine] = before, Alarm(What.MOVED, why, remedy, slug)
 
     def _with_trouble(self, late: LateError, host: str | None = None) -> LateError:
-        """Return the error with what was wrong with the console, or with any, where one did not answer."""
+        """Return the error with the trouble of the console (or of any) that did not answer."""
         trouble = self.trouble(host)
         late = late.with_context(after=trouble)
         late.away = bool(trouble)
         return late
 
     def trouble(self, host: str | None = None) -> str:
-        """Say what is wrong with a console, or with any, that does not answer while its requests are tried again."""
+        """Return what is wrong with a console (or with any) whose requests are being retried."""
         away = (one for one in self._consoles if host in (None, one.host))
         return next((f" (console {one.host}: {one.trouble})" for one in away if one.trouble), "")
 
     async def _once(self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]) -> Any:
-        """Ask a console something once, however many workspaces need it; after a failure it is asked again."""
+        """Ask a console something once, however many workspaces need it. After a failure, ask again."""
         known = self._asked.get((console, what))
         if known is None or (known.done() and (known.cancelled() or isinstance(known.result(), Exception))):
             self._asked[console, what] = known = asyncio.ensure_future(_result_of(read(console)))
-        ended = await asyncio.shield(known)  # one workspace that gives up takes nothing from the others
+        ended = await asyncio.shield(known)  # a workspace that gives up does not cancel it for the others
         if isinstance(ended, Exception):
             raise ended
         return ended
 
 
 async def _result_of(job: Awaitable[Any]) -> Any:
-    """Return what a job returns or raises: where nobody waits any more, nobody has to hear of its failure."""
+    """Return what a job returns or raises, so that asyncio reports no failure that nobody waits for."""
     try:
         return await job
-    except Exception as failure:  # noqa: BLE001  raised again for each who waits
+    except Exception as failure:  # noqa: BLE001  raised again for each caller that waits
         return failure

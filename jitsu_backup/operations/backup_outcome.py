@@ -17,10 +17,9 @@ from jitsu_backup.operations.save import Saved
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceOutcome:
-    """How the backup of one workspace ended: `saved`, `unchanged` or `failure`. `label` is how the run knew it.
+    """How the backup of one workspace ended: `saved`, `unchanged` or `failure`. `label` is its name in this run.
 
-    `alarm` says what is wrong beside the snapshot itself: an archive that the store has no longer, or a slug that has
-    moved to another workspace.
+    `alarm` says what else is wrong: the store has lost an archive, or the slug now names another workspace.
     """
 
     label: str
@@ -33,7 +32,7 @@ class WorkspaceOutcome:
 
     @property
     def exit_code(self) -> int:
-        """The exit code that this outcome alone would have."""
+        """The exit code of this outcome alone."""
         if self.failure is not None:
             return self.failure.exit_code if isinstance(self.failure, BackupError) else 1
         well = self.whole and self.alarm is None
@@ -41,31 +40,31 @@ class WorkspaceOutcome:
 
     @property
     def held(self) -> Saved | Unchanged | None:
-        """What was found of the workspace, and the archive that holds it; None where it failed."""
+        """What was found in the workspace, and the archive that holds it, or None if the backup failed."""
         return self.saved or self.unchanged
 
     @property
     def archive(self) -> ArchiveName | None:
-        """The archive that holds the workspace as it is now; None where it failed."""
+        """The archive that holds the current workspace, or None if the backup failed."""
         return None if self.held is None else self.held.archive
 
     @property
     def source(self) -> Source | None:
-        """Where the workspace is; None where it failed."""
+        """The workspace and its console, or None if the backup failed."""
         return None if self.held is None else self.held.source
 
     @property
     def whole(self) -> bool:
-        """Whether its archive holds everything, and nothing was wrong with what was read."""
+        """Whether its archive is complete, and raised no alarm."""
         return self.unchanged is not None or (self.saved is not None and self.saved.whole)
 
     @property
     def problem(self) -> str:
-        """Why it failed, in one line."""
+        """Why the backup failed, in one line."""
         return reason_of(self.failure)
 
     def alarms(self, again: Again, waits: float | None = None) -> Iterator[Alarm]:
-        """Yield what is wrong with the workspace. `again` and `waits` are those of `remedy_for`."""
+        """Yield what is wrong with the workspace. `again` and `waits` are as in `remedy_for`."""
         if self.failure is not None:
             remedy = remedy_for(self.failure, again, self.label, waits)
             yield Alarm(What.FAILED, self.problem, remedy, self.label)
@@ -80,8 +79,8 @@ class BackupRun:
     """How a run of `backup` ended.
 
     `unseen` are the workspaces that only the store has, by slug. `unlisted` is why the store could not be listed, so
-    that nothing was compared. `stored_before` are the archives that were there before. `removed` says what pruning
-    did, `unpacked` what became of the folder of --unpack.
+    that nothing was compared. `stored_before` are the archives from before the run. `removed` is the result of pruning,
+    `unpacked` that of --unpack.
     """
 
     outcomes: tuple[WorkspaceOutcome, ...] = ()
@@ -98,22 +97,22 @@ class BackupRun:
 
     @property
     def saved(self) -> list[Saved]:
-        """What was read, and is stored."""
+        """The workspaces that were read and stored."""
         return [outcome.saved for outcome in self.outcomes if outcome.saved is not None]
 
     @property
     def held(self) -> list[Saved | Unchanged]:
-        """What was found of each workspace that did not fail."""
+        """What was found in each workspace that did not fail."""
         return [outcome.held for outcome in self.outcomes if outcome.held is not None]
 
     @property
     def unchanged(self) -> list[Unchanged]:
-        """The workspaces that were asked about, and not read."""
+        """The workspaces that were not read, because they have not changed."""
         return [outcome.unchanged for outcome in self.outcomes if outcome.unchanged is not None]
 
     @property
     def exit_code(self) -> int:
-        """The code that the run ends with: that of the first failure where all failed, else 3 where anything is wrong."""
+        """The exit code of the run: that of the first failure if all failed, otherwise 3 if anything is wrong."""
         codes = [outcome.exit_code for outcome in self.outcomes]
         if codes and len(self.failed) == len(codes):
             return codes[0]
@@ -126,22 +125,22 @@ class BackupRun:
         return self.unpacked is not None and "problem" in self.unpacked
 
     def had_archive_of(self, workspace: str) -> bool:
-        """Return whether the store had an archive of a workspace, given by its id or a slug that it has or had."""
+        """Return whether the store had an archive of a workspace, given by its id or a current or former slug."""
         return any(archive.belongs_to(workspace) for archive in self.stored_before)
 
     def alarms(self, again: Again, waits: float | None = None) -> Iterator[Alarm]:
-        """Yield what is wrong: with each workspace, then with the run. `again` and `waits` are those of `remedy_for`."""
+        """Yield what is wrong with each workspace, then with the run. `again` and `waits` are as in `remedy_for`."""
         for outcome in self.outcomes:
             yield from outcome.alarms(again, waits)
         for name in self.unseen:
-            remedy = f"{shlex.join(['--allow-unseen', name])}: that is no alarm"
-            yield Alarm(What.UNSEEN, "is it gone?", remedy, name)
+            remedy = f"Then silence it with {shlex.join(['--allow-unseen', name])}"
+            yield Alarm(What.UNSEEN, "deleted on purpose?", remedy, name)
         if self.removed is not None and self.removed.stuck:
-            yield Alarm(What.NOT_PRUNED, self.removed.why, "`prune` removes them later")
+            yield Alarm(What.NOT_PRUNED, self.removed.why, "remove them with `prune`")
         if self.unpacked is not None and self._stale:
             yield Alarm(What.NOT_UNPACKED, self.unpacked["problem"])
         if self.unlisted is not None:
-            yield Alarm(What.UNCOMPARED, str(self.unlisted), "give the store's credentials the right to list")
+            yield Alarm(What.UNCOMPARED, str(self.unlisted), "allow the store's credentials to list archives")
 
 
 def _of_saved(saved: Saved, label: str, again: Again) -> Iterator[Alarm]:
@@ -152,15 +151,15 @@ def _of_saved(saved: Saved, label: str, again: Again) -> Iterator[Alarm]:
         yield Alarm(What.SHRUNK, why, _after_a_fall(saved.baseline), name)
     if saved.damaged is not None:
         why = f"{saved.damaged} is damaged: {saved.damaged.remains}"
-        remedy = "the workspace was backed up again, and `prune --quarantine` puts the damaged one aside"
+        remedy = "the workspace was backed up again; move the damaged archive away with `prune --quarantine`"
         yield Alarm(What.DAMAGED, why, remedy, name)
     if saved.better is not None:
-        role = manifest.source.role or "of a role unknown"
+        role = manifest.source.role or "unknown"
         hidden = sum(line.type == "link" for line in manifest.ledger)
-        accept = "`backup --accept-shrink` if that is as meant"
+        accept = "accept it with `backup --accept-shrink`"
         remedy = f"back up with the key of an owner or an editor, or {accept}"
         masked = f"{plural(hidden, 'secret')} of connections {'is' if hidden == 1 else 'are'} masked"
-        why = f"{masked} (it is {role}), and `latest` still means {saved.better.reference}"
+        why = f"{masked} (the key's role: {role}), and `latest` still means {saved.better.reference}"
         yield Alarm(What.WEAKER, why, remedy, name)
     if not manifest.complete:
         yield _incomplete(saved, name, again)
@@ -170,14 +169,14 @@ def _incomplete(saved: Saved, name: str, again: Again) -> Alarm:
     names, manifest = names_of_refused(saved.snapshot), saved.snapshot.manifest
     lacking = [(names[r.what], r.reason) for r in manifest.refused if r.missing]
     if not lacking:
-        why, remedy = "it kept changing while it was read", "run it again when nobody edits"
+        why, remedy = "it kept changing while it was read", "run the backup again when nobody edits the workspace"
         return Alarm(What.INCOMPLETE, why, remedy, name)
-    remedy = f"the next run reads it again; `{again('check', name)}` shows what the key may read"
+    remedy = f"the next run reads it again; see what the key may read with `{again('check', name)}`"
     return Alarm(What.INCOMPLETE, reasons_in_words(lacking), remedy, name)
 
 
 def _after_a_fall(baseline: ArchiveName | None) -> str:
-    accept = "`backup --accept-shrink` if that is as meant"
+    accept = "accept the change with `backup --accept-shrink`"
     if baseline is None:
         return accept
-    return f"{baseline.reference} has what was there before (`restore` it), or {accept}"
+    return f"`restore` the previous state from {baseline.reference}, or {accept}"

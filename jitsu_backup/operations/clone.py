@@ -1,4 +1,4 @@
-"""Cloning: the source is read whole; bringing it into the target is a restore."""
+"""Cloning: the source is read completely, then restored into the target."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -14,9 +14,9 @@ from jitsu_backup.operations.connection import Connection
 async def read_source(
     connection: Connection, workspace: str, called: str, *, now: Callable[[], datetime]
 ) -> Snapshot:
-    """Return the workspace to clone, by its id or slug; `called` is what a message calls it.
+    """Return the workspace to clone, given by its id or slug. Messages call it `called`.
 
-    Raise IncompleteError where it was not read whole, ConsoleError, AccessError where it was not read at all.
+    Raise IncompleteError if part of it could not be read, ConsoleError or AccessError if nothing could be read.
     """
     async with connection.open() as console:
         snapshot = await read_workspace(console, workspace, now=now, report=connection.report)
@@ -24,5 +24,5 @@ async def read_source(
         names = names_of_refused(snapshot)
         lacking = [(names[r.what], r.reason) for r in snapshot.manifest.refused if r.missing]
         what = reasons_in_words(lacking) or "it kept changing while it was read"
-        raise IncompleteError(f"{called} could not be read whole, so nothing was cloned: {what}")
+        raise IncompleteError(f"{called} could not be read completely, so nothing was cloned: {what}")
     return snapshot

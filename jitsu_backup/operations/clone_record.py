@@ -1,7 +1,7 @@
-"""Records of clones: found in the store before the next plan is made, and kept there after a run has ended.
+"""Records of clones: looked up in the store before a plan is made, and stored after a run has ended.
 
-Before its first write a clone leaves its intent there, so that the next one knows what it has reached if it is killed. Beside
-the record, each run that wrote, a restore in place too, keeps there what it left by itself, for `undo`.
+Before its first write, a clone stores its intent, so that the next clone knows what this one may have written if it is
+killed. Beside the record, each run that wrote (a restore in place too) stores the state that it left, for `undo`.
 """
 
 import functools
@@ -35,9 +35,11 @@ from jitsu_backup.planning.records import new_record
 from jitsu_backup.store import Store, archives, keep
 
 TAKE_SOURCE = ("source",)
-"""What `PlanOptions.take` is where the source is taken whatever the target changed, so that no record is needed."""
+"""The value of `PlanOptions.take` that takes the source, whatever the target changed. It needs no record."""
 
-_UNKNOWN_OWN = "; without it nobody can tell what the target made itself: leave out --prune, or let --prune-own delete that too"
+_UNKNOWN_OWN = (
+    "; without it, the target's own entities are unknown: leave out --prune, or delete them too with --prune-own"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,10 @@ def record_finder(
     now: Callable[[], datetime],
     report: Reporter = silent,
 ) -> RecordFinder:
-    """Return what finds the record of the last clone for a plan.
+    """Return a function that finds the record of the last clone for a plan.
 
-    What it returns raises the errors of `find_record`. Where `options` take all of the source, an unreadable record is
-    reported instead, unless `prune` could then delete what the target made itself.
+    It raises the errors of `find_record`. If `options` take all of the source, an unreadable record is only reported,
+    unless `prune` could then delete the target's own entities.
     """
 
     async def find(source: Source, live: Snapshot) -> Snapshot | None:
@@ -75,15 +77,15 @@ def record_finder(
 
 
 def pass_over(problem: BackupError, unread: str, options: PlanOptions, report: Reporter) -> None:
-    """Report what cannot be read where `options` take all of the source; raise it, with what to do, everywhere else.
+    """Report an unreadable record if `options` take all of the source. Otherwise raise `problem`, with what to do.
 
-    It is raised too where `prune` could delete what the target made itself. `unread` says what it is.
+    It is also raised if `prune` could delete the target's own entities. `unread` begins the message.
     """
     if options.take != TAKE_SOURCE:
-        raise problem.with_context(before=unread, after="; --take source goes on without it") from None
+        raise problem.with_context(before=unread, after="; continue without it with --take source") from None
     if options.prune and not options.prune_own:
         raise problem.with_context(before=unread, after=_UNKNOWN_OWN) from None
-    report(Caution(f"{unread}{problem}; it was left out"))
+    report(Caution(f"{unread}{problem}; it was ignored"))
 
 
 async def find_record(
@@ -95,11 +97,11 @@ async def find_record(
     now: datetime,
     report: Reporter = silent,
 ) -> FoundRecord | None:
-    """Return the record of the last clone from `source` into `target`; None where the store has none.
+    """Return the record of the last clone from `source` into `target`, or None if the store has none.
 
-    Workspaces are known by their consoles and ids. If none fits, such as after a console was set up anew, the newest whose
-    workspaces have the same slugs on the same consoles is taken, and reported. Raise IntegrityError where the record is
-    damaged or another one, LockedError and UsageError where `keys` do not open it, BackupError, AccessError.
+    Workspaces are matched by console and id. If none matches, as after a console was set up again, the newest record of
+    workspaces with the same slugs on the same consoles is used, and reported. Raise IntegrityError if the record is
+    damaged or another one, LockedError and UsageError if `keys` do not open it, BackupError, AccessError.
     """
     return await _find(store, keys, await archives(store), source, target, now=now, report=report)
 
@@ -124,9 +126,9 @@ async def _find(
 async def _record_now(
     store: Store, keys: ArchiveKeys, source: Source, live: Snapshot, *, now: datetime, report: Reporter
 ) -> Snapshot | None:
-    """Return the record of the last clone with what later ones have reached in the target, which is `live`.
+    """Return the record of the last clone, with what later, unfinished clones have written into the target (`live`).
 
-    Raise what `find_record` raises, also for an intent.
+    Raise what `find_record` raises, for an intent too.
     """
     known, target = await archives(store), live.manifest.source
     found = await _find(store, keys, known, source, target, now=now, report=report)
@@ -143,16 +145,16 @@ async def _opened(store: Store, archive: ArchiveName, keys: ArchiveKeys) -> Snap
 async def record_between(
     store: Store, keys: ArchiveKeys, one: Snapshot, other: Snapshot, *, now: datetime, report: Reporter
 ) -> Snapshot | None:
-    """Return the record of the last clone from either workspace into the other; None without one.
+    """Return the record of the last clone between two workspaces, in either direction, or None.
 
-    What cannot be read is reported: a comparison needs no record.
+    An unreadable record is only reported, because a comparison needs none.
     """
     found: list[Snapshot] = []
     for source, target in () if same_workspace(one, other) else ((one, other), (other, one)):
         try:
             record = await _record_now(store, keys, source.manifest.source, target, now=now, report=report)
         except BackupError as problem:
-            report(Notice(f"the record of the last clone was left out: {problem}"))
+            report(Notice(f"the record of the last clone was ignored: {problem}"))
         else:
             found += [] if record is None else [record]
     return max(found, key=lambda record: record.taken_at, default=None)
@@ -161,10 +163,10 @@ async def record_between(
 async def keep_record(
     store: Store, keys: ArchiveKeys, record: Snapshot, *, now: datetime, last: bool = True
 ) -> ArchiveName:
-    """Keep a record in a store, encrypted as backups are, and return its archive.
+    """Store a record, encrypted as backups are, and return its archive.
 
-    One that is there already suffices. With `last`, no other clone can have ended since the
-    target was read, so that the record is dated as the newest whatever clocks say. Raise BackupError; then it was not stored.
+    An existing one suffices. With `last`, no other clone can have ended since the target was read, so the record is dated
+    as the newest, whatever clocks say. Raise BackupError; then it was not stored.
     """
     newest = next(iter(await _like(store, record, now)), None)
     options = SaveOptions(shrink_alarm=1, key=keys.mark)
@@ -179,9 +181,9 @@ async def keep_record(
 async def keep_intent(
     store: Store, keys: ArchiveKeys, prepared: PreparedRestore, now: Callable[[], datetime]
 ) -> tuple[ArchiveName, ...]:
-    """Keep what a clone is about to leave in the target, before its first write; return the archives that were written.
+    """Store the intent of a clone before its first write, and return the archives that were written.
 
-    What earlier clones have reached that were killed is recorded with it. Raise BackupError; then none was written.
+    What earlier, killed clones have written is recorded with it. Raise BackupError; then nothing was stored.
     """
     intent = intent_of(prepared.snapshot, prepared.plan, prepared.options, prepared.live)
     before = await archives(store)
@@ -195,7 +197,7 @@ async def keep_intent(
 
 
 async def forget(store: Store, superseded: Iterable[ArchiveName]) -> None:
-    """Remove intents, and records that belong to them; those that the store does not let go are left to retention."""
+    """Remove intents and their records. Retention removes those that cannot be removed now."""
     for archive in superseded:
         with suppress(BackupError):
             await store.remove(str(archive))
@@ -209,7 +211,7 @@ async def _like(store: Store, record: Snapshot, now: datetime) -> list[ArchiveNa
 
 
 def is_recorded(result: Result, prepared: PreparedRestore) -> bool:
-    """Return whether a run leaves a record: it ended, and was a clone, or wrote something."""
+    """Return whether a run leaves a record: it ended, and it was a clone or wrote something."""
     ended = result.verified and result.failure is None and not result.interrupted
     return ended and (bool(prepared.plan.writes) or not _is_in_place(prepared))
 
@@ -222,9 +224,9 @@ async def recorded(
     now: Callable[[], datetime],
     intent: Sequence[ArchiveName] = (),
 ) -> Result:
-    """Keep the record of a run, if it leaves one; return the result with the archive, or with why that was not possible.
+    """Store the record of a run, if it leaves one. Return the result with the archive, or with why that failed.
 
-    `intent` are the archives that the run has left for it before. They go, as do those of earlier runs that were killed.
+    `intent` are the archives of the run's intent. They are removed, together with those of earlier runs that were killed.
     """
     if not is_recorded(result, prepared):
         return result
@@ -235,7 +237,7 @@ async def recorded(
             record = await _keep_of_clone(store, keys, result, prepared, now, intent)
         left = await _keep_left(store, keys, result, now()) if wrote else None
     except BackupError as problem:
-        if in_place and result.way_back is None:  # it can only be told of
+        if in_place and result.way_back is None:  # it can only be reported
             return result
         return replace(result, record=record, unrecorded=str(problem))
     except Exception as bug:  # noqa: BLE001  what was done has to be reported all the same
@@ -251,7 +253,7 @@ async def _keep_of_clone(
     now: Callable[[], datetime],
     intent: Sequence[ArchiveName],
 ) -> ArchiveName:
-    """Keep the record of a clone whose target was read back, in the place of its intent."""
+    """Store the record of a clone whose target was read back, in place of its intent."""
     assert result.after is not None  # noqa: S101  the caller has looked
     sides = prepared.live, result.after
     record = new_record(
@@ -264,7 +266,7 @@ async def _keep_of_clone(
 
 
 async def _keep_left(store: Store, keys: ArchiveKeys, result: Result, now: datetime) -> ArchiveName:
-    """Keep what a run left by itself, under a name that names the backup from before it, and dated after that."""
+    """Store the state that a run left, under a name that refers to the backup from before it, and dated after that."""
     assert result.before is not None and result.after is not None  # noqa: PT018, S101  it wrote, and was read back
     tried = [o.action for o in result.outcomes if o.status in (Status.DONE, Status.FAILED)]
     left = left_by(result.before, result.after, tried, result.ids)
@@ -285,7 +287,7 @@ def _undone(result: Result) -> set[Key]:
 
 
 def _noted(known: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
-    """Return the records and intents of clones, newest first, without those that a clock gone wrong has dated."""
+    """Return the records and intents of clones, newest first, without those that a wrong clock has dated."""
     records = (a for a in known if a.cloned_from is not None and a.left_after is None)
     return sorted(
         (a for a in records if not a.is_from_the_future(now)),
@@ -313,9 +315,9 @@ async def _find_by_slugs(
     target: Source,
     report: Reporter,
 ) -> FoundRecord | None:
-    """Return the newest record of workspaces that have the same slugs on the same consoles; None where there is none.
+    """Return the newest record of workspaces with the same slugs on the same consoles, or None.
 
-    One that cannot be read is of other workspaces, as far as anybody can tell: it is reported and passed over.
+    A record that cannot be read may be of other workspaces, so it is reported and ignored.
     """
     names = {safe_text(target.workspace_id), safe_text(target.slug or "")} - {""}
     newest: dict[tuple[str | None, str], ArchiveName] = {}
@@ -327,7 +329,7 @@ async def _find_by_slugs(
         try:
             snapshot = open_archive(archive, data, keys)
         except (IntegrityError, LockedError, UsageError) as problem:
-            report(Notice(f"the record of another clone was passed over: {problem}"))
+            report(Notice(f"the record of another clone was ignored: {problem}"))
             continue
         cloned, owner = snapshot.manifest.cloned, snapshot.manifest.source
         if cloned is None or not _is_same(source, cloned.source):
@@ -335,7 +337,7 @@ async def _find_by_slugs(
         if owner.workspace_id == target.workspace_id or _is_same(target, owner):
             report(
                 Notice(
-                    f"the record of a clone between workspaces of these names is taken: {archive.reference}"
+                    f"using the record of a clone between workspaces with the same slugs: {archive.reference}"
                 )
             )
             return FoundRecord(archive, snapshot)
@@ -343,7 +345,7 @@ async def _find_by_slugs(
 
 
 def _is_same(workspace: Source, before: Source) -> bool:
-    """Return whether a workspace has the id or the slug that one on the same console had before."""
+    """Return whether a workspace has the id or slug of an earlier one on the same console."""
     if workspace.host != before.host:
         return False
     return workspace.workspace_id == before.workspace_id or (

@@ -1,4 +1,4 @@
-"""What came back in a rehearsal: a console in memory against the snapshot that was restored into it."""
+"""What was restored in a rehearsal: a console in memory, compared with the snapshot that was restored into it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
@@ -19,11 +19,11 @@ STAND_IN = "from-the-password-manager"
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """How a rehearsal ended: `restored` of `meant` entities, in `seconds`, and what did not come back.
+    """How a rehearsal ended: `restored` of `meant` entities, in `seconds`, and what was not restored.
 
-    `dead` are the connections that lost an end in the source: nothing flows there, and they are not `meant` to come back.
+    `dead` are the connections that lost an end in the source. No events flow there, so they do not count as `meant`.
     `lacks` is what a recovery on an empty console would lose all the same. `problem` is why the rehearsal itself failed;
-    then nothing else is known.
+    nothing else is known then.
     """
 
     restored: int
@@ -36,7 +36,7 @@ class Rehearsal:
 
     @property
     def whole(self) -> bool:
-        """Whether everything came back."""
+        """Whether everything was restored."""
         return not self.problem and not self.residue and self.restored == self.meant
 
 
@@ -50,12 +50,12 @@ def come_back(
 ) -> Rehearsal:
     """Compare a console with the snapshot that was restored into it, down to secrets and cursors.
 
-    `result` is that of the restore, None where it did not come to that, and `there` counts what was read back, by type.
-    `left_out` did not even take part. What a recovery lacks is left to the caller.
+    `result` is that of the restore, or None if it was not reached. `there` counts what was read back, by type.
+    `left_out` took no part in the restore. The caller adds what a recovery would lack.
     """
     found = set(left_out)
     if result is not None:
-        # nobody can authorise anything in the sandbox
+        # the sandbox has no OAuth authorisation
         found |= {line for line in result.found if not needs_authorising(line.path, line.reason)}
         found |= _secrets_lost(snapshot, state, plan)
         targets = {o.action.key: o.target_id for o in result.outcomes if o.target_id}
@@ -77,18 +77,18 @@ def dead_links(snapshot: Snapshot) -> set[Key]:
 
 
 def meant_to_come_back(snapshot: Snapshot) -> Counter[str]:
-    """Return how many entities are meant to come back, by type."""
+    """Return how many entities a rehearsal should restore, by type."""
     return Counter(snapshot.manifest.counts) - Counter(key.type for key in dead_links(snapshot))
 
 
 def revived_functions(snapshot: Snapshot) -> int:
-    """Return how many functions come back though they are not listed: deleted ones that a profile builder still has."""
+    """Return how many deleted functions a rehearsal restores because a profile builder still has them."""
     listed = {entity.key.id for entity in snapshot.of_type("function")}
     return sum(function_id not in listed for function_id, _ in owned_functions(snapshot.entities))
 
 
 def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]:
-    """Return the functions that do not come back because none of the profile builders that have them does."""
+    """Return the functions that are not restored because none of their profile builders is."""
     lost = {line.key.id: line.name for line in found if line.key.type == "profile-builder" and not line.path}
     owners: dict[str, set[str]] = defaultdict(set)
     for function_id, builder_id in owned_functions(snapshot.entities):
@@ -96,7 +96,7 @@ def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]
     told = {line.key for line in found}
     return {
         Residue(
-            function.key, function.name, "", f"comes back only with profile-builder {quoted(lost[min(ids)])}"
+            function.key, function.name, "", f"is restored only with profile-builder {quoted(lost[min(ids)])}"
         )
         for function in snapshot.of_type("function")
         if (ids := owners[function.key.id]) and ids <= lost.keys() and function.key not in told
@@ -104,9 +104,9 @@ def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]
 
 
 def _secrets_lost(snapshot: Snapshot, state: State, plan: Plan) -> set[Residue]:
-    """Return the secrets and hashes of write keys that the sandbox stored wrongly; a client sees only masks.
+    """Return the secrets and write key hashes that the sandbox stored wrongly. A client sees only their masks.
 
-    Write keys that the plan makes anew are none of them: they are told as such.
+    Write keys that the plan generates do not count, because they are reported as new.
     """
     made = {(a.key, f"{slot.field}.{slot.source_id}.hash") for a in plan.actions for slot in a.new_keys}
     names = {entity.key: entity.name for entity in snapshot.entities}
@@ -118,12 +118,12 @@ def _secrets_lost(snapshot: Snapshot, state: State, plan: Plan) -> set[Residue]:
         if (key, path) in made:
             continue
         if key in names and row is not None and _stored(row.config, path) != value:
-            lost.add(Residue(key, names[key], path, "another secret was stored than the one that was meant"))
+            lost.add(Residue(key, names[key], path, "the stored secret is not the intended one"))
     return lost
 
 
 def _stored(config: Any, path: str) -> Any:
-    """Return the value at a dotted path; an item of a list of write keys is named by its id."""
+    """Return the value at a dotted path. An item of a list of write keys is named by its id."""
     rest = path
     while rest:
         if isinstance(config, list):
@@ -146,7 +146,7 @@ def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str]) 
         stored = state.sync_states.get(targets.get(Key("link", sync_id), ""), {})
         for stream, text in cursors.items():
             if not state.generation.is_2024 and _parsed(stored.get(stream)) != _parsed(text):
-                name, reason = names.get(sync_id, sync_id), "its cursor is not what was read back"
+                name, reason = names.get(sync_id, sync_id), "its cursor differs from the archive"
                 lost.add(Residue(Key("link", sync_id), name, f"cursor of {stream}", reason))
     return lost
 
@@ -163,8 +163,8 @@ def _miscounted(
 ) -> set[Residue]:
     """Return the types of which too few or too many entities were read back.
 
-    They are counted independently of the plan, so that a mistake in it cannot hide what is missing. There may be as
-    many more functions as were `revived`.
+    They are counted independently of the plan, so that a bug in it cannot hide what is missing. The surplus of functions
+    may be up to `revived`.
     """
     told = Counter(line.key.type for line in known if not line.path)
     return {
@@ -175,7 +175,7 @@ def _miscounted(
 
 
 def stand_in_secrets(snapshot: Snapshot) -> Overlay:
-    """Return an overlay with an invented secret for each that a snapshot lacks, as an operator would give real ones."""
+    """Return an overlay with a made-up secret for each one that a snapshot lacks."""
     rules: dict[str, dict[str, str]] = {}
     keys = {entity.key for entity in snapshot.entities}
     for line in unknown_secrets(snapshot):
@@ -185,6 +185,6 @@ def stand_in_secrets(snapshot: Snapshot) -> Overlay:
 
 
 def residue_in_words(line: Residue) -> str:
-    """Say what did not come back, and why."""
+    """Return what was not restored, and why."""
     what = f"{line.key.type} {quoted(line.name)}" + (f" {line.path}" if line.path else "")
     return f"{what}: {line.reason}"

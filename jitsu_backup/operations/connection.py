@@ -1,4 +1,4 @@
-"""A console and a key to it, as operations take them."""
+"""A console and an API key for it, as operations take them."""
 
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -16,9 +16,9 @@ from jitsu_backup.settings import SecretText
 class Connection:
     """A console and an API key (`keyId:keySecret`). Everything that uses one connection shares its rate budget.
 
-    `timeout` is in seconds, `concurrency` is the number of requests at once, `report` hears of progress. `retry_for` is
-    how many seconds the console may be away until requests fail; with None each is tried a few times. `transport` takes the
-    place of the network.
+    `timeout` is in seconds, `concurrency` is the number of requests at once, and progress goes to `report`. `retry_for` is
+    for how many seconds requests are retried while the console is unreachable; with None, each is tried a few times.
+    `transport` replaces the network.
     """
 
     host: str
@@ -32,7 +32,7 @@ class Connection:
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
 
     def open(self) -> Console:
-        """Return a client, which is an async context manager. Raise UsageError for what is not an address."""
+        """Return a client, which is an async context manager. Raise UsageError if the address is not valid."""
         return Console(
             self.host, self.key.reveal(), ca_bundle=self.ca_bundle, timeout=self.timeout,
             concurrency=self.concurrency, gates=self.gates, retry_for=self.retry_for, report=self.report,
@@ -49,19 +49,19 @@ class Consoles:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Return the consoles themselves."""
+        """Return this object."""
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        """Close all that were opened."""
+        """Close all consoles that were opened."""
         await self._stack.aclose()
 
     def __iter__(self) -> Iterator[Console]:
-        """Yield those that are open."""
+        """Yield the open consoles."""
         return iter(self._open.values())
 
     def of(self, connection: Connection) -> Console:
-        """Return the console of a connection. Raise UsageError for what is not an address."""
+        """Return the console of a connection. Raise UsageError if its address is not valid."""
         name = (connection.host, connection.key.reveal(), connection.ca_bundle)
         if name not in self._open:
             self._open[name] = connection.open()

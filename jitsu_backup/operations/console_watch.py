@@ -1,4 +1,4 @@
-"""Watching one console with one key: which workspaces there are, what has changed, and when each is backed up."""
+"""Watching one console with one key: which workspaces exist, what has changed, and when each is backed up."""
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Iterable, Sequence
@@ -28,44 +28,44 @@ LIST_SECONDS = 60.0
 """How often the workspaces of a key are listed."""
 
 CATCHING_UP = 3
-"""How many times as seldom workspaces are asked until all have been backed up once: else asking would leave no budget for it."""
+"""How many times less often workspaces are asked until all have been backed up once, which needs the budget."""
 
 IMPATIENT_SECONDS = 3600.0
-"""How long a console is not let wait after a question that failed while it did."""
+"""After a question that failed while the console waited: how long questions return at once."""
 
 AWAY_SECONDS = 10.0
-"""How long a console may be away until that is told: the watch itself tries again."""
+"""How long a console may be unreachable before that is reported. The watch keeps trying."""
 
 ANSWER_SECONDS = 300.0
-"""How long a question may take, with what the rate limit makes it wait: some replies trickle for ever."""
+"""How long a question may take, including waits for the rate limit: some replies never end."""
 
 LISTENING = 90
-"""How many questions a console may have at once, most of which it lets wait."""
+"""How many questions a console may have at once. Most of them are waiting there."""
 
 CHANGED_AT_ONCE, LOOKS_AT_ONCE = 4, 3
-"""Workspaces that are backed up at once because they have changed, and that are looked at beyond asking."""
+"""Workspaces that are backed up at once because they have changed, and that are looked at although nothing was heard."""
 
 SLOW_SECONDS = 20.0
-"""After how long a backup counts as slow, so that another may begin beside it."""
+"""After how long a backup counts as slow, so that another may start beside it."""
 
 SLOW_TOO = 3
-"""How many times as many are backed up at once where some are slow."""
+"""How many times more workspaces are backed up at once if some are slow."""
 
 DRY_SECONDS = 0.5
-"""How long asking waits at a time while the budget is left to what has changed."""
+"""How long asking pauses while changed workspaces use the budget."""
 
 
 class ConsoleWatch:
-    """A watch over what one key to one console is to keep; what hangs here holds up no other console.
+    """A watch over the workspaces that one key can read on one console. If it hangs, other consoles are not affected.
 
-    What is due and when is in its workspaces; its loop begins what is due, each in a task of its own, and waits until
-    something else is, or something has ended.
+    Each workspace knows when it is due. The loop starts what is due, each in a task of its own, and waits until more is
+    due or a task has ended.
     """
 
     def __init__(
         self, wanted: Sequence[WorkspaceAccess], keeper: Keeper, consoles: Consoles, name: str = ""
     ) -> None:
-        """Ask nothing yet. `name` is what events call the console, where there are several."""
+        """Ask nothing yet. Events call the console `name` if there are several."""
         self._wanted, self._keeper, self._name = wanted, keeper, name
         self._connection = wanted[0].connection
         self._consoles = consoles
@@ -77,7 +77,7 @@ class ConsoleWatch:
         self._listening = 0
         self._failure: BaseException | None = None
         self._unfound = len(wanted)
-        """Of how many places nobody knows yet whether they can be found."""
+        """How many places have not been looked up yet."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set. Raise UsageError."""
@@ -90,7 +90,7 @@ class ConsoleWatch:
             await self._until_next()
 
     async def finish(self) -> None:
-        """Back up what is known to have changed, and wait for what is under way."""
+        """Back up what is known to have changed, and wait for the running backups."""
         left = [one for one in self._mine if one.is_changed]
         while left or self._busy:
             now = self._clock()
@@ -100,22 +100,22 @@ class ConsoleWatch:
                     left.remove(one)
                     self._back_up(one)
             if not self._busy:
-                return  # the store takes nothing
+                return  # the store accepts nothing
             await self._until(now + SLOW_SECONDS)
 
     async def end(self) -> None:
-        """End whatever is under way."""
+        """Cancel all tasks."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def wake(self) -> None:
-        """See whether something is due."""
+        """Check whether something is due."""
         self._woken.set()
 
     @property
     def pace(self) -> Pace:
-        """How often it can ask and look."""
+        """How often it can ask and read."""
         return Pace(len(self._mine), self._gate.limit or None, self._keeper.job.full_every.total_seconds())
 
     @property
@@ -140,7 +140,7 @@ class ConsoleWatch:
         self._tasks.discard(task)
         failure = (
             None if task.cancelled() else task.exception()
-        )  # else asyncio reports each that nobody asks for
+        )  # otherwise asyncio reports each failure that nobody retrieves
         self._failure = self._failure or failure
         self.wake()
 
@@ -152,13 +152,13 @@ class ConsoleWatch:
                 moments.append(one.ask_at if one.ask_at > now else now + DRY_SECONDS)
             if one.busy_since is not None:
                 moments.append(one.busy_since + SLOW_SECONDS)
-            elif one.due_at > now:  # else it waits for what is under way, or for the store
+            elif one.due_at > now:  # otherwise it waits for running backups or for the store
                 moments.append(one.due_at)
         moments += [store.retry_at] if store.in_trouble else []
         await self._until(min(moment for moment in moments if moment > now))
 
     async def _until(self, moment: float) -> None:
-        """Wait until a moment, or until something wakes it. Raise what ended a task."""
+        """Wait until a moment, or until `wake` is called. Raise the failure of a task."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.05, moment - self._clock())):
                 await self._woken.wait()
@@ -166,15 +166,15 @@ class ConsoleWatch:
         if self._failure is not None:
             raise self._failure
 
-    # -- which workspaces there are ----------------------------------------------------
+    # -- which workspaces exist --------------------------------------------------------
 
     async def _keep_listing(self, access: WorkspaceAccess) -> None:
-        """List the workspaces of a key, again and again."""
+        """List the workspaces of a key at intervals."""
         subject, tries = ("list", access.connection.host), 0
         while True:
             try:
                 listed = await self._answered(workspaces(self._console(access.connection)))
-                if listed.is_operators:  # else the backup would find out for each by itself
+                if listed.is_operators:  # otherwise each backup would have to find out
                     access = replace(access, operator=access.operator or access.connection)
                 self._watch_all(access, listed.found)
                 if not listed.found:
@@ -190,17 +190,19 @@ class ConsoleWatch:
 
     def _sees_none(self, access: WorkspaceAccess) -> str:
         check = self._keeper.around.again("check")
-        return f"console {access.connection.host}: this key can read no workspace; `{check}` shows what the key may read"
+        return (
+            f"console {access.connection.host}: this key cannot read any workspace; see what it may read with `{check}`"
+        )
 
     def _watch_all(self, access: WorkspaceAccess, found: Iterable[Workspace]) -> None:
         self._unfound = 0
         kept = [self._watch(access, each) for each in found]
         for one in [one for one in self._mine if one not in kept]:
-            self._forget(one, "the key sees it no longer: its archives stay, and nothing new comes")
+            self._forget(one, "the key no longer sees it: its archives are kept, but it is no longer backed up")
         self._tell_period()
 
     async def _keep_finding(self, access: WorkspaceAccess) -> None:
-        """Find the workspace that a place names, and again whenever that cannot be read or has another slug."""
+        """Find the workspace that a place names, and again whenever it cannot be read or has another slug."""
         named = access.workspace or ""
         subject, tries, known = ("place", access.connection.host, named), 0, None
         while True:
@@ -214,8 +216,8 @@ class ConsoleWatch:
                     self._keeper.troubles.begins(subject, named, reason_of(problem))
                     self._unfound -= not tries
                     self._tell_period()
-                elif not known.tries:  # else its own trouble is told
-                    still = f"{reason_of(problem)}; {known.id}, which had that name, is still watched"
+                elif not known.tries:  # otherwise its own trouble is reported
+                    still = f"{reason_of(problem)}; {known.id}, which had this slug, is still watched"
                     self._keeper.troubles.begins(subject, named, still)
                 await asyncio.sleep(backoff(tries))
                 tries += 1
@@ -224,14 +226,14 @@ class ConsoleWatch:
             self._keeper.troubles.is_over(subject)
             one = self._watch(access, found)
             if known is not None and known is not one:
-                self._forget(known, f"{named} names another workspace now, {one.id}, and that is watched")
+                self._forget(known, f"{named} now names another workspace, {one.id}, which is watched instead")
             known = one
             self._tell_period()
             await known.lost.wait()
             known.lost.clear()
 
     def _watch(self, access: WorkspaceAccess, found: Workspace) -> Watched:
-        """Return a workspace that is watched from now on, or is already."""
+        """Return a workspace that is watched from now on, or already was."""
         host, label = access.connection.host.rstrip("/"), found.slug or found.id
         watched = self._keeper.watched
         known = watched.get((host, found.id))
@@ -239,7 +241,7 @@ class ConsoleWatch:
             known.label = label
             return known
         if any(each.id == found.id for each in watched.values()):
-            told = "another console has a workspace with this id: give each console a store of its own"
+            told = "another console has a workspace with this id; use a separate store for each console"
             self._tell("warning", told, f"{label} ({host})")
         one = Watched(replace(access, workspace=found.id), label, ask_at=self._clock())
         watched[one.key] = one
@@ -282,33 +284,33 @@ class ConsoleWatch:
         try:
             if (
                 known is None or known > self._keeper.around.now() + MARGIN
-            ):  # what is dated before is not told
+            ):  # earlier changes are not reported
                 heard = await self._answered(listen(console, one.id))
                 if heard is None or self._is_ahead(one, heard):
                     one.heard = None
                     one.is_silent(self._clock(), self.pace)
                     return
-                one.heard = heard.last_modified  # whatever was before, the first backup asks itself
+                one.heard = heard.last_modified  # the first backup asks by itself what changed before
                 changed = None if known in (None, one.heard) else heard
             else:
                 asking = changed_after(console, one.id, known, self._listen_seconds)
                 changed = await self._answered(asking)
             if changed is not None:
                 one.changes(changed, self._clock(), self._keeper.job.settle)
-        except BackupError:  # told by the backup that is due then
-            if self._listen_seconds:  # or something on the way ends what takes long
+        except BackupError:  # the backup that is due then reports it
+            if self._listen_seconds:  # or a proxy ends requests that take long
                 self._impatient_until, one.ask_at = self._clock() + IMPATIENT_SECONDS, self._clock()
             one.is_silent(self._clock(), self.pace)
             return
         one.answers(self._clock())
 
     def _is_ahead(self, one: Watched, heard: Heard) -> bool:
-        """Return whether something in a workspace is dated too far ahead to hear of changes until then, and tell that once."""
+        """Return whether a date in a workspace is so far ahead that no change is heard of until then. Report it once."""
         if is_ahead(heard) and one.told_ahead != heard.last_modified:
             one.told_ahead = heard.last_modified
             told = (
-                f"something in it is dated {shown_time(heard.last_modified)}, which is yet to come: until then the console"
-                f" tells of no change, and it is read every {self.pace.read_every:.0f} s"
+                f"something in it is dated {shown_time(heard.last_modified)}, which is in the future; until then the"
+                f" console reports no changes, and the workspace is read every {self.pace.read_every:.0f} s"
             )
             self._tell("warning", told, one.label)
         return is_ahead(heard)
@@ -320,7 +322,7 @@ class ConsoleWatch:
     # -- backing up --------------------------------------------------------------------
 
     def _back_up_what_is_due(self) -> None:
-        """Begin to back up what is due: what has changed does not wait for what is only looked at."""
+        """Start the backups that are due. Changed workspaces do not wait for those that are only checked."""
         now, store = self._clock(), self._keeper.store
         due = [one for one in self._mine if one.due_at <= now and one.busy_since is None]
         due.sort(key=lambda one: (not one.unwritten, one.due_at))
@@ -334,7 +336,7 @@ class ConsoleWatch:
                 self._back_up(one)
 
     def _room(self, *, changed: bool, now: float) -> int:
-        """Return how many more backups may begin now, of what has changed or of what is only looked at."""
+        """Return how many more backups may start now, of changed workspaces or of those that are only checked."""
         alike = [now - (one.busy_since or 0) for one in self._busy if one.as_changed is changed]
         most = CHANGED_AT_ONCE if changed else LOOKS_AT_ONCE
         brisk = sum(seconds < SLOW_SECONDS for seconds in alike)
@@ -346,7 +348,7 @@ class ConsoleWatch:
             self._keeper.back_up(one, lambda: self.pace, tries_store=self._keeper.store.is_tried_again())
         )
 
-    # -- telling -----------------------------------------------------------------------
+    # -- reporting ---------------------------------------------------------------------
 
     def _tell(self, level: str, message: str, label: str | None = None) -> None:
         self._keeper.around.told(WatchEvent(level, message, label))
@@ -359,14 +361,14 @@ class ConsoleWatch:
         whose = f"console {self._name}: " if self._name else ""
         self._tell(
             "info",
-            f"{whose}{plural(pace.workspaces, 'workspace')} asked every {pace.period:.0f} s, for at most half of the key's"
-            f" read budget: a change is in the store within {ceil(pace.delay(self._keeper.job.settle))} s",
+            f"{whose}{plural(pace.workspaces, 'workspace')} asked every {pace.period:.0f} s, with at most half of the key's"
+            f" read budget; a change is in the store within {ceil(pace.delay(self._keeper.job.settle))} s",
         )
         if pace.reads_less_often:
             self._tell(
                 "warning",
-                f"{whose}each workspace is read whole every {pace.look_every:.0f} s, not every {pace.full_every:.0f} s as"
-                " --full-every has it: half of the key's read budget is enough for no more",
+                f"{whose}each workspace is read completely every {pace.look_every:.0f} s instead of every"
+                f" {pace.full_every:.0f} s (--full-every), because half of the key's read budget allows no more",
             )
 
     async def _answered(self, asking: Awaitable[T]) -> T:
@@ -375,13 +377,13 @@ class ConsoleWatch:
                 return await asking
         except TimeoutError:
             host = self._connection.host
-            raise UnreachableError(f"console {host}: has not answered for {ANSWER_SECONDS:.0f} s") from None
+            raise UnreachableError(f"console {host} has not answered for {ANSWER_SECONDS:.0f} s") from None
 
     def _console(self, connection: Connection) -> Console:
         return self._consoles.of(_patient(connection))
 
 
 def _patient(connection: Connection) -> Connection:
-    """Return a connection for many questions at once, each of which the console may let wait; what fails is soon known."""
+    """Return a connection for many long questions at once, which reports a failure soon."""
     seconds = max(connection.timeout, LISTEN_SECONDS + 20)
     return replace(connection, concurrency=LISTENING, timeout=seconds, retry_for=AWAY_SECONDS)

@@ -1,4 +1,4 @@
-"""What the actions of a plan need of each other, and in which order they can be carried out side by side."""
+"""How the actions of a plan depend on each other, and in which order they can run concurrently."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -11,15 +11,15 @@ from jitsu_backup.planning import Action, ActionKind, Plan
 
 
 class Dependencies:
-    """Which of the snapshot's entities an action names, and which have to be made before it.
+    """Which of the snapshot's entities an action refers to, and which must be created before it.
 
-    `waits` maps the key of each entity that is made to the keys that have to be made before it. They are of earlier
-    stages, or leave the webhook that it takes. Planning lets no webhooks go round in a circle: no two wait for each other.
-    `functions_of` are the functions that are made with a builder.
+    `waits` maps the key of each created entity to the keys that must be created before it. These are of earlier stages, or
+    free the webhook that it takes. There are no circles, because planning does not allow webhooks to rotate.
+    `functions_of` are the functions that are created with a builder.
     """
 
     def __init__(self, plan: Plan, live: Mapping[Key, Entity]) -> None:
-        """Find what the actions of `plan` need in the target as it is, which is `live`."""
+        """Find what the actions of `plan` need, given the current target (`live`)."""
         self._plan, self._live = plan, live
         self.functions_of: dict[Key, list[Key]] = defaultdict(list)
         self._builder_of: dict[Key, Key] = {}
@@ -29,7 +29,7 @@ class Dependencies:
             self._builder_of[function] = builder
         self._types_of_id: dict[str, set[str]] = defaultdict(set)
         for key in plan.ids:
-            if entity_type(key.type).stage < STAGES[-1]:  # what is made last is named by nothing
+            if entity_type(key.type).stage < STAGES[-1]:  # nothing refers to entities of the last stage
                 self.note_known(key)
         deletions = [action for action in plan.writes if action.kind is ActionKind.DELETE]
         self.replaced_first = {
@@ -47,11 +47,11 @@ class Dependencies:
         self._types_of_id[key.id].add(key.type)
 
     def named(self, types: tuple[str, ...], source_id: str) -> list[Key]:
-        """Return the keys that a reference may mean; no types stand for any."""
+        """Return the keys that a reference may mean. Without `types`, any type matches."""
         return [Key(name, source_id) for name in types or sorted(self._types_of_id.get(source_id, ()))]
 
     def needs(self, action: Action) -> list[Key]:
-        """Return the keys of all that an action needs, whether it is made by the plan or not."""
+        """Return the keys of everything that an action needs, whether the plan creates it or not."""
         needed = list(action.after)
         if action.kind is not ActionKind.DELETE:
             for reference, source_id in find_references(entity_type(action.key.type).references, action.body):
@@ -70,7 +70,7 @@ class Dependencies:
     def _awaited(self, action: Action, making: Collection[Key]) -> list[Key]:
         stage = entity_type(action.key.type).stage
         keys = dict.fromkeys(self._builder_of.get(key, key) for key in self.needs(action))
-        if entity_type(action.key.type).deleted_first:  # once it is made, what it uses cannot change
+        if entity_type(action.key.type).deleted_first:  # once it exists, what it uses cannot change
             frozen = _used_types(action.key.type)
             keys |= dict.fromkeys(key for key in making if key.type in frozen)
         leaving = self._leaving.values()
@@ -80,7 +80,7 @@ class Dependencies:
 
 
 def _used_types(type_name: str) -> set[str]:
-    """Return the types that a type refers to, and those that these refer to."""
+    """Return the types that a type refers to, directly or indirectly."""
     near = {name for reference in entity_type(type_name).references for name in reference.types}
     return near | {
         name for one in near for reference in entity_type(one).references for name in reference.types
@@ -88,10 +88,10 @@ def _used_types(type_name: str) -> set[str]:
 
 
 def in_lanes(method_of: Mapping[Key, str], waits: Mapping[Key, list[Key]]) -> list[list[Key]]:
-    """Part entities by the HTTP method that creates them, each lane in an order in which it can begin early.
+    """Split entities by the HTTP method that creates them, each lane in an order that lets the others start early.
 
-    The console limits the requests of each method apart, and most entities are created by POST. What the others need is
-    created first, so that all budgets are spent at the same time. All lanes follow one order, so none blocks another.
+    The console limits the requests of each method separately, and most entities are created by POST. What other lanes need
+    is created first, so that all budgets are used at the same time. All lanes follow one order, so none blocks another.
     """
     place: dict[Key, int] = {}
 

@@ -1,4 +1,4 @@
-"""Comparing two snapshots, or workspaces as they are now, as a restore would pair them."""
+"""Comparing two snapshots or live workspaces, paired as a restore would pair them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ _AS_THEY_ARE = PlanOptions()
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a comparison: a snapshot, and the schemas of its console where that was asked."""
+    """One side of a comparison: a snapshot, and the schemas of its console if those were read."""
 
     snapshot: Snapshot
     schemas: Schemas | None = None
 
 
 async def read_side(connection: Connection, workspace: str, *, now: Callable[[], datetime]) -> Side:
-    """Return a workspace as it is now, by its id or slug. Raise ConsoleError, AccessError."""
+    """Return a live workspace, given by its id or slug. Raise ConsoleError, AccessError."""
     async with connection.open() as console:
         snapshot = await read_workspace(console, workspace, now=now, report=connection.report)
         return Side(snapshot, await read_schemas(console, schemas_needed(snapshot.entities)))
@@ -40,8 +40,8 @@ def diff(
 ) -> Changes:
     """Return what differs between two sides, without secrets.
 
-    Of that, only what the selectors choose, if there are any, and nothing of what `skip` chooses. `options` say how the sides
-    are paired, which fields are ignored, and which overlay is applied to the earlier side, as `planning.compare` does.
+    If there are selectors, only what they choose is compared, and nothing that `skip` chooses. `options` say how the sides
+    are paired, which fields are ignored, and which overlay is applied to the earlier side, as in `planning.compare`.
     """
     schemas = widest(known_schemas(), newest_schemas(), before.schemas or {}, after.schemas or {})
     changes = compare(before.snapshot, after.snapshot, schemas, options)
@@ -49,7 +49,7 @@ def diff(
 
 
 def widest(*known: Schemas) -> Schemas:
-    """Return, of each schema, the one with most fields: what a console fills in is no difference on either side."""
+    """Return the version of each schema with the most fields, so that defaults of a console are no difference."""
     merged: dict[str, Any] = {}
     for schemas in known:
         for name, schema in schemas.items():

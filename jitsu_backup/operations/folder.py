@@ -1,4 +1,4 @@
-"""A folder of `unpack` as a snapshot, and what it was unpacked from: the base of the three sides."""
+"""A folder of `unpack` as a snapshot, and its base: the snapshot that it was unpacked from."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ from jitsu_backup.store import Store, archives, read_tree
 from jitsu_backup.store.tree_folder import UNFINISHED
 
 BASE = ".base"
-"""The archive that a folder was unpacked from, in the folder; or beside it, after the folder's name."""
+"""The archive that a folder was unpacked from: in the folder, or beside it with the folder's name in front."""
 
 MOST_LATER = 5
-"""The most archives that are read in search of one that equals the base but for times."""
+"""How many archives are read to find one that equals the base except for times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
     """A folder that was read. `files` are the JSON files of its entities.
 
-    `archive` is the digest of what was unpacked, `content` that of what the folder showed of it, without times.
+    `archive` is the digest of what was unpacked, and `content` the digest of what the folder showed, without times.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Folder:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path leads to a folder of `unpack`, or to what is left of one."""
+    """Return whether a path leads to a folder of `unpack`, even a partial one."""
     if not path.is_dir():
         return False
     there = [name for name in NEEDED if (path / name).is_file()]
@@ -51,8 +51,7 @@ def is_folder(path: Path) -> bool:
 def open_folder(path: Path) -> Folder:
     """Return the snapshot of a folder, edited or not, redacted or not.
 
-    Raise FolderError, which names the file, for what is wrong, also for code with the marks of an unfinished merge;
-    BackupError.
+    Raise FolderError, which names the file, if something is wrong (such as the conflict marks of a merge), BackupError.
     """
     with named_in_errors(str(path)):
         try:
@@ -61,17 +60,17 @@ def open_folder(path: Path) -> Folder:
         except IntegrityError as problem:
             raise FolderError(str(problem)) from None
         for name in unmerged(files):
-            raise FolderError(f"{name} is not finished: {UNMERGED}")
+            raise FolderError(f"{name} has an unfinished merge: {UNMERGED}")
     return Folder(path, content.snapshot, content.paths, content.archive, content.content, content.redacted)
 
 
 async def find_base(
     folder: Folder, open_store: Callable[[], Store] | None, keys: ArchiveKeys, *, report: Reporter = silent
 ) -> Snapshot | None:
-    """Return what a folder was unpacked from: its `.base`, the one beside it, or the archive in the store; None without one.
+    """Return what a folder was unpacked from: its `.base`, the one beside it, or the archive in the store. Else None.
 
-    A later archive that differs from it in times alone serves as well, because times make no commit. Raise BackupError,
-    IntegrityError, LockedError and UsageError where it is there and cannot be read.
+    A later archive that differs only in times serves as well. Raise BackupError, IntegrityError, LockedError and
+    UsageError if one exists but cannot be read.
     """
     there = folder.path.resolve()
     for path in (folder.path / BASE, there.with_name(there.name + BASE)):
@@ -79,14 +78,14 @@ async def find_base(
             found = open_file(path, keys)
             if _is_base(found, folder):
                 return found
-            report(Notice(f"{path} is not what the folder was unpacked from, and was passed over"))
+            report(Notice(f"{path} is not what the folder was unpacked from; it was ignored"))
     if folder.archive is None or open_store is None:
         return None
     store, problem = open_store(), None
     for archive in _candidates(folder, await archives(store)):
         try:
             found = open_archive(archive, await store.read(str(archive)), keys)
-        except BackupError as failure:  # another copy may be whole
+        except BackupError as failure:  # another copy may be undamaged
             problem = failure
         else:
             if _is_base(found, folder):
@@ -97,7 +96,7 @@ async def find_base(
 
 
 def has_base(path: Path, keys: ArchiveKeys) -> bool:
-    """Return whether a folder has its `.base`, as far as the keys can tell."""
+    """Return whether a folder has its `.base`, if the keys can open it."""
     try:
         folder = open_folder(path)
         return _is_base(open_file(path / BASE, keys), folder)
@@ -115,17 +114,17 @@ def base_finder(
     *,
     report: Reporter = silent,
 ) -> BaseFinder:
-    """Return what finds the base of a folder for a plan, and checks the folder against it.
+    """Return a function that finds the base of a folder for a plan, and checks the folder against it.
 
-    Where `options` take all of the source, an unreadable one is reported. What it returns raises the errors of `find_base`, and
-    FolderError, which names the file, for what nobody can have meant: an id that was edited, a reference that leads nowhere.
+    If `options` take all of the source, an unreadable base is only reported. The function raises the errors of `find_base`,
+    and FolderError, which names the file, for obvious mistakes: an edited id, a reference that leads nowhere.
     """
 
     async def find() -> Snapshot | None:
         try:
             base = await find_base(folder, open_store, keys, report=report)
         except BackupError as problem:
-            unread = f"what {folder.path} was unpacked from cannot be read: "
+            unread = f"the archive that {folder.path} was unpacked from cannot be read: "
             pass_over(problem, unread, options, report)
             base = None
         with named_in_errors(str(folder.path)):
@@ -138,7 +137,7 @@ def base_finder(
 
 
 def _candidates(folder: Folder, known: list[ArchiveName]) -> list[ArchiveName]:
-    """Return which of the `known` archives, newest first, may be the base of a folder, the most likely first."""
+    """Return the archives that may be the base of a folder, most likely first. `known` is sorted newest first."""
     whole = [one for one in known if not one.damaged]
     exact = [one for one in whole if (folder.archive or "").startswith(one.digest_prefix)]
     if folder.content is None:
@@ -149,7 +148,7 @@ def _candidates(folder: Folder, known: list[ArchiveName]) -> list[ArchiveName]:
         for one in whole
         if one.workspace_id == mine and one.taken_at >= since and one.cloned_from is None and one not in exact
     ]
-    # the first ones since then, because whatever else the console changed came after them
+    # the first ones since then: other changes of the console came after them
     return [*exact, *later[: -MOST_LATER - 1 : -1]]
 
 

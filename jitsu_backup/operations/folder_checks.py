@@ -1,4 +1,4 @@
-"""A folder of `unpack` beside what it was unpacked from: slips of a hand that reading the folder alone cannot tell."""
+"""A folder of `unpack` compared with its base: editing mistakes that the folder alone does not show."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -18,7 +18,7 @@ from jitsu_backup.model import Entity, Key, Snapshot, format_path, items_of, mem
 
 
 def check_edits(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot) -> None:
-    """Raise FolderError, which names the file, for what nobody can have meant in a folder that was unpacked from `base`.
+    """Raise FolderError, which names the file, for obvious mistakes in a folder that was unpacked from `base`.
 
     `snapshot` is what the folder holds, `files` are the JSON files of its entities.
     """
@@ -33,17 +33,17 @@ def check_edits(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot) ->
 
 
 def check_stars(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot | None) -> None:
-    """Raise FolderError for `***` in a folder that was not unpacked with --redact, because it would be taken for a value.
+    """Raise FolderError for `***` in a folder that was not unpacked with --redact, because it would be sent as a value.
 
-    One that `base` has too is what the console holds.
+    If `base` has it too, it is the console's own value.
     """
     before = {} if base is None else {entity.key: entity.body for entity in base.entities}
-    for entity in snapshot.entities:  # in a redacted folder they are masks by now
+    for entity in snapshot.entities:  # in a redacted folder, they are already masks
         for path in hidden_paths(entity.body):
             if value_at(before.get(entity.key, {}), path) != value_at(entity.body, path):
                 raise FolderError(
-                    f"{files[entity.key]} has *** at {format_path(path)}, and the folder was unpacked without --redact, so that it"
-                    " would be written as it stands: give the value"
+                    f"{files[entity.key]} has *** at {format_path(path)}, which would be sent literally, because the folder was"
+                    " unpacked without --redact; write the value there"
                 )
 
 
@@ -55,13 +55,13 @@ def _edited_ids(files: Mapping[Key, str], before: Mapping[Key, Entity]) -> Itera
         was = _named_after(path, (one.id for one in gone if one.type == key.type))
         if was is not None:
             yield (
-                f"{path} has the id {key.id!r}, and was unpacked with {was!r}: put that back, or give the file another"
-                " name where a new entity is meant"
+                f"{path} has the id {key.id!r}, but was unpacked with {was!r}; restore that id, or rename the file if it is"
+                " a new entity"
             )
 
 
 def _named_after(path: str, ids: Iterable[str]) -> str | None:
-    """Return which of the ids a file has the hash of in its name; None for none."""
+    """Return the id whose hash is in a file's name, or None."""
     stem = path.rpartition("/")[2].removesuffix(".json")
     return next((one for one in ids if is_stem_of(stem, one)), None)
 
@@ -69,33 +69,33 @@ def _named_after(path: str, ids: Iterable[str]) -> str | None:
 def _missing_ends(
     snapshot: Snapshot, files: Mapping[Key, str], before: Mapping[Key, Entity]
 ) -> Iterator[str]:
-    """Yield messages about connections that lack an end, as they did not before."""
+    """Yield messages about connections that have lost an end."""
     for entity in snapshot.entities:
         was = before.get(entity.key)
         for end in END_FIELDS if joins(entity.key) else ():
             as_it_was = was is not None and was.body.get(end) == entity.body.get(end)
             if not isinstance(entity.body.get(end), str) and not as_it_was:
-                yield f"{files[entity.key]} has no {end}: a connection names the ids of its two ends"
+                yield f"{files[entity.key]} has no {end}; a connection needs the ids of both ends"
 
 
 def _astray(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot) -> Iterator[str]:
-    """Yield messages about references to what is in no file, or is of a type that cannot stand there."""
+    """Yield messages about references to an entity that has no file or is of a type that is not allowed there."""
     known = {(one.key, one.path, one.missing_id) for one in dangling_references(base)}
     for one in dangling_references(snapshot):
         if (one.key, one.path, one.missing_id) not in known:
             types = " or ".join(one.missing)
             yield (
-                f"{files[one.key]} names the {types} {one.missing_id!r} at {one.path}, and no file has it: change that"
-                " too, or bring the file back"
+                f"{files[one.key]} refers to {types} {one.missing_id!r} at {one.path}, but no file has that id; correct"
+                " the reference, or restore the file"
             )
     known = set(_of_wrong_type(base))
     for key, path, other in _of_wrong_type(snapshot):
         if (key, path, other) not in known:
-            yield f"{files[key]} names {other!r} at {path}, and that is none of the types that can stand there"
+            yield f"{files[key]} refers to {other!r} at {path}, which is not of a type allowed there; correct the id"
 
 
 def _of_wrong_type(snapshot: Snapshot) -> Iterator[tuple[Key, str, str]]:
-    """Yield each entity whose reference leads to entities of other types only, with its path and the id."""
+    """Yield each entity with a reference that leads only to entities of other types, with its path and the id."""
     types: dict[str, set[str]] = {}
     for key in (entity.key for entity in snapshot.entities):
         types.setdefault(key.id, set()).add(key.type)
@@ -109,9 +109,9 @@ def _of_wrong_type(snapshot: Snapshot) -> Iterator[tuple[Key, str, str]]:
 def _functions_of_builders(
     snapshot: Snapshot, files: Mapping[Key, str], before: Mapping[Key, Entity]
 ) -> Iterator[str]:
-    """Yield messages about functions that were edited in their own file, while their profile builder says what it did.
+    """Yield messages about functions that were edited in their own file but not in their profile builder's.
 
-    A profile builder's function is written with the builder, so that such an edit would come to nothing.
+    A profile builder's function is written with the builder, so such an edit would have no effect.
     """
     by_key = {entity.key: entity for entity in snapshot.entities}
     for function_id, builder_id in owned_functions(snapshot.entities):
@@ -127,13 +127,13 @@ def _functions_of_builders(
             edited = own.get(name) not in (meant[name], own_before.get(name))
             if edited and meant[name] == meant_before.get(name):
                 yield (
-                    f"{files[function]} was edited ({name}), and {files[builder]}, with which that function is written, was not:"
-                    " change it there too"
+                    f"{files[function]} was edited ({name}), but its function is written with {files[builder]}, which was not"
+                    " edited; make the same change there"
                 )
 
 
 def _config(builder: Entity, function_id: str) -> Mapping[str, object]:
-    """Return what a profile builder says of one of its functions [profile-builder/list]."""
+    """Return what a profile builder holds about one of its functions [profile-builder/list]."""
     for owned in map(members_of, items_of(builder.body.get("functions"))):
         if owned.get("functionId") == function_id:
             return members_of(members_of(owned.get("function")).get("config"))
@@ -141,7 +141,7 @@ def _config(builder: Entity, function_id: str) -> Mapping[str, object]:
 
 
 def _as_shown(snapshot: Snapshot, entity: Entity) -> Mapping[str, object]:
-    """Return a body as a folder shows it that may be redacted."""
+    """Return a body as a folder shows it, redacted or not."""
     if entity.key not in snapshot.hidden:
         return entity.body
     return masked_body(redact(entity, entity_type(entity.key.type).secrets))

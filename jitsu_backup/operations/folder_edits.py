@@ -1,4 +1,4 @@
-"""Edits of a folder that nobody has applied, and that unpacking a snapshot over it would undo."""
+"""Edits of a folder that were not applied yet, and that unpacking a snapshot into it would undo."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,9 +19,9 @@ _CODE_FILES = {"code": ".js", "draft": ".draft.js"}
 async def check_unapplied(
     path: Path, snapshot: Snapshot, open_store: Callable[[], Store], keys: ArchiveKeys
 ) -> None:
-    """Raise BackupError, which names the files, where writing a snapshot to a folder would undo edits that it has nothing of.
+    """Raise BackupError, which names the files, if writing a snapshot to a folder would undo edits that it lacks.
 
-    Without what the folder was unpacked from, or where that or the folder cannot be read, edits cannot be told.
+    If the folder or its base is missing or unreadable, edits are not recognised.
     """
     try:
         folder = open_folder(path) if is_folder(path) else None
@@ -33,19 +33,19 @@ async def check_unapplied(
     lost = [] if base is None else sorted(set(_unapplied(folder, base, snapshot)))
     if lost:
         raise BackupError(
-            f"edits would be lost that are not in the snapshot, of {some_of(lost, 3)}: apply them with"
-            f" `jitsu-backup restore {path}`, put them aside with `git stash`, or remove these files, and run again"
+            f"edits that are not in the snapshot would be lost: {some_of(lost, 3)}; apply them with"
+            f" `jitsu-backup restore {path}`, set them aside with `git stash`, or remove these files, and run again"
         )
 
 
 def _differing(folder: Folder, snapshot: Snapshot) -> list[Entity]:
-    """Return the entities of a folder that a snapshot has otherwise."""
+    """Return the entities of a folder that differ in a snapshot."""
     now = _fields_by_key(shown(snapshot, redacted=folder.redacted))
     return [one for one in folder.snapshot.entities if one.key in now and _fields(one) != now[one.key]]
 
 
 def _unapplied(folder: Folder, base: Snapshot, snapshot: Snapshot) -> Iterator[str]:
-    """Yield the files with a field that was edited, and that the snapshot has as the base had it."""
+    """Yield the files with an edited field that has its base value in the snapshot."""
     was, now = (_fields_by_key(shown(one, redacted=folder.redacted)) for one in (base, snapshot))
     plain = _fields_by_key(base)  # an earlier version may have hidden less
     for entity in _differing(folder, snapshot):
@@ -63,7 +63,7 @@ def _fields_by_key(snapshot: Snapshot) -> dict[Key, Mapping[str, Any]]:
 
 
 def _fields(entity: Entity) -> Mapping[str, Any]:
-    """Return what an entity says, whatever the ends of lines that Git has given to its files."""
+    """Return the fields of an entity, without regard to the line ends that Git gave its files."""
     fields: Mapping[str, Any] = _with_plain_ends(lasting(entity.key.type, masked_body(entity.body)))
     return fields
 
@@ -77,7 +77,7 @@ def _with_plain_ends(value: Any) -> Any:
 
 
 def _file_of(path: str, key: Key, name: str) -> str:
-    """Return the file that holds a field of an entity, whose JSON file has this path."""
+    """Return the file that holds a field of an entity. `path` is that of its JSON file."""
     return (
         path.removesuffix(".json") + _CODE_FILES[name]
         if key.type == "function" and name in _CODE_FILES

@@ -1,4 +1,4 @@
-"""What has to be deleted before others can change, because a reverse sync holds what it uses [destination/put-bound]."""
+"""Deletions that must come first, because a reverse sync blocks changes of what it uses [destination/put-bound]."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jitsu_backup.planning import Action, ActionKind, Plan, held_by
 
 @dataclass(frozen=True, slots=True)
 class Freeing:
-    """Deletions that free something together: while one of them is not done, the others are in vain.
+    """Deletions that free something together: unless all of them succeed, none has an effect.
 
     `updates` are the updates of what they free.
     """
@@ -20,7 +20,7 @@ class Freeing:
 
 
 def freed_together(plan: Plan, live: Mapping[Key, Entity]) -> list[Freeing]:
-    """Return what a plan deletes before anything else, in groups; `live` is the target as it is."""
+    """Return what a plan deletes before anything else, in groups. `live` is the current target."""
     updates = {Key(a.key.type, str(a.target_id)): a for a in plan.writes if a.kind is ActionKind.UPDATE}
     deletions = {action.key: action for action in plan.writes if action.kind is ActionKind.DELETE}
     taken = {a.key: set(webhooks_of(plan, live, a)) for a in plan.writes if a.kind is ActionKind.CREATE}
@@ -41,7 +41,7 @@ def freed_together(plan: Plan, live: Mapping[Key, Entity]) -> list[Freeing]:
 def _joined(
     groups: list[tuple[set[Key], list[Action]]], freed: set[Key], action: Action
 ) -> list[tuple[set[Key], list[Action]]]:
-    """Return the groups with one more deletion, which joins those that free something that it frees."""
+    """Return the groups with one more deletion, merged with those that free something in common with it."""
     same = [group for group in groups if group[0] & freed]
     members = [member for _, members in same for member in members]
     others = [group for group in groups if group not in same]
@@ -49,7 +49,7 @@ def _joined(
 
 
 def webhooks_of(plan: Plan, live: Mapping[Key, Entity], action: Action) -> Iterator[Key]:
-    """Yield the target's webhook to which a reverse sync will write: it serves one sync only.
+    """Yield the target's webhook to which a reverse sync will write. A webhook serves only one sync.
 
     [reverse-sync/create-webhook-already-used]
     """

@@ -1,4 +1,4 @@
-"""The history of the workspaces of a store: its archives read in the order of time, each compared with what was known."""
+"""The history of the workspaces of a store: archives are read in order of time, each compared with the state before."""
 
 import asyncio
 import functools
@@ -27,10 +27,10 @@ from jitsu_backup.planning.succession import Known, Move, advance, first_known, 
 from jitsu_backup.store import Store
 
 _AT_ONCE = 8
-"""How many archives are read ahead: a store far away takes its time for each."""
+"""How many archives are read ahead, because a remote store is slow."""
 
 _STATES = 4
-"""How many states are kept in memory: keys of different rights may take turns, and then the same archives come again."""
+"""How many states are kept in memory. If keys with different permissions alternate, the same archives recur."""
 
 _TOLD_EVERY = 50
 
@@ -51,11 +51,11 @@ async def history(
     cache: Path | None = None,
     report: Reporter = silent,
 ) -> list[History]:
-    """Return the history of each workspace that `archives` of a store are of, by its slug.
+    """Return the history of each workspace that `archives` of a store belong to, by its slug.
 
-    Consoles may have workspaces of the same id, as after a copy of the database: each console has a history of its own.
-    `cache` is a folder that remembers what was found out, None to read everything. What cannot be read is in the history, not
-    an exception: only a failure of the store as a whole is raised.
+    Consoles may have workspaces with the same id, as after a copy of the database. Each console has its own history.
+    `cache` is a folder that remembers results, or None to read everything. Unreadable archives are listed in the history;
+    only a failure of the store as a whole is raised.
     """
     by_workspace: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:
@@ -78,9 +78,9 @@ async def _of_workspace(
     stamps: Mapping[str, str],
     report: Reporter,
 ) -> list[History]:
-    """Return the histories of the workspaces of one id, of each console one; without content where nothing can be read.
+    """Return the histories of the workspaces with one id, one for each console. They are empty if nothing can be read.
 
-    What could not be read, and what does not count, may be of any of them: it is told with the one that was read last.
+    Archives that could not be read or do not count may belong to any of them. They are listed with the last one.
     """
     counting = [one for one in archives if _counts(one, now)]
     whole = [one for one in counting if not one.damaged]
@@ -104,7 +104,7 @@ async def _of_workspace(
 
 
 def _of_console(line: "_Line", newest: ArchiveName | None) -> History:
-    """Return the history of a workspace on one console; `newest` is its newest archive, None where several consoles have one."""
+    """Return the history of a workspace on one console. `newest` is its newest archive, or None with several consoles."""
     assert line.newest is not None  # noqa: S101  for the type checker
     steps, lineages = steps_of(line.shown, line.newest)
     console = line.console if newest is None else ""
@@ -123,35 +123,35 @@ def _of_console(line: "_Line", newest: ArchiveName | None) -> History:
 
 
 def _counts(archive: ArchiveName, now: datetime) -> bool:
-    """Return whether an archive says what was in the workspace at its time."""
+    """Return whether an archive shows the workspace at its time."""
     aside = PACKED in archive.marks or archive.cloned_from is not None
     return not aside and not archive.is_from_the_future(now)
 
 
 def _notes(archives: Iterable[ArchiveName], now: datetime) -> list[str]:
-    """Return what does not count, in words."""
+    """Return which archives do not count, in words."""
     out = [one for one in archives if not _counts(one, now)]
     packed = sum(PACKED in one.marks for one in out)
     records = sum(one.cloned_from is not None for one in out)
     kinds = (
         (packed, "made by pack"),
-        (records, "what a run left"),
-        (len(out) - packed - records, "dated in the future, so that a clock is wrong"),
+        (records, "left by a restore or clone"),
+        (len(out) - packed - records, "dated in the future (a clock was wrong)"),
     )
     told = ", ".join(f"{count} {words}" for count, words in kinds if count)
     return [f"{plural(len(out), 'archive does', 'archives do')} not count: {told}"] if out else []
 
 
 class _LostError(Exception):
-    """What was known at some time cannot be put together again from what was remembered."""
+    """A past state cannot be rebuilt from what was remembered."""
 
 
 @dataclass(slots=True)
 class _Line:
     """What the archives of one console show.
 
-    `state` is the id of what is known after the archives so far, `shown` is what each run of them shows, and `newest` is the
-    state at the end.
+    `state` is the id of the state after the archives so far, `shown` is what each run of them shows, and `newest` is the
+    last state.
     """
 
     console: str
@@ -161,12 +161,12 @@ class _Line:
 
 
 class _Walk:
-    """One reading of the archives of a workspace, oldest first; `lines` are those of each console that has one of its id."""
+    """One reading of the archives of a workspace id, oldest first. `lines` has one line for each console."""
 
     def __init__(
         self, reader: "_Reader", runs: Sequence[Run], remembered: Remembered, stamps: Mapping[str, str]
     ) -> None:
-        """`stamps` say of each archive when it was written, so that nothing is remembered of one that is another now."""
+        """`stamps` say when each archive was written, so that nothing is remembered of one that was replaced."""
         self.reader, self.runs, self.remembered, self.stamps = reader, runs, remembered, stamps
         self.private = {run.id for run in runs if all(archive.encrypted for archive in run.archives)}
         self.has_news = False
@@ -179,7 +179,7 @@ class _Walk:
         self.reader.begin()
 
     async def go(self, report: Reporter) -> list[_Line]:
-        """Go through all the archives; return what each console's show."""
+        """Read all the archives. Return what those of each console show."""
         try:
             await self._through(report)
         except _LostError:
@@ -209,7 +209,7 @@ class _Walk:
         return self.lines.setdefault(console, _Line(console))
 
     def _remembered(self, run: Run) -> Kept | None:
-        """Return what a run of archives shows, without reading it: where that is remembered, or nothing has changed."""
+        """Return what a run of archives shows, without reading it, if that is remembered or nothing has changed."""
         for line in self.lines.values():
             if line.state == run.id:
                 return Kept(line.state, line.console, private=run.id in self.private)
@@ -220,12 +220,12 @@ class _Walk:
         return next((kept for kept in known if kept is not None), None)
 
     def _stamp(self, run: Run) -> str:
-        """Return which archive of a run is read, and when it was written."""
+        """Return the archive of a run that is read, with the time when it was written."""
         name = str(run.archives[0])
         return f"{name} {self.stamps.get(name)}"
 
     async def _moved(self, at: int) -> tuple[Kept | None, Run]:
-        """Return what a run of archives shows after what is known, and which of it can be read; None where none can."""
+        """Return what a run of archives shows after the known state (None if unreadable), and its readable archives."""
         run = self.runs[at]
         snapshot, readable = await self.reader.snapshot(at)
         if snapshot is None:
@@ -251,7 +251,7 @@ class _Walk:
             del self.states[next(iter(self.states))]
 
     async def _known(self, line: _Line) -> Known | None:
-        """Return what is known of a console's workspace now. Raise _LostError."""
+        """Return the current state of a console's workspace. Raise _LostError."""
         if line.state == _BEGINNING:
             return None
         if line.state not in self.states:
@@ -259,7 +259,7 @@ class _Walk:
         return self.states[line.state]
 
     async def _put_together(self, line: _Line) -> Known:
-        """Return what is known now, from the archives that say it. Raise _LostError."""
+        """Return the current state, rebuilt from the archives that hold it. Raise _LostError."""
         archive, ending = line.shown[-1].run.id, self.remembered.endings.get(line.state)
         if line.state != archive and ending is None:
             raise _LostError
@@ -279,7 +279,7 @@ class _Walk:
         return known
 
     def to_remember(self) -> Remembered:
-        """Return what to keep for the next time."""
+        """Return what to remember for the next time."""
         endings = {}
         for line in self.lines.values():
             known = self.states.get(line.state)
@@ -289,7 +289,7 @@ class _Walk:
 
 
 class _Reader:
-    """Reads archives a few ahead, because a store far away takes its time for each; `unread` are those that cannot be read."""
+    """Read archives a few ahead, because a remote store is slow. `unread` are those that cannot be read."""
 
     def __init__(self, store: Store, runs: Sequence[Run], keys: ArchiveKeys) -> None:
         self.store, self.runs, self.keys = store, runs, keys
@@ -299,7 +299,7 @@ class _Reader:
         self._last: Snapshot | None = None
 
     def begin(self) -> None:
-        """Begin again: nothing was read yet."""
+        """Start again from the first archive."""
         self.unread.clear()
         self._begun.clear()
 
@@ -307,7 +307,7 @@ class _Reader:
         """Return the content of a run of archives, and the run without what cannot be read."""
         run = self.runs[at]
         for one in self.runs[at : at + _AT_ONCE]:
-            if one is run or one.id not in self._begun:  # what was read once may not be needed again
+            if one is run or one.id not in self._begun:  # what was read before may not be needed again
                 self._begun.add(one.id)
                 self._read(str(one.archives[0]))
         for number, archive in enumerate(run.archives):
@@ -332,14 +332,14 @@ class _Reader:
         return await self.store.read(name)
 
     async def close(self) -> None:
-        """Give up what was read ahead in vain."""
+        """Cancel the readings that are not needed."""
         for task in self._ahead.values():
             task.cancel()
         await asyncio.gather(*self._ahead.values(), return_exceptions=True)
 
 
 def _state_of(known: Known) -> str:
-    """Return the id of what is known: the archive's own where it says all, else a hash of which archives say what."""
+    """Return the id of a state: that of its archive if one holds it all, otherwise a hash of its archives."""
     if not known.carried:
         return known.archive
     told = sorted([*key, path, archive] for (key, path), archive in known.told.items())

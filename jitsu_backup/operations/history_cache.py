@@ -1,7 +1,7 @@
-"""What a history found out, kept for the next time: only what differs, as it is shown, and nothing of what is encrypted.
+"""The cache of `history`: only differences, as they are shown, and nothing from encrypted archives.
 
-One file a workspace and store, in the user's own cache folder. It is no more than a shortcut: whatever is wrong with it, it
-is passed over, and the archives are read again.
+It has one file for each workspace and store, in the user's cache folder. If a file is damaged, it is ignored, and the
+archives are read again.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ from jitsu_backup.store.files import make_folder, read_file, write_file
 _FORMAT = 2
 _SUFFIX = ".history"
 LARGEST = 64 * 1024 * 1024
-"""The largest file of a workspace, in bytes: of a longer history, the older part is not kept."""
+"""The largest file of a workspace, in bytes. The older part of a longer history is not cached."""
 
 MOST_FILES = 64
-"""How many workspaces are kept; those that were not asked about for longest are forgotten."""
+"""How many workspaces are cached. The least recently used ones are removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What came of one archive after what was known: the next state by its id, what differed, what was made again.
+    """What one archive adds to the state before it: the id of the next state, the differences, what was re-created.
 
-    `console` is the address of the console that it is of. What is `private` comes of encrypted archives, and is kept in no file.
+    `console` is the address of its console. What is `private` comes from encrypted archives, and is not written to a file.
     """
 
     state: str
@@ -47,7 +47,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What a last state is made of, without its content: the archives that say it."""
+    """The archives that make up a last state, without their content."""
 
     archive: str
     seen: Mapping[str, str]
@@ -55,15 +55,15 @@ class Ending:
 
     @property
     def archives(self) -> set[str]:
-        """The ids of all of them."""
+        """The ids of all these archives."""
         return {self.archive, *self.seen.values(), *self.told.values()}
 
 
 @dataclass(slots=True)
 class Remembered:
-    """What is kept of a workspace: `endings` by the state at the end, and `moves` by three texts.
+    """What is cached of a workspace: `endings` by the last state, and `moves` by three texts.
 
-    These are the state before, the content after, and which archive of that was read, with when it was written.
+    These texts are the state before, the content after, and the archive that was read, with the time it was written.
     """
 
     moves: dict[tuple[str, str, str], Kept] = field(default_factory=dict)
@@ -74,12 +74,12 @@ class HistoryCache:
     """The file of one workspace of one store."""
 
     def __init__(self, folder: Path, store: str, workspace_id: str) -> None:
-        """Use a file in `folder`, which need not exist yet."""
+        """Use a file in `folder`, which is created when needed."""
         name = hashlib.sha256(f"{store}\0{workspace_id}".encode(errors="replace")).hexdigest()[:32]
         self.path = folder / f"{name}{_SUFFIX}"
 
     def load(self) -> Remembered:
-        """Return what is kept; nothing where that is damaged, somebody else's, or of another version."""
+        """Return what is cached, or nothing if that is damaged, another user's, or of another version."""
         try:
             data = read_file(self.path, limit=LARGEST * 2, own=True)
             if self.path.stat().st_uid != os.getuid():
@@ -92,7 +92,7 @@ class HistoryCache:
             return Remembered()
 
     def keep(self, remembered: Remembered) -> None:
-        """Replace what is kept. What cannot be written is not kept."""
+        """Replace what is cached. A failure to write is ignored."""
         text = b"".join(_lines(remembered))
         with suppress(BackupError, OSError):
             make_folder(self.path.parent)
@@ -111,7 +111,7 @@ def _checksum(text: bytes) -> str:
 
 
 def _lines(remembered: Remembered) -> Iterator[bytes]:
-    """Yield the JSON of what is kept, the newest moves first, as many as there is room for."""
+    """Yield the JSON of the cache, newest moves first, up to the largest size."""
     endings = [_ending(state, ending) for state, ending in remembered.endings.items()]
     head = {"format": _FORMAT, "version": __version__, "endings": endings}
     yield orjson.dumps(head)[:-1] + b',"moves":['

@@ -1,4 +1,4 @@
-"""What a watch does with its store: it backs up a workspace, notes what became of that, and removes old archives."""
+"""What a watch does with its store: back up a workspace, note the outcome, and remove old archives."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from itertools import chain
 from jitsu_backup.archive import ArchiveName, newest_first, safe_text
 from jitsu_backup.errors import AccessError, NotFoundError, UsageError
 from jitsu_backup.events import Event, Problem
+from jitsu_backup.model import plural
 from jitsu_backup.operations.alarms import reason_of
 from jitsu_backup.operations.backup import Backup
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
@@ -24,14 +25,14 @@ BACKUP_SECONDS = 900.0
 """How long a backup of one workspace may take."""
 
 PRUNE_SECONDS = 10.0
-"""How long after a backup old archives are removed: who is told of changes reads one of them."""
+"""How long after a backup old archives are removed. A notification about changes reads one of them."""
 
 _STORE, _OLD = ("store",), ("old archives",)
 
 
 @dataclass
 class Keeper:
-    """Backs up the workspaces of a watch, one by one. `watched` are all of them by console and id."""
+    """Back up the workspaces of a watch, one by one. `watched` has all of them, by console and id."""
 
     job: WatchJob
     around: Surroundings
@@ -40,18 +41,18 @@ class Keeper:
     watched: dict[tuple[str, str], Watched]
     _expected: ExpectedStore = field(init=False)
     _to_prune: set[str] = field(default_factory=set)
-    """The workspaces that have new archives, as names spell their ids."""
+    """The ids of the workspaces that have new archives, as file names spell them."""
     _written: asyncio.Event = field(default_factory=asyncio.Event)
     _looked_through: int = 0
 
     def __post_init__(self) -> None:
-        """Begin with what is known of the store."""
+        """Begin with what is known about the store."""
         self._expected = self.around.expected
 
     async def back_up(self, one: Watched, pace: Callable[[], Pace], *, tries_store: bool) -> None:
-        """Back up a workspace, and note what became of it. Raise UsageError.
+        """Back up a workspace and note the outcome. Raise UsageError.
 
-        `tries_store` says that the store is in trouble, and that this backup finds out whether it still is.
+        `tries_store` means that the store failed before, and that this backup tests it.
         """
         view, problems = View(self.store, one.id), list[str]()
         try:
@@ -67,7 +68,7 @@ class Keeper:
                 self.store.is_tried = False
         (outcome,) = run.outcomes
         if self.watched.get(one.key) is not one:
-            pass  # it is watched no longer, and nothing is told of it
+            pass  # it is no longer watched, so nothing is reported about it
         elif outcome.failure is not None and view.problem is not None:
             self._store_fails(one, outcome.problem, tried=tries_store)
         else:
@@ -82,7 +83,7 @@ class Keeper:
             self._written.set()
 
     async def _run(self, one: Watched, view: View, problems: list[str]) -> BackupRun:
-        """Back up a workspace, and add to `problems` what did not end that but is wrong as long as it is so."""
+        """Back up a workspace, and add to `problems` each error that did not end the backup."""
 
         def report(event: Event) -> None:
             if isinstance(event, Problem):
@@ -112,13 +113,13 @@ class Keeper:
         one.unwritten, one.due_at = True, self.around.monotonic()
 
     def _store_did(self, view: View) -> None:
-        """Note that the store is well again, once it has taken an archive or nothing is left that it did not take."""
+        """Note that the store works again once it accepted an archive, or no rejected archive is left."""
         if view.problem is None and (view.wrote or not any(one.unwritten for one in self.watched.values())):
             self.store.does_well()
             self.troubles.is_over(_STORE)
 
     def _settle(self, one: Watched, outcome: WorkspaceOutcome, problems: list[str], pace: Pace) -> None:
-        """Note what became of a workspace that was due, and when it is due next."""
+        """Note the outcome of a workspace that was due, and when it is due next."""
         now = self.around.monotonic()
         if outcome.failure is not None:
             self.troubles.begins(one.subject, one.label, outcome.problem)
@@ -144,11 +145,11 @@ class Keeper:
 
     def _tell_of(self, label: str, archive: ArchiveName, seconds: float | None) -> None:
         late = "" if seconds is None else f", {seconds:.0f} s after it changed"
-        told = f"backed up: {archive.total} entities{late}"
+        told = f"backed up: {plural(archive.total, 'entity', 'entities')}{late}"
         self.around.told(WatchEvent("info", told, label, archive, seconds))
 
     def _look_for_unseen(self) -> None:
-        """Tell, once, of workspaces that only the store has."""
+        """Report, once, the workspaces that only the store has."""
         if not self.job.backup.everything or self._looked_through == self.store.listings:
             return
         self._looked_through = self.store.listings
@@ -166,13 +167,13 @@ class Keeper:
                 continue
             unseen.add(("unseen", workspace_id))
             named = workspace_id if newest.slug in labels else newest.slug
-            why = f"is it gone? --allow-unseen {named}: that is no alarm"
+            why = f"deleted on purpose? Then silence it with --allow-unseen {named}"
             self.troubles.begins(("unseen", workspace_id), f"{newest.slug} (only in the store)", why)
         for subject in {*self.troubles.of_kind("unseen")} - unseen:
             self.troubles.is_over(subject)
 
     async def keep_pruning(self) -> None:
-        """Remove old archives of what was backed up, in a task of its own: it may take long, and nobody waits for it."""
+        """Remove old archives of what was backed up, in a task of its own, because it may take long."""
         if self.job.retention is None:
             return
         while True:
@@ -190,7 +191,7 @@ class Keeper:
             await asyncio.sleep(LONGEST_RETRY)
 
     async def _prune(self, wanted: set[str], retention: Retention) -> Removed:
-        # names tell no consoles
+        # file names do not say which console an archive is of
         alike = [key for key in self.watched if safe_text(key[1]) in wanted]
         needed = frozenset(chain.from_iterable(map(self.around.needed, alike)))
         try:

@@ -1,4 +1,4 @@
-"""A monitor, healthchecks.io style: a service that is told when a run starts and how it ends."""
+"""A monitor in the style of healthchecks.io: a service that is pinged when a run starts and when it ends."""
 
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
@@ -10,14 +10,14 @@ from jitsu_backup.operations.outgoing import Outgoing, is_address
 
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
 LONGEST_BODY = 10_000
-"""Bytes: a monitor wants to show the body, not to keep it."""
+"""Bytes of the body of a ping."""
 
 
 class Monitor:
-    """A service that is told when a run starts and how it ends. It never makes a run fail; `report` hears of problems.
+    """A service that is pinged when a run starts and when it ends. It never makes a run fail: problems go to `report`.
 
-    Whoever knows its URL can speak for us, so only its host is ever shown. Each message may take `seconds` as a whole.
-    `environment` may name proxies and certificates. Raise UsageError for what is not a URL.
+    The URL is a secret, so only its host is ever shown. Each ping may take `seconds` in all. `environment` may name
+    proxies and certificates. Raise UsageError if the URL is not valid.
     """
 
     def __init__(
@@ -25,17 +25,17 @@ class Monitor:
     ) -> None:
         """Send nothing yet."""
         if not is_address(url):
-            raise UsageError("--ping: give the address of a check, such as https://hc-ping.com/…")
+            raise UsageError("--ping: not a URL; give the address of a check, such as https://hc-ping.com/…")
         self._parts, self._report = urlsplit(url.strip()), report
         self._outgoing = Outgoing(environment, seconds)
         self._problem = ""
 
     def start(self) -> None:
-        """Say that a run has begun."""
+        """Report that a run has started."""
         self._send("/start", "", attempts=1)
 
     def end(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> None:
-        """Say how a run has ended: its exit code, what came of it, and a line for everything that is wrong."""
+        """Report how a run has ended: its exit code, its outcome, and a line for each alarm."""
         head = f"exit code {code}: " + (f"{cut(outcome)}\n" if outcome else "")
         told = "\n".join(told_in(alarms, LONGEST_BODY - len(head.encode())))
         self._send("" if code == 0 else "/fail", (head + told).strip(), attempts=PING_ATTEMPTS)
@@ -47,6 +47,6 @@ class Monitor:
             self._problem = ""
         except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
             why = self._outgoing.reason_of(problem)
-            if why != self._problem:  # a service would tell it again and again
-                self._report(Problem(f"the monitor at {self._parts.hostname} was not told: {why}"))
+            if why != self._problem:  # a long-running service reports it once
+                self._report(Problem(f"the monitor at {self._parts.hostname} could not be reached: {why}"))
             self._problem = why

@@ -1,4 +1,4 @@
-"""What a console tells a restore beside its target: schemas, and what other workspaces claim."""
+"""What a restore reads from a console besides its target: schemas, and what other workspaces claim."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,10 +14,10 @@ from jitsu_backup.model import Source
 
 
 class Neighbours:
-    """What a console tells beside the target; each schema is read once.
+    """What a restore reads from a console besides its target. Each schema is read once.
 
-    Those of one restore read the claims of all workspaces but its target. Those of many (`shared`) read them once, and do
-    not see what changes meanwhile.
+    For one restore, the claims of all workspaces except its target are read. For many (`shared`), they are read once, so
+    later changes are not seen.
     """
 
     def __init__(self, console: Console, *, shared: bool = False) -> None:
@@ -27,14 +27,14 @@ class Neighbours:
         self._claims: Claims | None = None
 
     async def schemas(self, names: list[str]) -> dict[str, Mapping[str, Any]]:
-        """Return the console's schemas by name, without those that it does not have. Raise AccessError, ConsoleError."""
+        """Return the console's schemas by name, omitting unknown names. Raise AccessError, ConsoleError."""
         missing = [name for name in names if name not in self._schemas]
         found = await read_schemas(self._console, missing)
         self._schemas |= {name: found.get(name) for name in missing}
         return {name: known for name in names if (known := self._schemas[name]) is not None}
 
     async def claimed(self, workspace_id: str, first: Source | None) -> ClaimedElsewhere:
-        """Return what other workspaces than one claim; `first` is that of `read_claims`."""
+        """Return what all workspaces except one claim. `first` is as in `read_claims`."""
         if not self._shared:
             return (await read_claims(self._console, workspace_id, first)).beside(workspace_id)
         if self._claims is None:
@@ -43,6 +43,6 @@ class Neighbours:
 
 
 async def read_entitlements(console: Console, workspace_id: str) -> Any:
-    """Return what the console says of a workspace's subscription, or None where it does not: it only foresees refusals."""
-    with suppress(BackupError):  # older consoles have no such route
+    """Return a workspace's subscription, which only predicts rejections, or None if the console does not say."""
+    with suppress(BackupError):  # older consoles lack this route
         return await console.get(api_path(workspace_id, "entitlements"), beside=small_replies())

@@ -1,4 +1,4 @@
-"""News of a workspace: what is in its newest archive that nobody was told of yet."""
+"""News of a workspace: the changes in its newest archive that no notification has reported yet."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,23 +15,23 @@ from jitsu_backup.operations.save import Saved
 from jitsu_backup.planning import Changes, PlanOptions
 
 EVERY = timedelta(minutes=15)
-"""How long there is silence about a workspace after it was told of, where nobody says otherwise."""
+"""The default time between two notifications about a workspace."""
 
 
 NEVER = datetime.fromtimestamp(0, UTC)
-"""When a workspace was told of that nobody was told of yet."""
+"""The time of the last notification about a workspace that had none yet."""
 
 Held = Saved | Unchanged
-"""What a run found of a workspace, and the archive that holds it."""
+"""What a run found in a workspace, and the archive that holds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What is new in a workspace: `archive` has it, and `before` is what it was compared with, None for the first backup.
+    """What is new in a workspace: `archive` has it; `before` is what it was compared with (None for the first backup).
 
-    `changes` is None where nobody can tell them: `why_not` says why. Where archives are `gone` from the store, older
-    changes are not shown; without `changes`, that is `before` itself. `alarm` says what set off an alarm. `who` is who
-    changed an entity, in words, by its key on either side.
+    `changes` is None if they are unknown, and `why_not` says why. If archives are `gone` from the store, older changes
+    are not shown; without `changes`, the missing archive is `before` itself. `alarm` says what raised an alarm. `who`
+    says who changed an entity, in words, by its key on either side.
     """
 
     source: Source
@@ -46,7 +46,7 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was told of a workspace: when, of which archive, and up to which one its changes; empty texts for none yet."""
+    """The last notification: when, about which archive, and up to which one it had the changes. Empty if there was none."""
 
     at: datetime
     archive: str = ""
@@ -54,18 +54,18 @@ class Told:
 
 
 def is_over(told_at: datetime, every: timedelta, now: datetime) -> bool:
-    """Return whether the silence after a message is over; one that a clock gone back would make longer is."""
+    """Return whether the time after a notification is over. It is too if the clock was set back."""
     return not timedelta(0) <= now - told_at < every
 
 
 def told_as_bytes(told: Told) -> bytes:
-    """Return what was told as a file has it."""
+    """Return the content of the file of a last notification."""
     document = {"at": iso_time(told.at), "archive": told.archive, "compared": told.compared}
     return orjson.dumps(document) + b"\n"
 
 
 def told_in_bytes(data: bytes) -> Told | None:
-    """Return what a file says was told; None for any other file."""
+    """Return the last notification from its file, or None for any other file."""
     try:
         document = orjson.loads(data)
         moment = parse_iso_time(document["at"])
@@ -82,17 +82,17 @@ async def news_of(
     *,
     ignored: tuple[str, ...] = (),
 ) -> News | None:
-    """Return what is new in a workspace that a run has looked at; None where nothing is, or where that was told.
+    """Return what is new in a workspace that a run has backed up, or None if nothing is new or it was already reported.
 
-    `known` are the archives of the store before, `told` what was told last. `read` opens an archive, and is called only
-    where something is to be told. What `ignored` chooses, as a plan's options do, is no news. Raise BackupError where
-    the store cannot be read now; an archive that is unreadable here is told as such.
+    `known` are the archives of the store before, `told` is the last notification. `read` opens an archive, and is called
+    only if there is something to report. What `ignored` chooses, as a plan's options do, is no news. Raise BackupError if
+    the store cannot be read now. That an archive cannot be opened here is part of the news.
     """
     archive = held.archive
     if str(archive) == (archive_told := "" if told is None else told.archive):
         return None
     if told is None and not is_written(held):
-        return None  # nobody knows what was told, and this run changed nothing
+        return None  # the last notification is unknown, and this run changed nothing
     own = _others(held, known)
     base = _baseline(own, archive, told)
     before = base.archive
@@ -107,7 +107,7 @@ async def news_of(
         return None if same else replace(news, why_not="the backup is incomplete, as the run's alarm says")
     if before is None:
         weaker = any(one.complete for one in own)
-        return replace(news, why_not="no earlier archive was read with such a key" if weaker else "")
+        return replace(news, why_not="no earlier archive was read with an equal key" if weaker else "")
     lost = None if base.lost is None else replace(news, before=base.lost, gone=True, why_not=_GONE)
     if before == base.lost:
         return lost
@@ -115,11 +115,11 @@ async def news_of(
         after = held.snapshot if isinstance(held, Saved) else await read(archive)
         changes = diff(Side(await read(before)), Side(after), options=PlanOptions(ignored=ignored))
     except (IntegrityError, LockedError, UsageError):
-        return replace(news, why_not="the archive before cannot be read on this machine")
+        return replace(news, why_not="the previous archive cannot be read on this machine")
     return replace(news, changes=changes, gone=base.later) if changes.entities else lost
 
 
-_GONE = "the archive with which it is to be compared is gone"
+_GONE = "the archive to compare it with no longer exists"
 
 
 def is_written(held: Held) -> bool:
@@ -134,7 +134,7 @@ def _others(held: Held, known: Iterable[ArchiveName]) -> list[ArchiveName]:
 
 @dataclass(frozen=True, slots=True)
 class _Baseline:
-    """The archive with which a new one is compared; `later` than that up to which changes were told, where that is `lost`."""
+    """The archive that a new one is compared with. It is `later` than the last one reported if that is `lost`."""
 
     archive: ArchiveName | None = None
     later: bool = False
@@ -142,16 +142,16 @@ class _Baseline:
 
 
 def _baseline(own: Iterable[ArchiveName], archive: ArchiveName, told: Told | None) -> _Baseline:
-    """Return with what a new archive is compared: the archive up to which changes were told, else the nearest to that.
+    """Return what a new archive is compared with: the last archive that was reported, or the nearest to it.
 
-    An earlier one shows all that was not told; only where there is none, a later one shows some of it.
+    An earlier archive shows all unreported changes. If there is none, a later one shows some of them.
     """
     alike = [one for one in own if one.complete and one.key_class == archive.key_class]
     past = sorted((one for one in alike if one.taken_at <= archive.taken_at), key=lambda one: one.sort_key)
     if told is None:
         return _Baseline(past[-1] if past else None)
     limit = parse_name(told.compared)
-    if limit is None:  # nothing was told yet
+    if limit is None:  # there was no notification yet
         return _Baseline(past[0] if past else None)
     if limit in past:
         return _Baseline(limit)
@@ -163,24 +163,24 @@ def _baseline(own: Iterable[ArchiveName], archive: ArchiveName, told: Told | Non
 
 
 def before_telling(held: Held, known: Iterable[ArchiveName]) -> Told:
-    """Return what is to be remembered of an archive of which nobody was told yet, in case that fails."""
+    """Return what to remember of an archive before its notification is sent, in case that fails."""
     return Told(NEVER, compared=str(_baseline(_others(held, known), held.archive, None).archive or ""))
 
 
 def after_telling(news: News, now: datetime, told: Told | None) -> Told:
-    """Return what is to be remembered once news were told."""
+    """Return what to remember once news were sent."""
     incomplete = not news.archive.complete
     compared = ("" if told is None else told.compared) or str(news.before or "")
     return Told(now, str(news.archive), compared if incomplete else str(news.archive))
 
 
 def after_failing(news: News, now: datetime, told: Told | None) -> Told:
-    """Return what is to be remembered where news could not be told, so that they are told with the next."""
+    """Return what to remember if news could not be sent, so that they are sent with the next."""
     return replace(told, at=now) if told is not None else Told(now, compared=str(news.before or ""))
 
 
 def without_news(held: Held, told: Told | None) -> Told | None:
-    """Return what is to be remembered of a workspace without news, so that nothing is read for it again; None for nothing."""
+    """Return what to remember of a workspace without news, so that nothing is read for it again, or None."""
     archive = str(held.archive)
     if held.archive.complete:
         return Told(NEVER if told is None else told.at, archive, archive)

@@ -1,4 +1,4 @@
-"""Notifications: people hear of changes by Slack or its like, by mail, or by a program of theirs."""
+"""Notifications about changes: by Slack or a compatible service, by mail, or as JSON to another program."""
 
 import os
 import re
@@ -25,18 +25,18 @@ _MAIL_SECONDS = 30
 _SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 _DISCORD_HOSTS = ("discord.com", "discordapp.com")
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_CONFIG_HOME")
-"""The variables that `sendmail` gets, beside those of the locale: any other may hold a secret of this run."""
+"""The variables that `sendmail` gets besides those of the locale. Any other may hold a secret of this run."""
 _MAIL_ADDRESS = re.compile(
     r"[A-Za-z0-9._%+=][A-Za-z0-9._%+=-]{0,63}@[A-Za-z0-9][A-Za-z0-9.-]{0,253}", re.ASCII
 )
 _WHERE = (
-    "give https://hooks.slack.com/…, slack:https://… (for what takes the same), another https:// address, which gets JSON,"
-    " or mailto:a@example.com"
+    "not a supported address; give https://hooks.slack.com/…, slack:https://… (for a compatible service), another"
+    " https:// address (gets JSON), or mailto:a@example.com"
 )
 
 
 class Form(Enum):
-    """What is sent to an address."""
+    """The form of what is sent to an address."""
 
     SLACK = "slack"
     JSON = "json"
@@ -45,7 +45,7 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where notifications go. Whoever knows a webhook's URL can write there, so only its host is `shown`."""
+    """Where notifications go. A webhook's URL is a secret, so only its host is `shown`."""
 
     form: Form
     shown: str
@@ -59,7 +59,7 @@ class Address:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """The mail addresses; none for a webhook."""
+        """The mail addresses. A webhook has none."""
         return self._recipients
 
 
@@ -74,13 +74,13 @@ class Message:
 
 
 def address_of(text: str) -> Address:
-    """Return the address that a text names. Raise UsageError, which does not show it, for anything else."""
+    """Return the address that a text names. Raise UsageError, which does not show the text, if it names none."""
     given = text.strip()
     if given.startswith("mailto:"):
         recipients = tuple(part.strip() for part in given.removeprefix("mailto:").split(","))
         if not all(_MAIL_ADDRESS.fullmatch(one) for one in recipients):
             raise UsageError(
-                "--notify: mailto: takes mail addresses, with commas between them, and nothing else"
+                "--notify: not a valid list of mail addresses; write mailto: with addresses separated by commas"
             )
         return Address(Form.MAIL, ", ".join(recipients), given, recipients)
     url = given.removeprefix("slack:")
@@ -91,7 +91,7 @@ def address_of(text: str) -> Address:
 
 
 def _takes_slack(url: str) -> bool:
-    """Return whether a URL says by itself that it takes Slack's form."""
+    """Return whether a URL is known to accept Slack's form."""
     parts = urlsplit(url)
     if parts.hostname in _DISCORD_HOSTS:
         return parts.path.rstrip("/").endswith("/slack")
@@ -99,19 +99,19 @@ def _takes_slack(url: str) -> bool:
 
 
 class NotSentError(Exception):
-    """A notification could not be sent; the message says why, without the address.
+    """A notification could not be sent. The message says why, without the address.
 
-    With `no_answer`, the next one to the same address would not fare better.
+    With `no_answer`, the next one to the same address would fail too.
     """
 
     def __init__(self, why: str, *, no_answer: bool = False) -> None:
-        """Make the error; `why` is one line."""
+        """Create the error. `why` is one line."""
         super().__init__(why)
         self.no_answer = no_answer
 
 
 def send(message: Message, address: Address, environment: Mapping[str, str]) -> None:
-    """Send a message to an address; `environment` may name proxies and certificates. Raise NotSentError."""
+    """Send a message to an address. `environment` may name proxies and certificates. Raise NotSentError."""
     if address.form is Form.MAIL:
         _mail(message, address, environment)
         return
@@ -122,7 +122,7 @@ def send(message: Message, address: Address, environment: Mapping[str, str]) -> 
     except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
         why = outgoing.reason_of(problem)
         hint = (
-            ": is it written slack:https://…, if it takes Slack's form?" if address.form is Form.JSON else ""
+            "; for a Slack-compatible service, write slack:https://…" if address.form is Form.JSON else ""
         )
         raise NotSentError(
             why + (hint if why == "HTTP 400" else ""), no_answer=_is_no_answer(problem)
@@ -130,18 +130,18 @@ def send(message: Message, address: Address, environment: Mapping[str, str]) -> 
 
 
 def _is_no_answer(problem: Exception) -> bool:
-    """Return whether a problem is none of this message: no answer came, or one that there are too many."""
+    """Return whether a problem is not due to the message: there was no answer, or there are too many messages."""
     if isinstance(problem, httpx.HTTPStatusError):
         return problem.response.status_code == TOO_MANY
     return isinstance(problem, httpx.HTTPError)
 
 
 def _mail(message: Message, address: Address, environment: Mapping[str, str]) -> None:
-    """Hand a mail to the machine's own `sendmail`. Raise NotSentError."""
+    """Send a mail with the machine's own `sendmail`. Raise NotSentError."""
     path = os.pathsep.join(filter(None, (environment.get("PATH"), "/usr/sbin", "/usr/lib")))
     program = shutil.which("sendmail", path=path)
     if program is None:
-        raise NotSentError("there is no sendmail on this machine", no_answer=True)
+        raise NotSentError("sendmail is not installed on this machine", no_answer=True)
     try:
         done = subprocess.run(  # noqa: S603  recipients are checked, and none looks like a flag
             [program, "-i", *address.recipients],
@@ -154,13 +154,13 @@ def _mail(message: Message, address: Address, environment: Mapping[str, str]) ->
     except subprocess.TimeoutExpired:
         raise NotSentError(f"sendmail took longer than {_MAIL_SECONDS} seconds", no_answer=True) from None
     except OSError as problem:
-        raise NotSentError(f"sendmail cannot be run: {(problem.strerror or '').lower()}") from None
+        raise NotSentError(f"sendmail cannot be started: {(problem.strerror or '').lower()}") from None
     if done.returncode:
         raise NotSentError(f"sendmail failed with exit status {done.returncode}")
 
 
 def as_mail(message: Message, address: Address) -> bytes:
-    """Return a message as a mail in which no name adds a header."""
+    """Return a message as a mail. Names in it cannot add headers."""
     mail = EmailMessage(policy=default)
     for name, value in _headers(message, address):
         mail[name] = value
@@ -170,6 +170,6 @@ def as_mail(message: Message, address: Address) -> bytes:
 
 def _headers(message: Message, address: Address) -> Iterator[tuple[str, str]]:
     yield "To", ", ".join(address.recipients)
-    # a line end in it would begin another header, and so would one that is encoded as a word of RFC 2047
+    # a line end in it would begin another header, even if encoded as a word of RFC 2047
     yield "Subject", one_line(message.subject).replace("=?", "= ?")
     yield "Auto-Submitted", "auto-generated"

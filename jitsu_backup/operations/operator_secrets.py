@@ -1,4 +1,4 @@
-"""What the operator's token is for: secrets that no archive in clear gets unasked, and what even it cannot read."""
+"""Secrets that the operator's token reads: unencrypted archives need consent, and some secrets stay unreadable."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,25 +13,26 @@ from jitsu_backup.events import Caution, Event, Notice
 from jitsu_backup.model import Key, MaskedField, Snapshot, plural, some_of, unknown_secrets
 
 _NAMED = 3
-"""How many entities or workspaces a line names."""
+"""How many entities or workspaces one line names."""
 
 
 def in_clear(*, folder: bool, is_key: bool) -> UsageError:
-    """Return the error for secrets that would be written in clear, be it into an archive or a `folder`.
+    """Return the error for secrets that would be written unencrypted into an archive or a `folder`.
 
-    `is_key` says that the operator's token is the key itself, so that it cannot be left out.
+    `is_key` says that the operator's token is the key itself, so it cannot be left out.
     """
-    what, instead = ("folder", "say --redact") if folder else ("archive", "encrypt it (--encrypt-to)")
-    without = "give a user's key (JITSU_APIKEY)" if is_key else "leave the token out (JITSU_ADMIN_TOKEN)"
+    what, instead = ("folder", "hide them with --redact") if folder else ("archive", "encrypt it with --encrypt-to")
+    without = "use a user's key (JITSU_APIKEY)" if is_key else "leave the token out (JITSU_ADMIN_TOKEN)"
     return UsageError(
-        f"with the operator's token the {what} would hold secrets in clear: {instead}, say --plaintext-secrets, or {without}"
+        f"with the operator's token, the {what} would hold unencrypted secrets; {instead}, allow that with"
+        f" --plaintext-secrets, or {without}"
     )
 
 
 async def beyond_the_key(console: Console, seen: Iterable[Workspace]) -> list[Workspace]:
-    """Return the workspaces that the operator's token of `console` reads and that are not among `seen`.
+    """Return the workspaces that the operator's token of `console` can read and that are not among `seen`.
 
-    Return none where the console does not tell.
+    Return none if the console does not list them.
     """
     try:
         every = await workspaces(console)
@@ -42,40 +43,41 @@ async def beyond_the_key(console: Console, seen: Iterable[Workspace]) -> list[Wo
 
 
 def told_beyond(names: list[str]) -> Notice:
-    """Return what to tell of workspaces that the operator's token reads and the key does not."""
+    """Return the notice about workspaces that only the operator's token can read."""
     return Notice(
-        f"not backed up: {plural(len(names), 'workspace')} of the console that the key does not see, and the operator's token"
-        f" does: {some_of(sorted(names), _NAMED)}; with that token as the only key, --all means every workspace"
+        f"not backed up: {plural(len(names), 'workspace')} that only the operator's token can see:"
+        f" {some_of(sorted(names), _NAMED)}; to back up every workspace with --all, give that token as the only key"
     )
 
 
 @dataclass(slots=True)
 class UnreadSecrets:
-    """The secrets that a run could not read with the operator's token: what is told of them, in a line each kind."""
+    """The secrets that a run could not read even with the operator's token, reported in one line for each kind."""
 
     _not_exported: list[str] = field(default_factory=list)
     _cut_off: list[str] = field(default_factory=list)
     _why: str = ""
 
     def add(self, exports: Exports, snapshot: Snapshot) -> None:
-        """Note what a snapshot lacks that has what `exports` had for it."""
+        """Note which secrets of a snapshot `exports` did not have."""
         missed = missed_secrets(exports, snapshot)
         self._why = exports.unread
         self._cut_off += _by_entity(snapshot, missed)
         self._not_exported += _by_entity(snapshot, set(unknown_secrets(snapshot)).difference(missed))
 
     def events(self) -> Iterator[Event]:
-        """Yield what to tell; nothing where all were read."""
+        """Yield what to report, or nothing if all were read."""
         if self._cut_off:
             yield Caution(
                 f"missing: {some_of(self._cut_off, _NAMED)}, because the console's export of reverse syncs cannot be read"
-                f" ({self._why}): its operator has to repair or remove the reverse sync at which it ends, which may be another"
-                " workspace's; until then, a restore elsewhere needs these in an overlay"
+                f" ({self._why}); the operator must repair or remove the reverse sync at which the export ends, maybe in"
+                " another workspace; until then, put these secrets into an overlay to restore elsewhere"
             )
         if self._not_exported:
             yield Notice(
-                f"not even the operator's token reads {some_of(self._not_exported, _NAMED)}: Jitsu exports secrets only of"
-                " what is connected and of what its bulker writes to; a restore elsewhere needs these in an overlay"
+                f"not readable even with the operator's token: {some_of(self._not_exported, _NAMED)}, because Jitsu exports"
+                " secrets only of connected entities and of destinations that its bulker writes to; put these secrets"
+                " into an overlay to restore elsewhere"
             )
 
 

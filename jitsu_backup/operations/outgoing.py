@@ -1,4 +1,4 @@
-"""Messages to services beside consoles: posted within a time, tried again a few times, and never shown with their address."""
+"""Messages to other services than consoles: sent with a timeout and a few retries. Their addresses are never shown."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,15 +22,15 @@ _PAUSE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What posts messages, each in `seconds` as a whole. `environment` may name proxies and certificates."""
+    """A sender of messages. Each may take `seconds` in all. `environment` may name proxies and certificates."""
 
     environment: Mapping[str, str]
     seconds: float
 
     def post(self, url: str, body: bytes, kind: str, *, attempts: int, follows: bool = False) -> None:
-        """Post a body of a content type; raise what `reason_of` puts into words. With `follows`, redirects are followed.
+        """Post a body of the content type `kind`. With `follows`, follow redirects. `reason_of` words what it raises.
 
-        A service that asks for a wait is given it, up to the `seconds` of a message.
+        If the service asks for a wait, wait for up to the `seconds` of a message.
         """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda problem: self._wait(problem) is not None),
@@ -41,7 +41,7 @@ class Outgoing:
         retrying(within, self.seconds, lambda: self._post(url, body, kind, follows=follows))
 
     def _wait(self, problem: BaseException | None) -> float | None:
-        """Return after how many seconds trying once more may help; None where the service has refused, or wants long."""
+        """Return the seconds until a retry, or None if the service rejected the message or asks for a long wait."""
         if not isinstance(problem, httpx.HTTPStatusError):
             return _PAUSE if isinstance(problem, httpx.HTTPError) else None
         status, wanted = problem.response.status_code, problem.response.headers.get("retry-after", "")
@@ -59,10 +59,10 @@ class Outgoing:
             httpx.Client(timeout=self.seconds, follow_redirects=follows, transport=transport) as client,
             client.stream("POST", url, content=body, headers=headers) as response,
         ):
-            response.raise_for_status()  # what else it says is not read
+            response.raise_for_status()  # the body is not read
 
     def reason_of(self, problem: Exception) -> str:
-        """Return why a message was not taken, without its address."""
+        """Return why a message could not be delivered, without its address."""
         match problem:
             case httpx.HTTPStatusError():
                 status = problem.response.status_code
@@ -71,7 +71,7 @@ class Outgoing:
                 answer = str(problem)[:3]
                 return refusal_of_proxy(int(answer) if answer.isdecimal() else None)
             case httpx.ReadTimeout():
-                return f"no answer in {self.seconds:g} s"
+                return f"no answer within {self.seconds:g} s"
             case httpx.HTTPError() | httpx.InvalidURL() | httpx.StreamError():
                 return certificate_problem(problem) or "cannot be reached"
             case BackupError():
@@ -81,7 +81,7 @@ class Outgoing:
 
 
 def within(seconds: float, job: Callable[[], None]) -> None:
-    """Do a job in a thread that is left behind when its time is over. Raise what the job raises, or httpx.ReadTimeout."""
+    """Run a job in a thread, which is abandoned after `seconds`. Raise what the job raises, or httpx.ReadTimeout."""
     ended = futures.Future[None]()
 
     def run() -> None:

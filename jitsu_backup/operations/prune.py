@@ -1,4 +1,4 @@
-"""Pruning: what no rule of a retention policy keeps is removed; what is damaged is put aside."""
+"""Pruning: archives that no rule of a retention policy keeps are removed, and damaged ones are quarantined."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -22,7 +22,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What became of a store's archives, or in a dry run, what would. `stuck` and `unmoved` say of each failure why."""
+    """What happened to a store's archives, or would happen. `stuck` and `unmoved` give the reason of each failure."""
 
     verdicts: tuple[Verdict, ...] = ()
     stuck: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Pruned:
 
     @property
     def kept(self) -> int:
-        """How many archives some rule keeps."""
+        """How many archives a rule keeps."""
         return sum(verdict.keep for verdict in self.verdicts)
 
     @property
@@ -41,15 +41,15 @@ class Pruned:
 
     @property
     def alarms(self) -> list[Alarm]:
-        """What went wrong; the run has failed where anything did."""
-        remedy = "look at the rights of the store's credentials"
+        """What went wrong. Any alarm makes the run fail."""
+        remedy = "check the permissions of the store's credentials"
         stuck = [Alarm(What.NOT_PRUNED, reasons_for(self.stuck), remedy)] if self.stuck else []
         return stuck + ([Alarm(What.NOT_PUT_ASIDE, reasons_for(self.unmoved))] if self.unmoved else [])
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """How many old archives a backup removed, how many it could not remove, and why not."""
+    """How many old archives a backup removed, how many it could not remove, and why."""
 
     gone: int
     stuck: int = 0
@@ -67,9 +67,9 @@ async def prune(
     seconds: float | None = None,
     needed: Collection[str] = (),
 ) -> Pruned:
-    """Judge the archives `found` in a store, remove what no rule keeps and, with `quarantine`, put damaged ones aside.
+    """Remove those archives `found` in a store that no rule keeps and, with `quarantine`, move damaged ones away.
 
-    Without `retention` nothing is judged. What is not removed within `seconds` stays, and so does what is `needed`, by name.
+    Without `retention`, nothing is removed. What is not removed within `seconds` stays, as do the `needed` names.
     """
     damaged = [archive for archive in found if archive.damaged and quarantine]
     left = [archive for archive in found if archive not in damaged]
@@ -92,9 +92,9 @@ async def prune_workspaces(
     left: Callable[[], float | None],
     needed: Collection[str] = (),
 ) -> Removed:
-    """Apply a policy to some workspaces' archives, but for those `needed` by name.
+    """Apply a policy to some workspaces' archives, except those whose names are `needed`.
 
-    `left` returns the seconds until the deadline, None without one.
+    `left` returns the seconds until the deadline, or None without one.
     """
     try:
         async with asyncio.timeout(left()):
@@ -110,7 +110,7 @@ async def prune_workspaces(
 async def _each(
     job: Callable[[str], Awaitable[None]], going: Iterable[ArchiveName], seconds: float | None = None
 ) -> dict[str, str]:
-    """Do a job for each archive; return those for which it was not done within `seconds`, and why not, by name."""
+    """Run a job for each archive. Return why it was not done within `seconds`, by archive name."""
     left, failed = list(map(str, going)), dict[str, str]()
     try:
         async with asyncio.timeout(seconds):
@@ -120,7 +120,7 @@ async def _each(
                 except BackupError as problem:
                     failed[left[0]] = str(problem)
                 left.pop(0)
-                await asyncio.sleep(0)  # a folder never waits, and Ctrl-C is heard only where somebody does
+                await asyncio.sleep(0)  # lets Ctrl-C through, because a folder never waits
     except TimeoutError:
-        failed |= dict.fromkeys(left, "the deadline came first")
+        failed |= dict.fromkeys(left, "the deadline passed")
     return failed

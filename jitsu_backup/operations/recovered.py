@@ -1,4 +1,4 @@
-"""Which workspaces of a store were recovered as others, as the names of archives tell."""
+"""Which workspaces of a store were recovered as others, according to the names of archives."""
 
 from collections.abc import Iterable
 
@@ -6,10 +6,10 @@ from jitsu_backup.archive import ArchiveName
 
 
 def was_recovered(newest: ArchiveName, seen: Iterable[ArchiveName]) -> bool:
-    """Return whether a workspace, whose `newest` archive is given, lives on as one of those whose archives are `seen`.
+    """Return whether a workspace, given its `newest` archive, was recovered as one of those whose archives are `seen`.
 
-    That is one of the same slug with the record of a recovery or clone that is newer than anything of the other: a clone
-    beside its source has another slug.
+    That is a workspace with the same slug and a record of a recovery or clone that is newer than `newest`. A clone beside
+    its source has another slug.
     """
     return any(
         one.cloned_from is not None

@@ -1,4 +1,4 @@
-"""What a recovery on an empty console loses, however whole the archive is: secrets, grants, write keys and running syncs."""
+"""What a recovery on an empty console loses even with a complete archive: secrets, grants, write keys, running syncs."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -12,27 +12,27 @@ from jitsu_backup.planning import Plan
 
 
 class LossKind(Enum):
-    """What is lost: its name in JSON and figures, and what to do about it, for one and for several."""
+    """What is lost: its name in JSON and metrics, and what to do about it, in singular and plural."""
 
-    SECRET = "secrets", "secret to give by overlay", "secrets to give by overlay"
+    SECRET = "secrets", "secret to give in an overlay", "secrets to give in an overlay"
     GRANT = "grants", "grant to authorise again in the UI", "grants to authorise again in the UI"
     WRITE_KEY = "write_keys", "new write key for senders", "new write keys for senders"
     REVERSE_SYNC = "reverse_syncs", "reverse sync to enable", "reverse syncs to enable"
-    FEATURE = "features", "feature that Jitsu has to switch on", "features that Jitsu has to switch on"
+    FEATURE = "features", "feature that Jitsu must enable", "features that Jitsu must enable"
     PROVISIONED = (
         "provisioned",
-        "destination that Jitsu has to provision",
-        "destinations that Jitsu has to provision",
+        "destination that Jitsu must provision",
+        "destinations that Jitsu must provision",
     )
 
     def __init__(self, label: str, one: str, several: str) -> None:
-        """Hold the member's three texts."""
+        """Store the three texts of a member."""
         self.label, self.one, self.several = label, one, several
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryLoss:
-    """One thing that does not come back: of the entity `key`, at `path` where it is a field."""
+    """One thing that is not restored: of the entity `key`, at `path` if it is a field."""
 
     kind: LossKind
     key: Key
@@ -40,7 +40,7 @@ class RecoveryLoss:
     path: str = ""
 
     def __str__(self) -> str:
-        """Return it in one line."""
+        """Return the loss in one line."""
         return f"{self.key.type} {quoted(self.name)}" + (f" {self.path}" if self.path else "")
 
 
@@ -49,8 +49,8 @@ def recovery_losses(
 ) -> tuple[RecoveryLoss, ...]:
     """Return what a recovery by `plan` on an empty console loses: masked secrets, grants, write keys of streams.
 
-    A reverse sync comes back, but disabled, unless it is `missing`. Where the `workspace` that is recovered into (by default
-    that of the snapshot) lacks the feature of a type, nothing of that type comes back into it [model/create-feature-off].
+    A reverse sync is restored, but disabled, unless it is `missing`. If the recovered `workspace` (by default that of the
+    snapshot) lacks the feature of a type, no entity of that type can be restored [model/create-feature-off].
     """
     names = entity_names(snapshot.entities)
     secrets = ((Key(line.type, line.id), line.path) for line in unknown_secrets(snapshot))
@@ -69,7 +69,7 @@ def recovery_losses(
 
 
 def keys_made_before(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]:
-    """Return the write keys of streams for which the target has others that this plan does not make: earlier runs did."""
+    """Return the write keys of streams that earlier runs already replaced in the target."""
     names = entity_names(snapshot.entities)
     mine = {slot.id for action in plan.actions for slot in action.new_keys}
     return tuple(
@@ -82,21 +82,21 @@ def keys_made_before(snapshot: Snapshot, plan: Plan) -> tuple[RecoveryLoss, ...]
 
 
 def _features_off(snapshot: Snapshot, workspace: Mapping[str, Any]) -> dict[str, Key]:
-    """Return the features that a workspace lacks for what a snapshot has, each with an entity that needs it."""
+    """Return the features that a snapshot needs and a workspace lacks, each with an entity that needs it."""
     if "featuresEnabled" not in workspace:
-        return {}  # nobody knows
+        return {}  # unknown
     on = features_of(workspace)
     needed = ((entity_type(entity.key.type).feature, entity.key) for entity in snapshot.entities)
     return {feature: key for feature, key in needed if feature and feature not in on}
 
 
 def counted(found: Iterable[RecoveryLoss]) -> dict[str, int]:
-    """Return how much is lost of each kind, by the kind's name."""
+    """Return the number of losses of each kind, by the kind's name."""
     counts = Counter(one.kind for one in found)
     return {kind.label: counts[kind] for kind in LossKind}
 
 
 def in_words(counts: dict[str, int]) -> str:
-    """Say how much is lost; return an empty string where nothing is."""
+    """Return how much is lost, in words, or an empty string."""
     told = [f"{n} {kind.one if n == 1 else kind.several}" for kind in LossKind if (n := counts[kind.label])]
     return ", ".join(told)

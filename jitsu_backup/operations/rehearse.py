@@ -1,4 +1,4 @@
-"""A rehearsal: an archive is restored into a fresh console in memory, read back and compared."""
+"""A rehearsal: an archive is restored into a new console in memory, read back and compared."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -22,9 +22,9 @@ HOST = "http://rehearsal.invalid"
 async def rehearse(
     snapshot: Snapshot, *, now: Callable[[], datetime], monotonic: Callable[[], float]
 ) -> Rehearsal:
-    """Restore a snapshot into a fresh sandbox, with invented secrets for those that it lacks, and compare.
+    """Restore a snapshot into a new sandbox, with made-up secrets for the missing ones, and compare.
 
-    Open no socket, and touch nothing outside this process. `monotonic` returns seconds. Raise BackupError.
+    This opens no socket and touches nothing outside the process. `monotonic` returns seconds. Raise BackupError.
     """
     began = monotonic()
     state, workspace_id = fresh_console_for(snapshot)
@@ -53,11 +53,11 @@ async def rehearse(
 async def _prepared(
     snapshot: Snapshot, prepare_with: Callable[[PlanOptions], Awaitable[PreparedRestore]]
 ) -> tuple[PreparedRestore, set[Residue]]:
-    """Return the restore without what blocks it, and the entities that were left out."""
+    """Return the restore without the entities that block it, and these entities."""
     known, found = {entity.key for entity in snapshot.entities}, set[Residue]()
     prepared = await prepare_with(PlanOptions(overlay=stand_in_secrets(snapshot)))
     while new := {line for line in map(_blocked, prepared.plan.blocked) if line.key in known} - found:
-        found |= new  # the rest is rehearsed without these
+        found |= new  # the rest is rehearsed without them
         options = replace(prepared.options, skip=tuple(str(line.key) for line in found))
         prepared = await prepare_with(options)
     return prepared, found | set(map(_blocked, prepared.plan.blocked))

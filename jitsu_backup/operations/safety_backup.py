@@ -1,4 +1,4 @@
-"""The backup of a target before a restore writes into it, and the way back to it."""
+"""The backup of a target before a restore writes into it, and how to return to it."""
 
 import functools
 from collections import Counter
@@ -21,9 +21,9 @@ _SYNC = "reverse-sync"
 class WayBack:
     """How to undo a restore: restore `archive` into the same workspace.
 
-    `prune` says that entities which the restore creates have to be deleted for that, `accept_shrink` that these are most of
-    a type, or of all. `rebind` says that reverse syncs were made again so that what they use could change, which it has to
-    again, and `enable_reverse_syncs` that one which was switched on is deleted, and comes back disabled without that.
+    `prune` says that the entities which the restore creates must be deleted for that, `accept_shrink` that these are most
+    of a type, or of all entities. `rebind` says that reverse syncs were re-created so that what they use could change, and
+    must be again. `enable_reverse_syncs` says that an enabled one is deleted, and would be restored disabled.
     """
 
     archive: ArchiveName
@@ -34,14 +34,14 @@ class WayBack:
 
 
 def dated_last(snapshot: Snapshot, known: Iterable[ArchiveName], now: datetime) -> Snapshot:
-    """Return a snapshot that is dated after all that runs have left of its workspace, whatever the clocks of their machines say.
+    """Return a snapshot that is dated after everything that runs have stored of its workspace, whatever clocks say.
 
-    `known` are the archives of the store; those that a clock gone wrong has dated do not count.
+    `known` are the archives of the store. Those that a wrong clock has dated do not count.
     """
     workspace = safe_text(snapshot.manifest.source.workspace_id)
     marked = (a for a in known if a.workspace_id == workspace and (PRE_RESTORE in a.marks or a.cloned_from))
     times = (one.taken_at for one in marked if not one.is_from_the_future(now))
-    moment = timedelta(milliseconds=1)  # names tell no less
+    moment = timedelta(milliseconds=1)  # the precision of names
     earliest = max(times, default=snapshot.taken_at - moment) + moment
     return snapshot if snapshot.taken_at >= earliest else replace(snapshot, taken_at=earliest)
 
@@ -55,10 +55,11 @@ async def back_up(
     now: datetime,
     undoes: ArchiveName | None = None,
 ) -> WayBack:
-    """Store the target as it is before a plan is carried out. Raise BackupError; then nothing was stored.
+    """Store the target before a plan is applied. Raise BackupError; then nothing was stored.
 
-    `undoes` is the backup from before the run that the plan undoes: its mark tells how to go on if this is interrupted.
-    It is dated after all that earlier runs have left of the target, so that the last run is told by the order of archives.
+    `undoes` is the backup from before the run that the plan undoes. Its mark says how to continue after an interruption.
+    The backup is dated after everything that earlier runs have stored of the target, so the order of archives shows the
+    last run.
     """
     live = dated_last(live, await archives(store), now)
     marks = (PRE_RESTORE, *(() if undoes is None else (undo_mark(undoes),)))

@@ -1,4 +1,4 @@
-"""Saving: a snapshot becomes an archive, checked and marked, and only where something has changed."""
+"""Saving: a snapshot becomes an archive, checked and marked, and only if something has changed."""
 
 import asyncio
 from collections import Counter
@@ -30,16 +30,16 @@ from jitsu_backup.store import better_than_weaker, latest_of
 T = TypeVar("T")
 
 GIVE_UP_AFTER = 5
-"""How many workspaces in a row may find their console unreachable until the rest is not tried."""
+"""After how many workspaces in a row whose console is unreachable the rest is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class SaveOptions:
-    """How snapshots are saved. `shrink_alarm` is a share from 0 to 1; 1 never sets off the alarm.
+    """How snapshots are saved. `shrink_alarm` is a share from 0 to 1, and 1 never raises the alarm.
 
-    `uncompared` marks an archive that could be compared with nothing. `key` is the mark of the keys that archives are
-    encrypted to, None where they are not encrypted. With `accept_shrink` later snapshots are compared with what is there
-    now, however little it is.
+    `uncompared` marks an archive that could not be compared with any other. `key` is the mark of the keys that archives
+    are encrypted to, or None if they are not encrypted. With `accept_shrink`, later snapshots are compared with the
+    current content, however little it is.
     """
 
     labels: tuple[str, ...] = ()
@@ -56,18 +56,18 @@ class SaveOptions:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The marks of archives, whatever is in them."""
+        """The marks of archives, whatever their content."""
         own = (UNCOMPARED if self.uncompared else None, self.key)
         return (*filter(None, own), *self.labels)
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What became of a snapshot: its archive, or the one that held it already where nothing was `written`.
+    """How a snapshot was saved: its archive, or an earlier one with the same content if nothing was `written`.
 
-    `size` is in bytes, 0 where nothing was written. `falls` are what set off the shrink alarm, `baseline` is the archive
-    that has what was there before. `damaged` is the archive that was the newest, where it cannot be read; `better` the
-    newest that a better key read, where this one was read with a weaker key and nobody has accepted that.
+    `size` is in bytes, or 0 if nothing was written. `falls` are what raised the shrink alarm, and `baseline` is the archive
+    with the previous content. `damaged` is the newest archive before, if it cannot be read. `better` is the newest archive
+    that a stronger key read, if this one was read with a weaker key and that was not accepted.
     """
 
     snapshot: Snapshot
@@ -82,12 +82,12 @@ class Saved:
 
     @property
     def source(self) -> Source:
-        """Where the workspace is."""
+        """The workspace and its console."""
         return self.snapshot.manifest.source
 
     @property
     def whole(self) -> bool:
-        """Whether it is complete, set off no alarm, found nothing damaged, and was read with a key no weaker than before."""
+        """Whether it is complete, raised no alarm, found no damage, and was read with a key as strong as before."""
         sound = self.damaged is None and self.better is None
         return self.snapshot.manifest.complete and not self.falls and sound
 
@@ -101,10 +101,10 @@ async def save(
     *,
     had: Mapping[str, int] | None = None,
 ) -> Saved:
-    """Encode, check, seal and `put` a snapshot; `history` are the archives that are there.
+    """Encode, check, encrypt and `put` a snapshot. `history` are the existing archives.
 
-    A type that the last complete archive has and that the console no longer offers makes the snapshot incomplete. `had`
-    counts what that archive has by type, where it was read; else its name tells. Raise BackupError; then nothing was
+    A type that the last complete archive has and that the console no longer offers makes the snapshot incomplete. `had` is
+    what that archive has, by type, if it was read; otherwise its name says it. Raise BackupError; then nothing was
     stored.
     """
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
@@ -143,42 +143,42 @@ async def save(
 def would_alarm(
     before: ArchiveName, history: Iterable[ArchiveName], options: SaveOptions, now: datetime
 ) -> bool:
-    """Return whether a snapshot taken `now` that is as the complete archive `before` would set off an alarm."""
+    """Return whether a snapshot taken `now` with the content of the complete archive `before` would raise an alarm."""
     own = _comparable(history, replace(before, taken_at=now))
     fallen = falls_since(compared_with(own, now), before.counts, options.shrink_alarm)
     return bool(fallen) or (before.key_class == WEAKER and better_than_weaker(own) is not None)
 
 
 def _comparable(history: Iterable[ArchiveName], name: ArchiveName) -> list[ArchiveName]:
-    """Return the archives of the same workspace that are no later than `name`, or all of them where none of those is sound."""
+    """Return the archives of the same workspace that are no later than `name`, or all if none of those is sound."""
     own = [archive for archive in history if archive.workspace_id == name.workspace_id]
     past = [archive for archive in own if archive.taken_at <= name.taken_at]
-    # without a sound one, only what a clock gone wrong has dated is there
+    # without a sound one, there are only archives that a wrong clock has dated
     return past if any(archive.sound for archive in past) else own
 
 
 def _is_enough(before: ArchiveName, name: ArchiveName, options: SaveOptions) -> bool:
-    """Return whether nothing has to be written, because the newest archive `before` holds what `name` would."""
-    if not options.if_changed or before.is_from_the_future(name.taken_at):  # `latest` passes that one over
+    """Return whether nothing needs to be written, because the newest archive `before` holds what `name` would."""
+    if not options.if_changed or before.is_from_the_future(name.taken_at):  # `latest` ignores that one
         return False
-    # one that nobody could compare is no baseline: it is written again once it can be compared
+    # an archive that could not be compared is no baseline: it is written again once it can be compared
     accepted = options.accept_shrink or (UNCOMPARED in before.marks and not options.uncompared)
     return (before.sound or not accepted) and holds(before, name)
 
 
 def _sealed(snapshot: Snapshot, named: str, options: SaveOptions, seal: Callable[[bytes], bytes]) -> bytes:
-    """Return the bytes of an archive. Raise BackupError for what does not read back as it was, or is not encrypted as it should be."""
+    """Return the bytes of an archive. Raise BackupError if it cannot be read back, or is not encrypted as configured."""
     data = encode(snapshot)
     if digest(decode(data)) != named:
-        raise ConsoleError("the archive does not read back as it was written; nothing was stored")
+        raise ConsoleError("the archive reads back differently from what was written; nothing was stored")
     data = seal(data)
     if is_encrypted(data) != options.encrypted:
-        raise BackupError("the archive was not encrypted as it should be; nothing was stored")
+        raise BackupError("the archive was not encrypted, although encryption is set; nothing was stored")
     return data
 
 
 def holds(before: ArchiveName, name: ArchiveName) -> bool:
-    """Return whether the archive `before` holds what one named `name` would: its content, as well protected, with its labels.
+    """Return whether the archive `before` holds what one named `name` would: the same content, protection and labels.
 
     An archive whose name does not say its size, as before 0.6.0, may have been truncated unnoticed.
     """
@@ -189,14 +189,14 @@ def holds(before: ArchiveName, name: ArchiveName) -> bool:
 
 
 def last_complete(own: Iterable[ArchiveName]) -> ArchiveName | None:
-    """Return the newest complete archive, whatever alarm it set off; None where there is none."""
+    """Return the newest complete archive, whatever alarm it raised, or None."""
     return max((archive for archive in own if archive.complete), key=lambda one: one.sort_key, default=None)
 
 
 def _no_longer_offered(snapshot: Snapshot, had: Mapping[str, int]) -> tuple[Refusal, ...]:
-    """Return what the console does not offer though the newest complete archive has some of it.
+    """Return the types that the console does not offer although the newest complete archive has entities of them.
 
-    `had` counts what that archive has by type, each type as names spell it.
+    `had` counts the entities of that archive by type, as file names spell types.
     """
     manifest = snapshot.manifest
     known = {type_in_name(name) for name in (*manifest.counts, *(one.what for one in manifest.refused))}
@@ -204,8 +204,8 @@ def _no_longer_offered(snapshot: Snapshot, had: Mapping[str, int]) -> tuple[Refu
     return tuple(
         Refusal(
             spelled.get(name, name),
-            f"the console does not offer it any more, and the last complete archive has {count}"
-            " (`backup --accept-shrink` if that is as meant)",
+            f"the console no longer offers it, but the last complete archive has {count}"
+            " (accept that with `backup --accept-shrink`)",
         )
         for name, count in sorted(had.items())
         if count and name not in known
@@ -213,7 +213,7 @@ def _no_longer_offered(snapshot: Snapshot, had: Mapping[str, int]) -> tuple[Refu
 
 
 def _lacking(snapshot: Snapshot, gone: tuple[Refusal, ...]) -> Snapshot:
-    """Return a snapshot that calls missing what it says is not offered."""
+    """Return a snapshot that lists `gone` as missing instead of not offered."""
     manifest, names = snapshot.manifest, {refusal.what for refusal in gone}
     refused = tuple(sorted((*manifest.refused, *gone)))
     offered = tuple(name for name in manifest.not_offered if name not in names)
@@ -227,10 +227,11 @@ async def side_by_side(
     seconds: float | None = None,
     ready: Callable[[int], Awaitable[object]] | None = None,
 ) -> list[T | Exception]:
-    """Run jobs, each for a console, `at_once` of them, and return the result or the failure of each; none harms another.
+    """Run jobs, each for a console, `at_once` at a time, and return the result or failure of each.
 
-    `ready` is awaited for each, by its number, before it counts among those. What is not done after `seconds` is stopped and counts as failed. Once GIVE_UP_AFTER jobs in a row could not reach
-    their console, the rest of that console's jobs is not tried.
+    A failure does not affect the other jobs. `ready` is awaited for each job, given its number, before it starts. What is
+    not done after `seconds` is stopped and counts as failed. Once GIVE_UP_AFTER jobs in a row could not reach their
+    console, the remaining jobs of that console are not tried.
     """
     slots = asyncio.Semaphore(at_once)
     unreached: Counter[str] = Counter()
@@ -241,7 +242,7 @@ async def side_by_side(
         async with slots:
             row = unreached[console]
             if row >= GIVE_UP_AFTER:
-                raise UnreachableError(f"not tried: {row} workspaces in a row could not be reached")
+                raise UnreachableError(f"not tried, because {row} workspaces in a row could not be reached")
             try:
                 result = await job()
             except UnreachableError:

@@ -1,4 +1,4 @@
-"""Verifying archives: what each lacks, what would keep it from coming back, and the exit code of all."""
+"""Verifying archives: what each lacks, what would prevent its restore, and the exit code of the run."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,37 +21,37 @@ from jitsu_backup.operations.recovery_losses import counted, in_words
 from jitsu_backup.operations.rehearse import rehearse
 
 MOST_TOLD = 3
-_AGAIN = "mend that in the console and back up again, or restore an earlier archive"
-"""Reasons that an alarm gives; the log has more of them, and the report all."""
+_AGAIN = "correct that in the console and back up again, or restore an earlier archive"
+"""How many reasons an alarm gives. The log has more of them, and the report has all."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Archive:
-    """An archive, by its name or path."""
+    """An archive, given by its name or path."""
 
     archive: str
 
     @property
     def named(self) -> ArchiveName | None:
-        """What its file name says; None where it is not named as archives are."""
+        """What its file name says, or None if that is not the name of an archive."""
         return parse_name(self.archive.rpartition("/")[2])
 
     @property
     def short_name(self) -> str:
-        """The workspace and the archive's id where the file name has them, else the name or path as it is."""
+        """The workspace and the archive's id if the file name has them, otherwise the name or path."""
         return self.archive if self.named is None else self.named.reference
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadArchive(_Archive):
-    """An archive that could not be read. `found` says whether there is one at all."""
+    """An archive that could not be read. `found` says whether it exists."""
 
     failure: BackupError
     found: bool = True
 
     @property
     def mistaken(self) -> bool:
-        """Whether no archive was found: then what was typed is wrong, and nothing is damaged."""
+        """Whether no archive was found: the name is wrong, but nothing is damaged."""
         return not self.found and self.failure.exit_code in (UsageError.exit_code, BackupError.exit_code)
 
     @property
@@ -62,10 +62,10 @@ class UnreadArchive(_Archive):
 
 @dataclass(frozen=True, slots=True)
 class CheckedArchive(_Archive):
-    """What was found of an archive that is as it was written.
+    """What was found in an archive that is undamaged.
 
-    `not_read` says what is missing and why, each as (name, reason). `dangling` has the references that do harm first;
-    `folder` says that it is no archive, but a folder of `unpack`.
+    `not_read` lists what is missing and why, each as (name, reason). `dangling` has the harmful references first.
+    `folder` is true for a folder of `unpack`.
     """
 
     source: Source
@@ -78,27 +78,27 @@ class CheckedArchive(_Archive):
 
     @property
     def workspace(self) -> str:
-        """The slug of its workspace, or the id where there is none."""
+        """The slug of its workspace, or the id if it has none."""
         return self.source.slug or self.source.workspace_id
 
     @property
     def broken(self) -> set[Key]:
-        """The entities that a dangling reference keeps from coming back."""
+        """The entities that cannot be restored because of a dangling reference."""
         return {one.key for one in self.dangling if not one.dead}
 
     @property
     def lost(self) -> bool:
-        """Whether a rehearsal could not bring all of it back."""
+        """Whether a rehearsal could not restore all of it."""
         return self.rehearsal is not None and not self.rehearsal.whole
 
     @property
     def lacks(self) -> dict[str, int]:
-        """How much a recovery on an empty console would lose, by kind; nothing is known without a rehearsal."""
+        """How much a recovery on an empty console would lose, by kind. It is empty without a rehearsal."""
         return counted(() if self.rehearsal is None else self.rehearsal.lacks)
 
     @property
     def reasons(self) -> list[str]:
-        """Why it is not whole, what weighs most first; what does no harm is left out."""
+        """Why it is not complete, the most serious reason first. Harmless reasons are left out."""
         told = [f"not read: {name}: {reason}" for name, reason in self.not_read]
         told += [] if self.consistent else ["it kept changing while it was read"]
         told += [f"dangling: {one}" for one in self.dangling if not one.dead]
@@ -106,7 +106,7 @@ class CheckedArchive(_Archive):
             if self.rehearsal.problem:
                 told.append(f"the rehearsal failed: {self.rehearsal.problem}")
             unexplained = (line for line in self.rehearsal.residue if line.key not in self.broken)
-            told += [f"did not come back: {residue_in_words(line)}" for line in unexplained]
+            told += [f"not restored: {residue_in_words(line)}" for line in unexplained]
         return [printable(line) for line in told]
 
 
@@ -114,7 +114,7 @@ ArchiveFinding = UnreadArchive | CheckedArchive
 
 
 def exit_code_of(results: Iterable[ArchiveFinding], *, fail_on_losses: bool = False) -> int:
-    """Return the exit code of a run: that of the worst failure, else 3 where anything is wrong with an archive."""
+    """Return the exit code of a run: that of the worst failure, otherwise 3 if anything is wrong with an archive."""
     codes = set[int]()
     for one in results:
         if isinstance(one, UnreadArchive):
@@ -126,9 +126,9 @@ def exit_code_of(results: Iterable[ArchiveFinding], *, fail_on_losses: bool = Fa
 
 
 def alarms_of(result: ArchiveFinding, again: Again, *, fail_on_losses: bool = False) -> Iterator[Alarm]:
-    """Yield what is wrong with an archive: it cannot be read, lacks something, or would not come back.
+    """Yield what is wrong with an archive: it cannot be read, lacks something, or cannot be restored.
 
-    `again` is that of `remedy_for`. With `fail_on_losses`, what a recovery on an empty console would lose counts too.
+    `again` is as in `remedy_for`. With `fail_on_losses`, what a recovery on an empty console would lose counts too.
     """
     if isinstance(result, UnreadArchive):
         yield _unreadable(result, again)
@@ -137,26 +137,26 @@ def alarms_of(result: ArchiveFinding, again: Again, *, fail_on_losses: bool = Fa
     workspace = ("" if result.named is None else result.named.slug) or result.workspace
     why = f"{archive}: {some_of(reasons, MOST_TOLD, '; ')}"
     if not result.complete:
-        yield Alarm(What.INCOMPLETE, why, "take another, or back up again", workspace)
+        yield Alarm(What.INCOMPLETE, why, "use another archive, or back up again", workspace)
     elif result.broken or result.lost:
         retry = again("verify", archive, *(["--rehearse"] if result.rehearsal is not None else []))
-        more = f"; `{retry}` lists all {len(reasons)}" if len(reasons) > MOST_TOLD else ""
-        remedy = "mend that in the folder" if result.folder else _AGAIN
+        more = f"; list all {len(reasons)} with `{retry}`" if len(reasons) > MOST_TOLD else ""
+        remedy = "correct that in the folder" if result.folder else _AGAIN
         remedy += more
         yield Alarm(What.NOT_RESTORABLE, why, remedy, workspace)
     if fail_on_losses and (losses := in_words(result.lacks)):
-        remedy = "keep what is lacking elsewhere, or back up with the operator's token (--admin-token)"
+        remedy = "keep what is missing elsewhere, or back up with the operator's token (--admin-token)"
         yield Alarm(What.LACKING, f"{archive}: {losses}", remedy, workspace)
 
 
 def _unreadable(result: UnreadArchive, again: Again) -> Alarm:
     problem, archive, named = str(result.failure), result.short_name, result.named
     if result.mistaken:
-        return Alarm(What.RUN_FAILED, problem, f"`{again('snapshots')}` lists what there is")
+        return Alarm(What.RUN_FAILED, problem, f"list the snapshots with `{again('snapshots')}`")
     begins = problem.startswith(result.archive)
     why = problem.replace(result.archive, archive, 1) if begins else f"{archive}: {problem}"
     damaged = result.failure.exit_code == IntegrityError.exit_code
-    retry = f"then `{again('verify', archive)}` tries it again"  # with the key that it lacks
+    retry = f"then verify it again with `{again('verify', archive)}`"  # with the key that opens it
     remedy = remedy_for(result.failure, again) if damaged else retry
     return Alarm(What.UNREADABLE, why, remedy, "" if named is None else named.slug)
 
@@ -164,7 +164,7 @@ def _unreadable(result: UnreadArchive, again: Again) -> Alarm:
 def check_archive(
     archive: str, snapshot: Snapshot, rehearsal: Rehearsal | None = None, *, folder: bool = False
 ) -> CheckedArchive:
-    """Look for what an archive that was read lacks, and for references to what it does not hold."""
+    """Return what an archive lacks, and its references to entities that it does not hold."""
     manifest, names = snapshot.manifest, names_of_refused(snapshot)
     return CheckedArchive(
         archive,
@@ -185,7 +185,7 @@ async def try_rehearsal(
     monotonic: Callable[[], float],
     report: Reporter = silent,
 ) -> Rehearsal:
-    """Rehearse a snapshot; where that fails, return why, so that one odd archive keeps no other from being checked."""
+    """Rehearse a snapshot. If that fails, return why, so that the other archives are still checked."""
     source = snapshot.manifest.source
     report(Notice(f"rehearsing {source.slug or source.workspace_id} in a sandbox ..."))
     try:
