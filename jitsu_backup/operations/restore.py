@@ -1,4 +1,4 @@
-"""Restoring: read the target, make a plan, carry it out, read the target back and compare."""
+"""Restoring: read the target, make a plan, apply it, read the target back and compare."""
 
 import asyncio
 import functools
@@ -53,27 +53,27 @@ from jitsu_backup.planning import (
 )
 
 UNSEEN_KEYS = (
-    "write keys go along with their hashes; only the operator's token can tell whether a workspace that this key"
-    " cannot see has them too, and one key on two streams makes events ambiguous"
+    "write keys are copied as hashes; another workspace that this key cannot see may use the same write keys, which makes"
+    " events ambiguous (only the operator's token can check that)"
 )
 
 READ_ONLY = (
-    "the target is read-only because of unpaid bills: nothing can be written until its owner settles them on the billing"
-    " page"
+    "the target is read-only because of unpaid bills; its owner must pay them on the billing page before anything can be"
+    " written"
 )
 
 LOOKS = 5
-"""How often a target that keeps changing is read and backed up again before the restore gives up."""
+"""How often a target that keeps changing is read and backed up before the restore gives up."""
 
 _ALPHABET = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedRestore:
-    """A plan and everything that it was made from. `plan.actions` say what carrying it out would do, and why.
+    """A plan and everything that it was made from. `plan.actions` say what applying it would do, and why.
 
-    `live` is the target as it was read, `options` are completed by what the console told, `keys` are the write keys to make,
-    by stream, field and id in the snapshot. `seen` lets the target be read again with few requests.
+    `live` is the target as it was read. `options` are completed with what the console answered. `keys` are the write keys
+    to generate, by stream, field and id in the snapshot. `seen` allows the target to be read again with few requests.
     """
 
     plan: Plan
@@ -86,12 +86,12 @@ class PreparedRestore:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a restore ended. `found` says what still differs, which is known only where `verified`: the target was read back.
+    """How a restore ended. `found` says what still differs. It is known only if `verified`: the target was read back.
 
-    `before` is the target right before the first write, `after` the target then, `ids` are the ids that it has for the snapshot's keys, and `extras` are the entities
-    that only it has. `sent` says whether a write was sent, whatever became of it. `record` is the archive with the record of
-    the run, and `unrecorded` why that could not be kept. `half_deleted` are deletions that the end of the run cut off: reverse
-    syncs that are disabled, and there still.
+    `before` is the target right before the first write, and `after` the target at the end. `ids` are the target's ids of the
+    snapshot's keys, and `extras` are the entities that only the target has. `sent` says whether a write was sent, whatever
+    its outcome. `record` is the archive with the record of the run, and `unrecorded` is why it could not be stored.
+    `half_deleted` are deletions that the end of the run cut off: reverse syncs that are disabled but still exist.
     """
 
     plan: Plan
@@ -113,20 +113,20 @@ class Result:
 
     @property
     def lost(self) -> tuple[tuple[Action, str], ...]:
-        """What was deleted to be made again, and is not: the deletions, each with the reason."""
+        """What was deleted to be re-created, but was not re-created: the deletions, each with the reason."""
         made = {o.action.key: o for o in self.outcomes if o.action.kind is ActionKind.CREATE}
         done = [outcome.action for outcome in self.outcomes if outcome.status is Status.DONE]
         deleted = [action for action in done if _frees_what_changes(action)]
         unmade = ((action, made.get(key)) for action in deleted for key in action.after)
         return tuple(
-            (action, outcome.reason if outcome else "the run ended before that")
+            (action, outcome.reason if outcome else "the run ended before it was re-created")
             for action, outcome in unmade
             if outcome is None or outcome.failed
         )
 
 
 def nothing_to_write(prepared: PreparedRestore) -> Result:
-    """Return the result of a plan without writes: what differs all the same is beyond it."""
+    """Return the result of a plan without writes. It cannot remove the remaining differences."""
     plan, live = prepared.plan, prepared.live
     return Result(
         plan, found=residue(plan), extras=plan.extras, after=live, ids=dict(plan.ids), verified=True
@@ -135,9 +135,9 @@ def nothing_to_write(prepared: PreparedRestore) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """How a restore is interrupted without losing its result: nothing more is begun once `stop` is set.
+    """How to interrupt a restore without losing its result: nothing more is started once `stop` is set.
 
-    `while_writing` is entered for as long as something is written. Being cancelled then ends in a result too.
+    `while_writing` is entered while something is written. A cancellation then yields a result too.
     """
 
     stop: asyncio.Event
@@ -157,12 +157,12 @@ async def prepare(
     find_base: BaseFinder | None = None,
     neighbours: Neighbours | None = None,
 ) -> PreparedRestore:
-    """Read the target, by its id or slug, and plan how to bring it to the state of a snapshot; close the console.
+    """Read the target, given by its id or slug, plan how to bring it to the state of a snapshot, and close the console.
 
-    `seen` is what an earlier reading of the same target has left. `find_record` is asked where the snapshot is of another
-    workspace and `options` have no record. `find_base` is that of the folder which the snapshot was read from. `neighbours`
-    are given where many targets on one console are planned. Raise ConsoleError, AccessError, UsageError, and what
-    `find_record` and `find_base` raise.
+    `seen` is what an earlier reading of the same target has left. `find_record` is called if the snapshot is of another
+    workspace and `options` have no record. `find_base` is that of the folder from which the snapshot was read. Pass
+    `neighbours` to plan many targets on one console. Raise ConsoleError, AccessError, UsageError, and what `find_record`
+    and `find_base` raise.
     """
     seen = seen or Seen()
     async with console:
@@ -185,9 +185,9 @@ async def prepare_against(
     find_record: RecordFinder | None = None,
     find_base: BaseFinder | None = None,
 ) -> PreparedRestore:
-    """Plan as `prepare` does, against a target that was read; one that is to be made is empty, and its id is `""`.
+    """Plan as `prepare` does, against a target that was read. A target still to create is empty, and its id is `""`.
 
-    The console is left open.
+    The console stays open.
     """
     entities = tuple(e for e in snapshot.entities if e.key.type not in live.manifest.not_offered)
     source, target = snapshot.manifest.source, live.manifest.source
@@ -206,7 +206,7 @@ async def prepare_against(
     domains = {**options.domains_elsewhere, **elsewhere.domains}
     moved = claimed and same_console and source.workspace_id != target.workspace_id
     if moved and not await sees_workspace(console, source.workspace_id):
-        # nobody can tell, so they count as in use where they came from
+        # this is unknown, so they count as in use where they came from
         domains |= dict.fromkeys(claimed, source.slug or source.workspace_id)
     options = await with_third_side(options, snapshot, live, find_record, find_base)
     options = replace(
@@ -236,9 +236,9 @@ async def prepare_against(
 async def _plan_as_subscribed(
     console: Console, snapshot: Snapshot, live: Snapshot, options: PlanOptions
 ) -> tuple[Plan, PlanOptions]:
-    """Return the plan and its options, which say what the target's subscription does not include.
+    """Return the plan and its options, which include the limits of the target's Jitsu subscription.
 
-    The subscription limits only what is added, so a plan that adds nothing needs no request for it.
+    The subscription limits only additions, so a plan that adds nothing needs no request for it.
     """
     plan = make_plan(snapshot, live, options)
     if not (plan.writes or plan.blocked) or not live.manifest.source.workspace_id:
@@ -258,11 +258,12 @@ def _sends_hashes(plan: Plan) -> bool:
 
 
 def check_target(live: Snapshot) -> None:
-    """Raise ConsoleError where the target was not read whole, which would make a plan unsafe."""
+    """Raise ConsoleError if the target was not read completely, because a plan would be unsafe."""
     missing = [refusal for refusal in live.manifest.refused if refusal.missing]
     if missing:
         raise ConsoleError(
-            f"the target could not be read whole, so nothing is safe: {missing[0].what}: {missing[0].reason}"
+            "the target could not be read completely, so no safe plan can be made:"
+            f" {missing[0].what}: {missing[0].reason}"
         )
 
 
@@ -278,21 +279,22 @@ async def carry_out(
     before_writing: Callable[[], None] = lambda: None,
     may_write: Callable[[], bool] = lambda: True,
 ) -> Result:
-    """Read the target once more, carry out the plan, read back and return what happened; close the console.
+    """Read the target once more, apply the plan, read the target back, and close the console. Return what happened.
 
-    `keep` stores the target as it is right before the first write; then `before_writing` is called. Once `may_write` returns False, nothing more is begun.
+    `keep` stores the target right before the first write. Then `before_writing` is called. Once `may_write` returns False,
+    nothing more is started.
 
-    Raise TargetChangedError where the plan no longer fits, and what `keep` raises: then nothing was written. Whatever
-    happens after the first write is part of the result.
+    Raise TargetChangedError if the plan no longer fits, and what `keep` raises; then nothing was written. Failures after
+    the first write are part of the result.
     """
     plan, seen = prepared.plan, prepared.seen
     stop = asyncio.Event() if interruption is None else interruption.stop
     keeps_result = interruption is not None
     async with console:
         look = functools.partial(_look, console, plan, now=now, report=report, seen=seen)
-        for action in plan.writes:  # the way back needs the cursors of what is deleted as they are now
+        for action in plan.writes:  # the backup needs the current cursors of what is deleted
             seen.cursors.pop(str(action.target_id) if action.kind is ActionKind.DELETE else "", None)
-        await console.ready()  # else the first write would wait behind the last look
+        await console.ready()  # otherwise the first write would wait behind the last reading
         live = await _as_planned(look, prepared, keep)
         before_writing()
         importer = PlanExecutor(
@@ -310,7 +312,7 @@ async def carry_out(
 
 
 async def _outcome_of(job: Awaitable[object], *, keeps_result: bool) -> tuple[BackupError | None, bool]:
-    """Await a job that may have written something; return its failure, and whether it was cancelled."""
+    """Await a job that may have written something. Return its failure, and whether it was cancelled."""
     try:
         await job
     except asyncio.CancelledError:
@@ -335,7 +337,7 @@ async def _read_back(
     *,
     keeps_result: bool,
 ) -> Result:
-    """Read the target back and compare; where that fails, return what was done as not verified."""
+    """Read the target back and compare. If that fails, return what was done as not verified."""
     verified: list[Result] = []
 
     async def read() -> None:
@@ -344,7 +346,7 @@ async def _read_back(
 
     failure, cancelled = await _outcome_of(read(), keeps_result=keeps_result)
     if failure is not None:
-        unverified = "all was sent, but not verified, because it could not be read back: "
+        unverified = "all changes were sent, but not verified, because the target could not be read back: "
         failure = failure.with_context(before=unverified)
     return verified[0] if verified else replace(result, failure=failure, interrupted=cancelled)
 
@@ -352,7 +354,7 @@ async def _read_back(
 async def _look(
     console: Console, plan: Plan, *, now: Callable[[], datetime], report: Reporter, seen: Seen
 ) -> Snapshot:
-    """Read the target again. Raise ConsoleError where a part of it cannot be read."""
+    """Read the target again. Raise ConsoleError if a part of it cannot be read."""
     live = await read_workspace(console, plan.target.workspace_id, now=now, report=report, seen=seen)
     check_target(live)
     return live
@@ -363,9 +365,9 @@ async def _as_planned(
     prepared: PreparedRestore,
     keep: Callable[[Snapshot], Awaitable[object]] | None,
 ) -> Snapshot:
-    """Return the target as it is right before the first write, and as `keep` has stored it.
+    """Return the target right before the first write, as `keep` has stored it.
 
-    Raise TargetChangedError where the plan does not fit it any more.
+    Raise TargetChangedError if the plan no longer fits it.
     """
     kept: Snapshot | None = None
     for _ in range(LOOKS):
@@ -376,19 +378,19 @@ async def _as_planned(
         await keep(fresh)
         kept = fresh
     raise TargetChangedError(
-        "the target keeps changing while it is backed up: nothing was written; try again later"
+        "the target keeps changing while it is backed up; nothing was written; try again later"
     )
 
 
 def changes_between(before: Snapshot, now: Snapshot) -> dict[str, str]:
-    """Return what somebody has changed between two readings of a workspace, as `changed_since` does."""
+    """Return what has changed between two readings of a workspace, as `changed_since` does."""
     if before.entities == now.entities:
         return {}
     return changed_since(fingerprints(before, ""), fingerprints(now, ""))
 
 
 def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
-    """Raise TargetChangedError where the target has changed so that carrying out the plan would do something else."""
+    """Raise TargetChangedError if the target has changed so that applying the plan would do something else."""
     plan, live = prepared.plan, prepared.live
     _check_features(live, fresh)
     changed = changes_between(live, fresh)
@@ -408,10 +410,10 @@ def _target_changed(told: str) -> TargetChangedError:
 
 
 def _check_features(before: Snapshot, now: Snapshot) -> None:
-    """Raise TargetChangedError where the workspace's features have changed: they decide what may be written at all.
+    """Raise TargetChangedError if the workspace's features have changed, because they decide what may be written.
 
-    Without its feature, what is deleted to be made again could not be made [reverse-sync/create-feature-off], and
-    nothing is written into a workspace that is read-only [readonly/create].
+    Without its feature, what is deleted to be re-created could not be created [reverse-sync/create-feature-off], and
+    nothing can be written into a workspace that is read-only [readonly/create].
     """
     had, has = (features_of(one.workspace) for one in (before, now))
     told = [f"feature {name} is switched {'on' if name in has else 'off'}" for name in sorted(had ^ has)]
@@ -427,11 +429,11 @@ def _written(
     cancelled: bool,
     stopped: bool,
 ) -> Result:
-    """Return what was done, with the write keys that may be in use, before anything was read back."""
+    """Return what was done, before anything was read back, with the write keys that may be in use."""
     plan, outcomes = prepared.plan, importer.outcomes()
     done = {o.action.key for o in outcomes if o.status is Status.DONE}
     overtaken = {o.action.key for o in outcomes if o.status is Status.OVERTAKEN}
-    # a key is only worth showing when its stream may exist, and is ours
+    # a write key is shown only if its stream may exist and this run created it
     unsure = failure is not None or cancelled
     attempted = {a.key.id for a in plan.writes if (unsure or a.key in done) and a.key not in overtaken}
     shown = [
@@ -448,7 +450,7 @@ def _written(
 
 
 def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore, after: Snapshot) -> Result:
-    """Return the result of comparing the target, as it was read back, with what it should be."""
+    """Return the result of comparing the target that was read back with the intended state."""
     outcomes = importer.outcomes()
     options = prepared.options.afterwards(o.action.key for o in outcomes if o.status is Status.DONE)
     check = _without_second_replacements(make_plan(prepared.snapshot, after, options), outcomes)
@@ -462,7 +464,7 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
     found = {*residue(check, reasons, undeleted), *left}
     found |= {Residue(action.key, action.name, loss.path, loss.reason) for action, loss in overtaken}
     told = {line.key for line in found}
-    twice = "is there twice: somebody else, or a late request, made it meanwhile"
+    twice = "exists twice: somebody else, or a delayed request, created it meanwhile; delete one of the two"
     found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in told}
     return replace(
         result,
@@ -478,7 +480,7 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
 def _without_second_replacements(check: Plan, outcomes: Iterable[ActionOutcome]) -> Plan:
     """Return a plan that does not replace what this run has already replaced.
 
-    `--rebind` would do that while something that it was done for still differs because the console refused it.
+    `--rebind` would do that if something that it was done for still differs because the console rejected it.
     """
     made = {o.action.key for o in outcomes if o.action.kind is ActionKind.CREATE and o.status is Status.DONE}
     again = {
@@ -492,10 +494,10 @@ def _without_second_replacements(check: Plan, outcomes: Iterable[ActionOutcome])
 
 
 def _frees_what_changes(action: Action) -> bool:
-    """Return whether an action deletes what is made again once that which it uses has changed (`--rebind`)."""
+    """Return whether an action deletes something to re-create it after what it uses has changed (`--rebind`)."""
     return action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
 
 
 def new_secret() -> str:
-    """Return a fresh secret for a write key: 32 letters and digits."""
+    """Return a new secret for a write key: 32 letters and digits."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(32))

@@ -1,4 +1,4 @@
-"""What protects the target of a restore: the right workspace, one run at a time, and a backup before anything is written."""
+"""What protects the target of a restore: the right workspace, one run at a time, and a backup before the first write."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -34,24 +34,24 @@ from jitsu_backup.planning import Plan, same_workspace
 from jitsu_backup.store import Lease, Store, archives
 
 READ_ONLY_ROLES = ("analyst",)
-"""Roles whose writes every console refuses [role/analyst-cannot-create]."""
+"""Roles whose writes every console rejects [role/analyst-cannot-create]."""
 
 
-_NO_UNDO = "the target could not be backed up first, so `undo` will not take this back"
+_NO_UNDO = "the target could not be backed up first, so `undo` cannot revert this run"
 
 
 class WaitedError(Exception):
-    """Another run has written into the workspace since the plan was made, and was waited for: make the plan again."""
+    """Another run that was waited for has written into the workspace since the plan was made. Make a new plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Safeguards:
     """Where the lease and the backup of a target are kept, and how they are made.
 
-    `open_store` returns the store ready to be written into. `command` is how the lease calls the run; with `wait` a run that
-    writes into the workspace at the moment is waited for. Without `backup` the target is not backed up. `monotonic` returns
-    seconds, `remedy` is what a message says to whoever cannot keep a backup. `on_backup` is called after each backup.
-    `undoes` is the backup from before the run that is undone.
+    `open_store` returns the store, ready for writing. `command` is the name of the run in the lease. With `wait`, a run
+    that is writing into the workspace is waited for. Without `backup`, the target is not backed up. `monotonic` returns
+    seconds. `remedy` is what a message says if no backup can be stored. `on_backup` is called after each backup. `undoes`
+    is the backup from before the run that is undone.
     """
 
     open_store: Callable[[], Awaitable[Store]]
@@ -82,11 +82,11 @@ async def find_target(
     *,
     explicit: bool,
 ) -> Workspace:
-    """Return the workspace that is `named` by its id or slug; close the console.
+    """Return the workspace that is `named` by its id or slug, and close the console.
 
-    The archives of the store tell which workspaces had that slug. `explicit` says that a person has named the workspace,
-    which is else that of the snapshot. Raise BlockedError where the slug that names it, or that named it when the snapshot
-    was taken, is that of another workspace now.
+    The archives of the store show which workspaces had that slug. `explicit` says that a person has named the workspace;
+    otherwise it is that of the snapshot. Raise BlockedError if the slug (given, or from the time of the snapshot) now
+    belongs to another workspace.
     """
     source = snapshot.manifest.source
     async with console:
@@ -95,7 +95,7 @@ async def find_target(
         except NotFoundError as problem:
             if (source.host, source.slug) != (console.host, named):
                 raise
-            with suppress(NotFoundError):  # it was renamed since
+            with suppress(NotFoundError):  # it has been renamed since
                 return await find_workspace(console, source.workspace_id)
             raise problem from None
         if named != workspace.id:
@@ -110,7 +110,7 @@ async def find_target(
             with suppress(NotFoundError, AccessError):
                 other = await find_workspace(console, source.slug)
                 if other.id != workspace.id:
-                    renamed = f", which is called {workspace.slug} now" if workspace.slug else ""
+                    renamed = f", which is now called {workspace.slug}" if workspace.slug else ""
                     raise BlockedError(_moved(source.slug, other, workspace.id, renamed))
     return workspace
 
@@ -121,24 +121,24 @@ async def _owners(
     try:
         store = open_store()
         known = await archives(store)
-    except BackupError:  # a store that cannot be read tells nothing
+    except BackupError:  # without the store, nothing is known
         return []
     return await slug_owners(store, keys, console.host, slug, known)
 
 
 def _moved(slug: str, owner: Workspace, meant: str, renamed: str) -> str:
-    """Return the message that a slug names another workspace than it did."""
+    """Return the message that a slug now names another workspace."""
     called = f"{owner.id} ({shortened(owner.name)})" if owner.name else owner.id
     return (
-        f"{slug} names another workspace now, {called}; earlier snapshots of that name are of {meant}{renamed}:"
-        " give the id of the one that is meant; nothing was written"
+        f"{slug} now names another workspace, {called}; earlier snapshots with this slug are of {meant}{renamed};"
+        " nothing was written; give the id of the workspace that you want"
     )
 
 
 def refuse_same(prepared: PreparedRestore) -> None:
-    """Raise UsageError where the target of a clone is its source."""
+    """Raise UsageError if the target of a clone is its source."""
     if same_workspace(prepared.snapshot, prepared.live):
-        raise UsageError("both PLACEs are the same workspace; a workspace cannot be cloned into itself")
+        raise UsageError("both PLACEs are the same workspace; give another workspace as the target")
 
 
 def why_blocked(plan: Plan) -> str:
@@ -148,17 +148,18 @@ def why_blocked(plan: Plan) -> str:
 
 
 def refuse_read_only(prepared: PreparedRestore) -> None:
-    """Raise AccessError where the role of the key may not write into the target, or unpaid bills keep it read-only."""
+    """Raise AccessError if the role of the key may not write into the target, or unpaid bills make it read-only."""
     source = prepared.plan.target
     target = source.slug or source.workspace_id
     if source.role in READ_ONLY_ROLES:
         raise AccessError(
-            f"this key has no permission to write into {target} (its role is {source.role}); nothing was written"
+            f"this key has no permission to write into {target} (its role is {source.role}); nothing was written; use the"
+            " key of an owner or an editor"
         )
     if is_read_only(prepared.live):
         raise AccessError(
-            f"{target} is read-only because of unpaid bills: its owner settles them on the billing page; nothing was"
-            " written"
+            f"{target} is read-only because of unpaid bills; nothing was written; its owner must pay them on the billing"
+            " page"
         )
 
 
@@ -173,13 +174,13 @@ async def carry_out_safely(
     before_writing: Callable[[], None] = lambda: None,
     on_result: Callable[[Result], None] = lambda _: None,
 ) -> Result:
-    """Carry out a plan as `restore.carry_out` does, under the lease of the target and after a backup of it.
+    """Apply a plan as `restore.carry_out` does, under the lease of the target and after a backup of it.
 
-    The record of a clone is kept when it has ended. `on_result` is given the result before that, and again before the lease
-    is given back, so that an interruption then loses nothing.
+    The record of a clone is stored when it has ended. `on_result` receives the result before that, and again before the
+    lease is returned, so that an interruption at that point loses nothing.
 
-    Raise WaitedError where another run had to be waited for, BlockedError where that was not asked for, TargetChangedError,
-    BackupError where the target could not be backed up; then nothing was written.
+    Raise WaitedError if another run had to be waited for, BlockedError if waiting was not asked for, TargetChangedError,
+    BackupError if the target could not be backed up. Then nothing was written.
     """
     lease, ways = await _lease(prepared.plan, safeguards), list[WayBack]()
 
@@ -199,7 +200,7 @@ async def carry_out_safely(
         except BackupError as problem:
             if prepared.plan.touches:
                 raise safeguards.unprotected(problem) from None
-            safeguards.report(Caution(f"{_NO_UNDO}: {problem}"))  # what is only added to loses nothing
+            safeguards.report(Caution(f"{_NO_UNDO}: {problem}"))  # additions alone lose nothing
         else:
             safeguards.on_backup(ways[-1])
 
@@ -222,7 +223,7 @@ async def carry_out_safely(
 
 
 async def record_nothing_to_write(prepared: PreparedRestore, safeguards: Safeguards) -> Result:
-    """Return the result of a plan without writes; the record of a clone is kept all the same."""
+    """Return the result of a plan without writes. The record of a clone is stored all the same."""
     return await _recorded(nothing_to_write(prepared), prepared, safeguards, None)
 
 
@@ -244,7 +245,7 @@ async def _store(safeguards: Safeguards, lease: Lease | None) -> Store:
 async def _keep_intent(
     prepared: PreparedRestore, safeguards: Safeguards, lease: Lease | None
 ) -> tuple[ArchiveName, ...]:
-    """Keep the intent of a clone; report where that is not possible, because only a run that is killed needs it."""
+    """Store the intent of a clone. A failure is only reported, because only a killed run needs the intent."""
     if same_workspace(prepared.snapshot, prepared.live):
         return ()
     try:
@@ -252,15 +253,15 @@ async def _keep_intent(
     except Exception as bug:  # noqa: BLE001  nothing else needs it, so that nothing else may fail by it
         problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
         told = (
-            f"what this {safeguards.command} is about to write could not be noted: {problem}; if it is killed, run it again"
-            " before the source changes"
+            f"the intent of this {safeguards.command} could not be stored: {problem}; if the run is killed, repeat it before"
+            " the source changes"
         )
         safeguards.report(Caution(told))
         return ()
 
 
 async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:
-    """Take the lease of the target; report where the store takes none and no backup is needed, and return None."""
+    """Take the lease of the target. If the store cannot hold one and no backup is needed, report that and return None."""
     try:
         store = await safeguards.open_store()
         lease = Lease(
@@ -274,7 +275,7 @@ async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:
         if safeguards.backup and plan.touches:
             raise safeguards.unprotected(problem) from None
         undo = f"; {_NO_UNDO}" if safeguards.backup else ""
-        told = f"no lease could be taken, so another run may write at the same time{undo}: {problem}"
+        told = f"the workspace could not be locked, so another run may write at the same time{undo}: {problem}"
         safeguards.report(Caution(told))
         return None
     if waited:

@@ -1,7 +1,7 @@
-"""Saved plans: made today, reviewed by somebody, and carried out as they are or not at all, here or elsewhere.
+"""Saved plans: made today, reviewed, and later applied exactly as they are or not at all, here or elsewhere.
 
-A saved plan is a JSON file. It holds the options of the plan and the plan itself, with fingerprints of everything that it was
-made from, but no secret and no path of a machine.
+A saved plan is a JSON file. It holds the plan, its options, and fingerprints of everything that it was made from, but no
+secret and no path of a machine.
 """
 
 import secrets
@@ -40,16 +40,16 @@ SWITCHES = (
     "match_by_name", "check_schemas", "rebind", "enable_reverse_syncs", "prune_own", "with_links",
 )  # fmt: skip
 LISTS = ("only", "skip", "take", "unprotect")
-"""The options of a plan that are saved under their own names; ids, pairs and the overlay have forms of their own."""
+"""The options of a plan that are saved under their own names. Ids, pairs and the overlay have forms of their own."""
 GUARDS = ("protect", "ignored")
-"""The options of a plan that the settings of the target give; they are saved too, because the plan was made with them."""
+"""The options of a plan that come from the settings of the target. They are saved too, because they shape the plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """What the file at `path` says; `document` is its whole content.
+    """What the file at `path` says. `document` is its whole content.
 
-    `archive` and `overlay` are file names without folders, None where there is no file. `options` lack the overlay.
+    `archive` and `overlay` are file names without folders, or None without a file. `options` lack the overlay.
     """
 
     path: Path
@@ -64,14 +64,14 @@ class SavedPlan:
     document: Mapping[str, Any]
 
     def beside(self, name: str | None) -> Path | None:
-        """Return the file, or the folder of `unpack`, called `name` in the folder of the plan, None where there is none."""
+        """Return the file, or the folder of `unpack`, called `name` beside the plan, or None."""
         path = None if name is None else self.path.parent / name
         return path if path is not None and (path.is_file() or is_folder(path)) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a plan comes from: the command, the name of the snapshot's archive, the PLACE that it is for, the overlay."""
+    """Where a plan comes from: the command, the name of the snapshot's archive, its target PLACE, the overlay."""
 
     command: str
     archive: str | None
@@ -80,7 +80,7 @@ class Origin:
 
 
 def saved_plan(prepared: PreparedRestore, plan: Mapping[str, Any], origin: Origin) -> bytes:
-    """Return the content of the file of a plan; `plan` is the plan as a JSON document."""
+    """Return the content of the file of a plan. `plan` is the plan as a JSON document."""
     salt, options, overlay = secrets.token_hex(16), prepared.options, origin.overlay
     document = {
         "format": FORMAT,
@@ -99,7 +99,7 @@ def saved_plan(prepared: PreparedRestore, plan: Mapping[str, Any], origin: Origi
 
 
 def is_saved_plan(data: bytes) -> bool:
-    """Return whether a file holds a saved plan, of whatever version."""
+    """Return whether a file holds a saved plan of any version."""
     try:
         return bool(orjson.loads(data)["format"] == FORMAT)
     except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
@@ -112,8 +112,8 @@ def load_plan(path: Path, data: bytes) -> SavedPlan:
         document = orjson.loads(data)
         if document["format"] == FORMAT and document["version"] != VERSION:
             raise UsageError(
-                f"plan {path}: its format is {document['version']}, and this program carries out format {VERSION};"
-                " make the plan again with --plan-out"
+                f"plan {path}: its format is {document['version']}, but this version of jitsu-backup applies format"
+                f" {VERSION}; create a new plan with --plan-out"
             )
         options, overlay = document["options"], document["overlay"]
         saved = SavedPlan(
@@ -130,20 +130,20 @@ def load_plan(path: Path, data: bytes) -> SavedPlan:
         )
         _check_shapes(document)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
-        raise UsageError(f"plan {path}: not a file that --plan-out wrote") from None
+        raise UsageError(f"plan {path}: not a saved plan; give a file that --plan-out wrote") from None
     return saved
 
 
 def check_overlay(saved: SavedPlan, overlay: OverlayFile) -> Overlay:
     """Return the overlay of a saved plan.
 
-    Raise BlockedError where the file, or a value that it refers to, has changed since the plan was made.
+    Raise BlockedError if the file, or a value that it refers to, has changed since the plan was made.
     """
     before, salt = saved.document["overlay"], saved.document["salt"]
     if _file_fingerprint(overlay, salt) != before["digest"]:
         raise BlockedError(
-            f"plan {saved.path}: the overlay {overlay.path} is not as it was when the plan was made; give the one of then"
-            " with --overlay, or make the plan again"
+            f"plan {saved.path}: the overlay {overlay.path} has changed since the plan was made; give the previous one with"
+            " --overlay, or create a new plan"
         )
     found = overlay.parse()
     changed = [
@@ -153,14 +153,14 @@ def check_overlay(saved: SavedPlan, overlay: OverlayFile) -> Overlay:
     ]
     if changed:
         raise BlockedError(
-            f"plan {saved.path}: these values are not those of when the plan was made: {some_of(changed, 3, '; ')};"
-            " nothing was sent; put them back, or make the plan again"
+            f"plan {saved.path}: these values have changed since the plan was made: {some_of(changed, 3, '; ')};"
+            " nothing was written; restore the previous values, or create a new plan"
         )
     return found
 
 
 def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRestore) -> None:
-    """Raise BlockedError, which names the difference, where a saved plan does not fit any more what was `prepared` now.
+    """Raise BlockedError, which names the difference, if a saved plan no longer fits what was `prepared` now.
 
     `plan` is what would be done now, as a JSON document.
     """
@@ -169,7 +169,7 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
     if (meant.get("host"), meant.get("workspace_id")) != (found.host, found.workspace_id):
         raise BlockedError(
             f"plan {saved.path}: it is for workspace {meant.get('workspace_id')} on {meant.get('host')},"
-            f" not for {found.workspace_id} on {found.host}; give that one with --into, or make another plan"
+            f" not for {found.workspace_id} on {found.host}; give the right one with --into, or create another plan"
         )
     if document.get("record") != _record_digest(prepared.options):  # one that an older version saved had none
         source = prepared.plan.source
@@ -178,7 +178,7 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
             undone = saved.command == "undo"
             record = "what the last run left" if undone else "what the folder was unpacked from"
         raise BlockedError(
-            f"plan {saved.path}: {record} is not the one of when the plan was made; make the plan again with --plan-out"
+            f"plan {saved.path}: {record} has changed since the plan was made; create a new plan with --plan-out"
         )
     target, salt = document["target"], document["salt"]
     changed = changed_since(target, fingerprints(live, salt) | unseen_unchanged(target, live, salt))
@@ -187,21 +187,21 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
         names |= {str(key): name for key, name in entity_names(live.entities).items()}
         raise BlockedError(
             f"the target has changed since the plan was made: {changes_in_words(changed, names)};"
-            " make the plan again with --plan-out"
+            " create a new plan with --plan-out"
         )
     saved_plan = document["plan"]
     before, now = (_lasting(one, saved_plan) for one in (saved_plan, orjson.loads(orjson.dumps(plan))))
     if now != before:
         raise BlockedError(
-            f"plan {saved.path}: this would do something else now{_differing(before, now)} (a feature, a"
-            " subscription or an attempt of a reverse sync, the console's schemas, other workspaces or this program have"
-            " changed); make the plan again with --plan-out"
+            f"plan {saved.path}: the plan would be different now{_differing(before, now)} (a feature, a Jitsu subscription,"
+            " the state of a reverse sync, the console's schemas, other workspaces or the version of jitsu-backup may have"
+            " changed); create a new plan with --plan-out"
         )
 
 
 def plan_options(given: Mapping[str, Any], overlay: Overlay) -> PlanOptions:
     """Return the options of a plan with an overlay and what is `given` by name. Raise UsageError."""
-    # a plan that an older version saved lacks what came later, which is off
+    # plans saved by an older version lack newer options, which are off
     switches: dict[str, Any] = {name: bool(given.get(name, False)) for name in SWITCHES}
     lists: dict[str, Any] = {name: tuple(map(str, given.get(name, ()))) for name in (*LISTS, *GUARDS)}
     mapping = tuple(map(split_mapping, given["mapping"]))
@@ -226,20 +226,20 @@ def split_mapping(text: str) -> tuple[str, str]:
     parts = [part for part in text.split("=") if part]
     if len(parts) != 2 or not all("/" in part for part in parts):
         form = "type/source=type/target, such as destination/Old=destination/New"
-        raise UsageError(f"--map {text!r}: write {form}")
+        raise UsageError(f"--map {text!r}: not a pair of entities; write {form}")
     return parts[0], parts[1]
 
 
 def _target_names(plan: Mapping[str, Any]) -> dict[str, str]:
-    """Return the names that entities of the target had when a plan was made, by `type/id`; some may be gone since."""
+    """Return the names of the target's entities when a plan was made, by `type/id`. Some may have been deleted since."""
     acted_on = {f"{one['type']}/{one['target_id']}": str(one["name"]) for one in plan["actions"]}
     return acted_on | {f"{one['type']}/{one['id']}": str(one["name"]) for one in plan["only_in_target"]}
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Return words that name the entities with which two plans do different things; empty where they differ elsewhere.
+    """Return words for the entities that two plans treat differently, or an empty string if they differ elsewhere.
 
-    The first that is skipped or blocked now is told with its reason.
+    The first entity that is skipped or blocked now is given with its reason.
     """
     one, other = (
         {f"{action['type']} {quoted(str(action['name']))}": action for action in plan["actions"]}
@@ -249,14 +249,14 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     stopped = [
         other[what]["reason"] for what in found if other.get(what, {}).get("action") in ("skipped", "blocked")
     ]
-    return f" with {some_of(found, 5)}" + "".join(f": {why}" for why in stopped[:1]) if found else ""
+    return f" for {some_of(found, 5)}" + "".join(f": {why}" for why in stopped[:1]) if found else ""
 
 
 def _lasting(plan: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan's document without what may differ when it is carried out: the role of the key, and unpaid bills.
+    """Return a plan's document without what may differ when it is applied: the role of the key, and unpaid bills.
 
-    Older versions did not say either that there is no record, and that is compared by its digest. What nobody could see
-    when the plan was `saved` may be seen now: that the target keeps it is no difference.
+    The record is left out too, because older versions did not mention a missing one, and it is compared by its digest. An
+    entity that was not visible when the plan was `saved` may be visible now; that the target keeps it is no difference.
     """
     unseen = {(one["type"], one["target_id"]): {*one.get("unseen", ())} for one in saved["actions"]}
     actions = [
@@ -296,14 +296,14 @@ def _value_fingerprints(values: Iterable[Outside], salt: str) -> list[dict[str, 
 
 
 def _file_name(given: object) -> str | None:
-    """Return a file name. Raise ValueError for a path that leads into another folder."""
+    """Return a file name. Raise ValueError for a path into another folder."""
     if given is not None and (not isinstance(given, str) or given in ("", "..") or Path(given).name != given):
         raise ValueError
     return given
 
 
 def _check_shapes(document: Mapping[str, Any]) -> None:
-    """Raise KeyError or TypeError where parts that are only looked at later are missing or of the wrong type."""
+    """Raise KeyError or TypeError if parts that are read later are missing or of the wrong type."""
     _target_names(document["plan"])
     overlay = document["overlay"] or {"digest": "", "values": []}
     texts = [document["salt"], overlay["digest"]]

@@ -9,18 +9,18 @@ from jitsu_backup.model import Snapshot, Source, shown_time
 from jitsu_backup.planning import Plan, PlanOptions, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
-"""How the note begins that a plan has two sides only."""
+"""The beginning of the note that a plan has only two sides."""
 
 NO_BASE = (
-    "what the folder was unpacked from is neither beside it nor in the store, so changes made in the target cannot be told"
-    " from changes in the folder"
+    "the archive that the folder was unpacked from is neither beside it nor in the store, so changes made in the target"
+    " cannot be distinguished from changes in the folder"
 )
 
 RecordFinder = Callable[[Source, Snapshot], Awaitable[Snapshot | None]]
-"""Finds the record of the last clone from a source into a target as it is; None where there is none."""
+"""Finds the record of the last clone from a source into the current target. Returns None without one."""
 
 BaseFinder = Callable[[], Awaitable[Snapshot | None]]
-"""Finds what a folder was unpacked from; None where that is gone."""
+"""Finds what a folder was unpacked from. Returns None if that no longer exists."""
 
 
 async def with_third_side(
@@ -30,9 +30,9 @@ async def with_third_side(
     find_record: RecordFinder | None,
     find_base: BaseFinder | None,
 ) -> PlanOptions:
-    """Return the options with the record of the last clone where the snapshot is of another workspace.
+    """Return the options with the record of the last clone, if the snapshot is of another workspace.
 
-    In place the base of a folder is the record. Wherever it goes, the base tells which of its entities are new.
+    In place, the base of a folder is the record. For any target, the base shows which entities of the folder are new.
     """
     promoted = not same_workspace(snapshot, live)
     if promoted and options.record is None and find_record is not None:
@@ -49,19 +49,19 @@ async def with_third_side(
 def missing_side(
     options: PlanOptions, snapshot: Snapshot, live: Snapshot, find_base: BaseFinder | None
 ) -> Iterator[str]:
-    """Yield a note where nothing tells the target's changes from the source's."""
+    """Yield a note if the target's changes cannot be distinguished from the source's."""
     if options.record is not None or not live.entities:
         return
     source = snapshot.manifest.source
     if not same_workspace(snapshot, live):
         called = source.slug or source.workspace_id
-        yield f"{NO_RECORD}{called}, so changes made in the target cannot be told from changes in the source"
+        yield f"{NO_RECORD}{called}, so changes made in the target cannot be distinguished from changes in the source"
     elif find_base is not None:
         yield NO_BASE
 
 
 async def with_authors(console: Console, plan: Plan, record: Snapshot | None) -> Plan:
-    """Return a plan whose conflicts say who changed the target's side last, and when, where the console tells."""
+    """Return a plan whose conflicts say who last changed the target's side, and when, if the console knows."""
     disputed = {action.target_id: action for action in plan.blocked if action.disputed and action.target_id}
     if record is None or not disputed:
         return plan
@@ -69,7 +69,7 @@ async def with_authors(console: Console, plan: Plan, record: Snapshot | None) ->
     told = {
         disputed[
             target_id
-        ].key: f"; the last one who changed the target's is {change.email or change.who}, at {shown_time(change.at)}"
+        ].key: f"; {change.email or change.who} last changed the target's side at {shown_time(change.at)}"
         for target_id, change in found.items()
     }
     actions = (replace(action, reason=action.reason + told.get(action.key, "")) for action in plan.actions)

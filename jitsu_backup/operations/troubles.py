@@ -1,40 +1,40 @@
-"""What is wrong while a service goes on: each trouble is told as it begins, when its reason changes, and when it is over."""
+"""What is wrong while a service runs: each trouble is reported when it begins, changes its reason, or is over."""
 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 Subject = tuple[str, ...]
-"""What can be in trouble: its kind, such as `workspace`, and what tells it from others, such as console and id."""
+"""What can be in trouble: its kind, such as `workspace`, and what identifies it, such as console and id."""
 
 
 REASONS = 8
-"""How many reasons of a trouble are remembered, so that each is told once."""
+"""How many reasons of a trouble are remembered, so that each is reported once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why something is in trouble, and how people call it."""
+    """Why something is in trouble, and its label in messages."""
 
     label: str
     why: str
     told: tuple[str, ...] = ()
-    """The reasons that were told, the newest last: those of an outage often take turns."""
+    """The reasons that were reported, newest last. Those of an outage often alternate."""
 
 
 class Troubles:
-    """The troubles of a service, by subject, because two workspaces can have one label, and a label can change.
+    """The troubles of a service, by subject, because two workspaces can share a label, and a label can change.
 
-    `told` hears of each in words: its level, the message and the label. `changed` is called when one begins or ends.
+    `told` receives each as level, message and label. `changed` is called when one begins or ends.
     """
 
     def __init__(self, told: Callable[[str, str, str], None], changed: Callable[[], None]) -> None:
-        """Begin without any."""
+        """Start without troubles."""
         self._told, self._changed = told, changed
         self._troubles: dict[Subject, Trouble] = {}
 
     def begins(self, subject: Subject, label: str, why: str) -> None:
-        """Note a trouble, and tell it unless it is known for that reason."""
+        """Note a trouble, and report it unless that reason was already reported."""
         before = self._troubles.get(subject)
         told = () if before is None else before.told
         if why not in told:
@@ -45,14 +45,14 @@ class Troubles:
             self._changed()
 
     def is_over(self, subject: Subject, label: str = "") -> None:
-        """Tell that a subject is well again, where it was in trouble; `label` is how it is called now."""
+        """Report that a subject is working again if it was in trouble. `label` is its current label."""
         before = self._troubles.pop(subject, None)
         if before is not None:
-            self._told("info", "is well again", label or before.label)
+            self._told("info", "is working again", label or before.label)
             self._changed()
 
     def forget(self, subject: Subject) -> None:
-        """Forget a subject that is watched no longer."""
+        """Forget a subject that is no longer watched."""
         if self._troubles.pop(subject, None) is not None:
             self._changed()
 
@@ -62,7 +62,7 @@ class Troubles:
 
     @property
     def shown(self) -> dict[str, str]:
-        """Why each is in trouble, by label; where a label is that of several, by what tells them apart too."""
+        """Why each subject is in trouble, by label. A label of several is extended by what identifies each."""
         labels = Counter(trouble.label for trouble in self._troubles.values())
         return {
             trouble.label

@@ -1,4 +1,4 @@
-"""Undoing: what the last restore or clone of a workspace changed, as the store tells."""
+"""Undoing: what the last restore or clone of a workspace changed, according to the store."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,16 +13,17 @@ from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.store import Store, of_workspace
 
-SINCE = "since the run that is undone"
+SINCE = "since the run to undo"
 
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The last restore or clone that wrote into a workspace, by what it left in the store.
+    """The last restore or clone that wrote into a workspace, by what it stored.
 
-    `archive` is the backup from before it, which `snapshot` holds, and `left` the workspace as the run left it by itself; None
-    where the run has kept nothing of that, because it did not end. `unended` is the backup from before the run that preceded it,
-    where that one left no record, and `begun` the one from before an undo of the run that did not end. `unbacked` is what a later run left, before which no backup was made.
+    `archive` is the backup from before it, with the content `snapshot`. `left` is the workspace as the run left it, or None
+    if the run did not end. `unended` is the backup from before the preceding run, if that one left no record. `begun` is
+    the backup from before an undo of the run that did not end. `unbacked` is the state left by a later run that made no
+    backup.
     """
 
     archive: ArchiveName
@@ -43,13 +44,12 @@ async def last_run(
     report: Reporter,
     host: str | None = None,
 ) -> LastRun:
-    """Return the last run that wrote into a workspace, by its id or slug; without one, into the only one with such a run.
+    """Return the last run that wrote into a workspace, given by id or slug, or into the only workspace with such a run.
 
-    `known` are the archives of the store; with `host`, those of a workspace of that id on another console do not count.
-    An undo that did not end is gone on with: the run is the one that it undoes.
-    Where the record of the run cannot be read, that is reported. Raise BackupError where the store has no backup from before
-    a run, UsageError where several workspaces have, or one on another console alone, IntegrityError where the newest one is
-    damaged, LockedError and UsageError where `keys` do not open it.
+    `known` are the archives of the store. With `host`, workspaces with that id on other consoles do not count. An undo
+    that did not end is continued: the run is the one that it undoes. A record that cannot be read is reported. Raise
+    BackupError if the store has no backup from before a run, UsageError if several workspaces have one or only one on
+    another console has, IntegrityError if the newest one is damaged, LockedError and UsageError if `keys` do not open it.
     """
     theirs = list(known) if workspace is None else of_workspace(known, workspace)
     past = sorted((a for a in theirs if not a.is_from_the_future(now)), key=lambda one: one.sort_key)
@@ -57,18 +57,19 @@ async def last_run(
     if not backups:
         of = "" if workspace is None else f" of {workspace}"
         raise BackupError(
-            f"nothing to undo: the store {store.url} has no backup{of} from before a restore or clone; each leaves one before"
-            " it writes, unless it is told not to, and prune removes those of long ago"
+            f"nothing to undo: the store {store.url} has no backup{of} from before a restore or clone; each run makes one"
+            " before it writes, unless a flag disables that, and `prune` removes old ones"
         )
     ids, slugs = {archive.workspace_id for archive in backups}, {archive.slug for archive in backups}
     if len(ids) > 1:
         named = ", ".join(sorted(ids if len(slugs) < len(ids) else slugs))
-        raise UsageError(f"which workspace? restores and clones wrote into {named}: name one")
+        raise UsageError(f"several workspaces have restores or clones to undo: {named}; name one")
     last, snapshot = await _newest(backups, store, keys, host)
     source = snapshot.manifest.source
     if host not in (None, source.host):
         raise UsageError(
-            f"the last run that wrote into {workspace} wrote into one on {source.host}, not on {host}"
+            f"the last restore or clone of {workspace} was on {source.host}, not on {host}; use the profile or host of that"
+            " console"
         )
     left = {one.left_after: one for one in past if one.left_after not in (None, UNBACKED)}
     begun = None
@@ -93,9 +94,9 @@ async def last_run(
 async def _newest(
     backups: Sequence[ArchiveName], store: Store, keys: ArchiveKeys, host: str | None
 ) -> tuple[ArchiveName, Snapshot]:
-    """Return the newest backup of a workspace on a console, or the newest of all where there is none, or no `host`.
+    """Return the newest backup of a workspace on a console, or the newest of all if there is none, or no `host`.
 
-    Names of archives do not tell the console.
+    Names of archives do not include the console.
     """
     found = None
     for archive in reversed(backups):
@@ -110,22 +111,22 @@ async def _newest(
 async def _left_by(
     record: ArchiveName | None, store: Store, keys: ArchiveKeys, report: Reporter
 ) -> Snapshot | None:
-    """Return the workspace as a run left it; None where there is no record, or it cannot be read, which is reported."""
+    """Return the workspace as a run left it, or None without a record. A record that cannot be read is reported."""
     if record is None:
         return None
     try:
         return open_archive(record, await store.read(str(record)), keys)
     except BackupError as problem:
-        report(Caution(f"what the run left cannot be read: {problem}"))
+        report(Caution(f"the record of the last run cannot be read: {problem}"))
         return None
 
 
 def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
-    """Return the options of the plan that takes back a run and keeps what was changed and made since.
+    """Return the options of the plan that reverts a run and keeps what was changed and created since.
 
-    What it made is deleted, with `prune_own` what others made since too, and reverse syncs are made as they were, switched on
-    if they were. Hidden secrets that it replaced are sent where somebody has them. Where nothing
-    tells what the run left, only `prune` deletes, whoever made it.
+    What the run created is deleted; with `prune_own`, so is what others created since. Reverse syncs are re-created as
+    they were, enabled if they were. Hidden secrets that the run replaced are sent if they are available. Without a record
+    of the run, only `prune` deletes, whoever created the entity.
     """
     if run.left is None:
         return replace(options, resend_secrets=bool(options.overlay.rules))
@@ -142,7 +143,7 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
 
 
 def with_record(options: PlanOptions, run: LastRun) -> PlanOptions:
-    """Return options by which a plan tells what a run changed from what was changed since."""
+    """Return options with which a plan distinguishes what a run changed from what was changed since."""
     if run.left is None:
         return options
     return replace(options, record=run.left, since=SINCE)

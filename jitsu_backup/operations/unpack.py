@@ -1,4 +1,4 @@
-"""Unpacking and packing: a snapshot becomes a folder of small files fit for Git, and such a folder a snapshot again."""
+"""Unpacking and packing: a snapshot becomes a folder of small files for Git, and such a folder becomes a snapshot."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from jitsu_backup.store import FolderUpdate, read_tree, write_tree
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What became of a folder that a snapshot was written to. `digest` is that of the snapshot."""
+    """The result of writing a snapshot to a folder. `digest` is that of the snapshot."""
 
     digest: str
     redacted: bool
@@ -31,13 +31,13 @@ class Unpacked:
 
     @property
     def bares_secrets(self) -> bool:
-        """Whether secrets were just written in clear."""
+        """Whether unencrypted secrets were written."""
         return bool(self.changes.written) and not self.redacted
 
 
 @dataclass(frozen=True, slots=True)
 class FolderContent:
-    """The snapshot in a folder. `left_out` says what the snapshot does not take over, `unmerged` are files with conflicts."""
+    """The snapshot in a folder. `left_out` lists what it does not include, and `unmerged` the files with conflicts."""
 
     snapshot: Snapshot
     left_out: tuple[str, ...]
@@ -45,9 +45,9 @@ class FolderContent:
 
 
 def unpack(snapshot: Snapshot, folder: Path, *, redacted: bool, anew: bool = False) -> Unpacked:
-    """Write a snapshot to its folder, of which only what differs is touched. Raise UsageError, BackupError.
+    """Write a snapshot to its folder, and touch only what differs. Raise UsageError, BackupError.
 
-    With `anew` the folder names the archive of the snapshot also where nothing else has changed.
+    With `anew`, the folder names the archive of the snapshot even if nothing else has changed.
     """
     changes = write_tree(folder, to_tree(snapshot, redacted=redacted), anew=anew)
     return Unpacked(digest(snapshot), redacted, changes)
@@ -67,9 +67,9 @@ async def save_packed(
     keys: ArchiveKeys,
     put: Callable[[ArchiveName, bytes], Awaitable[None]],
 ) -> Saved:
-    """Put the archive of a folder's snapshot where it belongs, unless it is among the `known` ones. Raise BackupError.
+    """Store the archive of a folder's snapshot, unless it is among the `known` ones. Raise BackupError.
 
-    It is marked as packed because it is no backup: `latest` never means it, and no alarm compares with it.
+    It is marked as packed, because it is not a backup: `latest` never means it, and no alarm compares with it.
     """
     options = SaveOptions((PACKED,), shrink_alarm=1, key=keys.mark)
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)

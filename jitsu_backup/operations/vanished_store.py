@@ -1,4 +1,4 @@
-"""A store that has vanished: it is empty, though there are signs that archives were in it."""
+"""A store that has vanished: it is empty, although there are signs that it held archives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from jitsu_backup.store import Store, is_begun, nothing_there
 
 @dataclass(frozen=True, slots=True)
 class ExpectedStore:
-    """What is known of a store before it is listed.
+    """What is known about a store before it is listed.
 
-    `named` says that a flag or setting names it, `may_be_new` that it may be begun now. `had_backups` and `newest` are
-    what the `figures` of earlier runs tell: whether any made a backup, and the time of each workspace's newest archive
-    in this store, by workspace id, in seconds of Unix time.
+    `named` says that a flag or setting names it, `may_be_new` that it may be started now. `had_backups` and `newest` come
+    from the metrics of earlier runs (`figures`): whether any made a backup, and the time of each workspace's newest
+    archive in this store, by workspace id, in seconds of Unix time.
     """
 
     named: bool = False
@@ -23,10 +23,10 @@ class ExpectedStore:
     newest: Mapping[str, float] = field(default_factory=dict)
 
     def check(self, store: Store, listing: Mapping[str, int]) -> None:
-        """Raise BackupError where a store is not begun, though it should be. `listing` is what it holds."""
+        """Raise BackupError if a store has no archives although it should. `listing` is what it holds."""
         if is_begun(listing) or self.may_be_new:
             return
         if self.had_backups:
-            raise nothing_there(store, f"the figures in {self.figures} tell of earlier backups")
+            raise nothing_there(store, f"the metrics file {self.figures} records earlier backups")
         if self.named:
             raise nothing_there(store)

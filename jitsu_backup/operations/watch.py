@@ -1,8 +1,8 @@
 """Watching: a service that asks consoles what has changed, and backs that up within seconds.
 
-Each console is watched by itself (`ConsoleWatch`), and all share what goes into the store (`Keeper`) and what is wrong
-(`Troubles`). A workspace is due once it has been left alone for a moment, when a console may have committed something
-late, and now and then because `listen` does not tell of everything.
+Each console is watched separately (`ConsoleWatch`). All share the store (`Keeper`) and the list of what is wrong
+(`Troubles`). A workspace is due when it has not changed for a moment, when a console may have committed something late,
+and from time to time because `listen` does not report everything.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ from jitsu_backup.operations.watched import Watched
 from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent, WatchJob
 
 BEAT_SECONDS = 120.0
-"""How often it is told how the watch stands, in seconds."""
+"""Seconds between two reports of the status."""
 
 FIRST_BEAT_SECONDS = 60
-"""How long the first of these waits at most until something was backed up: whoever starts the watch waits for figures."""
+"""The longest time until the first report, which otherwise follows the first backup."""
 
 GRACE_SECONDS = 3.5
-"""How long a watch that is to end may back up what it knows to have changed."""
+"""How long a watch that was stopped may still back up what has changed."""
 
 
 class Watch:
-    """A watch over some workspaces, or over all that a key can see. It ends when it is told to, and for nothing else."""
+    """A watch over some workspaces, or over all that a key can see. It runs until it is stopped."""
 
     def __init__(self, job: WatchJob, around: Surroundings) -> None:
         """Ask nothing yet."""
@@ -47,7 +47,7 @@ class Watch:
         ]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Watch until `stop` is set; then back up what is known to have changed, as far as GRACE_SECONDS allow."""
+        """Watch until `stop` is set. Then back up what has changed, for at most GRACE_SECONDS."""
         watching = [asyncio.ensure_future(part.run(stop)) for part in self._parts]
         beside = [
             asyncio.ensure_future(job)
@@ -63,7 +63,7 @@ class Watch:
                     if one.is_changed:
                         self._tell(
                             "warning",
-                            "its last change is not in the store yet: the next start backs it up",
+                            "its last change is not in the store yet; the next start backs it up",
                             one.label,
                         )
             finally:
@@ -76,11 +76,11 @@ class Watch:
 
     @property
     def standing(self) -> Standing:
-        """How it stands."""
+        """The status of the watch."""
         return Standing(len(self._watched), self._troubles.shown)
 
     async def _beat(self) -> None:
-        for _ in range(FIRST_BEAT_SECONDS):  # till then nobody can tell whether anything can be backed up
+        for _ in range(FIRST_BEAT_SECONDS):  # until then, it is unknown whether backups work
             if self._troubles.shown or any(one.kept for one in self._watched.values()):
                 break
             await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""The store of a watch: listed for many backups at once, and left alone for a while when it fails."""
+"""The store of a watch: listed for many backups at once, and retried after a pause when it fails."""
 
 import asyncio
 from collections import defaultdict
@@ -12,69 +12,72 @@ from jitsu_backup.store import Store
 from jitsu_backup.store.control import LEASE, MARKER, READING
 
 LISTED_SECONDS = 5.0
-"""How long a listing holds for the backups that begin meanwhile, with what they write and remove themselves."""
+"""How long backups may use a listing, together with what they write and remove themselves."""
 
 LISTING_SECONDS = 300.0
 """How long the store may take to be listed."""
 
 WRITING_SECONDS = 300.0
-"""How long the store may take for a file."""
+"""How long the store may take to write a file."""
 
 Listing = dict[str, int]
 
 
 class WatchedStore:
-    """A store, what it holds by workspace, and how it does.
+    """A store, what it holds by workspace, and whether it works.
 
-    While it is `in_trouble`, one backup at a time tries it, more and more seldom.
+    While it is `in_trouble`, one backup at a time tries it, at growing intervals.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        """Ask it nothing yet. `clock` returns seconds."""
+        """Read nothing yet. `clock` returns seconds."""
         self.store, self._clock = store, clock
         self.held: dict[str, Listing] = {}
-        """What it held when it was listed last, and what is known since; `listings` says how often it was."""
+        """What it held when it was last listed, with later changes. `listings` counts the listings."""
         self._listed_at: float | None = None
         self._asking: asyncio.Task[None] | None = None
         self._meanwhile: dict[str, int | None] = {}
-        """What was written, with its size, or removed, while the store was listed."""
+        """What was written (with its size) or removed (None) while the store was being listed."""
         self._tries = 0
         self.listings = 0
         self.retry_at = 0.0
         self.is_tried = False
 
-    # -- how it does -------------------------------------------------------------------
+    # -- whether it works --------------------------------------------------------------
 
     @property
     def in_trouble(self) -> bool:
-        """Whether it has failed, and nothing was written since."""
+        """Whether it has failed and nothing was written since."""
         return self._tries > 0
 
     @property
     def may_be_tried(self) -> bool:
-        """Whether a backup may begin, as far as the store is concerned."""
+        """Whether the store allows a backup to start."""
         return not self.in_trouble or (not self.is_tried and self._clock() >= self.retry_at)
 
     def is_tried_again(self) -> bool:
-        """Note that a backup begins; return whether it is the one that tries a store in trouble."""
+        """Note that a backup starts. Return whether it is the one that tries a store in trouble."""
         self.is_tried = self.in_trouble
         return self.in_trouble
 
     def fails(self, *, tried: bool) -> None:
-        """Note that it has failed; `tried` says that this was found out by the backup that tried it."""
+        """Note that the store has failed. `tried` says that the backup that tried it found this out."""
         if tried or not self.in_trouble:
             self.retry_at = self._clock() + backoff(self._tries)
             self._tries += 1
         self._listed_at = None
 
     def does_well(self) -> None:
-        """Note that it does what it should."""
+        """Note that the store works."""
         self._tries = 0
 
     # -- what it holds -----------------------------------------------------------------
 
     async def by_workspace(self) -> Mapping[str, Listing]:
-        """Return what it holds by workspace, spelled as in names, and under MARKER its marker. Raise BackupError, AccessError."""
+        """Return what it holds by workspace id as in file names, and its marker as MARKER.
+
+        Raise BackupError, AccessError.
+        """
         is_old = self._listed_at is None or self._clock() - self._listed_at >= LISTED_SECONDS
         if self._asking is None and is_old:
             self._asking = asyncio.ensure_future(self._list())
@@ -84,13 +87,13 @@ class WatchedStore:
         return self.held
 
     def notes(self, name: str, size: int | None) -> None:
-        """Note that it has a file of a size now, or with None that it has it no longer."""
+        """Note that it now has a file of a size, or (with None) that it no longer has it."""
         self._meanwhile[name] = size
         own = self.held.setdefault(_owner(name), {})
         own.pop(name, None) if size is None else own.update({name: size})
 
     async def close(self) -> None:
-        """End what is still asked."""
+        """Cancel what is still being read."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
@@ -113,7 +116,7 @@ class WatchedStore:
     def _asked(self, task: asyncio.Task[None]) -> None:
         self._asking = None
         if not task.cancelled():
-            task.exception()  # whoever waits has it
+            task.exception()  # the caller that waits receives it
 
 
 def _owner(name: str) -> str:
@@ -125,13 +128,13 @@ def _owner(name: str) -> str:
 
 
 class View:
-    """A store as one backup sees it: only what is of its `workspace_id`; without one, everything.
+    """A store as one backup sees it: only the files of its `workspace_id`, or without one, everything.
 
-    `problem` is why the store could not be listed or written, `wrote` whether anything was written.
+    `problem` is why the store could not be listed or written, and `wrote` is whether anything was written.
     """
 
     def __init__(self, watched: WatchedStore, workspace_id: str | None = None) -> None:
-        """See what belongs to one workspace."""
+        """Show what belongs to one workspace."""
         self._watched, self._store = watched, watched.store
         self._mine = None if workspace_id is None else safe_text(workspace_id) or "workspace"
         self.problem: BackupError | None = None
@@ -144,7 +147,7 @@ class View:
 
     @property
     def folder(self) -> Path | None:
-        """Its folder; None where it is none."""
+        """Its folder, or None if it is not a folder."""
         return getattr(self._store, "folder", None)
 
     async def listing(self) -> Listing:
@@ -154,12 +157,12 @@ class View:
         except BackupError as problem:
             self.problem = problem
             raise
-        if self._mine is None or MARKER not in held:  # as before 0.6.0: that it was begun, its archives show
+        if self._mine is None or MARKER not in held:  # before 0.6.0, only its archives show that it is in use
             return {name: size for own in held.values() for name, size in own.items()}
         return {**held[MARKER], **held.get(self._mine, {})}
 
     async def stamps(self) -> dict[str, str]:
-        """Return a text for each archive that is another one when it was written anew. Raise BackupError, AccessError."""
+        """Return a text for each archive, which differs after the archive is rewritten. Raise BackupError, AccessError."""
         seen = set(await self.names())
         return {name: stamp for name, stamp in (await self._store.stamps()).items() if name in seen}
 
@@ -172,17 +175,17 @@ class View:
         return await self._store.read(name)
 
     async def create(self, name: str, data: bytes) -> bool:
-        """Store bytes as a whole; return False where the name is taken. Raise BackupError, AccessError."""
+        """Store bytes atomically. Return False if the name exists. Raise BackupError, AccessError."""
         try:
             async with asyncio.timeout(WRITING_SECONDS):
                 created = await self._store.create(name, data)
         except TimeoutError:
             self.problem = BackupError(
-                f"the store {self.url} did not take {name} within {WRITING_SECONDS:.0f} s"
+                f"the store {self.url} did not store {name} within {WRITING_SECONDS:.0f} s"
             )
             raise self.problem from None
         except BackupError as problem:
-            if not READING.fullmatch(name):  # without one the next backup reads whole, and that is all
+            if not READING.fullmatch(name):  # without one, the next backup merely reads the workspace completely
                 self.problem = problem
             raise
         if created:
@@ -191,7 +194,7 @@ class View:
         return created
 
     async def remove(self, name: str) -> None:
-        """Remove an archive or control file if it is there. Raise BackupError, AccessError."""
+        """Remove an archive or control file if it exists. Raise BackupError, AccessError."""
         await self._store.remove(name)
         self._watched.notes(name, None)
 

@@ -1,4 +1,4 @@
-"""A workspace that is watched: what was heard of it, and when it is asked and backed up next."""
+"""A watched workspace: what was heard of it, and when it is next asked and backed up."""
 
 import asyncio
 import zlib
@@ -13,58 +13,58 @@ from jitsu_backup.operations.pace import Pace, backoff
 from jitsu_backup.operations.troubles import Subject
 
 CONFIRM_SECONDS = MARGIN.total_seconds() + 5
-"""After how many seconds a workspace that has changed is read once more, because of what is committed late."""
+"""After how many seconds a changed workspace is read once more, because changes may be committed late."""
 
 LONGEST_SETTLE = 60.0
-"""How long a workspace that keeps changing is waited for, in seconds."""
+"""The longest time, in seconds, to wait for a workspace that keeps changing."""
 
 
 def is_ahead(heard: Heard) -> bool:
-    """Return whether something is dated so far ahead that changes until then are told neither by the console nor in time.
+    """Return whether something is dated so far ahead that the console does not report changes until then.
 
-    What is less far ahead is read once more, CONFIRM_SECONDS later.
+    If it is less far ahead, the workspace is read once more after CONFIRM_SECONDS.
     """
     return heard.last_modified > heard.now + MARGIN
 
 
 @dataclass(slots=True, eq=False)
 class Watched:
-    """A workspace that is watched. Times in seconds are those of the watch's clock, dates those of the console."""
+    """A watched workspace. Times in seconds are by the watch's clock, dates by the console's."""
 
     access: WorkspaceAccess
     label: str
     ask_at: float
-    """When the console is asked about it next."""
+    """When the console is next asked about it."""
     due_at: float = inf
-    """When it is backed up next."""
+    """When it is next backed up."""
 
     heard: datetime | None = None
-    """When it last changed, as far as the console tells; None where nothing is heard of what comes after that."""
+    """When it last changed according to the console, or None if no later changes are heard of."""
     told_ahead: datetime | None = None
-    """What it is dated that is yet to come, as far as that was told."""
+    """Its date in the future that was last reported."""
     asked: bool = False
-    """Whether the console has a question about it."""
+    """Whether the console is being asked about it."""
     silent: bool = False
     """Whether the console did not answer the last one."""
 
     changed_at: float | None = None
-    """When the first change happened that no archive has."""
+    """When the first change happened that is in no archive."""
     changed_since: float | None = None
-    """When the first change happened after the last backup began."""
+    """When the first change happened after the last backup started."""
 
     busy_since: float | None = None
-    """Since when it is being backed up."""
+    """When the running backup started."""
     as_changed: bool = False
-    """Whether it had changed when that began."""
+    """Whether it had changed when that backup started."""
     heard_before: datetime | None = None
-    """What was heard before that began."""
+    """What was heard before that backup started."""
 
     tries: int = 0
     """How many backups have failed in a row."""
     kept: bool = False
     """Whether it was ever backed up."""
     unwritten: bool = False
-    """Whether the store did not take its last backup."""
+    """Whether the store failed to store its last backup."""
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once its place may name another workspace, or none."""
 
@@ -75,72 +75,72 @@ class Watched:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Console and id: a copied database has the same ids."""
+        """Console and id, because a copied database has the same ids."""
         return self.access.connection.host.rstrip("/"), self.id
 
     @property
     def subject(self) -> Subject:
-        """What its troubles are known by."""
+        """The subject of its troubles."""
         return "workspace", *self.key
 
     @property
     def is_changed(self) -> bool:
-        """Whether it has changed, as far as that was heard, and no archive has that."""
+        """Whether a change was heard of that is in no archive."""
         return self.changed_at is not None
 
     @property
     def waits_to_be_kept(self) -> bool:
-        """Whether it was not backed up yet, and nothing is known to be in the way."""
+        """Whether it still needs its first backup, and nothing is known to prevent that."""
         return not self.kept and not self.tries and not self.unwritten
 
     def changes(self, heard: Heard, now: float, settle: float) -> None:
-        """Note that it has changed, and when it will have been left alone for long enough."""
+        """Note that it has changed, and when it will have been quiet for long enough."""
         quiet = max(0.0, (heard.now - heard.last_modified).total_seconds())
         self.heard = None if is_ahead(heard) else heard.last_modified
         self.changed_at = now - quiet if self.changed_at is None else self.changed_at
         self.changed_since = now - quiet if self.changed_since is None else self.changed_since
         if self.tries:
-            return  # it is due when that is to be tried again
+            return  # it is due at the next retry
         settled = now + max(0.0, settle - quiet)
         self.due_at = min(settled, max(now, self.changed_since + LONGEST_SETTLE))
         self.ask_at = min(self.ask_at, max(now, self.due_at - 0.05))
 
     def is_silent(self, now: float, pace: Pace) -> None:
-        """Note that its console tells nothing of it: it is read, but not all the time."""
+        """Note that its console reports nothing about it, so it is read at intervals."""
         self.silent = True
         if self.due_at != inf:
             self.due_at = min(self.due_at, now + pace.read_every)
 
     def answers(self, now: float) -> None:
-        """Note that its console tells of it: what failed while that was silent is tried again at once."""
+        """Note that its console reports changes again. What failed meanwhile is retried at once."""
         if self.busy_since is not None:
-            return  # what is under way may still fail of the silence
+            return  # a running backup may still fail because of the outage
         if self.silent and self.tries:
             self.due_at = min(self.due_at, now)
         self.silent = False
 
     def begins(self, now: float) -> None:
-        """Note that it is being backed up."""
+        """Note that its backup starts."""
         self.busy_since, self.as_changed, self.heard_before = now, self.is_changed, self.heard
         self.changed_since = None
 
     def is_called(self, label: str) -> None:
-        """Note its slug, or its id where it has none: under another one, its place may name another workspace."""
+        """Note its slug, or its id if it has none. If the slug changes, its place may name another workspace."""
         if label != self.label:
             self.label = label
             self.lost.set()
 
     def is_backed_up(self, now: float, pace: Pace) -> None:
-        """Note that it was backed up, and when it is looked at next."""
+        """Note that it was backed up, and when it is next checked."""
         self.tries, self.kept, self.unwritten = 0, True, False
         if (
             self.heard == self.heard_before
-        ):  # else it has changed meanwhile, and nobody knows whether that was read
-            share = 0.5 + zlib.crc32(self.id.encode()) / 2**33  # so that not all are looked at together
+        ):  # otherwise it has changed meanwhile, and the backup may lack that change
+            share = 0.5 + zlib.crc32(self.id.encode()) / 2**33  # so that not all are checked together
             self.due_at = now + (CONFIRM_SECONDS if self.as_changed else pace.look_every * share)
         self.changed_at = self.changed_since
 
     def fails(self, now: float) -> None:
-        """Note that it was not backed up, and when that is tried again."""
+        """Note that its backup failed, and when it is retried."""
         self.due_at = now + backoff(self.tries)
         self.tries += 1

@@ -1,4 +1,4 @@
-"""The values of a watch: what it is asked for, what it works with, and what it tells."""
+"""The values of a watch: its job, its surroundings, and its events."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from jitsu_backup.store import Store
 class WatchEvent:
     """Something that happened, in one line without secrets. `level` is `info`, `warning` or `error`.
 
-    `seconds` is how long a change was not in the store.
+    `seconds` is how long it took until a change was in the store.
     """
 
     level: str
@@ -32,7 +32,7 @@ class WatchEvent:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a watch stands: how many workspaces it keeps, and what is wrong, by workspace or part."""
+    """The status of a watch: how many workspaces it watches, and what is wrong, by workspace or part."""
 
     workspaces: int
     troubles: Mapping[str, str]
@@ -44,22 +44,22 @@ class Standing:
 
     @property
     def words(self) -> str:
-        """The same in one line."""
+        """The status in one line."""
         told = "; ".join(f"{what}: {why}" for what, why in sorted(self.troubles.items()))
         return told or self.extent
 
     @property
     def extent(self) -> str:
-        """How much it keeps, in words."""
+        """How many workspaces it watches, in words."""
         return f"watching {plural(self.workspaces, 'workspace')}"
 
 
 @dataclass(frozen=True, slots=True)
 class WatchJob:
-    """What is watched, and how: `backup` says what each backup is like, and which workspaces are meant.
+    """What is watched, and how: `backup` describes each backup, and names the workspaces.
 
-    `settle` is how many seconds a workspace must have been left alone. With a `retention` policy, old archives of what
-    was backed up are removed.
+    `settle` is how many seconds a workspace must be quiet before it is backed up. With a `retention` policy, old archives
+    of what was backed up are removed.
     """
 
     backup: BackupJob
@@ -68,18 +68,18 @@ class WatchJob:
 
     @property
     def full_every(self) -> timedelta:
-        """How often each workspace is read whole at the least."""
+        """The longest time between two complete readings of a workspace."""
         return self.backup.full_every or timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a watch works with: the store, the keys of archives, clocks, and who hears of what.
+    """What a watch works with: the store, the keys of archives, clocks, and callbacks.
 
-    `now` returns the time in UTC, `monotonic` seconds of the event loop's clock. `told` hears of events, `backed_up` of
-    every backup, and `stands` how the watch stands, every few minutes and whenever something goes wrong or is well again.
-    `again` makes a command of words, and `needed` returns the names of the archives of a workspace, by console and id, that must not
-    be pruned yet.
+    `now` returns the time in UTC, `monotonic` the seconds of the event loop's clock. `told` receives events, `backed_up`
+    every backup, and `stands` the status, every few minutes and whenever something fails or works again. `again` builds a
+    command line. `needed` returns the names of the archives of a workspace, given by console and id, that must not be
+    pruned yet.
     """
 
     store: Store

@@ -1,4 +1,4 @@
-"""Who changed what between snapshots: the console's audit log, asked once for the whole time."""
+"""Who changed what between snapshots, from the console's audit log, which is read once for the whole time."""
 
 import asyncio
 from collections.abc import Iterable
@@ -23,16 +23,16 @@ from jitsu_backup.planning.attribution import (
 from jitsu_backup.planning.changes import Changes
 from jitsu_backup.planning.history import History
 
-_INSTEAD = "where nobody is named, the time is that of the last saving, if the console tells that"
+_INSTEAD = "changes without a name show when the entity was last saved, if the console knows"
 
 _GLANCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class LogAccess:
-    """How the audit log is asked: with the key of this tool's runs, and where that may not, as the operator.
+    """How the audit log is read: with the key of this tool's runs, or if that may not read it, as the operator.
 
-    `operator` is the connection with the operator's service token, where one is known.
+    `operator` is the connection with the operator's token, if one is known.
     """
 
     connection: Connection
@@ -47,11 +47,11 @@ async def attribute(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> History:
-    """Return a history whose changes name who made them, with what no snapshot saw, and a note where that is not known.
+    """Return a history whose changes say who made them, with changes that no snapshot saw, and notes about gaps.
 
-    The history has to be whole, not narrowed: what a selector leaves out would count as never seen. Only what may have happened
-    between `since` and `until` is asked for. `known` are all archives of the store, whose marks tell when this tool wrote. Raise
-    nothing because of the log.
+    The history must not be narrowed, because what a selector leaves out would count as never seen. Only entries between
+    `since` and `until` are read. `known` are all archives of the store. Their marks say when this tool wrote. A failure of
+    the log raises nothing.
     """
     if len(history.archives) < 2 or history.newest is None:  # nothing can have changed between them
         return history
@@ -64,7 +64,7 @@ async def attribute(
 def _asked_about(
     history: History, since: datetime | None, until: datetime | None
 ) -> tuple[datetime, datetime]:
-    """Return from when to when the log is asked: all the time in which a change of the wanted time may have been made."""
+    """Return the span of the log to read: the time in which a change of the wanted time may have been made."""
     moments = sorted(archive.taken_at for archive in history.archives)
     steps = [step for step in history.steps if since is None or step.after.taken_at >= since]
     steps = [step for step in steps if until is None or step.before.taken_at < until]
@@ -84,10 +84,10 @@ async def attribute_diff(changes: Changes, access: LogAccess, known: Iterable[Ar
 
 
 async def glance(changes: Changes, access: LogAccess, known: Iterable[ArchiveName]) -> Attribution | None:
-    """Return who made changes as far as one short request tells, the operator's where there is a token.
+    """Return who made changes, as far as one short request shows. With a token, it is the operator's request.
 
-    Return None where the log does not answer in time, or where the budget of the key has nothing to spare for it. Raise
-    nothing because of the log, and say nothing of it.
+    Return None if the log does not answer in time, or the rate budget of the key is used up. A failure of the log raises
+    and reports nothing.
     """
     connection = replace(
         access.operator or access.connection, timeout=_GLANCE_SECONDS, retry_for=0.0, report=silent
@@ -98,7 +98,7 @@ async def glance(changes: Changes, access: LogAccess, known: Iterable[ArchiveNam
     workspace_id = changes.after.manifest.source.workspace_id
     begin, end = sorted((changes.before.taken_at, changes.after.taken_at))
     try:
-        async with asyncio.timeout(_GLANCE_SECONDS):  # also where the rate budget is used up
+        async with asyncio.timeout(_GLANCE_SECONDS):  # also covers a wait for the rate budget
             log = await _asked(connection, workspace_id, begin, end, most_pages=1)
     except TimeoutError:
         return None
@@ -110,21 +110,21 @@ async def glance(changes: Changes, access: LogAccess, known: Iterable[ArchiveNam
 def not_elsewhere(
     known: Iterable[ArchiveName], history: History, histories: Iterable[History]
 ) -> list[ArchiveName]:
-    """Return the archives that may be of the console of `history`: those that no other one's history of that workspace has."""
+    """Return the archives that may be of the console of `history`: those that no other console's history has."""
     others = [one for one in histories if one.workspace_id == history.workspace_id and one is not history]
     theirs = {str(archive) for one in others for archive in one.archives}
     return [archive for archive in known if str(archive) not in theirs]
 
 
 def not_asked(why: BackupError | str) -> str:
-    """Return the note for an audit log that could not be asked at all."""
-    return f"the audit log could not be asked who changed what: {why}; {_INSTEAD}"
+    """Return the note for an audit log that could not be read at all."""
+    return f"the audit log could not be read, so it is unknown who changed what: {why}; {_INSTEAD}"
 
 
 async def _told(
     access: LogAccess, workspace_id: str, begin: datetime, end: datetime, known: Iterable[ArchiveName]
 ) -> tuple[AuditLog, OwnRuns]:
-    """Return what the log tells of a span of time, and when this tool wrote with which key."""
+    """Return the log's entries of a span of time, and when this tool wrote with which key."""
     runs = _runs(access, workspace_id, known)
     log = await _asked(access.connection, workspace_id, begin, end)
     if log.state is LogState.NOT_ALLOWED and access.operator is not None:
@@ -148,29 +148,29 @@ async def _asked(
     try:
         async with connection.open() as console:
             return await read_audit_log(console, workspace_id, since, until, most_pages=most_pages)
-    except BackupError as problem:  # of certificates and proxies
+    except BackupError as problem:  # about certificates and proxies
         return AuditLog((), LogState.AWAY, str(problem))
 
 
 def _notes(log: AuditLog) -> Iterable[str]:
-    """Yield what has to be said of a log that did not tell all."""
+    """Yield notes about a log that could not be read completely."""
     until = f" before {shown_time(log.entries[-1].at)}" if log.entries else ""
     match log.state:
         case LogState.WHOLE:
             return
         case LogState.EMPTY:
             told = (
-                "the audit log has nothing of this time, which proves nothing: it is empty where the console runs without"
+                "the audit log has no entries for this time; it stays empty if the console runs without"
                 " CONSOLE_ENABLE_AUDIT_LOG"
             )
         case LogState.CUT:
-            told = f"the audit log has {log.why}, too many to read; who changed what{until} is not told"
+            told = f"the audit log has {log.why}, too many to read, so it is unknown who changed what{until}"
         case LogState.NOT_ALLOWED:
-            told = f"the audit log is for owners and the operator's token alone ({log.why})"
+            told = f"only owners and the operator's token may read the audit log ({log.why})"
         case LogState.NOT_OFFERED:
             told = "this console keeps no audit log"
         case LogState.AWAY:
-            told = f"the audit log{until} is out of reach ({log.why})"
+            told = f"the audit log{until} could not be reached ({log.why})"
         case LogState.DAMAGED:
-            told = f"the audit log{until} could not be read whole ({log.why})"
+            told = f"the audit log{until} could not be read completely ({log.why})"
     yield f"{told}; {_INSTEAD}"

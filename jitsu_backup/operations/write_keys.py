@@ -1,4 +1,4 @@
-"""Write keys for the streams of a target: a console never shows a key again, so most are generated anew [stream/get]."""
+"""Write keys for a target's streams. A console never shows a key again, so most are newly generated [stream/get]."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from jitsu_backup.planning import Plan, has_key_material
 
 @dataclass(frozen=True, slots=True)
 class StreamKey:
-    """A write key made for a stream of the target. `write_key` is the secret that senders use."""
+    """A write key generated for a stream of the target. `write_key` is the secret that senders use."""
 
     stream: str
     stream_id: str
@@ -26,7 +26,7 @@ StreamKeys = Mapping[tuple[str, str, str], StreamKey]
 
 
 def new_keys(plan: Plan, new_secret: Callable[[], str]) -> dict[tuple[str, str, str], StreamKey]:
-    """Make the write keys that a plan needs; `new_secret` returns a fresh secret each time."""
+    """Return the write keys that a plan needs. `new_secret` returns a new secret each time."""
     made = {}
     for action in plan.writes:
         for slot in action.made_keys:
