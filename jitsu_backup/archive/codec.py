@@ -44,13 +44,13 @@ MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
 _IN_STEP, _OUT_STEP = 64 * 1024, 1024 * 1024  # bytes; small steps keep a gzip bomb small
 
 _AGE = b"age-encryption.org/"
-_RESTORE_HINT = "take another archive of this workspace"
+_RESTORE_HINT = "use another archive of this workspace"
 
 
 def digest(snapshot: Snapshot) -> str:
-    """Return the SHA-256 of the manifest and content of a snapshot, as 64 hex digits; of an older archive, its own.
+    """Return the SHA-256 of the manifest and content of a snapshot as 64 hex digits, or an older archive's own digest.
 
-    Raise BackupError for what JSON cannot hold.
+    Raise BackupError for values that JSON cannot hold.
     """
     if snapshot.older_digest:
         return snapshot.older_digest
@@ -61,9 +61,9 @@ def digest(snapshot: Snapshot) -> str:
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    """Return a snapshot as an archive; equal snapshots give equal bytes.
+    """Return a snapshot as an archive. Equal snapshots give equal bytes.
 
-    Raise BackupError for a snapshot that `decode` would refuse.
+    Raise BackupError for a snapshot that `decode` would reject.
     """
     problem = _contradiction(snapshot)
     if problem is not None:
@@ -77,11 +77,11 @@ def encode(snapshot: Snapshot) -> bytes:
         raise BackupError(f"the workspace cannot be written as JSON: {failure}") from None
     if len(document) > MAX_DOCUMENT_BYTES:
         raise BackupError(
-            f"the workspace is {len(document):,} bytes as JSON; an archive holds {MAX_DOCUMENT_BYTES:,} at most"
+            f"the workspace is {len(document):,} bytes as JSON; an archive can hold at most {MAX_DOCUMENT_BYTES:,}"
         )
     if strict.has_too_many(document):
         raise BackupError(
-            f"the workspace has more than {strict.MAX_VALUES:,} values; an archive holds no more"
+            f"the workspace has more than {strict.MAX_VALUES:,} values, the limit of an archive"
         )
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as stream:
@@ -90,9 +90,9 @@ def encode(snapshot: Snapshot) -> bytes:
 
 
 def decode(data: bytes, like: Snapshot | None = None) -> Snapshot:
-    """Return the snapshot in an archive, checked in every respect. Raise IntegrityError.
+    """Return the snapshot in an archive after all checks. Raise IntegrityError.
 
-    `like` is a snapshot that was decoded before, such as the one of an hour ago: what is equal in it is not checked again.
+    `like` is a snapshot that was decoded before, such as that of an hour ago. Its equal parts are not checked again.
     """
     document = _parse(_decompress(data))
     _check_version(document)
@@ -117,7 +117,7 @@ def schema(version: int = VERSION) -> dict[str, Any]:
 
 
 def _body(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what the digest of a document is of."""
+    """Return the part of a document that its digest covers."""
     return {"content": _content(snapshot), "manifest": _manifest(snapshot.manifest)}
 
 
@@ -132,7 +132,7 @@ def _manifest(manifest: Manifest) -> dict[str, Any]:
         "generic": list(manifest.generic),
         "ledger": [{"type": m.type, "id": m.id, "path": m.path} for m in manifest.ledger],
     }
-    cloned = manifest.cloned  # left out where there is none, so that the digest of a backup stays
+    cloned = manifest.cloned  # left out if there is none, so that the digest of a backup stays the same
     return document if cloned is None else {**document, "cloned": _clone_record(cloned)}
 
 
@@ -171,7 +171,7 @@ def _content(snapshot: Snapshot) -> dict[str, Any]:
         "cursors": snapshot.cursors,
     }
     more = {"secrets": secrets_by_type(snapshot), "bases": _by_type(snapshot.bases.items())}
-    # left out where empty, so that the digest is that of version 1
+    # left out if empty, so that the digest equals that of version 1
     return content | {name: values for name, values in more.items() if values}
 
 
@@ -195,9 +195,9 @@ def _decompress(data: bytes) -> bytes:
     if not data:
         raise IntegrityError(f"the archive is empty; {_RESTORE_HINT}")
     if data.startswith(_AGE):
-        raise IntegrityError("the archive is encrypted with age: decrypt it first (age -d)")
+        raise IntegrityError("the archive is encrypted with age; decrypt it first with age -d")
     if data[:2] != b"\x1f\x8b":
-        raise IntegrityError("not an archive: it is not gzipped; give a file that `backup` wrote")
+        raise IntegrityError("not an archive, because it is not gzipped; give a file that `backup` wrote")
     stream = zlib.decompressobj(wbits=31)
     pieces: list[bytes] = []
     size = 0
@@ -221,10 +221,10 @@ def _decompress(data: bytes) -> bytes:
             rest = stream.unconsumed_tail
             more = not stream.eof and (bool(rest) or len(piece) == _OUT_STEP)
     if not stream.eof:
-        raise IntegrityError(f"the archive is cut short; {_RESTORE_HINT}")
+        raise IntegrityError(f"the archive is truncated; {_RESTORE_HINT}")
     if stream.unused_data or end < len(data):
         raise IntegrityError(
-            f"the archive has extra data behind its end; it was changed or damaged; {_RESTORE_HINT}"
+            f"the archive has extra data after its end, so it was changed or damaged; {_RESTORE_HINT}"
         )
     return b"".join(pieces)
 
@@ -233,21 +233,23 @@ def _parse(raw: bytes) -> dict[str, Any]:
     try:
         document = strict.parse(raw)
     except orjson.JSONDecodeError:
-        raise IntegrityError(f"not an archive: what is in it is not JSON; {_RESTORE_HINT}") from None
+        raise IntegrityError(f"not an archive, because its content is not JSON; {_RESTORE_HINT}") from None
     except strict.TooDeepError:
-        raise IntegrityError(f"the archive is nested too deeply to be one of ours; {_RESTORE_HINT}") from None
+        raise IntegrityError(
+            f"the archive is nested too deeply to be of jitsu-backup; {_RESTORE_HINT}"
+        ) from None
     except strict.TooManyError:
         raise IntegrityError(
             f"the archive holds more than {strict.MAX_VALUES:,} values and was not read; {_RESTORE_HINT}"
         ) from None
     except strict.TwiceError as problem:
         raise IntegrityError(
-            f"the archive names the key {str(problem)[:60]!r} twice in one object: it was forged or damaged;"
+            f"the archive has the key {str(problem)[:60]!r} twice in one object, so it was forged or damaged;"
             f" {_RESTORE_HINT}"
         ) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise IntegrityError(
-            "not an archive of jitsu-backup: it is some other JSON; give a file that `backup` wrote"
+            "not an archive of jitsu-backup, but other JSON; give a file that `backup` wrote"
         )
     return document
 
@@ -258,7 +260,8 @@ def _check_version(document: Mapping[str, Any]) -> None:
         raise IntegrityError(f"the archive does not say which format version it has; {_RESTORE_HINT}")
     if version > VERSION:
         raise IntegrityError(
-            f"the archive has format version {version}, this jitsu-backup reads up to {VERSION}: use a newer jitsu-backup"
+            f"the archive has format version {version}, but this jitsu-backup reads only up to {VERSION}; use a newer"
+            " jitsu-backup"
         )
 
 
@@ -275,7 +278,7 @@ def _check_schema(document: Mapping[str, Any], like: Snapshot | None) -> None:
 def _shape(
     version: int, without: frozenset[str] = frozenset(), without_content: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    """Return the schema of a version, which does not require some parts of a document and of its content."""
+    """Return the schema of a version, with some parts of a document and of its content made optional."""
     shape = schema(version)
     content = shape["properties"]["content"]
     for holder, names in ((shape, without), (content, without_content)):
@@ -284,7 +287,7 @@ def _shape(
 
 
 def _unlike(document: Mapping[str, Any], like: Snapshot) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Return a document without all that `like` has too, which follows the schema, and the schema of what is left."""
+    """Return a document without the parts that `like` has too, which are valid, and the schema of the rest."""
     content, version = document.get("content"), document["version"]
     has_lists = isinstance(content, Mapping) and isinstance(content.get("entities"), Mapping)
     if version != VERSION or not isinstance(content, Mapping) or not has_lists:
@@ -316,8 +319,8 @@ def _check_digest(document: Mapping[str, Any]) -> None:
     found = content_digest({"content": document["content"], "manifest": document["manifest"]})
     if found != document["digest"]:
         raise IntegrityError(
-            f"the content does not match its digest ({found[:12]}, not {document['digest'][:12]}):"
-            f" it was changed or damaged; {_RESTORE_HINT}"
+            f"the content does not match its digest ({found[:12]}, not {document['digest'][:12]}),"
+            f" so it was changed or damaged; {_RESTORE_HINT}"
         )
 
 
@@ -385,7 +388,7 @@ def _check_content(document: Mapping[str, Any], snapshot: Snapshot, like: Snapsh
     manifest, lists = document["manifest"], document["content"]["entities"]
     problem = _contradiction(snapshot, like)
     if problem is None and manifest["complete"] != snapshot.manifest.complete:
-        problem = "it does not say truly whether it is complete"
+        problem = "it says wrongly whether it is complete"
     if problem is None and lists.keys() != manifest["counts"].keys():
         problem = "its counts name other types than its content"
     in_order: dict[str, list[Any]] = {name: [] for name in lists}
@@ -398,7 +401,7 @@ def _check_content(document: Mapping[str, Any], snapshot: Snapshot, like: Snapsh
 
 
 def _contradiction(snapshot: Snapshot, like: Snapshot | None = None) -> str | None:
-    """Return what in the manifest contradicts the content; None where nothing does. `like` is as `decode` takes it."""
+    """Return what in the manifest contradicts the content, or None. `like` is as for `decode`."""
     manifest = snapshot.manifest
     keys = {entity.key for entity in snapshot.entities}
     if len(keys) != len(snapshot.entities):
@@ -418,14 +421,14 @@ def _contradiction(snapshot: Snapshot, like: Snapshot | None = None) -> str | No
     if not set(snapshot.secrets) <= keys:
         return "it has a secret of an entity that it lacks"
     if snapshot.bases and manifest.cloned is None:
-        return "it has bases, and is not the record of a clone"
+        return "it has bases, but is not the record of a clone"
     if not all(body.get("id") == key.id for key, body in snapshot.bases.items()):
         return "a base's body has another id"
     return None
 
 
 def _masked_fields(snapshot: Snapshot, like: Snapshot | None) -> tuple[MaskedField, ...]:
-    """Return the ledger of a snapshot; what is equal in `like` has the same lines as there."""
+    """Return the ledger of a snapshot. Parts that are equal in `like` share its lines."""
     if like is None:
         return masked_fields(snapshot.entities, snapshot.options)
     known = {entity.key: entity.body for entity in like.entities}

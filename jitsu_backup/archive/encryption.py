@@ -13,10 +13,10 @@ from jitsu_backup.errors import IntegrityError, LockedError, UsageError
 _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
 _BY_PASSPHRASE = re.compile(rb"[^\n]*\n-> scrypt [^ \n]{1,64} (\d{1,9})\n")
 
-_DAMAGED = "the encrypted archive is damaged or cut short; take another archive"
+_DAMAGED = "the encrypted archive is damaged or truncated; use another archive"
 
 MAX_WORK = 20
-"""The largest accepted work factor of a passphrase, as a power of two: 20 takes 1 GiB of memory and some seconds."""
+"""The largest accepted work factor of a passphrase, as a power of two. 20 takes 1 GiB of memory and some seconds."""
 
 
 def is_encrypted(data: bytes) -> bool:
@@ -25,7 +25,7 @@ def is_encrypted(data: bytes) -> bool:
 
 
 def encrypt(data: bytes, recipients: Sequence[str] = (), passphrase: str | None = None) -> bytes:
-    """Encrypt to recipients (`age1…` or SSH public keys), or with a passphrase where there are none.
+    """Encrypt to recipients (`age1…` or SSH public keys), or without any, with a passphrase.
 
     Raise UsageError for a malformed recipient.
     """
@@ -39,8 +39,8 @@ def encrypt(data: bytes, recipients: Sequence[str] = (), passphrase: str | None 
 def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | None = None) -> bytes:
     """Decrypt with the contents of identity files (age or OpenSSH private keys), or with a passphrase.
 
-    One fitting identity of several is enough. Raise UsageError for missing or malformed identities, LockedError where
-    none of them fits, IntegrityError for damaged data.
+    One matching identity of several is enough. Raise UsageError for missing or malformed identities, LockedError if none
+    of them matches, IntegrityError for damaged data.
     """
     import pyrage  # noqa: PLC0415  as above
 
@@ -50,7 +50,8 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
     by_passphrase = phrase is not None
     if phrase is not None and int(phrase[1]) > MAX_WORK:
         raise IntegrityError(
-            f"the archive was encrypted with a work factor of {int(phrase[1])}, and up to {MAX_WORK} is tried: use age -d"
+            f"the archive was encrypted with a work factor of {int(phrase[1])}, above the limit of {MAX_WORK}; decrypt it"
+            " with age -d"
         )
     known, useless = [], ""
     for text in () if by_passphrase else identities:
@@ -59,10 +60,10 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
         except UsageError as problem:
             useless = str(problem)
     if by_passphrase and not passphrase:
-        raise UsageError("the archive is encrypted with a passphrase: set JITSU_BACKUP_PASSPHRASE")
+        raise UsageError("the archive is encrypted with a passphrase; set JITSU_BACKUP_PASSPHRASE")
     if not by_passphrase and not known:
         raise UsageError(
-            useless or "the archive is encrypted with age: give --identity FILE, or decrypt it with age -d"
+            useless or "the archive is encrypted with age; give --identity FILE, or decrypt it with age -d"
         )
     try:
         if by_passphrase:
@@ -71,23 +72,23 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
     except pyrage.DecryptError as problem:
         locked = "the archive cannot be decrypted: "
         if by_passphrase and "Decryption failed" in str(problem):
-            remedy = "set JITSU_BACKUP_PASSPHRASE to the one it was made with"
-            raise LockedError(f"{locked}the passphrase is another one; {remedy}") from None
+            remedy = "set JITSU_BACKUP_PASSPHRASE to the one that it was encrypted with"
+            raise LockedError(f"{locked}the passphrase is wrong; {remedy}") from None
         if "No matching keys" in str(problem):
             to = "other identities" + (f" ({useless})" if useless else "")
-            raise LockedError(f"{locked}it was encrypted to {to}; give theirs with --identity FILE") from None
+            raise LockedError(f"{locked}it was encrypted to {to}; give one of them with --identity FILE") from None
         raise IntegrityError(_DAMAGED) from None
 
 
 def _recipient(pyrage: Any, text: str) -> Any:
     if text.strip().upper().startswith("AGE-SECRET-KEY-") or "PRIVATE KEY" in text:
-        raise UsageError("a secret key is no recipient: give the public key that belongs to it")
+        raise UsageError("a recipient is a secret key; give its public key instead")
     kind = pyrage.ssh if text.startswith("ssh-") else pyrage.x25519
     try:
         return kind.Recipient.from_str(text.strip())
     except pyrage.RecipientError:
         raise UsageError(
-            f"{text[:24]!r} is no recipient: write age1…, an SSH public key (ed25519 or rsa), or a file of these"
+            f"{text[:24]!r} is not a recipient; write age1…, an SSH public key (ed25519 or rsa), or a file of these"
         ) from None
 
 
@@ -96,25 +97,27 @@ def identities_in(text: bytes) -> list[Any]:
     import pyrage  # noqa: PLC0415  as above
 
     if is_encrypted(text):
-        raise UsageError("the identity file is itself encrypted: decrypt it first (age -d)")
+        raise UsageError("the identity file is encrypted; decrypt it first with age -d")
     if b"PRIVATE KEY-----" in text:
         try:
             return [pyrage.ssh.Identity.from_buffer(text)]
         except pyrage.IdentityError:
             raise UsageError(
-                "the SSH identity cannot be used: ed25519 or rsa, without a passphrase"
+                "the SSH identity cannot be used; give an ed25519 or rsa key without a passphrase"
             ) from None
     found = []
     for line in text.decode(errors="replace").splitlines():
         with suppress(pyrage.IdentityError):  # a comment, or a key of a plugin
             found.append(pyrage.x25519.Identity.from_str(line.strip()))
     if not found:
-        raise UsageError("an identity file holds AGE-SECRET-KEY-1… lines, or an OpenSSH private key")
+        raise UsageError(
+            "the identity file has no identity; give a file with AGE-SECRET-KEY-1… lines, or an OpenSSH private key"
+        )
     return found
 
 
 def recipients_of_identities(identities: Iterable[bytes]) -> list[str]:
-    """Return the recipients of the age keys in the contents of identity files; an SSH private key does not tell its own."""
+    """Return the recipients of the age keys in the contents of identity files. SSH private keys are skipped."""
     import pyrage  # noqa: PLC0415  as above
 
     known: list[Any] = []
@@ -125,9 +128,9 @@ def recipients_of_identities(identities: Iterable[bytes]) -> list[str]:
 
 
 def key_mark(recipients: Sequence[str]) -> str:
-    """Return the mark of an archive that is encrypted to `recipients`, or with a passphrase where there are none.
+    """Return the mark of an archive that is encrypted to `recipients`, or without any, with a passphrase.
 
-    It shows whether two archives need the same keys, and discloses nothing about the keys.
+    It shows whether two archives need the same keys, and reveals nothing about the keys.
     """
     if not recipients:
         return "key-phrase"

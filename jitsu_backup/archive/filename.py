@@ -11,13 +11,13 @@ INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
 PACKED, UNCOMPARED, ACCEPTED = "packed", "uncompared", "accepted"
 WEAKER, OPERATOR, CLONED, CLONING = "weaker", "operator", "cloned", "cloning"
 OWN_MARKS = (INCOMPLETE, PRE_RESTORE, SHRUNK, PACKED, UNCOMPARED, ACCEPTED, WEAKER, OPERATOR, CLONED, CLONING)
-"""Marks that this program sets; all others are labels of the operator."""
+"""Marks that this program sets. All others are labels of the operator."""
 
 CLOCKS_DIFFER = timedelta(minutes=5)
 """How far an archive may be dated ahead of the reader's clock and still count."""
 
 LEAST_COUNT = 4
-"""The least number of entities of a type whose partial loss sets off an alarm; names before 0.6.0 omit smaller counts."""
+"""The smallest count of a type whose partial loss raises an alarm. Names before 0.6.0 omit smaller counts."""
 
 MARK = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 """The form of a mark or label."""
@@ -29,7 +29,7 @@ _NAME = re.compile(
     rf"(?:\.(?P<total>\d{{1,9}})(?P<counts>(?:_{_COUNT})*)"
     r"(?:\.z(?P<size>[1-9]\d{0,11})-(?P<sketch>[0-9a-f]{16}))?)?"
     r"(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz(?P<age>\.age)?",
-    re.ASCII,  # digits of other scripts would be read back as another name
+    re.ASCII,  # digits of other scripts would give another name
 )
 _SIZE = re.compile(r"z\d{1,12}-[0-9a-f]{16}", re.ASCII)
 _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encrypted archive needs
@@ -37,20 +37,20 @@ _FROM = re.compile(r"from-[0-9a-f]{12}", re.ASCII)  # which workspace was cloned
 UNBACKED = "after-none"
 _AFTER = re.compile(
     rf"after-[0-9a-f]{{12}}|{UNBACKED}", re.ASCII
-)  # which backup a run left, in what it left itself
+)  # the backup from before a run, in what the run left
 _UNDOES = re.compile(
     r"undoes-[0-9a-f]{12}", re.ASCII
-)  # from before which run, in the backup from before its undo
+)  # the backup from before a run, in the backup from before its undo
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveName:
-    """What the file name of an archive says; None where it does not say.
+    """What the file name of an archive says. A part that it does not say is None.
 
     `taken_at` is in UTC, in milliseconds, and determines the order of archives. `total` is the number of entities,
     `counts` the number by type, without zeros; names before 0.6.0 count only types with LEAST_COUNT entities or more.
-    `size` is in bytes, `sketch` is made by `archive.sketches`. `found` is not part of the name: it is the size in
-    bytes that a store listed, None where nobody looked.
+    `size` is in bytes, `sketch` is made by `archive.sketches`. `found` is not part of the name: it is the size in bytes
+    that a store listed, or None if the store was not listed.
     """
 
     slug: str
@@ -81,7 +81,7 @@ class ArchiveName:
 
     @property
     def reference(self) -> str:
-        """How SNAPSHOT names it: its workspace and its id."""
+        """Its workspace and id, as SNAPSHOT names it."""
         return f"{self.slug}/{self.digest_prefix}"
 
     @property
@@ -96,22 +96,22 @@ class ArchiveName:
 
     @property
     def remains(self) -> str:
-        """How much of a damaged archive is there, in words."""
-        return f"{self.found:,} of its {self.size:,} bytes are there"
+        """How much of a damaged archive exists, in words."""
+        return f"it has {self.found:,} of {self.size:,} bytes"
 
     @property
     def set_aside(self) -> bool:
-        """Whether it is not a backup, but of before a restore, packed by hand, or the record or the intent of a clone."""
+        """Whether it is not a backup, but from before a restore, packed by hand, or the record or intent of a clone."""
         return PRE_RESTORE in self.marks or PACKED in self.marks or self.cloned_from is not None
 
     @property
     def sound(self) -> bool:
-        """Whether later snapshots can be compared with it: it is complete, and set off no alarm."""
+        """Whether later snapshots can be compared with it: it is complete and raised no alarm."""
         return self.complete and SHRUNK not in self.marks and UNCOMPARED not in self.marks
 
     @property
     def key_class(self) -> str | None:
-        """The kind of key that read it: WEAKER is shown less than an editor, OPERATOR secrets too; None for an editor's key."""
+        """The kind of key that read it: WEAKER (sees less than an editor), OPERATOR (sees secrets) or None (editor)."""
         return next((mark for mark in self.marks if mark in (WEAKER, OPERATOR)), None)
 
     def is_from_the_future(self, now: datetime) -> bool:
@@ -125,32 +125,32 @@ class ArchiveName:
 
     @property
     def key(self) -> str | None:
-        """The mark that says which keys an encrypted archive needs; None where the name does not say."""
+        """The mark that says which keys an encrypted archive needs, or None if the name does not say."""
         return next((mark for mark in self.marks if _KEY.fullmatch(mark)), None)
 
     @property
     def cloned_from(self) -> str | None:
-        """The mark that names the source, where it is the record or the intent of a clone; None for any other archive."""
+        """The mark that names the source in the record or intent of a clone, or None for any other archive."""
         marks = self.marks if {CLONED, CLONING} & {*self.marks} else ()  # before 0.8.0, each could be a label
         return next((mark for mark in marks if _FROM.fullmatch(mark)), None)
 
     @property
     def is_intent(self) -> bool:
-        """Whether it says what a clone was about to leave in its target."""
+        """Whether it is the intent of a clone."""
         return CLONING in self.marks and self.cloned_from is not None
 
     @property
     def left_after(self) -> str | None:
-        """The mark that names the backup from before a run, where it is what the run left, for `undo`; None for any other archive.
+        """The mark that names the backup from before a run, in what the run left for `undo`, or None for other archives.
 
-        It is UNBACKED where the run left none.
+        It is UNBACKED if the run made no backup.
         """
         marks = self.marks if self.cloned_from is not None else ()
         return next((mark for mark in marks if _AFTER.fullmatch(mark)), None)
 
     @property
     def undoes(self) -> str | None:
-        """The mark that names the backup from before the run that is undone, in the backup from before an undo; None elsewhere."""
+        """The mark that names the backup from before the undone run, in the backup from before an undo, or None."""
         marks = self.marks if PRE_RESTORE in self.marks else ()
         return next((mark for mark in marks if _UNDOES.fullmatch(mark)), None)
 
@@ -168,7 +168,7 @@ def is_label(text: str) -> bool:
 
 @lru_cache(maxsize=32_768)  # a listing is looked at several times
 def parse_name(name: str) -> ArchiveName | None:
-    """Return what a file name says; None where it is not that of an archive."""
+    """Return what a file name says, or None if it is not that of an archive."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -180,7 +180,7 @@ def parse_name(name: str) -> ArchiveName | None:
         return None
     pairs = re.findall(r"_(\d+)([^_]+)", match["counts"] or "")
     total, counts = match["total"], {name: int(count) for count, name in pairs}
-    # one spelling only: two names must never mean one archive
+    # only one spelling is valid, so that two names never mean one archive
     if match["milliseconds"] == "000":
         return None
     if total is not None and _in_name(int(total), counts) != total + match["counts"]:

@@ -1,4 +1,4 @@
-"""Which archives to keep: a policy gives every archive a verdict, keep or remove, with its reasons."""
+"""Which archives to keep: a policy gives every archive a verdict (keep or remove) and its reasons."""
 
 import re
 from collections import defaultdict
@@ -33,10 +33,10 @@ _PERIODS: dict[str, Callable[[datetime], tuple[object, ...]]] = {
 }
 
 _SAFETY = ("pre_restore", "shrunk")
-"""Rules for archives that were set aside; they keep no ordinary archive."""
+"""Rules for archives that are not backups. They keep no ordinary archive."""
 
 CHANGE, CHANGE_KEPT = 3, timedelta(days=1)
-"""How many entities may change before the last archive from before that is kept, and for how long it is."""
+"""How many entities must change so that the archive from before the change is kept, and for how long it is kept."""
 
 _SPAN = re.compile(r"(\d{1,5})([hdwmy])", re.ASCII)
 _LONGEST_HOURS = 200 * 366 * 24
@@ -45,11 +45,11 @@ _HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 31, "y": 24 * 366}
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many archives to keep: the last ones, one of each of so many periods, all of a time span, all with a label.
+    """How many archives to keep: the last ones, one for each of some periods, all in a time span, all with a label.
 
-    `label` names the labels that keep an archive; None means any. `pre_restore` is how long archives from before a
-    restore, packed ones and records of earlier clones are kept, `shrunk` how long those that set off the shrink alarm, each
-    with the last complete one before it.
+    `label` names the labels that keep an archive, and None means any. `pre_restore` is how long archives from before a
+    restore, packed ones and records of earlier clones are kept. `shrunk` is how long archives that raised the shrink alarm
+    are kept, each with the last complete one before it.
     """
 
     last: int = 0
@@ -65,13 +65,13 @@ class Policy:
 
     @property
     def empty(self) -> bool:
-        """Whether it keeps nothing by itself."""
+        """Whether the policy itself keeps nothing."""
         return not any(getattr(self, f.name) for f in fields(self) if f.name not in _SAFETY)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of one archive, and why: each rule that keeps it, or why none does."""
+    """Whether one archive is kept, and why: each rule that keeps it, or why none does."""
 
     archive: ArchiveName
     keep: bool
@@ -80,14 +80,14 @@ class Verdict:
 
 _NEWEST = {
     None: "the newest complete one",
-    WEAKER: "the newest that a weaker key read",
-    OPERATOR: "the newest that the operator's token read",
+    WEAKER: "the newest one read with a weaker key",
+    OPERATOR: "the newest one read with the operator's token",
 }
 
 
 @dataclass(slots=True)
 class _Room:
-    """How many of one period are still to be kept, and which was kept last."""
+    """How many archives of one period to keep, and which was kept last."""
 
     total: int
     taken: int = 0
@@ -113,7 +113,7 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
         raise UsageError("retention: keep_label must be text, or a list of texts")
     for label in labels or ():
         if not isinstance(label, str) or not is_label(label):
-            raise UsageError(f"retention: {label!r} is no label: lower-case letters, digits and hyphens")
+            raise UsageError(f"retention: {label!r} is not a label; use lower-case letters, digits and hyphens")
     chosen = None if labels is None else tuple(labels)
     return Policy(within=span(given.get("keep_within", "0d")), label=chosen, **rules)
 
@@ -122,18 +122,18 @@ def span(text: object) -> timedelta:
     """Return a time span written such as `36h` or `14d`. Raise UsageError."""
     match = _SPAN.fullmatch(str(text))
     if match is None or int(match[1]) * _HOURS[match[2]] > _LONGEST_HOURS:
-        raise UsageError(f"{text!r} is no time span: write 36h, 14d, 8w, 6m (of 31 days) or 2y")
+        raise UsageError(f"{text!r} is not a time span; write 36h, 14d, 8w, 6m (of 31 days) or 2y")
     return timedelta(hours=int(match[1]) * _HOURS[match[2]])
 
 
 def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: tzinfo) -> list[Verdict]:
-    """Return a verdict on every archive, by workspace, newest first; `zone` says when a day begins.
+    """Return a verdict on every archive, by workspace, newest first. `zone` says when a day begins.
 
-    Always kept are a workspace's newest complete archive of each kind of key, an incomplete one while no complete one
-    is newer, and any dated after `now`, because a clock has jumped. An archive that set off the shrink alarm stays for a
-    while with the complete one before it, so that no schedule can push out the state before the loss. The newest record of
-    the clones from each source stays with the intents that are newer, because the next clone goes by them. Two archives
-    between which more than CHANGE entities changed stay for CHANGE_KEPT. A damaged archive stays and takes no place.
+    These are always kept: a workspace's newest complete archive of each kind of key, an incomplete one while no complete
+    one is newer, and any dated after `now`, because a clock was wrong. An archive that raised the shrink alarm is kept for a
+    while, with the complete one before it, so that no schedule removes the state before the loss. The newest record of
+    the clones from each source is kept with newer intents, because the next clone needs them. Two archives between which
+    more than CHANGE entities changed are kept for CHANGE_KEPT. A damaged archive is kept, but does not count for any rule.
     """
     workspaces: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in archives:
@@ -146,13 +146,13 @@ def judge(archives: Iterable[ArchiveName], policy: Policy, now: datetime, zone: 
 
 
 def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone: tzinfo) -> list[Verdict]:
-    # one of the future is kept, but takes no place: else one clock gone wrong would push out all true ones
+    # an archive from the future is kept, but does not count: otherwise one wrong clock could remove all others
     complete = [a for a in archives if a.complete and not a.is_from_the_future(now)]
     newest = complete[0] if complete else None
-    # spans end at the newest archive, not at a moment that a clock gone wrong may tell
+    # spans end at the newest archive, not at `now`, because the clock may be wrong
     end = newest.taken_at if newest is not None else now
     protected = _protected(complete, policy, end)
-    # each kind of key has places of its own: what a weaker one read pushes out nothing that a better one did
+    # each kind of key is counted separately, so that a weaker key's archives never displace a stronger key's
     rooms = {
         kind: {name: _Room(getattr(policy, name)) for name in _PERIODS} for kind in (None, WEAKER, OPERATOR)
     }
@@ -161,9 +161,9 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
     verdicts, places = [], count()
     for archive in archives:
         if archive.damaged:
-            reasons = [f"damaged: {archive.remains}; prune --quarantine puts it aside"]
+            reasons = [f"damaged: {archive.remains}; move it away with prune --quarantine"]
         elif archive.is_from_the_future(now):
-            reasons = ["newer than now: a clock has jumped"]
+            reasons = ["dated in the future: a clock was wrong"]
         elif archive in last_clones:
             reasons = [f"{_CLONE[archive.is_intent]} {_from(archive)}"]
         elif archive.set_aside:
@@ -182,7 +182,7 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
 
 
 def _protected(complete: list[ArchiveName], policy: Policy, end: datetime) -> dict[int, list[str]]:
-    """Return why archives stay whatever the policy says, by their places among the complete ones, newest first."""
+    """Return why archives are kept whatever the policy says, by their places among the complete ones, newest first."""
     found: dict[int, list[str]] = defaultdict(list)
     for place, reason in (
         *_shrink_alarms(complete, policy, end),
@@ -195,7 +195,7 @@ def _protected(complete: list[ArchiveName], policy: Policy, end: datetime) -> di
 
 
 def _shrink_alarms(complete: list[ArchiveName], policy: Policy, end: datetime) -> Iterator[tuple[int, str]]:
-    """Yield the archives that set off the shrink alarm, then those before them, each by its place, and why it stays."""
+    """Yield the archives that raised the shrink alarm, then those before them, each by place, and why it is kept."""
     recent = [
         place
         for place, (archive, earlier) in enumerate(zip_longest(complete, complete[1:]))
@@ -204,35 +204,35 @@ def _shrink_alarms(complete: list[ArchiveName], policy: Policy, end: datetime) -
         and (earlier is None or SHRUNK not in earlier.marks)  # the first of several that say the same
     ]
     for place in recent:
-        yield place, f"it set off the shrink alarm, within {_days(policy.shrunk)}"
+        yield place, f"it raised the shrink alarm, within {_days(policy.shrunk)}"
     for place in recent:
         name = complete[place].digest_prefix
-        yield place + 1, f"the last one before {name}, which set off the shrink alarm"
+        yield place + 1, f"the last one before {name}, which raised the shrink alarm"
 
 
 def _compared(complete: list[ArchiveName]) -> Iterator[tuple[int, str]]:
-    """Yield what an alarm that nobody has accepted compares with, by place."""
+    """Yield the archives that an open alarm compares with, by place."""
     if not complete or complete[0].sound:
         return
     sound = [archive for archive in complete if archive.sound]
     compared = [*sound[:1], *peaks(compared_with(complete, complete[0].taken_at))]
     for place, archive in enumerate(complete):
         if archive in compared:
-            yield place, "what an alarm that is not accepted compares with"
+            yield place, "an open shrink alarm compares with it"
 
 
 def _accepted(complete: list[ArchiveName]) -> Iterator[tuple[int, str]]:
     """Yield the newest archive that was accepted after an alarm, by place."""
     for place, archive in enumerate(complete):
         if ACCEPTED in archive.marks:
-            yield place, "what was accepted: the shrink alarm compares with nothing from before"
+            yield place, "accepted: the shrink alarm compares with nothing before it"
             return
 
 
 def _changes(complete: list[ArchiveName], end: datetime) -> Iterator[tuple[int, str]]:
-    """Yield the archives between which much changed, the last from before and the first after, by place.
+    """Yield the archives between which much changed, the last one before and the first one after, by place.
 
-    The second stays so that the next prune finds the same change.
+    The second is kept so that the next prune finds the same change.
     """
     for place, (later, earlier) in enumerate(pairwise(complete)):
         if later.taken_at <= end - CHANGE_KEPT:
@@ -276,8 +276,8 @@ def _last_clones(archives: Iterable[ArchiveName], now: datetime) -> list[Archive
     return [archive for newer in found.values() for archive in newer]
 
 
-_CLONE = ("the record of the last clone", "what a clone was about to write that has not ended,")
-"""Why the newest record stays, and why an intent does."""
+_CLONE = ("the record of the last clone", "the intent of an unfinished clone")
+"""Why the newest record is kept, and why an intent is."""
 
 
 def _from(archive: ArchiveName) -> str:
@@ -294,10 +294,10 @@ def _set_aside(archive: ArchiveName, policy: Policy, end: datetime) -> list[str]
 
 def _why_set_aside(archive: ArchiveName) -> str:
     if archive.left_after is not None:
-        return "what a run left, for undo"
+        return "the state that a run left, for undo"
     if archive.cloned_from is not None:
         return f"the record of an earlier clone {_from(archive)}"
-    return "of before a restore" if PRE_RESTORE in archive.marks else "packed by hand"
+    return "from before a restore" if PRE_RESTORE in archive.marks else "packed by hand"
 
 
 def _days(time_span: timedelta) -> str:
@@ -307,9 +307,9 @@ def _days(time_span: timedelta) -> str:
 
 def _why_not(archive: ArchiveName) -> str:
     if archive.is_intent:
-        return f"what a clone was about to write {_from(archive)}, and a later one has ended"
+        return f"the intent of a clone {_from(archive)}, and a later clone has ended"
     if archive.set_aside:
-        return f"{_why_set_aside(archive)}, long ago"
+        return f"{_why_set_aside(archive)}, and too old"
     if INCOMPLETE in archive.marks:
         return "incomplete, and a complete one is newer"
     return "no rule keeps it"

@@ -13,7 +13,7 @@ ALL = "all entities"
 _SYNC = "reverse-sync"
 
 WINDOW = timedelta(days=7)
-"""How far back the archives go whose largest counts the shrink alarm compares with."""
+"""The shrink alarm compares with the largest counts of the archives from this time span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,17 @@ class Fall:
     now: int
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return the fall in words."""
         return f"{self.type}: {self.before} before, {self.now} now"
 
 
 def falls(
     before: Mapping[str, int], now: Mapping[str, int], share: float, unread: Iterable[str] = ()
 ) -> tuple[Fall, ...]:
-    """Return the types of which more than `share` (0 to 1) is gone, where there were LEAST_COUNT or more.
+    """Return the types that lost more than `share` (0 to 1) of LEAST_COUNT or more entities.
 
-    A type of which nothing is left has fallen however few there were, unless `share` is 1. One that is not in `now`
-    has no entities, unless it is one of `unread`.
+    A type with no entities left has fallen however few there were, unless `share` is 1. A type that is not in `now` has
+    no entities, unless it is one of `unread`.
     """
     compared = sorted(before.keys() - set(unread)) if share < 1 else ()
     found = (Fall(name, before[name], now.get(name, 0)) for name in compared)
@@ -47,7 +47,7 @@ def _is_deep(fall: Fall, share: float) -> bool:
 
 
 def baseline_of(own: Iterable[ArchiveName]) -> ArchiveName | None:
-    """Return the last complete archive of a workspace that set off no alarm, so that an unheard alarm is repeated."""
+    """Return the last complete archive of a workspace that raised no alarm, so that an open alarm is repeated."""
     complete = [archive for archive in own if archive.complete and archive.total is not None]
     sound = [archive for archive in complete if archive.sound] or complete
     return max(sound, key=lambda archive: archive.sort_key, default=None)
@@ -56,8 +56,8 @@ def baseline_of(own: Iterable[ArchiveName]) -> ArchiveName | None:
 def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
     """Return what the alarm compares with, newest first: the sound archives of the last WINDOW, and the one before it.
 
-    While an alarm is open, the window ends where it was set off, because time does not settle it. Nothing from before
-    an accepted archive counts.
+    While an alarm is open, the window ends where the alarm was raised, because time does not close it. Nothing from
+    before an accepted archive counts.
     """
     known = list(own)
     last = baseline_of(known)
@@ -78,7 +78,7 @@ def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName
 def falls_since(
     window: Iterable[ArchiveName], now: Mapping[str, int], share: float, unread: Iterable[str] = ()
 ) -> tuple[Fall, ...]:
-    """Return what has fallen below the largest counts of a window's archives; `now` counts by type, as file names do."""
+    """Return what has fallen below the largest counts of a window's archives. `now` counts by type, as file names do."""
     archives, unread = list(window), list(unread)
     counts = [archive.counts for archive in archives]
     if not all(_SYNC in before for before in counts):  # formats 1 and 2 count them among the links
@@ -90,7 +90,7 @@ def falls_since(
 
 
 def with_most(window: Iterable[ArchiveName], fallen: tuple[Fall, ...]) -> ArchiveName | None:
-    """Return the newest archive of a window with the most of what has fallen, or the newest of all where nothing has."""
+    """Return the newest archive of a window with the most of what has fallen, or if nothing has, the newest of all."""
     if not fallen:
         return next(iter(window), None)
     lost = fallen[0]
@@ -98,14 +98,14 @@ def with_most(window: Iterable[ArchiveName], fallen: tuple[Fall, ...]) -> Archiv
 
 
 def _counts_of(archive: ArchiveName, what: str) -> tuple[int | None, ...]:
-    """Return how many entities of a type an archive has, counted as its own format does and as older ones do."""
+    """Return how many entities of a type an archive has, counted as its own format does and as older formats do."""
     if what == ALL:
         return (archive.total,)
     return archive.counts.get(what), counts_by_list(archive.counts).get(what)
 
 
 def peaks(window: Iterable[ArchiveName]) -> list[ArchiveName]:
-    """Return the archives that a window's largest counts come from: the newest with the most of each type and of all, and the newest."""
+    """Return the archives with a window's largest counts: the newest with the most of each type, of all, and the newest."""
     archives = list(window)
     found = [
         *archives[:1],

@@ -1,4 +1,4 @@
-"""How much two archives differ, judged by their names alone: counts, and a sketch of the entities."""
+"""How much two archives differ, judged only by their names: counts, and a sketch of the entities."""
 
 import hashlib
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ BUCKETS = 16
 
 
 def sketch(entities: Iterable[Entity]) -> str:
-    """Return 16 hex digits that summarise entities: each entity falls into a bucket by its key, and each bucket has a digit.
+    """Return 16 hex digits that summarise entities. The key of an entity determines its bucket; each bucket has a digit.
 
-    A digit is 4 bits of the XOR of the hashes of its entities. At least as many entities differ as digits do, and the
-    digit of an entity that differs stays the same one time in 16. A key has the type in whose list the entity stands,
-    so that the same workspace has the same sketch in every format.
+    A digit is 4 bits of the XOR of the hashes of its entities. At least as many entities differ as digits do. The digit of
+    a changed entity stays the same one time in 16. Keys use the type of the list that contains the entity, so the same
+    workspace has the same sketch in every format.
     """
     digits = [0] * BUCKETS
     for entity in entities:
@@ -27,12 +27,12 @@ def sketch(entities: Iterable[Entity]) -> str:
 
 
 def least_changed(earlier: ArchiveName, later: ArchiveName) -> int:
-    """Return the least number of entities that differ between two archives, judged by their names."""
+    """Return the minimum number of entities that differ between two archives, judged by their names."""
     return max(digits_changed(earlier.sketch, later.sketch), _by_counts(earlier, later))
 
 
 def digits_changed(earlier: str | None, later: str | None) -> int:
-    """Return how many digits of two sketches differ; 0 where one of them is None."""
+    """Return how many digits of two sketches differ, or 0 if one of them is None."""
     if earlier is None or later is None:
         return 0
     return sum(one != other for one, other in zip(earlier, later, strict=True))
@@ -41,7 +41,7 @@ def digits_changed(earlier: str | None, later: str | None) -> int:
 def _by_counts(earlier: ArchiveName, later: ArchiveName) -> int:
     if earlier.total is None or later.total is None:
         return 0
-    # entities that a name does not count by type, because it is old or too long, may be of any type not in it
+    # entities that a name does not count by type (it is old or too long) may be of any type missing in it
     rest_before = earlier.total - sum(earlier.counts.values())
     rest_after = later.total - sum(later.counts.values())
     before, after = earlier.counts, later.counts

@@ -28,7 +28,7 @@ LONGEST = 255
 """The longest file name on the usual file systems, in bytes."""
 
 
-_OF_ANOTHER = "the archive is not what its name says: it was renamed or put in another's place; take another"
+_OF_ANOTHER = "the archive is not what its name says, so it was renamed or replaced; use another archive"
 
 LARGEST = 10**12 - 1
 """The largest size that a name can say, in bytes."""
@@ -37,14 +37,14 @@ LARGEST = 10**12 - 1
 def archive_name(
     snapshot: Snapshot, marks: tuple[str, ...] = (), *, encrypted: bool = False, size: int | None = None
 ) -> ArchiveName:
-    """Return the name of a snapshot's archive; an incomplete one is marked so, and so are the record and the intent of a clone.
+    """Return the name of a snapshot's archive. Incomplete ones, and records and intents of clones, are marked.
 
-    `size` is that of the archive as it is stored, in bytes; with it, the name has the size and a sketch of the entities.
-    Raise ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
+    `size` is that of the stored archive in bytes. With it, the name has the size and a sketch of the entities. Raise
+    ValueError for a mark that is not lower-case ASCII letters, digits and hyphens.
     """
     for mark in marks:
         if MARK.fullmatch(mark) is None:
-            raise ValueError(f"no mark of an archive: {mark!r}")
+            raise ValueError(f"not a mark of an archive: {mark!r}")
     source = snapshot.manifest.source
     own = (
         *(() if snapshot.manifest.complete else (INCOMPLETE,)),
@@ -67,7 +67,7 @@ def archive_name(
     )
     room = LONGEST - len(ACCEPTED) - 1  # leaves room for the longest mark that may be added later
     over = len(str(name)) - room
-    if over > 0:  # the id identifies the workspace too
+    if over > 0:  # the id still identifies the workspace
         name = replace(name, slug=name.slug[: max(20, len(name.slug) - over)].rstrip("-_"))
     kept = dict(name.counts)
     while len(str(name)) > room and kept:  # drops the smallest counts first; the total stays
@@ -83,18 +83,18 @@ def sized(name: ArchiveName, snapshot: Snapshot, size: int) -> ArchiveName:
 
 
 def check_size(archive: ArchiveName, size: int) -> None:
-    """Raise IntegrityError where `size`, in bytes, is not the size that the name says."""
+    """Raise IntegrityError if `size`, in bytes, is not the size that the name says."""
     if archive.size is not None and archive.size != size:
         raise IntegrityError(
-            f"the archive is damaged: it has {size:,} bytes, and its name says {archive.size:,};"
-            " take another, and put it aside with `prune --quarantine`"
+            f"the archive is damaged: it has {size:,} bytes, but its name says {archive.size:,}; use another archive, and"
+            " move this one away with `prune --quarantine`"
         )
 
 
 def check_origin(archive: ArchiveName, snapshot: Snapshot) -> None:
-    """Raise IntegrityError where an archive is not of the workspace, time and content that its name says.
+    """Raise IntegrityError if an archive is not of the workspace, time and content that its name says.
 
-    For whoever reads thousands of archives: `check_name` compares all that the name says.
+    This is the fast check for reading thousands of archives. `check_name` compares everything that the name says.
     """
     found = safe_text(snapshot.manifest.source.workspace_id) or "workspace", digest(snapshot)[:12]
     same_time = archive.taken_at.replace(microsecond=0) == snapshot.taken_at.replace(microsecond=0)
@@ -103,10 +103,10 @@ def check_origin(archive: ArchiveName, snapshot: Snapshot) -> None:
 
 
 def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
-    """Raise IntegrityError where the name of an archive is not that of the snapshot in it."""
+    """Raise IntegrityError if the name of an archive is not that of the snapshot in it."""
     meant = archive_name(snapshot, size=archive.size)
     counts: Mapping[str, int] = name_counts(snapshot)
-    if snapshot.older_digest:  # the name is as the older format counts
+    if snapshot.older_digest:  # the name counts as the older format does
         counts = counts_by_list(counts)
     same = (
         (archive.workspace_id, archive.digest_prefix, archive.taken_at.replace(microsecond=0))
@@ -123,15 +123,15 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
 
 
 def _key_class(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the mark of the kind of key that read a snapshot; none for that of an owner or editor."""
+    """Return the mark of the kind of key that read a snapshot. The key of an owner or editor has none."""
     if snapshot.secrets:
         return (OPERATOR,)
-    # only an analyst's key is shown these masked [link/list-as-analyst]
+    # only an analyst's key sees these masked [link/list-as-analyst]
     return (WEAKER,) if any(listed_under(line.type) == "link" for line in snapshot.manifest.ledger) else ()
 
 
 def _record_marks(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the marks of the record or the intent of a clone; none for any other snapshot."""
+    """Return the marks of the record or intent of a clone. Any other snapshot has none."""
     cloned = snapshot.manifest.cloned
     if cloned is None:
         return ()
@@ -150,7 +150,7 @@ def backup_mark(backup: ArchiveName) -> str:
 
 
 def undo_mark(backup: ArchiveName) -> str:
-    """Return the mark that names the backup from before a run in the name of the backup from before the undo of that run."""
+    """Return the mark that names the backup from before a run in the name of the backup from before its undo."""
     return f"undoes-{_short_digest(backup)}"
 
 
@@ -159,7 +159,7 @@ def _short_digest(archive: ArchiveName) -> str:
 
 
 def named_sources(archives: Iterable[ArchiveName], hosts: Iterable[str]) -> dict[str, str]:
-    """Return the slugs of the workspaces that have `archives`, by the marks of the clones from them on some `hosts`."""
+    """Return the slugs of the workspaces of `archives`, by the marks of clones from them on some `hosts`."""
     newest = {one.workspace_id: one.slug for one in sorted(archives, key=lambda archive: archive.sort_key)}
     return {source_mark(host, workspace): slug for host in hosts for workspace, slug in newest.items()}
 

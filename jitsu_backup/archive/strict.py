@@ -51,7 +51,7 @@ def has_too_many(raw: bytes) -> bool:
 
 
 def first_problem(shape: Mapping[str, Any], value: Any) -> tuple[str, str] | None:
-    """Return where a value violates a JSON Schema, and which keyword; None where it does not."""
+    """Return where a value violates a JSON Schema, and the keyword, or None if it is valid."""
     import jsonschema  # noqa: PLC0415  slow to import, and only reading needs it
 
     errors = islice(_validator()(shape).iter_errors(value), _ERRORS)

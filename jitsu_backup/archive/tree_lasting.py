@@ -1,4 +1,4 @@
-"""What a snapshot says without what no person has set, such as times: of that alone no commit is made."""
+"""A snapshot without values that no person has set, such as times. Changes of these alone make no commit."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,14 +12,14 @@ _TIMES = frozenset({"createdAt", "updatedAt"})
 
 
 def lasting_digest(snapshot: Snapshot) -> str:
-    """Return the digest of a snapshot without what no person has set. Raise BackupError for what JSON cannot hold."""
+    """Return the digest of a snapshot without values that no person has set. Raise BackupError for what is not JSON."""
     entities = (Entity(one.key, lasting(one.key.type, one.body)) for one in snapshot.entities)
     workspace = lasting_workspace(snapshot.workspace)
     return digest(replace(snapshot, entities=tuple(entities), workspace=workspace, older_digest=""))
 
 
 def lasting(type_name: str, body: Mapping[str, Any]) -> Any:
-    """Return the body of an entity without what no person has set."""
+    """Return the body of an entity without values that no person has set."""
     kept = {name: value for name, value in body.items() if name not in _TIMES | PROBE_NOTES}
     if type_name == "stream":
         for name in KEY_FIELDS:
@@ -34,7 +34,7 @@ def lasting_workspace(workspace: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_times(value: Any) -> Any:
-    """Return a value without times at any depth: a profile builder holds its function whole."""
+    """Return a value without times at any depth, because a profile builder contains its whole function."""
     if isinstance(value, Mapping):
         return {name: _without_times(item) for name, item in value.items() if name not in _TIMES}
     return [_without_times(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The layout of an archive as a tree of small files, fit for Git: which files there are, and what each holds.
+"""The layout of an archive as a tree of small files for Git: which files exist, and what each holds.
 
 Names consist of ASCII letters, digits and hyphens, so none can leave the folder, be reserved or collide by case:
 `<type>/<slug>-<hash>.json`, where the hash is of the id alone. A file therefore changes its name only when the name
@@ -23,7 +23,7 @@ NEEDED = (MANIFEST, RUN, "workspace.json", "members.json", "options.json", CURSO
 TOP = frozenset({*NEEDED, SECRETS, README})
 
 _LONGEST_SLUG = 60
-_HASH_LENGTHS = (6, 12, 24, 64)  # hex digits; longer ones only where shorter ones collide
+_HASH_LENGTHS = (6, 12, 24, 64)  # hex digits; longer ones only if shorter ones collide
 _PLAIN_TYPE = re.compile(r"[a-z][a-z0-9-]{0,59}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.ASCII)  # file names that Windows reserves
@@ -33,9 +33,9 @@ FILE, VALUE = "$file", "$value"
 
 
 def own_files(files: Mapping[str, bytes]) -> set[str]:
-    """Return the paths that a tree of some snapshot could have; all others are foreign.
+    """Return the paths that a tree of some snapshot could have. All others are foreign.
 
-    What the names of earlier files do not tell, because an entity got another id, `run.json` does.
+    `run.json` lists the names of earlier files whose entities got another id.
     """
     named = set(names_in(files))
     own = {path for path in files if path in TOP}
@@ -58,7 +58,7 @@ def is_ignored(path: str) -> bool:
 
 
 def tree_header(data: bytes) -> tuple[str, bool] | None:
-    """Return the workspace id in the manifest of a tree, and whether the tree is redacted; None for any other file."""
+    """Return the workspace id in the manifest of a tree, and whether the tree is redacted, or None for other files."""
     try:
         manifest = orjson.loads(data)
         if manifest["format"] != TREE_FORMAT:
@@ -69,7 +69,7 @@ def tree_header(data: bytes) -> tuple[str, bool] | None:
 
 
 def _slug(*texts: str) -> str:
-    """Return the first of `texts` that is not empty when reduced to lower-case ASCII letters, digits and single hyphens."""
+    """Return the first of `texts` that is not empty after reduction to lower-case ASCII, digits and single hyphens."""
     for text in texts:
         slug = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:_LONGEST_SLUG].strip("-")
         if slug:
@@ -94,7 +94,7 @@ def _distinct(slugs: Mapping[str, str], joint: str) -> dict[str, str]:
 
 
 def folders_of(types: Iterable[str]) -> dict[str, str]:
-    """Return the folder of each type: its own name where that is harmless, else one with `_`, which no such name has."""
+    """Return the folder of each type: its own name if that is harmless, otherwise one with `_`, which is then unique."""
     names = set(types)
     plain = {name for name in names if _PLAIN_TYPE.fullmatch(name) and not _RESERVED.fullmatch(name)}
     return {**{name: name for name in plain}, **_distinct({name: _slug(name) for name in names - plain}, "_")}
@@ -117,13 +117,13 @@ def stems_of(snapshot: Snapshot) -> dict[str, dict[str, str]]:
 
 
 def slug_in(stem: str) -> str:
-    """Return a stem without the hash at its end, if there is one."""
+    """Return a stem without the hash at its end, if any."""
     slug, _, digits = stem.rpartition("-")
     return slug if slug and len(digits) in _HASH_LENGTHS and _HEX.fullmatch(digits) else stem
 
 
 def names_in(files: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Return what `run.json` names: `folder/stem` of the entities whose files have not the hash of their id."""
+    """Return what `run.json` names: `folder/stem` of the entities whose files do not have the hash of their id."""
     try:
         return tuple(map(str, orjson.loads(files[RUN]).get("names", ())))
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
@@ -131,7 +131,7 @@ def names_in(files: Mapping[str, bytes]) -> tuple[str, ...]:
 
 
 def is_stem_of(stem: str, entity_id: object) -> bool:
-    """Return whether a stem was made for the entity of an id."""
+    """Return whether a stem was made for the entity with an id."""
     digits = stem.rpartition("-")[2]
     return isinstance(entity_id, str) and len(digits) in _HASH_LENGTHS and _hash(entity_id).startswith(digits)
 

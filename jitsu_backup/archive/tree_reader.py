@@ -45,11 +45,12 @@ from jitsu_backup.model import (
     format_path,
     masked_fields,
     parse_iso_time,
+    plural,
     replaced_at,
     value_at,
 )
 
-UNMERGED = "it holds the marks of a merge that was not finished"
+UNMERGED = "it contains conflict markers; resolve the conflicts first"
 # conflict markers of Git
 _CONFLICT = [re.compile(mark, re.MULTILINE) for mark in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")]
 
@@ -57,9 +58,9 @@ _CONFLICT = [re.compile(mark, re.MULTILINE) for mark in (rb"^<{7} ", rb"^={7}\r?
 def from_tree(files: Mapping[str, bytes], *, redacted: bool = False) -> Snapshot:
     """Read the files of a tree, edited or not, into a snapshot: `from_tree(to_tree(s)) == s`.
 
-    `files` maps relative POSIX paths to contents. Counts and ledger are computed; cursors and secrets of entities that
-    have no file are left out. Raise IntegrityError, which names the file and the fault, and BlockedError for a
-    redacted tree; with `redacted` that is read too, and `***` becomes a mask that the snapshot calls `hidden`.
+    `files` maps relative POSIX paths to contents. Counts and ledger are computed. Cursors and secrets of entities without
+    a file are left out. Raise IntegrityError, which names the file and the fault, and BlockedError for a redacted tree.
+    With `redacted`, such a tree is read too, and `***` becomes a mask that the snapshot lists as `hidden`.
     """
     return read_files(files, redacted=redacted).snapshot
 
@@ -68,7 +69,8 @@ def from_tree(files: Mapping[str, bytes], *, redacted: bool = False) -> Snapshot
 class TreeContent:
     """What the files of a tree hold. `paths` are the JSON files of its entities.
 
-    `archive` is the digest of what was unpacked, `content` that of what the tree showed of it; None where older versions wrote it.
+    `archive` is the digest of what was unpacked, and `content` that of what the tree showed of it. Both are None in trees
+    of older versions.
     """
 
     snapshot: Snapshot
@@ -79,7 +81,7 @@ class TreeContent:
 
 
 def read_files(files: Mapping[str, bytes], *, redacted: bool = False) -> TreeContent:
-    """Read the files of a tree as `from_tree` does; say too which file holds what."""
+    """Read the files of a tree as `from_tree` does, and return which file holds what, too."""
     known = {path: data for path, data in files.items() if not is_ignored(path)}
     manifest = _read_manifest(known, redacted=redacted)
     content = schema()["properties"]["content"]["properties"]
@@ -123,11 +125,11 @@ def _run_schema() -> dict[str, Any]:
 def _masked(
     found: Mapping[Key, tuple[str, Entity]],
 ) -> tuple[tuple[Entity, ...], dict[Key, frozenset[Path]]]:
-    """Return the entities of a redacted tree with masks for what it hides, and where these stand."""
+    """Return the entities of a redacted tree with masks for what it hides, and the places of the masks."""
     entities, hidden = [], {}
     for key, (path, entity) in found.items():
         if any(key_id == HIDDEN for name in KEY_FIELDS for key_id in key_ids(entity, name)):
-            old = "as versions before 0.8.0 did: run `unpack --redact` again"
+            old = "as versions before 0.8.0 did; run `unpack --redact` again"
             _refuse(path, f"hides the ids of write keys, {old}")
         places = frozenset(hidden_paths(entity.body))
         entities.append(Entity(key, masked_body(entity.body)) if places else entity)
@@ -137,7 +139,7 @@ def _masked(
 
 
 def unmerged(files: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Return the code files with conflict markers in them: valid as code, but hardly meant."""
+    """Return the code files with conflict markers, which are hardly intended."""
     return tuple(
         path
         for path, data in files.items()
@@ -150,7 +152,7 @@ def left_out(files: Mapping[str, bytes], snapshot: Snapshot) -> tuple[str, ...]:
     cursors = len(orjson.loads(files[CURSORS])) - len(snapshot.cursors)
     secrets = sum(map(len, orjson.loads(files.get(SECRETS, b"{}")).values())) - len(snapshot.secrets)
     return tuple(
-        f"{path} speaks of {count} entities that have no file; it is left out"
+        f"{path} refers to {plural(count, 'entity', 'entities')} without a file; that part is left out"
         for path, count in ((CURSORS, cursors), (SECRETS, secrets))
         if count
     )
@@ -158,18 +160,18 @@ def left_out(files: Mapping[str, bytes], snapshot: Snapshot) -> tuple[str, ...]:
 
 def _read_manifest(files: Mapping[str, bytes], *, redacted: bool) -> dict[str, Any]:
     if MANIFEST not in files:
-        raise IntegrityError(f"{MANIFEST} is missing: this is no folder that `unpack` wrote")
+        raise IntegrityError(f"{MANIFEST} is missing; give a folder that `unpack` wrote")
     manifest = _json(files, MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != TREE_FORMAT:
-        _refuse(MANIFEST, f"does not say {TREE_FORMAT}: this is no folder that `unpack` wrote")
+        _refuse(MANIFEST, f"does not say {TREE_FORMAT}; give a folder that `unpack` wrote")
     version = manifest.get("version")
     if isinstance(version, int) and version > TREE_VERSION:
-        read = f"up to {TREE_VERSION} is read"
-        _refuse(MANIFEST, f"has version {version}, and {read}: use a newer jitsu-backup")
+        read = f"this jitsu-backup reads only up to {TREE_VERSION}"
+        _refuse(MANIFEST, f"has version {version}, but {read}; use a newer jitsu-backup")
     if manifest.get("redacted") is True and not redacted:
         raise BlockedError(
-            "the folder was unpacked with --redact: its secrets are gone, so no archive can be made of it; restore takes the"
-            " folder itself, and unpack without --redact gives one that can be packed"
+            "the folder was unpacked with --redact and lacks its secrets, so it cannot be packed into an archive; restore the"
+            " folder itself, or unpack without --redact"
         )
     known = schema()["properties"]["manifest"]["properties"]
     names = {"type": "array", "items": {"type": "string"}}
@@ -182,7 +184,7 @@ def _read_manifest(files: Mapping[str, bytes], *, redacted: bool) -> dict[str, A
     generic = [name for name in checked["generic"] if name not in CATALOGUE]
     if len(generic) == len(checked["generic"]):
         return dict(checked)
-    # a version that did not know all these types wrote it
+    # it may have been written by a version that did not know all these types
     return {**checked, "types": types_in_lists(checked["types"]), "generic": generic}
 
 
@@ -195,26 +197,26 @@ def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> dict[Key
         folder, inside, name = path.partition("/")
         if not inside:
             if path not in TOP:
-                remedy = "remove it, or let its name begin with a dot"
-                _refuse(path, f"is none of the files of this folder: {remedy}")
+                remedy = "remove it, or put a dot before its name"
+                _refuse(path, f"is an unexpected file; {remedy}")
             continue
         if folder not in folders:
             remedy = f"add the type to `types` in {MANIFEST}, or remove it"
-            _refuse(path, f"stands in a folder that is no type's: {remedy}")
+            _refuse(path, f"is in a folder of an unknown type; {remedy}")
         if "/" in name or not name.endswith((".json", ".js")):
-            _refuse(path, "is neither an entity's .json nor a function's .js: remove it")
+            _refuse(path, "is neither an entity's .json nor a function's .js; remove it")
         if not name.endswith(".json"):
             continue
         body = _read_body(files, path, folders[folder], used)
         key = Key(type_in_list(folders[folder], body), body["id"])
         if key in found:
             other = _shown(found[key][0])
-            _refuse(path, f"has the same id as {other}: give one of them another, or remove it")
+            _refuse(path, f"has the same id as {other}; give one of them another id, or remove it")
         found[key] = path, Entity(key, body)
     for path in sorted(files):
         if path.endswith(".js") and path not in used:
             remedy = f'write {{"{FILE}": …}} there, or remove it'
-            _refuse(path, f"holds code that no .json file beside it names: {remedy}")
+            _refuse(path, f"holds code to which no .json file beside it refers; {remedy}")
     return dict(sorted(found.items()))
 
 
@@ -232,10 +234,10 @@ def _read_body(files: Mapping[str, bytes], path: str, type_name: str, used: dict
         if kind == FILE:
             beside = f"{path.rpartition('/')[0]}/{held}"
             if not isinstance(held, str) or not held.endswith(".js") or beside not in files:
-                _refuse(path, f"names a file at {format_path(place)} that is not beside it")
+                _refuse(path, f"refers to a file at {format_path(place)} that is not in the same folder; correct the name")
             if beside in used:
                 other = _shown(used[beside])
-                _refuse(path, f"names {_shown(beside)}, and so does {other}: give each its own")
+                _refuse(path, f"refers to {_shown(beside)}, as does {other}; give each its own file")
             used[beside] = path
             try:
                 held = files[beside].decode()
@@ -259,7 +261,7 @@ def _json(files: Mapping[str, bytes], path: str) -> Any:
     except strict.TooManyError:
         _refuse(path, f"holds more than {strict.MAX_VALUES:,} values")
     except strict.TwiceError as problem:
-        _refuse(path, f"names the key {str(problem)[:60]!r} twice in one object")
+        _refuse(path, f"has the key {str(problem)[:60]!r} twice in one object; remove one")
 
 
 def _is_text(data: bytes) -> bool:
@@ -275,7 +277,7 @@ def _checked(files: Mapping[str, bytes], path: str, shape: Mapping[str, Any]) ->
     value = _json(files, path)
     problem = strict.first_problem(shape, value)
     if problem is not None:
-        _refuse(path, f"is not as it must be at {problem[0]!r} ({problem[1]})")
+        _refuse(path, f"is not valid at {problem[0]!r} ({problem[1]})")
     return value
 
 

@@ -1,4 +1,4 @@
-"""A tree beside the one that a folder holds already: names of files stay, and what only a clock has changed is left alone."""
+"""Fit a new tree to the one in a folder: file names stay, and files in which only times differ stay unchanged."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A tree as it is to be written over an earlier one; `moved` are the earlier files of what has other names now."""
+    """A tree to write over an earlier one. `moved` are the earlier files of entities that have other file names now."""
 
     tree: Mapping[str, bytes]
     moved: frozenset[str]
@@ -57,7 +57,7 @@ class _EntityFile:
         return self.folder, slug_in(self.stem)
 
     def code(self) -> Iterator[tuple[tuple[Any, ...], str]]:
-        """Yield where it names a file with code, and the name."""
+        """Yield each place that refers to a code file, and the name of that file."""
         for place, _ in code_places(self.folder, self.body):
             value = value_at(self.body, place)
             if looks_marked(value) and isinstance(value.get(FILE), str):
@@ -65,9 +65,9 @@ class _EntityFile:
 
 
 def settled(tree: Mapping[str, bytes], before: Mapping[str, bytes]) -> Settled:
-    """Return a tree with the names that its entities have in the files of `before`, and with its texts where only times differ.
+    """Return a tree with the file names of `before`, and with its contents where only times differ.
 
-    A name stays where the entity is still called so, whatever its id is now; the name of a file that somebody added stays too.
+    A file name stays if the entity keeps its name, even with another id. The name of a file that somebody added stays too.
     """
     new, old = _entity_files(tree), _entity_files(before)
     now = {place: files[0] for place, files in new.items()}
@@ -95,7 +95,7 @@ def settled(tree: Mapping[str, bytes], before: Mapping[str, bytes]) -> Settled:
 
 
 def _entity_files(files: Mapping[str, bytes]) -> dict[Place, list[_EntityFile]]:
-    """Return the JSON files of entities by folder and id; usually there is one of each."""
+    """Return the JSON files of entities by folder and id. Usually, each has one."""
     found: dict[Place, list[_EntityFile]] = defaultdict(list)
     for path in sorted(files):
         folder, inside, name = path.partition("/")
@@ -109,9 +109,9 @@ def _entity_files(files: Mapping[str, bytes]) -> dict[Place, list[_EntityFile]]:
 def _predecessors(
     new: Mapping[Place, _EntityFile], old: Mapping[Place, _EntityFile], own: set[str], workspace_id: str
 ) -> dict[Place, _EntityFile]:
-    """Return the earlier file of each entity: that of the same id, or of the one that it was made of or has the name of.
+    """Return the earlier file of each entity: the one with the same id, origin or name.
 
-    What somebody has just added, and nobody has applied, is nobody's predecessor.
+    A file that was added and not applied yet is not the earlier file of any entity.
     """
     found = {place: place for place in new if place in old}
     found |= _made_of(new, old, found, workspace_id)
@@ -121,7 +121,7 @@ def _predecessors(
 
 
 def _left(new: Mapping[Place, _EntityFile], found: Mapping[Place, Place]) -> list[Place]:
-    """Return the places that have no earlier one yet."""
+    """Return the places without an earlier file."""
     return [place for place in new if place not in found]
 
 
@@ -131,7 +131,7 @@ def _made_of(
     found: Mapping[Place, Place],
     workspace_id: str,
 ) -> dict[Place, Place]:
-    """Return, by place, that of the earlier id which a restore has derived the id from."""
+    """Return, by place, the place of the earlier id from which a restore has derived the new id."""
     ids: dict[str, list[str]] = defaultdict(list)
     for folder, one in _left(new, found):
         ids[folder].append(one)
@@ -147,7 +147,7 @@ def _made_of(
 def _applied(
     new: Mapping[Place, _EntityFile], old: Mapping[Place, _EntityFile], found: Mapping[Place, Place]
 ) -> dict[Place, Place]:
-    """Return, by place, that of the earlier link which was applied: the console gave it another id."""
+    """Return, by place, the place of the earlier link that was applied and got another id from the console."""
     ids = {was: now for (_, now), (_, was) in found.items()}
     used = {*found.values()}
     spare = [place for place in old if place[0] == _LINK and place not in used]
@@ -167,7 +167,7 @@ def _called(
     found: Mapping[Place, Place],
     own: set[str],
 ) -> dict[Place, Place]:
-    """Return, by place, that of the one earlier entity of our own which was called so and is gone."""
+    """Return, by place, the place of the only earlier entity with the same name that no longer exists."""
     left: dict[tuple[str, str], list[Place]] = defaultdict(list)
     heirs: dict[tuple[str, str], list[Place]] = defaultdict(list)
     used = {*found.values()}
@@ -181,7 +181,7 @@ def _called(
 
 
 def _is_applied(added: Mapping[str, Any], link: Mapping[str, Any], ids: Mapping[str, str]) -> bool:
-    """Return whether a link is what came of one that somebody has added: between the same ends, with what it says."""
+    """Return whether a link results from one that somebody has added: the same ends and the same fields."""
     kind, *between = ends(added)
     if (kind, *(ids.get(end, end) for end in between)) != ends(link):
         return False
@@ -190,7 +190,7 @@ def _is_applied(added: Mapping[str, Any], link: Mapping[str, Any], ids: Mapping[
 
 
 def _kept_stems(new: Mapping[Place, _EntityFile], was: Mapping[Place, _EntityFile]) -> dict[Place, str]:
-    """Return, by place, the stem of the earlier file where that is still the entity's name."""
+    """Return, by place, the stem of the earlier file if it still fits the entity's name."""
     fresh = {(file.folder, file.stem): place for place, file in new.items()}
     return {
         place: earlier.stem
@@ -201,7 +201,7 @@ def _kept_stems(new: Mapping[Place, _EntityFile], was: Mapping[Place, _EntityFil
 
 
 def _renamed(tree: dict[str, bytes], file: _EntityFile, stem: str) -> _EntityFile:
-    """Give the files of an entity another stem in a tree; return its JSON file."""
+    """Give the files of an entity another stem in a tree. Return its JSON file."""
     if stem == file.stem:
         return file
     body: Any = file.body
@@ -216,7 +216,7 @@ def _renamed(tree: dict[str, bytes], file: _EntityFile, stem: str) -> _EntityFil
 
 
 def _same_workspace(one: bytes, other: bytes) -> bool:
-    """Return whether two descriptions differ in nothing but the time of the last change."""
+    """Return whether two descriptions differ only in the time of the last change."""
     return lasting_workspace(_json(one)) == lasting_workspace(_json(other))
 
 

@@ -31,8 +31,8 @@ from jitsu_backup.model import Entity, Key, Snapshot, iso_time, replaced_at, val
 _README_TEXT = b"""\
 # A Jitsu workspace
 
-`jitsu-backup unpack` wrote this folder out of an archive. `jitsu-backup diff` and `restore` take it as they take an archive,
-and `jitsu-backup pack` makes an archive of it again.
+`jitsu-backup unpack` created this folder from an archive. `jitsu-backup diff` and `restore` accept it like an archive,
+and `jitsu-backup pack` turns it into an archive again.
 
 | file | holds |
 |---|---|
@@ -40,24 +40,24 @@ and `jitsu-backup pack` makes an archive of it again.
 | `<type>/<name>-<hash>.js`, `.draft.js` | the code of a function, where the JSON says `{"$file": "..."}` |
 | `link/<from>--<to>-<hash>.json` | a connection or sync, named by its ends |
 | `cursors.json` | how far each sync has read |
-| `secrets.json` | only where the operator's token read secrets: these, in clear |
+| `secrets.json` | the secrets that the operator's token read, unencrypted; otherwise missing |
 | `workspace.json`, `members.json`, `options.json` | for reference; never written back |
-| `manifest.json` | where it was read, which types there are, and what could not be read |
-| `run.json` | when it was read, and the digest of the archive; changes only with something else |
+| `manifest.json` | which workspace was read, its types, and what could not be read |
+| `run.json` | when it was read, and the digest of the archive; changes only together with other files |
 
-Files may be edited, added and deleted: every file is read, and what is not understood is refused. This file and
-names that begin with a dot are ignored. The name of a file says nothing: the id stands in the JSON.
+You may edit, add and delete files. Every file is read, and an invalid file is an error. This file and names that begin
+with a dot are ignored. File names have no meaning: the id is in the JSON.
 
-Unless `manifest.json` says `"redacted": true`, secrets that Jitsu shows in clear are here in clear. Where it does, `***`
-stands for the value that the workspace has.
+Unless `manifest.json` says `"redacted": true`, secrets that Jitsu shows are here unencrypted. If it does, `***` stands
+for the value that the workspace has.
 """
 
 
 def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
-    """Return the contents of the files of a snapshot by relative POSIX path; equal snapshots give equal files.
+    """Return the contents of the files of a snapshot by relative POSIX path. Equal snapshots give equal files.
 
-    With `redacted`, known and likely secrets are shown as `***`, and the tree is marked, so that no archive is made of it.
-    The record of a clone becomes a plain snapshot of the clone's target. Raise BackupError for values that JSON cannot hold.
+    With `redacted`, known and likely secrets are shown as `***`, and the tree is marked, so that it cannot be packed. The
+    record of a clone becomes a plain snapshot of the clone's target. Raise BackupError for values that JSON cannot hold.
     """
     content = shown(snapshot, redacted=redacted)
     try:
@@ -98,7 +98,7 @@ def _files(snapshot: Snapshot, digests: Mapping[str, str], *, redacted: bool) ->
 
 
 def shown_digest(snapshot: Snapshot, *, redacted: bool) -> str:
-    """Return the digest of what a folder shows of a snapshot; no commit is made where it stays. Raise BackupError."""
+    """Return the digest of what a folder shows of a snapshot. If it is unchanged, so is the folder. Raise BackupError."""
     return lasting_digest(shown(snapshot, redacted=redacted))
 
 
@@ -120,8 +120,8 @@ def _entity_files(entity: Entity, folder: str, stem: str) -> Iterator[tuple[str,
 
 
 def pretty(value: Any) -> bytes:
-    """Return JSON as the files of a tree have it."""
-    # the addition copies: bytes from orjson keep their whole buffer, some 4 KiB each
+    """Return JSON as the files of a tree contain it."""
+    # the addition copies, because bytes from orjson keep their whole buffer, some 4 KiB each
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 
 
@@ -144,7 +144,7 @@ def _redacted(snapshot: Snapshot) -> Snapshot:
 
 
 def _write_keys(entity: Entity) -> dict[str, Any]:
-    """Return a stream's write keys without their secrets: ids and hints are none."""
+    """Return a stream's write keys without their secrets. Ids and hints are not secret."""
     lists = {name: entity.body[name] for name in KEY_FIELDS if name in entity.body}
     found = {name: redact(Entity(entity.key, {"keys": keys}))["keys"] for name, keys in lists.items()}
     return found if entity.key.type == "stream" else {}

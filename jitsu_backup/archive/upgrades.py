@@ -1,4 +1,4 @@
-"""Older format versions: how a document of each becomes one of the next."""
+"""Older format versions: how a document of each is upgraded to the next."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ _LINK, _MODEL, _SYNC = "link", "model", "reverse-sync"
 
 
 def _with_reverse_syncs(document: Document) -> Document:
-    """Return a document in which reverse syncs are no links [link/list-shows-reverse-sync], and models are known."""
+    """Return a document in which reverse syncs are not links [link/list-shows-reverse-sync], and models are known."""
     content, manifest = document["content"], document["manifest"]
     entities, counts = dict(content["entities"]), dict(manifest["counts"])
     syncs = {body["id"] for body in entities.get(_LINK, ()) if type_in_list(_LINK, body) == _SYNC}

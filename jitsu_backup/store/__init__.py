@@ -1,4 +1,4 @@
-"""Stores: where archives live. Also the files of a person, and folder trees."""
+"""Stores: where archives are kept. Also the files of a user, and folder trees."""
 
 from typing import TYPE_CHECKING
 

@@ -9,13 +9,13 @@ from jitsu_backup.errors import BackupError
 from jitsu_backup.store.control import is_control
 
 QUARANTINE = "quarantine"
-"""The folder in a store where damaged archives are put aside. What is in it is not listed."""
+"""The folder in a store for damaged archives. Its content is not listed."""
 
 
 class Store(Protocol):
-    """A place for archives and the control files of `store.control`; it leaves everything else in there alone.
+    """A place for archives and the control files of `store.control`. Other files in it are never touched.
 
-    Every name is one that `check_name` accepts.
+    `check_name` must accept every name.
     """
 
     @property
@@ -29,7 +29,7 @@ class Store(Protocol):
         """
 
     async def stamps(self) -> dict[str, str]:
-        """Return a text for each archive that is another one when it was written anew. Raise BackupError, AccessError."""
+        """Return a text for each archive, which differs after the archive is rewritten. Raise BackupError, AccessError."""
 
     async def names(self) -> list[str]:
         """Return the names of all archives, sorted. Raise BackupError, AccessError."""
@@ -38,10 +38,10 @@ class Store(Protocol):
         """Return the bytes of an archive or control file. Raise BackupError, AccessError."""
 
     async def create(self, name: str, data: bytes) -> bool:
-        """Store bytes as a whole; return False where the name is taken. Raise BackupError, AccessError."""
+        """Store bytes atomically. Return False if the name exists. Raise BackupError, AccessError."""
 
     async def remove(self, name: str) -> None:
-        """Remove an archive or control file if it is there. Raise BackupError, AccessError."""
+        """Remove an archive or control file if it exists. Raise BackupError, AccessError."""
 
     async def quarantine(self, name: str) -> None:
         """Move an archive to QUARANTINE, never over another. Raise BackupError, AccessError."""
@@ -50,9 +50,9 @@ class Store(Protocol):
 async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
     """Store an archive, never over another, and read it back.
 
-    An archive that is there already with the same bytes is accepted: a reply was lost, or two backups ran in the same
-    second. Encryption never gives the same bytes twice, so there the digest in the name suffices. Raise BackupError;
-    then nothing of the archive is listed, or the message says so.
+    An existing archive with the same bytes is accepted: a reply was lost, or two backups ran in the same second.
+    Encryption never gives the same bytes twice, so for encrypted archives the digest in the name suffices. Raise
+    BackupError; then the archive is not listed, or the message says that it is.
     """
     name = str(archive)
     created = await store.create(name, data)
@@ -61,24 +61,24 @@ async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
     try:
         found = await store.read(name)
     except BackupError as problem:
-        stays = f"{name} was there already and stays unverified"
+        stays = f"{name} already existed and stays unverified"
         became = await _withdrawn(store, name) if created else stays
         raise problem.with_context(after=f"; {became}") from None
     if found == data:
         return
     if not created:
         raise BackupError(f"the store {store.url} has another archive named {name}; nothing was overwritten")
-    damaged = f"the store {store.url} does not give back what was written"
+    damaged = f"the store {store.url} returned other data than was written"
     raise BackupError(f"{damaged}; {await _withdrawn(store, name)}")
 
 
 async def _withdrawn(store: Store, name: str) -> str:
-    """Remove an unreliable archive that was just written; return what became of it, in words."""
+    """Remove an unreliable archive that was just written. Return the outcome in words."""
     try:
         await store.remove(name)
     except BackupError as problem:
-        return f"{name} stays unverified, for it could not be removed: {problem}; remove it"
-    return f"{name} was removed again"
+        return f"{name} stays unverified, because it could not be removed: {problem}; remove it"
+    return f"{name} was removed"
 
 
 async def archives(store: Store) -> list[ArchiveName]:
@@ -93,15 +93,15 @@ def exists(store: Store) -> bool:
 
 
 def check_name(name: str) -> None:
-    """Raise BackupError unless `name` is that of an archive or control file, hence without `..` and `/`."""
+    """Raise BackupError unless `name` is that of an archive or control file, and so has no `..` or `/`."""
     if parse_name(name) is None and not is_control(name):
-        raise BackupError(f"{name!r} is no archive name, and no control file of ours has it")
+        raise BackupError(f"{name!r} is not the name of an archive or of a control file of jitsu-backup")
 
 
 def is_listed(name: str, size: int) -> bool:
     """Return whether a store lists a file of `size` bytes.
 
-    An empty archive is listed, as damaged, only where its name says that it should have a size.
+    An empty archive is listed, as damaged, only if its name says that it should have a size.
     """
     archive = parse_name(name)
     return is_control(name) or (archive is not None and (size > 0 or archive.size is not None))

@@ -1,4 +1,4 @@
-"""The control files that a store holds beside archives: its marker, and the leases and readings of workspaces."""
+"""The control files of a store: its marker, and the leases and readings of workspaces."""
 
 import re
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from jitsu_backup.archive import safe_text
 
 MARKER = "jitsu-backup-store.json"
-"""Distinguishes a store that was begun from a folder or prefix that happens to be empty."""
+"""Distinguishes a store from a folder or prefix that happens to be empty."""
 
 LEASE = re.compile(
     r"jitsu-backup-lease\.(?P<workspace>[A-Za-z0-9_-]{1,80})\.(?P<number>0|[1-9]\d{0,17})\.json", re.ASCII
@@ -30,7 +30,7 @@ def lease_name(workspace_id: str, number: int) -> str:
 
 
 def reading_name(workspace_id: str, asked: datetime, checksum: str) -> str:
-    """Return the name of the reading of a workspace that begins when the console was asked; later ones are greater."""
+    """Return the name of a reading of a workspace, with the time when the console was asked. Later names sort higher."""
     moment = asked.astimezone(UTC)
     when = f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
     return f"jitsu-backup-reading.{safe_text(workspace_id) or 'workspace'}.{when}.{checksum}.json"

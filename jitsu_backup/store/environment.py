@@ -14,10 +14,10 @@ from jitsu_backup.store.files import waits
 
 @dataclass(frozen=True, slots=True)
 class _Variables:
-    """The variables of a kind of store: those of its credentials and options begin with one of `prefixes`.
+    """The variables of a kind of store. Those of its credentials and options begin with one of `prefixes`.
 
-    `host` is the address where none of `endpoints` is set. `files` name files, `trimmed` are credentials, `switches` are
-    true or false; `others` are further ones whose empty value the library misreads.
+    `host` is the address if none of `endpoints` is set. `files` name files, `trimmed` are credentials, `switches` are
+    true or false. `others` are further variables whose empty value the library misreads.
     """
 
     host: str
@@ -30,7 +30,7 @@ class _Variables:
 
     @property
     def never_empty(self) -> tuple[str, ...]:
-        """The variables that must not be set and empty."""
+        """The variables that must not be empty."""
         return (*self.endpoints, *self.trimmed, *self.files, *self.switches, *self.others)
 
 
@@ -79,7 +79,7 @@ _AWS_KEYS = (
 )
 _TRUTHS = frozenset(["1", "true", "on", "yes", "y", "0", "false", "off", "no", "n"])
 _GOOGLE_DEFAULT = ".config/gcloud/application_default_credentials.json"
-"""The file in the home folder that the library reads where no other credentials for Google are set."""
+"""The file in the home folder that the library reads if no other credentials for Google are set."""
 
 _UNNAMED = (
     ("Account must be specified", "AZURE_STORAGE_ACCOUNT_NAME"),
@@ -91,59 +91,59 @@ _UNNAMED = (
     ("service account", "GOOGLE_SERVICE_ACCOUNT"),
     ("pem file", "GOOGLE_SERVICE_ACCOUNT"),
 )
-"""Parts of the library's messages that quote no value, and the variable that each is about."""
+"""Parts of the library's messages that quote no value, with the variable that each is about."""
 
 _METADATA = ("169.254.0.0/16", "fd00:ec2::/32", "metadata.google.internal")
 _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 
 
 def check_environment(scheme: str, environment: Mapping[str, str]) -> None:
-    """Raise UsageError for an invalid variable of a kind of store; the message never has its value."""
+    """Raise UsageError for an invalid variable of a kind of store. The message never contains its value."""
     if scheme == "s3":
         _check_s3(environment)
     kind = _KINDS[scheme]
     for name in kind.never_empty:
         if name in environment and not environment[name].strip():
-            raise UsageError(f"{name} is set and empty: give it, or unset it")
+            raise UsageError(f"{name} is empty; set it to a value, or unset it")
     for name in kind.switches:
         if environment.get(name, "true").lower() not in _TRUTHS:
-            raise UsageError(f"{name} must be true or false")
+            raise UsageError(f"{name} is neither true nor false; set it to one of the two")
     for name in kind.endpoints:
         value = environment.get(name)
         if value and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
-            raise UsageError(f"{name} is no address such as https://minio.example.com:9000")
+            raise UsageError(f"{name} is not an address; write it as https://minio.example.com:9000")
     for name in kind.trimmed:
         if environment.get(name, "") != environment.get(name, "").strip():
             raise UsageError(f"{name} begins or ends with white space; remove it")
     check_files((*TRUST, *kind.files), environment)
     if scheme == "gs" and waits(Path(environment.get("HOME", "")) / _GOOGLE_DEFAULT):
-        raise UsageError(f"~/{_GOOGLE_DEFAULT}: not a regular file")
+        raise UsageError(f"~/{_GOOGLE_DEFAULT}: not a regular file; remove it")
 
 
 def _check_s3(environment: Mapping[str, str]) -> None:
     keys = any(environment.get(name) for name in _AWS_KEYS)
     if environment.get("AWS_PROFILE") and not keys:
         raise UsageError(
-            "AWS_PROFILE is set, but profiles of ~/.aws are not read: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            "AWS_PROFILE is set, but profiles in ~/.aws are not read; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     pair = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     unset = [name for name in pair if not environment.get(name)]
     if len(unset) == 1:
-        raise UsageError(f"{' and '.join(pair)} go together: {unset[0]} is not set")
+        raise UsageError(f"{' and '.join(pair)} must be set together; set {unset[0]} too")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         if environment.get(name) and not re.fullmatch(r"[a-z0-9-]+", environment[name]):
-            raise UsageError(f"{name} is no region such as eu-central-1")
+            raise UsageError(f"{name} is not a region; write it as eu-central-1")
     for name, choices in _CHOICES.items():
         if environment.get(name) and environment[name].lower() not in choices:
             raise UsageError(f"{name} must be {' or '.join(choices)}")
     if environment.get("AWS_SSE_KMS_KEY_ID") and not environment.get("AWS_SERVER_SIDE_ENCRYPTION"):
-        raise UsageError("AWS_SSE_KMS_KEY_ID does nothing without AWS_SERVER_SIDE_ENCRYPTION=aws:kms")
+        raise UsageError("AWS_SSE_KMS_KEY_ID has no effect; set AWS_SERVER_SIDE_ENCRYPTION=aws:kms too")
 
 
 def culprit(problem: str, scheme: str, environment: Mapping[str, str]) -> str | None:
-    """Return the variable that a message of the library is about; None where it is unclear.
+    """Return the variable that a message of the library is about, or None if it is unclear.
 
-    Where several variables have the value that it quotes, the text names all of them.
+    If several variables have the value that it quotes, return the names of all.
     """
     line = problem.partition("\n")[0]
     found = [
@@ -160,7 +160,7 @@ def checksum(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the options that add a checksum to every PUT to S3, which buckets with Object Lock require.
 
     As in Amazon's own tools, AWS_CHECKSUM_ALGORITHM selects another one, and
-    AWS_REQUEST_CHECKSUM_CALCULATION=when_required none, for servers without checksums.
+    AWS_REQUEST_CHECKSUM_CALCULATION=when_required selects none, for servers without checksums.
     """
     unwanted = environment.get("AWS_REQUEST_CHECKSUM_CALCULATION", "").lower() == "when_required"
     return {} if unwanted or environment.get("AWS_CHECKSUM_ALGORITHM") else {"checksum_algorithm": "SHA256"}
@@ -169,13 +169,13 @@ def checksum(environment: Mapping[str, str]) -> dict[str, Any]:
 def proxy_options(scheme: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the options with which the library uses the same proxies as `proxy_for`. Raise UsageError.
 
-    The library requests tokens from other hosts too; it never reaches the metadata addresses of a machine by a proxy.
+    The library requests tokens from other hosts too. It never uses a proxy for the metadata addresses of a machine.
     """
     kind = _KINDS[scheme]
     endpoint = next(filter(None, map(environment.get, kind.endpoints)), kind.host)
     parts = urlsplit(endpoint)
     proxy = named_proxy(parts.scheme, environment) or named_proxy("https", environment)
-    if proxy is None:  # without options, the library has rules of its own
+    if proxy is None:  # without options, the library applies its own rules
         return {"proxy_url": "http://localhost", "proxy_excludes": ",".join(_EVERYTHING)}
     direct = [parts.hostname or ""] if proxy_for(endpoint, environment) is None else []
     entries = [entry.lstrip("*.").strip("[]") for entry in exempt(environment)]

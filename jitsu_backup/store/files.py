@@ -1,4 +1,4 @@
-"""Reading bounded regular files, and writing files as a whole or not at all."""
+"""Read regular files of limited size, and write files atomically."""
 
 import codecs
 import errno
@@ -18,7 +18,7 @@ TEMPORARY = ".jitsu-backup-"
 _TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + "[0-9a-f]{16}")
 
 MAX_FILE_BYTES = 384 * 1024 * 1024
-"""The largest file that is read, in bytes; any archive, even encrypted and armoured, is smaller."""
+"""The largest file that is read, in bytes. Any archive, even encrypted and armoured, is smaller."""
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 """The largest file of settings, overlays, secrets, keys or plans that is read, in bytes."""
@@ -26,7 +26,7 @@ MAX_TEXT_BYTES = 8 * 1024 * 1024
 _STEP = 1024 * 1024
 
 _HANDED_OVER = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+", re.ASCII)
-"""Paths of files that the caller has opened for us, such as `<(command)` in a shell: pipes are meant there."""
+"""Paths of files that the caller has opened for us, such as `<(command)` in a shell. They may be pipes."""
 
 
 def read_file(path: Path | str, *, limit: int = MAX_FILE_BYTES, own: bool = False) -> bytes:
@@ -40,7 +40,7 @@ def read_file(path: Path | str, *, limit: int = MAX_FILE_BYTES, own: bool = Fals
         flags = (os.O_NONBLOCK if regular else 0) | (os.O_NOFOLLOW if own else 0)
         with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
             if regular and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BackupError(f"cannot read {path}: not a regular file")
+                raise BackupError(f"cannot read {path}: it is not a regular file")
             while piece := file.read(_STEP):
                 pieces.append(piece)
                 size += len(piece)
@@ -49,16 +49,16 @@ def read_file(path: Path | str, *, limit: int = MAX_FILE_BYTES, own: bool = Fals
     except OSError as problem:
         raise failure(f"cannot read {path}", problem) from None
     except ValueError:
-        raise BackupError("cannot read a file whose name holds a null byte") from None
+        raise BackupError("cannot read a file whose name contains a null byte; correct the name") from None
     return b"".join(pieces)
 
 
 def waits(path: Path) -> bool:
-    """Return whether reading `path` could wait for ever: a pipe, device or socket that the caller has not opened for us."""
+    """Return whether reading `path` could wait forever: a pipe, device or socket that the caller has not opened for us."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        return False  # reading it will say what is wrong
+        return False  # reading it reports what is wrong
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or _is_handed_over(path))
 
 
@@ -75,22 +75,22 @@ def read_text_file(path: Path) -> bytes:
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace the file at `path` by `data` as a whole.
+    """Replace the file at `path` by `data` atomically.
 
-    Raise BackupError; then the file is as before, unless only the last fsync failed. Devices, pipes and folders are
+    Raise BackupError; then the file is unchanged, unless only the last fsync failed. Devices, pipes and folders are
     never replaced.
     """
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
     except OSError:
-        regular = True  # nothing is there, or writing will say what is wrong
+        regular = True  # it does not exist, or writing reports what is wrong
     if not regular:
-        raise BackupError(f"cannot write {path}: not a regular file")
+        raise BackupError(f"cannot write {path}: it is not a regular file")
     _publish(path, data, Path.replace, mode)
 
 
 def write_new_file(path: Path, data: bytes) -> bool:
-    """Write `data` to `path`; return False where something is there already. Raise BackupError."""
+    """Write `data` to `path`. Return False if it already exists. Raise BackupError."""
 
     def link(temporary: Path, target: Path) -> None:
         try:
@@ -112,7 +112,7 @@ def write_new_file(path: Path, data: bytes) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its missing parents, each accessible by its owner alone, whatever the umask. Raise OSError."""
+    """Create a folder and its missing parents, each accessible only by its owner, whatever the umask. Raise OSError."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -121,15 +121,15 @@ def make_folder(folder: Path) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove the unfinished files that killed writers left in `folder`.
 
-    A running writer holds a lock on its file, so only regular files of ours without a lock are removed. Never raise:
-    what cannot be removed now can be removed later.
+    A running writer holds a lock on its file, so only our own regular files without a lock are removed. This never
+    raises, because what cannot be removed now can be removed later.
     """
     with suppress(OSError):
         for path in [path for path in folder.iterdir() if _TEMPORARY_NAME.fullmatch(path.name)]:
             with suppress(OSError):
                 handle = os.open(
                     path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
-                )  # a pipe would be waited for
+                )  # opening a pipe would block
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if stat.S_ISREG(os.fstat(handle).st_mode):
@@ -140,9 +140,9 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold a lock on `folder`, so that one process at a time reads and rewrites its files; no lock where there are none."""
+    """Hold a lock on `folder`, so that one process at a time rewrites its files. Without lock support, do nothing."""
     handle = -1
-    with suppress(OSError):  # writing into the folder will say what is wrong with it
+    with suppress(OSError):  # writing into the folder reports what is wrong
         handle = os.open(folder, os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_EX)
     try:
@@ -153,18 +153,18 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 def failure(what: str, problem: OSError) -> BackupError:
-    """Return the error that says what could not be done and why; StorageAccessError where permission is missing."""
+    """Return the error that says what could not be done and why: StorageAccessError if permission is missing."""
     kind = StorageAccessError if isinstance(problem, PermissionError) else BackupError
     return kind(f"{what}: {reason(problem)}")
 
 
 def reason(problem: OSError) -> str:
-    """Return the operating system's words for a problem, or that the working folder of a relative path is gone."""
+    """Return the operating system's words for a problem, or that the working folder no longer exists."""
     if isinstance(problem, FileNotFoundError) and _is_relative(problem.filename):
         try:
             Path.cwd()
         except OSError:
-            return "the working folder is gone"
+            return "the working folder no longer exists"
     return (problem.strerror or type(problem).__name__).lower()
 
 
@@ -182,7 +182,7 @@ def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], m
             os.fsync(handle)
             publish(temporary, path)
             _sync_folder(path.parent)
-        except BaseException:  # even Ctrl-C leaves nothing half written
+        except BaseException:  # even Ctrl-C leaves no partial file
             with suppress(OSError):  # the first problem is the one to report
                 temporary.unlink()
             raise
@@ -195,14 +195,14 @@ def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], m
 
 
 def _begin(folder: Path, mode: int) -> tuple[Path, int]:
-    """Create a temporary file, locked so that no other run takes it for a leftover; return its path and handle."""
+    """Create a temporary file, locked so that no other run removes it as a leftover. Return its path and handle."""
     while True:
         path = folder / f"{TEMPORARY}{os.urandom(8).hex()}"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         if mode != 0o600:
             with suppress(OSError):  # some file systems have no modes
                 os.fchmod(handle, mode)  # regardless of the umask
-        with suppress(OSError):  # a file system without locks, where nothing is ever taken for a leftover
+        with suppress(OSError):  # a file system without locks, where leftovers are never removed
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return path, handle

@@ -1,4 +1,4 @@
-"""A folder as a store: files are synced to disk and readable by their owner only."""
+"""A folder as a store. Files are synced to disk and readable only by their owner."""
 
 import os
 from contextlib import suppress
@@ -14,13 +14,13 @@ class FolderStore:
     """Archives and control files in one folder."""
 
     def __init__(self, folder: str) -> None:
-        """Use a folder, which need not exist yet."""
+        """Use a folder, which is created when needed."""
         self.folder = Path(folder)
         self._tidied = False
 
     @property
     def url(self) -> str:
-        """The path of the folder, fit to be shown."""
+        """The path of the folder, for messages."""
         return str(self.folder).encode(errors="replace").decode()
 
     async def listing(self) -> dict[str, int]:
@@ -28,7 +28,7 @@ class FolderStore:
         return {name: found.st_size for name, found in self._found().items()}
 
     async def stamps(self) -> dict[str, str]:
-        """Return a text for each archive that is another one when it was written anew. Raise BackupError."""
+        """Return a text for each archive, which differs after the archive is rewritten. Raise BackupError."""
         found = self._found()
         return {name: f"{found[name].st_size} {found[name].st_mtime_ns}" for name in archive_names(found)}
 
@@ -37,11 +37,11 @@ class FolderStore:
         return self.listed()
 
     def listed(self) -> list[str]:
-        """Return what `names` returns, without awaiting. Raise BackupError."""
+        """Return the same as `names`, without awaiting. Raise BackupError."""
         return archive_names(self._found())
 
     def strangers(self) -> list[str]:
-        """Return the names of files that look like archives but have no valid archive name, so that nobody relies on them."""
+        """Return the names of files that look like archives but have no valid archive name, to warn about them."""
         with suppress(OSError), os.scandir(self.folder) as entries:
             alike = [e.name for e in entries if e.name.endswith((SUFFIX, ENCRYPTED_SUFFIX))]
             return sorted(name for name in alike if parse_name(name) is None)
@@ -53,7 +53,7 @@ class FolderStore:
         return read_file(self.folder / name)
 
     async def create(self, name: str, data: bytes) -> bool:
-        """Store bytes as a whole; return False where the name is taken. Raise BackupError; then nothing of them is there."""
+        """Store bytes atomically. Return False if the name exists. Raise BackupError; then nothing was stored."""
         check_name(name)
         try:
             make_folder(self.folder)
@@ -78,14 +78,14 @@ class FolderStore:
         try:
             aside.mkdir(mode=0o700, exist_ok=True)
             if (aside / name).exists():
-                there = f"{aside / name} is there already"
-                raise BackupError(f"cannot put {name} aside: {there}; remove one of them")
+                there = f"{aside / name} already exists"
+                raise BackupError(f"cannot quarantine {name}: {there}; remove one of them")
             (self.folder / name).rename(aside / name)
         except OSError as problem:
-            raise failure(f"cannot put {self.folder / name} aside", problem) from None
+            raise failure(f"cannot quarantine {self.folder / name}", problem) from None
 
     def _found(self) -> dict[str, os.stat_result]:
-        """Return what the folder says of all archives and control files, by name. Raise BackupError."""
+        """Return the status of all archives and control files, by name. Raise BackupError."""
         try:
             with os.scandir(self.folder) as entries:
                 found = {entry.name: there for entry in entries if (there := _stat(entry)) is not None}
@@ -96,14 +96,14 @@ class FolderStore:
         return {name: there for name, there in found.items() if is_listed(name, there.st_size)}
 
     def _tidy(self) -> None:
-        if not self._tidied:  # only once, because it goes through the whole folder
+        if not self._tidied:  # only once, because it reads the whole folder
             self._tidied = True
             remove_leftovers(self.folder)
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
-    """Return what is known of a file; None for anything else, such as a folder, which must not count as a backup."""
+    """Return the status of a file, or None for anything else, such as a folder, which must not count as a backup."""
     try:
         return entry.stat() if entry.is_file() else None
-    except OSError:  # a broken link, or a file that was removed just now
+    except OSError:  # a broken link, or a file that was just removed
         return None

@@ -1,8 +1,8 @@
 """Leases of workspaces: runs that share a store write into a workspace one after another.
 
 A lease is a small numbered file in the store. A run takes it by creating the file with the next number, which only one
-run can do, renews it by the number after that, and releases it by removing the file. The lease of a run that died
-expires by itself, or at once where its process is known to be gone.
+run can do, renews it with the number after that, and releases it by removing the file. The lease of a run that died
+expires, or ends at once if its process is known to have ended.
 """
 
 import asyncio
@@ -36,14 +36,14 @@ POLL_SECONDS = 2.0
 TRIES = 20
 
 CLOCK = timedelta(seconds=60)
-"""The most that the clocks of two machines may differ; a lease of another machine counts for that much longer."""
+"""The most that the clocks of two machines may differ. A lease of another machine lasts that much longer."""
 
 FORMAT, VERSION = "jitsu-backup-lease", 1
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The holder of a lease: `name` is for people, `machine` and `process` show whether it still runs, `run` is unique."""
+    """The holder of a lease: `name` for messages, `machine` and `process` to see whether it runs, and a unique `run`."""
 
     name: str
     machine: str
@@ -90,7 +90,7 @@ def this_process() -> Holder:
 class Lease:
     """The right to write into one workspace.
 
-    Take it, then use it as an asynchronous context manager, which renews it meanwhile and releases it at the end.
+    Take it, then use it as an asynchronous context manager, which renews it and releases it at the end.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Lease:
         report: Reporter = silent,
         whole: str = "this workspace",
     ) -> None:
-        """Name what the lease is for, `whole` in words. `now` returns the time in UTC; `monotonic` and `sleep` are in seconds."""
+        """Prepare a lease; messages call its target `whole`. `now` is in UTC, `monotonic` and `sleep` use seconds."""
         self.store, self._workspace_id, self._what = store, workspace_id, what
         self._now, self._monotonic, self._sleep, self._report = now, monotonic, sleep, report
         self._holder, self._whole = holder or this_process(), whole
@@ -118,9 +118,9 @@ class Lease:
         self._busy = asyncio.Lock()
 
     async def take(self, *, wait: bool) -> bool:
-        """Take the lease; with `wait`, wait until no other run has it. Return whether that took waiting.
+        """Take the lease. With `wait`, wait until no other run has it. Return whether this had to wait.
 
-        Raise BlockedError where another run has it, BackupError where the store cannot be used.
+        Raise BlockedError if another run has it, BackupError if the store cannot be used.
         """
         waited = False
         for _ in range(TRIES) if not wait else count():
@@ -132,23 +132,23 @@ class Lease:
                 continue  # another run was first
             if not wait:
                 raise BlockedError(
-                    f"{_told(running, self._whole)}; nothing was written: --wait waits until it has ended"
-                    f" (a run that died counts until {shown_time(running.until + CLOCK)} at the latest)"
+                    f"{_told(running, self._whole)}; nothing was written; wait for its end with --wait"
+                    f" (if that run died, its lock expires at {shown_time(running.until + CLOCK)} at the latest)"
                 )
             if not waited:
                 waited = True
-                self._report(Notice(f"{_told(running, self._whole)}: waiting until it has ended"))
+                self._report(Notice(f"{_told(running, self._whole)}; waiting for its end"))
             await self._sleep(POLL_SECONDS)
         raise BackupError(
-            f"the lease of workspace {self._workspace_id} could not be taken: others keep taking it"
+            f"workspace {self._workspace_id} could not be locked, because other runs keep locking it; try again later"
         )
 
     def held(self) -> bool:
-        """Return whether no other run can have taken it: a process that was suspended for long must not continue."""
+        """Return whether no other run can have taken the lease. A process that was suspended for long must stop."""
         return self._number is not None and self._monotonic() - self._renewed < LEASE_SECONDS
 
     async def release(self) -> None:
-        """Release the lease. Never raise: a lease that stays expires by itself."""
+        """Release the lease. This never raises, because a lease that stays will expire."""
         if self._number is not None:
             with suppress(BackupError):
                 await self._end()
@@ -174,11 +174,11 @@ class Lease:
         try:
             for number in self._own:
                 await self.store.remove(lease_name(self._workspace_id, number))
-        except BackupError:  # a store without permission to delete gets a last lease that has expired
+        except BackupError:  # without permission to delete, write a last lease that has already expired
             await self._create(max(self._own) + 1, self._now() - CLOCK - timedelta(seconds=1))
 
     async def _renew(self) -> None:
-        unrenewed = f"the lease of workspace {self._workspace_id} was not renewed"
+        unrenewed = f"the lock of workspace {self._workspace_id} was not renewed"
         while self._number is not None:
             await self._sleep(RENEW_SECONDS)
             try:
@@ -186,16 +186,16 @@ class Lease:
                     renewed = self.held() and await self._advance(self._own)
                 if not renewed:
                     self._number = None
-                    self._report(Notice(f"{unrenewed} in time: another run may have it"))
+                    self._report(Notice(f"{unrenewed} in time; another run may have taken it"))
             except BackupError as problem:  # the next renewal may succeed
                 self._report(Notice(f"{unrenewed}: {problem}"))
 
     async def _advance(self, known: list[int]) -> bool:
-        """Create the file with the next number and remove the `known` ones; return False where another run was first."""
+        """Create the file with the next number and remove the `known` ones. Return False if another run was first."""
         began, number = self._monotonic(), max(known, default=0) + 1
         if not await self._create(number, self._now() + timedelta(seconds=LEASE_SECONDS)):
             return False
-        # this run may have been slow, so that its number is an old one
+        # if this run was slow, its number may be outdated
         first = set(await self._numbers()) <= {number, *known}
         self._own = [*known, number] if first else []
         for old in known if first else [number]:
@@ -221,7 +221,7 @@ class Lease:
         return [int(match["number"]) for match in found if match is not None]
 
     async def _read(self, number: int) -> _State | None:
-        """Return a lease; None where it was renewed or released just now."""
+        """Return a lease, or None if it was just renewed or released."""
         name = lease_name(self._workspace_id, number)
         try:
             data = await self.store.read(name)
@@ -232,8 +232,8 @@ class Lease:
         state = _parse(data)
         if state is None:
             raise BlockedError(
-                f"the store {self.store.url} holds a lease that cannot be read: remove {name} if no other run writes"
-                f" into workspace {self._workspace_id}"
+                f"the store {self.store.url} has a lock file that cannot be read; if no other run writes into workspace"
+                f" {self._workspace_id}, remove {name}"
             )
         return state
 
@@ -258,11 +258,11 @@ def _parse(data: bytes) -> _State | None:
 
 
 def _told(other: _State, whole: str) -> str:
-    return f"another run writes into {whole}: {other.what} of {other.holder.name} since {shown_time(other.since)}"
+    return f"another run is writing into {whole}: {other.what} by {other.holder.name} since {shown_time(other.since)}"
 
 
 def _machine() -> str:
-    """Return an id of this machine's boot and process namespace; an empty text where the system has none."""
+    """Return an id of this machine's boot and process namespace, or an empty text if the system has none."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         space = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116  the link has no target path

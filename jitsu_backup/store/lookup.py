@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from jitsu_backup.archive import ACCEPTED, INCOMPLETE, WEAKER, ArchiveName
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
-from jitsu_backup.model import nearest, shown_time, some_of
+from jitsu_backup.model import nearest, plural, shown_time, some_of
 
 _BY_AGE = attrgetter("sort_key")
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
@@ -31,23 +31,23 @@ _ID = re.compile(r"[0-9a-fA-F]{4,64}")
 def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> ArchiveName:
     """Return the archive that `reference` means: `latest`, `latest~2`, a date, an id prefix, a label or a workspace.
 
-    `latest` takes precedence; a word with several other meanings is refused. The slug or id of a workspace may precede
+    `latest` takes precedence. A word with several other meanings is an error. The slug or id of a workspace may precede
     `/`, or stand alone for its latest archive. A date (`2026-11-20`, `2026-11-20T10:30`, `yesterday`, in UTC) means
     the state at its end, `7d` the state that long before `now`: the newest archive that is not later. A label means the
     newest archive that has it.
 
-    For these, incomplete archives count only where there is no complete one, and those that a weaker key read only
-    where no other key read one, or since one of them was accepted. Archives from before a restore, packed ones, records of
-    clones and those dated after `now` never count, unless nothing else has the label. A damaged archive keeps its place, so that
-    nobody gets an older one unawares: a reference to it raises IntegrityError, but its id means another archive of the
-    same content where there is one. Raise UsageError, BackupError.
+    For these, incomplete archives count only if there is no complete one, and archives read with a weaker key only if no
+    other key read one, or after one of them was accepted. Archives from before a restore, packed ones, records of clones
+    and those dated after `now` never count, unless nothing else has the label. A damaged archive keeps its place, so that
+    an older one is never used silently: a reference to it raises IntegrityError. Its id, however, means another archive
+    with the same content if one exists. Raise UsageError, BackupError.
     """
     workspace, slash, word = reference.rpartition("/")
     known = list(archives)
     chosen = of_workspace(known, workspace) if slash else known
     if not chosen:
         names = ", ".join(_workspaces(known))
-        where, there = f"of workspace {workspace!r} " if slash else "", f"; it has: {names}"
+        where, there = f"of workspace {workspace!r} " if slash else "", f"; it has snapshots of {names}"
         raise BackupError(f"no snapshot {where}in the store{there if names else ', which is empty'}")
     if match := _LATEST.fullmatch(word):
         return _latest(chosen, int(match[1] or 0), now)
@@ -56,18 +56,18 @@ def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> Arch
         raise _unknown(chosen, reference, alone=not slash)
     if len(meanings) > 1:
         told = "; ".join(f"{what}, {_candidate(look)}" for what, look in meanings.items())
-        raise UsageError(f"{reference!r} could be {told}: write the one that is meant")
+        raise UsageError(f"{reference!r} could be {told}; write the one that you want")
     (look,) = meanings.values()
     return look()
 
 
 def is_time(word: str) -> bool:
-    """Return whether SNAPSHOT reads a word as a time, whatever archives there are."""
+    """Return whether a word means a time as SNAPSHOT, whatever archives exist."""
     return word in _DAYS_AGO or any(pattern.fullmatch(word) for pattern in (_LATEST, _SPAN, _DATE))
 
 
 def names_archive(reference: str, archive: ArchiveName) -> bool:
-    """Return whether `reference` means `archive` for good: by id or file name, not by time, label or workspace."""
+    """Return whether `reference` always means `archive`: by id or file name, not by time, label or workspace."""
     last = reference.rpartition("/")[2]
     return (_ID.fullmatch(last) is not None and _has_id(archive, last)) or last == str(archive)
 
@@ -75,7 +75,7 @@ def names_archive(reference: str, archive: ArchiveName) -> bool:
 def _meanings(
     chosen: list[ArchiveName], word: str, now: datetime, *, alone: bool
 ) -> dict[str, Callable[[], ArchiveName]]:
-    """Return the possible meanings of `word`, each with a function that finds it; a workspace only if it is `alone`."""
+    """Return the possible meanings of `word`, each with a function that finds it. A workspace must stand `alone`."""
     found: dict[str, Callable[[], ArchiveName]] = {}
     end = _end_of(word, now)
     if end is not None:
@@ -103,14 +103,15 @@ def _unknown(chosen: list[ArchiveName], reference: str, *, alone: bool) -> Backu
     if _ID.fullmatch(word):
         newest = [a.digest_prefix for a in sorted(chosen, key=_BY_AGE, reverse=True)]
         some = some_of(list(dict.fromkeys(newest)), 5)
-        return BackupError(f"no snapshot {word!r} in the store; it has {len(chosen)}, the newest: {some}")
+        count = plural(len(chosen), "snapshot")
+        return BackupError(f"no snapshot {word!r} in the store, which has {count}; the newest: {some}")
     labels = {label for archive in chosen for label in archive.labels}
     names = [*_workspaces(chosen), *sorted(labels)] if alone else sorted(labels)
     hint = nearest(word, [*names, "latest", *_DAYS_AGO]) or (
-        ": write latest, latest~2, a date (2026-11-20, 7d, yesterday), an id of 4 or more hex digits, a label,"
+        "; write latest, latest~2, a date (2026-11-20, 7d, yesterday), an id of 4 or more hex digits, a label,"
         " a workspace, or a path" + (f"; the store has {some_of(names, 5)}" if names else "")
     )
-    return UsageError(f"{reference!r} is no snapshot{hint}")
+    return UsageError(f"{reference!r} is not a snapshot{hint}")
 
 
 def _has_id(archive: ArchiveName, word: str) -> bool:
@@ -121,12 +122,12 @@ def _by_id(chosen: list[ArchiveName], word: str) -> ArchiveName:
     found = [archive for archive in chosen if _has_id(archive, word)]
     ids = sorted({archive.digest_prefix for archive in found})
     if len(ids) > 1:
-        raise UsageError(f"{word!r} could be {', '.join(ids)}: write more of it")
+        raise UsageError(f"{word!r} could be {', '.join(ids)}; write more digits of the id")
     return max([archive for archive in found if not archive.damaged] or found, key=_BY_AGE)
 
 
 def _labelled(chosen: list[ArchiveName], label: str, now: datetime) -> ArchiveName:
-    """Return the newest archive with a label. Raise UsageError where those are of several workspaces."""
+    """Return the newest archive with a label. Raise UsageError if several workspaces have it."""
     own = [archive for archive in chosen if label in archive.labels]
     ordered = _usable(_of_one(own, own, label), now) or sorted(own, key=_BY_AGE, reverse=True)
     return _whole(ordered[0], ordered)
@@ -143,18 +144,18 @@ def of_workspace(archives: Iterable[ArchiveName], workspace: str) -> list[Archiv
 
 
 def named_archives(archives: Iterable[ArchiveName], workspace: str, url: str) -> list[ArchiveName]:
-    """Return what the store at `url` has of a workspace, by its id or slug. Raise BackupError, with what it has, for nothing."""
+    """Return the archives of a workspace, given by id or slug, in the store at `url`. Raise BackupError without any."""
     known = list(archives)
     own = of_workspace(known, workspace)
     if not own:
         has = some_of(_workspaces(known), 10)
-        others = f", which has those of {has}: a workspace that was renamed is found by its id, or by its earlier name"
+        others = f", which has snapshots of {has}; find a renamed workspace by its id or its earlier slug"
         raise BackupError(f"no snapshot of workspace {workspace!r} in the store {url}{others if has else ''}")
     return own
 
 
 def latest_of(archives: Iterable[ArchiveName]) -> ArchiveName | None:
-    """Return the newest archive of a workspace, the best kind there is, damaged or not; None without any."""
+    """Return the newest archive of a workspace, of the best available kind, damaged or not, or None."""
     return max((a for a in archives if not a.set_aside), key=_BY_AGE, default=None)
 
 
@@ -170,13 +171,13 @@ def _latest(archives: list[ArchiveName], back: int, now: datetime) -> ArchiveNam
     ordered = _history(archives, "latest", now)
     if not ordered:
         raise BackupError(
-            "the store has only what restores set aside, what was packed, records of clones, or what is dated in the future;"
-            " name one by its id"
+            "the store has only archives that `latest` ignores: made before a restore, packed, records of clones, or dated in"
+            " the future; give the id of one"
         )
     if back >= len(ordered):
         raise BackupError(
-            f"the store has only {len(ordered)}, latest to latest~{len(ordered) - 1}; one of before a restore, one"
-            " that was packed and the record of a clone are named by their ids"
+            f"the store has only {plural(len(ordered), 'snapshot')}, latest to latest~{len(ordered) - 1}; archives from"
+            " before a restore, packed archives and records of clones are given by their ids"
         )
     return _whole(ordered[back], ordered)
 
@@ -186,31 +187,31 @@ def _as_of(archives: list[ArchiveName], end: datetime, reference: str, now: date
     found = next((a for a in ordered if a.taken_at < end), None)
     if found is None:
         oldest = f"; the oldest is of {shown_time(ordered[-1].taken_at)}" if ordered else ""
-        raise BackupError(f"the store has no snapshot of {reference} or before{oldest}")
+        raise BackupError(f"the store has no snapshot from {reference} or before{oldest}")
     return _whole(found, ordered)
 
 
 def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
-    """Return the archive if it is not damaged, else raise IntegrityError with what to write instead."""
+    """Return the archive if it is not damaged. Otherwise raise IntegrityError, which says what to write instead."""
     if not archive.damaged:
         return archive
     older = next((a for a in ordered if not a.damaged and a.sort_key < archive.sort_key), None)
     instead = (
-        "there is no older one that is whole: run backup"
+        "no older one is undamaged; run backup"
         if older is None
-        else f"write {older.reference} for the last whole one before it, taken at"
+        else f"write {older.reference} for the last undamaged one before it, taken at"
         f" {shown_time(older.taken_at)}, or run backup"
     )
     raise IntegrityError(f"{archive} is damaged: {archive.remains}; {instead}")
 
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:
-    """Return the archives that count, newest first. Raise UsageError where they are of several workspaces."""
+    """Return the archives that count, newest first. Raise UsageError if they are of several workspaces."""
     return _usable(_of_one(archives, [a for a in archives if not a.set_aside], reference), now)
 
 
 def _of_one(archives: list[ArchiveName], count: list[ArchiveName], reference: str) -> list[ArchiveName]:
-    """Return `archives`; raise UsageError, with what to write instead, where those that `count` are of several workspaces."""
+    """Return `archives`. Raise UsageError, which says what to write, if those that `count` are of several workspaces."""
     workspaces = _workspaces(count)
     if len(workspaces) > 1:
         some = ", ".join(f"{workspace}/{reference}" for workspace in workspaces)
@@ -219,8 +220,8 @@ def _of_one(archives: list[ArchiveName], count: list[ArchiveName], reference: st
 
 
 def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
-    """Return the archives that count, damaged or not, newest first: complete ones not read by a weaker key, else all."""
-    # a restore that is repeated must not find what the first run set aside, nor what somebody packed or a clone left
+    """Return the archives that count, damaged or not, newest first: complete ones not read with a weaker key, else all."""
+    # a repeated restore must not find the first run's own backup, nor packed archives or records of clones
     archives = [a for a in archives if not a.set_aside and not a.is_from_the_future(now)]
     complete = [a for a in archives if INCOMPLETE not in a.marks]
     since = _accepted_weaker(complete)
@@ -229,7 +230,7 @@ def _usable(archives: list[ArchiveName], now: datetime) -> list[ArchiveName]:
 
 
 def better_than_weaker(archives: Iterable[ArchiveName]) -> ArchiveName | None:
-    """Return the newest complete archive not read by a weaker key; None where a later one of a weaker key was accepted."""
+    """Return the newest complete archive not read with a weaker key, or None if a later one of a weaker key was accepted."""
     complete = [archive for archive in archives if archive.complete]
     better = max((a for a in complete if a.key_class != WEAKER), key=_BY_AGE, default=None)
     since = _accepted_weaker(complete)
@@ -237,28 +238,28 @@ def better_than_weaker(archives: Iterable[ArchiveName]) -> ArchiveName | None:
 
 
 def _accepted_weaker(archives: Iterable[ArchiveName]) -> tuple[object, ...] | None:
-    """Return the sort key of the newest accepted archive of a weaker key, since which such archives count; None without."""
+    """Return the sort key of the newest accepted archive of a weaker key, or None. Such archives count from there on."""
     return max((a.sort_key for a in archives if a.key_class == WEAKER and ACCEPTED in a.marks), default=None)
 
 
 def period(text: str, now: datetime) -> tuple[datetime, datetime]:
-    """Return beginning and end of the time that `text` names as SNAPSHOT does: a date, `yesterday`, `7d`. Raise UsageError."""
+    """Return beginning and end of the time that `text` means as SNAPSHOT: a date, `yesterday`, `7d`. Raise UsageError."""
     found = _period(text, now)
     if found is None:
         raise UsageError(
-            f"{text!r} is no time; write 2026-11-20, 2026-11-20T10:30 (UTC), yesterday, 7d or 12h"
+            f"{text!r} is not a time; write 2026-11-20, 2026-11-20T10:30 (UTC), yesterday, 7d or 12h"
         )
     return found
 
 
 def _end_of(text: str, now: datetime) -> datetime | None:
-    """Return the end of the day, hour, minute, second or millisecond that `text` names; None where it names no time."""
+    """Return the end of the day, hour, minute, second or millisecond that `text` names, or None."""
     found = _period(text, now)
     return None if found is None else found[1]
 
 
 def _period(text: str, now: datetime) -> tuple[datetime, datetime] | None:
-    """Return beginning and end of the day, hour, minute, second or millisecond that `text` names; None where it names none."""
+    """Return beginning and end of the day, hour, minute, second or millisecond that `text` names, or None."""
     if text in _DAYS_AGO:
         midnight = _midnight(now) - timedelta(days=_DAYS_AGO[text])
         return midnight, midnight + timedelta(days=1)
@@ -277,7 +278,7 @@ def _period(text: str, now: datetime) -> tuple[datetime, datetime] | None:
         moment = datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
         return moment, moment + step
     except (ValueError, OverflowError):
-        raise UsageError(f"{text!r} is no date; write 2026-11-20 or 2026-11-20T10:30 (UTC)") from None
+        raise UsageError(f"{text!r} is not a date; write 2026-11-20 or 2026-11-20T10:30 (UTC)") from None
 
 
 def _midnight(now: datetime) -> datetime:
@@ -286,15 +287,15 @@ def _midnight(now: datetime) -> datetime:
 
 def _before(now: datetime, count: int, unit: str) -> datetime:
     if unit == "m":
-        raise UsageError(f"'{count}m' could be minutes or months: write {count}min or {count}mo")
+        raise UsageError(f"'{count}m' could be minutes or months; write {count}min or {count}mo")
     try:
         return now - count * _UNITS[unit]
     except OverflowError:
-        raise UsageError(f"'{count}{unit}' is before the first of all years: write less") from None
+        raise UsageError(f"'{count}{unit}' is before the year 1; write a shorter time") from None
 
 
 def _workspaces(archives: list[ArchiveName]) -> list[str]:
-    """Return one name per workspace: its newest slug, or its id where another workspace had that slug too."""
+    """Return one name per workspace: its newest slug, or its id if another workspace had that slug too."""
     newest = {a.workspace_id: a.slug for a in sorted(archives, key=_BY_AGE)}
     owners = {slug: {a.workspace_id for a in archives if a.slug == slug} for slug in newest.values()}
     return sorted(slug if len(owners[slug]) == 1 else workspace for workspace, slug in newest.items())

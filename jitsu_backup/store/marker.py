@@ -1,4 +1,4 @@
-"""The marker of a store that was begun: an empty place may be a disk that is not mounted, or a wrong prefix."""
+"""The marker of a store. Without it, an empty place may be a disk that is not mounted, or a wrong prefix."""
 
 import json
 import secrets
@@ -12,24 +12,24 @@ from jitsu_backup.store.control import MARKER
 
 
 def is_begun(listing: Mapping[str, int]) -> bool:
-    """Return whether a listing is of a store that was begun: it has the marker, or archives as before 0.6.0."""
+    """Return whether a listing is of a store in use: it has the marker, or (before 0.6.0) archives."""
     return MARKER in listing or bool(archive_names(listing))
 
 
 def nothing_there(store: Store, because: str = "") -> BackupError:
-    """Return the error for a store that was never begun; `because` says why one was expected."""
-    missing = "" if exists(store) else " (there is no such folder)"
-    told = f", though {because}" if because else ""
+    """Return the error for a place that was never used as a store. `because` says why a store was expected."""
+    missing = "" if exists(store) else " (the folder does not exist)"
+    told = f", although {because}" if because else ""
     return BackupError(
-        f"the store {store.url} is empty{missing}, and none was ever begun there{told}:"
-        " is the disk mounted, are path, bucket and prefix right? `backup --new-store` begins it"
+        f"the store {store.url} is empty{missing} and was never used{told}; check that the disk is mounted, and check"
+        " path, bucket and prefix; to start a new store there, run `backup --new-store`"
     )
 
 
 async def mark(store: Store, listing: Mapping[str, int], now: datetime) -> None:
-    """Write the marker where `listing` lacks it. Raise BackupError, AccessError.
+    """Write the marker if `listing` lacks it. Raise BackupError, AccessError.
 
-    A store with archives does without a marker that cannot be written, because the archives show that it was begun.
+    In a store with archives, a marker that cannot be written is no error, because the archives show that it is in use.
     """
     if MARKER in listing:
         return

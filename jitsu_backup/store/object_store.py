@@ -29,7 +29,7 @@ from jitsu_backup.store.files import MAX_FILE_BYTES
 T = TypeVar("T")
 
 CLIENT: dict[str, Any] = {
-    "allow_http": True,  # used only where the operator names such an endpoint
+    "allow_http": True,  # used only if the operator names such an endpoint
     "connect_timeout": timedelta(seconds=10),
     "read_timeout": timedelta(minutes=2),
     "timeout": timedelta(minutes=10),
@@ -38,21 +38,21 @@ CLIENT: dict[str, Any] = {
 RETRY: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(minutes=2)}
 
 _NO_CONDITION = (405, 412, 501)
-"""The HTTP statuses of servers without conditional create; for a 412 of other servers, AlreadyExistsError is raised.
+"""The HTTP statuses of servers without conditional create. For a 412 of other servers, AlreadyExistsError is raised.
 
-A 400 has other reasons, such as the rules of a bucket, and writing without the condition could replace an archive.
+A 400 has other reasons, such as the rules of a bucket. Writing without the condition could then replace an archive.
 """
 
-_CHECKSUMS = "; where it knows no checksums, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
+_CHECKSUMS = "; if the server does not support checksums, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
 
 _RACES = 3
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _WORDS = {
-    "NoSuchBucket": "there is no such bucket",
-    "ContainerNotFound": "there is no such container",
-    "InvalidAccessKeyId": "the access key is unknown there",
+    "NoSuchBucket": "the bucket does not exist",
+    "ContainerNotFound": "the container does not exist",
+    "InvalidAccessKeyId": "the access key is unknown",
     "SignatureDoesNotMatch": "the secret key is wrong",
     "ExpiredToken": "the credentials have expired",
     "AuthenticationFailed": "the credentials are wrong",
@@ -69,7 +69,7 @@ _TEXTS = (
     ("NotValidYet", NOT_YET_VALID),
     ("NotValidForName", OTHER_NAME),
     ("UnknownIssuer", UNKNOWN_ISSUER),
-    ("CaUsedAsEndEntity", "its TLS certificate is a CA's own, not a server's; make one for the server"),
+    ("CaUsedAsEndEntity", "its TLS certificate is that of a CA, not of a server; issue one for the server"),
     ("InvalidCertificate", UNVERIFIED),
     ("InvalidContentType", NO_TLS),
     ("token file", "the file that the environment names for its token cannot be read"),
@@ -111,7 +111,7 @@ class ObjectStore:
         return {name: int(item["size"]) for name, item in (await self._found()).items()}
 
     async def stamps(self) -> dict[str, str]:
-        """Return a text for each archive that is another one when it was written anew. Raise BackupError, AccessError."""
+        """Return a text for each archive, which differs after the archive is rewritten. Raise BackupError, AccessError."""
         found = await self._found()
         stamps = {name: (item["size"], item["last_modified"], item["e_tag"]) for name, item in found.items()}
         return {name: " ".join(map(str, stamps[name])) for name in archive_names(found)}
@@ -141,9 +141,9 @@ class ObjectStore:
         return await self._do(f"read {name} in", get)
 
     async def create(self, name: str, data: bytes) -> bool:
-        """Store bytes as a whole; return False where the name is taken. Raise BackupError, AccessError.
+        """Store bytes atomically. Return False if the name exists. Raise BackupError, AccessError.
 
-        A server without conditional create is first asked whether the name is free; a notice says so once.
+        If a server has no conditional create, the name is looked up first, and one notice reports that.
         """
         check_name(name)
         for _ in range(_RACES):
@@ -155,10 +155,12 @@ class ObjectStore:
                 put = partial(obstore.put, self._backend, name, data, use_multipart=False)
                 await self._do(f"write {name} to", put)
                 return True
-        raise BackupError(f"cannot write {name} to the store {self._url}: another run keeps writing it too")
+        raise BackupError(
+            f"cannot write {name} to the store {self._url}: another run keeps writing it too; try again later"
+        )
 
     async def remove(self, name: str) -> None:
-        """Remove an archive or control file if it is there. Raise BackupError, AccessError."""
+        """Remove an archive or control file if it exists. Raise BackupError, AccessError."""
         check_name(name)
         try:
             await in_thread(lambda: obstore.delete(self._backend, name))
@@ -175,13 +177,13 @@ class ObjectStore:
         check_name(name)
         aside = f"{QUARANTINE}/{name}"
         if await self._exists(aside) and await self._get(aside) != await self._get(name):
-            there = f"the store {self._url} has {aside} already"
-            raise BackupError(f"cannot put {name} aside: {there}; remove one of them")
-        await self._do(f"put {name} aside in", lambda: obstore.copy(self._backend, name, aside))
+            there = f"the store {self._url} already has {aside}"
+            raise BackupError(f"cannot quarantine {name}: {there}; remove one of them")
+        await self._do(f"quarantine {name} in", lambda: obstore.copy(self._backend, name, aside))
         await self.remove(name)
 
     async def _create(self, name: str, data: bytes) -> bool:
-        """Create conditionally; return False where the name is taken or the server knows no condition."""
+        """Create conditionally. Return False if the name exists or the server does not support the condition."""
         try:
             await in_thread(lambda: obstore.put(self._backend, name, data, mode="create"))
         except AlreadyExistsError:
@@ -191,7 +193,7 @@ class ObjectStore:
             if refused and not isinstance(problem, NotSupportedError):
                 raise self._failure(f"write {name} to", problem) from None
             self._conditional = False
-            told = f"the store {self._url} has no conditional create: looking first whether a name is free"
+            told = f"the store {self._url} has no conditional create; checking first whether a name is free"
             self._report(Notice(told))
             return False
         return True
@@ -221,7 +223,7 @@ class ObjectStore:
 
 
 async def in_thread(job: Callable[[], T]) -> T:
-    """Run a blocking call in a daemon thread, so that Ctrl-C works while a store hangs; return its result.
+    """Run a blocking call in a daemon thread, so that Ctrl-C works while a store hangs, and return its result.
 
     The asynchronous calls of obstore can abort the interpreter at exit (seen with 0.12 on Python 3.11).
     """
@@ -238,7 +240,7 @@ async def in_thread(job: Callable[[], T]) -> T:
 
 
 def reason_of(problem: Exception) -> str:
-    """Return in a few words why a store refused; its own message may hold signed URLs and is never shown."""
+    """Return in a few words why a store failed. Its own message may contain signed URLs and is never shown."""
     text, status, code = str(problem), _status(problem), _code(problem)
     if code in _WORDS:
         return _WORDS[code]
@@ -252,7 +254,7 @@ def reason_of(problem: Exception) -> str:
         return f"HTTP {status} {code}".rstrip()
     known = next((words for part, words in _TEXTS if part in text), None)
     if known is None and isinstance(problem, FileNotFoundError):
-        return "it is not there"
+        return "it does not exist"
     return known or f"it failed ({type(problem).__name__})"
 
 

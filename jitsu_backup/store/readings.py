@@ -1,7 +1,7 @@
-"""What a store remembers of the last time that each workspace was read whole, so that the next run can ask first.
+"""What a store remembers of the last complete reading of each workspace, so that the next run can ask first.
 
-A reading is a small file beside the archives. Its name has a checksum of its content, and what is damaged, unknown or
-missing remembers nothing: then the workspace is read.
+A reading is a small file beside the archives. Its name has a checksum of its content. If it is damaged, unknown or
+missing, the workspace is read.
 """
 
 import asyncio
@@ -21,18 +21,18 @@ from jitsu_backup.store.base import Store
 from jitsu_backup.store.control import READING, reading_name
 
 REMOVAL_SECONDS = 10.0
-"""How long a backup waits until older readings are removed."""
+"""How long a backup waits for the removal of older readings."""
 
 _NAMED = {"format": "jitsu-backup-reading", "version": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One whole reading: from when on everything was read that the archive with a digest holds.
+    """One complete reading of a workspace.
 
-    `asked` is the console's time, and `began` ours, before the first list was read; `last_modified` is when the console
-    said then that the workspace had last changed. `digest_prefix` is in the name of the archive. `unheard` is a digest of
-    what the console does not tell of when it is asked, and `syncs` are the ids of the syncs whose cursors are in it.
+    `asked` (the console's time) and `began` (ours) are from before the first list was read. `last_modified` is the
+    console's answer when the workspace had last changed. `digest_prefix` is that in the name of the archive. `unheard` is a
+    digest of what the console does not report, and `syncs` are the ids of the syncs whose cursors it includes.
     """
 
     workspace_id: str
@@ -45,10 +45,9 @@ class Reading:
 
 
 async def remember(store: Store, listing: Iterable[str], reading: Reading) -> None:
-    """Keep a reading in place of those of its workspace in `listing`. Raise BackupError where it cannot be kept.
+    """Store a reading in place of those of its workspace in `listing`. Raise BackupError if it cannot be stored.
 
-    Those that cannot be removed, or not within REMOVAL_SECONDS, stay: only the newest counts of those that are not from the
-    future.
+    Readings that cannot be removed within REMOVAL_SECONDS stay. Only the newest one that is not from the future counts.
     """
     data = canonical({**_NAMED, **asdict(reading)})
     name = _name(reading.workspace_id, reading.asked, data)
@@ -62,10 +61,9 @@ async def remember(store: Store, listing: Iterable[str], reading: Reading) -> No
 
 
 async def recall(store: Store, listing: Iterable[str], workspace_id: str, now: datetime) -> Reading | None:
-    """Return the newest reading of a workspace in `listing`; None where there is none, or nobody can rely on it.
+    """Return the newest reliable reading of a workspace in `listing`, or None.
 
-    `now` is the console's time. A reading from after that was made when its clock was wrong, and must not stand before
-    those that came later.
+    `now` is the console's time. A reading dated after that was made while the console's clock was wrong, and is ignored.
     """
     after = reading_name(workspace_id, now + timedelta(milliseconds=1), "")
     newest = max((name for name in _names(listing, workspace_id) if name < after), default=None)
@@ -81,7 +79,7 @@ async def recall(store: Store, listing: Iterable[str], workspace_id: str, now: d
 
 
 def _names(listing: Iterable[str], workspace_id: str) -> list[str]:
-    """Return the names of a workspace's readings; the greatest is that of the newest."""
+    """Return the names of a workspace's readings. The highest is the newest."""
     wanted = safe_text(workspace_id) or "workspace"
     found = ((name, READING.fullmatch(name)) for name in listing)
     return [name for name, match in found if match is not None and match["workspace"] == wanted]
@@ -102,5 +100,5 @@ def _parsed(document: Any) -> Reading:
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError("a moment of no time zone")
+        raise ValueError("a time without a time zone")
     return moment

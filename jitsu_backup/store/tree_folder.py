@@ -1,4 +1,4 @@
-"""A folder tree on disk: reading follows no link, and writing touches only files that differ."""
+"""A folder tree on disk. Reading follows no link, and writing touches only files that differ."""
 
 import os
 import stat
@@ -23,7 +23,7 @@ from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.store.files import failure, make_folder, read_file, remove_leftovers, write_file
 
 UNFINISHED = ".unpack-unfinished"
-"""A file that is in a folder while it is written, so that the remains of a killed run are not taken for whole."""
+"""A file that exists in a folder while it is written, so that an interrupted unpack is recognised."""
 
 MAX_FILES = 1_000_000
 """The most files of one folder that are examined."""
@@ -38,7 +38,7 @@ _SUFFIXES = (".json", ".js", ".md")
 class FolderUpdate:
     """What writing a tree did to its folder, as relative paths.
 
-    `foreign` are files that no tree could have: they were left alone, and `pack` would refuse them.
+    `foreign` are files that no tree could have. They were not touched, and `pack` would reject them.
     """
 
     written: tuple[str, ...]
@@ -48,43 +48,43 @@ class FolderUpdate:
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
-    """Return the contents of the files in a folder by relative POSIX path; no symbolic link in it is followed.
+    """Return the contents of the files in a folder by relative POSIX path, without following symbolic links.
 
-    Raise IntegrityError for anything but a regular file, and for a folder that is not completely written; BackupError.
+    Raise IntegrityError for anything but a regular file, and for an incompletely written folder, BackupError.
     """
     if (folder / UNFINISHED).exists():
-        raise IntegrityError("`unpack` was killed while it wrote this folder: run it again")
+        raise IntegrityError("`unpack` was interrupted while it wrote this folder; run it again")
     if folder.is_dir() and not os.path.lexists(
         folder / MANIFEST
-    ):  # else its first stranger is told to be removed
-        raise IntegrityError(f"{MANIFEST} is missing: this is no folder that `unpack` wrote")
+    ):  # otherwise the message would say to remove the first foreign file
+        raise IntegrityError(f"{MANIFEST} is missing; give a folder that `unpack` wrote")
     found: dict[str, bytes] = {}
     left = MAX_DOCUMENT_BYTES
     for path, mode in _walk(folder):
         if is_ignored(path):
             continue
         if not stat.S_ISREG(mode):
-            what = "a symbolic link" if stat.S_ISLNK(mode) else "no regular file"
-            raise IntegrityError(f"{path if path.isprintable() else repr(path)} is {what}: remove it")
+            what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
+            raise IntegrityError(f"{path if path.isprintable() else repr(path)} is {what}; remove it")
         if (folder / path).lstat().st_size > left:
-            raise IntegrityError(f"it holds more than {MAX_DOCUMENT_BYTES:,} bytes, and an archive no more")
+            raise IntegrityError(f"the folder holds more than {MAX_DOCUMENT_BYTES:,} bytes, the limit of an archive")
         found[path] = read_file(folder / path, limit=left, own=True)
         left -= len(found[path])
     return found
 
 
 def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
-    """Raise UsageError where a tree must not be written to `folder`.
+    """Raise UsageError if a tree must not be written to `folder`.
 
-    It may be missing, empty except for names that begin with a dot, or a tree of the same workspace. A redacted tree is
-    never replaced by one with secrets.
+    The folder may be missing, empty except for names that begin with a dot, or a tree of the same workspace. A redacted
+    tree is never replaced by one with secrets.
     """
     try:
         names = {path.name for path in folder.iterdir()}
     except FileNotFoundError:
         return
     except NotADirectoryError:
-        raise UsageError(f"{folder} is no folder") from None
+        raise UsageError(f"{folder} is not a folder; give another path") from None
     except OSError as problem:
         raise failure(f"cannot list {folder}", problem) from None
     if UNFINISHED not in names and all(name.startswith(".") for name in names):
@@ -96,25 +96,25 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
         if UNFINISHED in names and MANIFEST not in names:
             return
         raise UsageError(
-            f"{folder} is neither empty nor a folder that unpack wrote: give another, such as {folder / 'workspace'}"
+            f"{folder} is neither empty nor a folder that `unpack` wrote; give another, such as {folder / 'workspace'}"
         )
     meant = tree_header(tree[MANIFEST])
     assert meant is not None  # noqa: S101  for the type checker
     if before[0] != meant[0]:
         one, other = before[0][:60], meant[0][:60]
-        raise UsageError(f"{folder} holds workspace {one!r}, not {other!r}: give another folder")
+        raise UsageError(f"{folder} holds workspace {one!r}, not {other!r}; give another folder")
     if before[1] and not meant[1]:
         raise UsageError(
-            f"{folder} was unpacked with --redact, and would now get secrets in clear: say --redact, or give another"
+            f"{folder} was unpacked with --redact, and would now get unencrypted secrets; add --redact, or give another"
         )
 
 
 def write_tree(folder: Path, tree: Mapping[str, bytes], *, anew: bool = False) -> FolderUpdate:
-    """Make a folder hold a tree: write files that differ, remove those of an earlier tree, leave all others alone.
+    """Make a folder hold a tree: write files that differ, remove those of an earlier tree, touch no others.
 
-    Files keep the names that they have for as long as what is in them is called so. Where only times have changed, nothing is
-    touched, or with `anew` only what says when it was read. The next run completes one that was killed. Raise UsageError
-    as `check_target` does; BackupError.
+    Files keep their names as long as their entities keep theirs. If only times have changed, nothing is touched, or with
+    `anew` only the time of reading. The next run completes an interrupted one. Raise UsageError as `check_target` does,
+    BackupError.
     """
     check_target(folder, tree)
     now, others = _content(folder, tree) if folder.exists() else ({}, {})
@@ -125,8 +125,8 @@ def write_tree(folder: Path, tree: Mapping[str, bytes], *, anew: bool = False) -
     _check_places(folder, tree, others)
     changed = [path for path in tree if tree[path] != now.get(path)]
     beyond = [path for path in now if path not in tree]
-    own = own_files(now) | moved if beyond else set()  # most nights there is nothing to look at
-    # code goes before the JSON that names it
+    own = own_files(now) | moved if beyond else set()  # usually, there are no other files
+    # code is written before the JSON that refers to it
     gone = sorted(own.intersection(beyond), key=lambda path: (path.endswith(".json"), path))
     resumed = (folder / UNFINISHED).exists()
     same_names = names_in(tree) == names_in(now)
@@ -144,7 +144,7 @@ def _content(folder: Path, tree: Mapping[str, bytes]) -> tuple[dict[str, bytes],
     """Return the content of the files that a tree could have, by path, and the modes of all others. Raise BackupError."""
     content: dict[str, bytes] = {}
     others: dict[str, int] = {}
-    known = {path: path for path in tree}  # one text for each path, and not two
+    known = {path: path for path in tree}  # keeps only one string for each path
     for path, mode in _walk(folder):
         if stat.S_ISREG(mode) and path.endswith(_SUFFIXES) and not _hidden(path):
             # a Path would intern each name
@@ -159,7 +159,7 @@ def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone
     try:
         make_folder(folder)
         remove_leftovers(folder)
-        write_file(folder / UNFINISHED, b"")  # first, because it also says that what follows is ours
+        write_file(folder / UNFINISHED, b"")  # first, because it also marks the following files as ours
         for parent in sorted(parents):
             parent.mkdir(mode=0o700, exist_ok=True)
             remove_leftovers(parent)
@@ -178,7 +178,7 @@ def _carry_out(folder: Path, tree: Mapping[str, bytes], changed: list[str], gone
 
 
 def _check_places(folder: Path, tree: Mapping[str, bytes], others: Mapping[str, int]) -> None:
-    """Raise BackupError, before anything is written, where something is in the way of a file or folder of the tree."""
+    """Raise BackupError, before anything is written, if something blocks the path of a file or folder of the tree."""
     for parent in {path.partition("/")[0] for path in tree if "/" in path}:
         at = folder / parent
         if at.is_symlink() or (at.exists() and not at.is_dir()):
@@ -189,7 +189,7 @@ def _check_places(folder: Path, tree: Mapping[str, bytes], others: Mapping[str, 
 
 
 def _in_the_way(path: Path, wanted: str) -> BackupError:
-    return BackupError(f"cannot write {path}: there is something else than a {wanted}; nothing was written")
+    return BackupError(f"cannot write {path}: it exists, but is not a {wanted}; nothing was written; remove it")
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:
@@ -215,7 +215,7 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _shared(data: bytes, known: bytes | None) -> bytes:
-    """Return `known` where it equals `data`, so that unchanged content is in memory only once."""
+    """Return `known` if it equals `data`, so that unchanged content is in memory only once."""
     return known if known is not None and known == data else data
 
 

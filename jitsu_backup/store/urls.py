@@ -41,22 +41,22 @@ def open_store(
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
     if scheme is None:
         if re.match(r"(?i)(s3|gs|az|file|https?):", url):
-            raise UsageError(f"store {url.partition(':')[0]}:…: a URL has two slashes behind its colon")
+            raise UsageError(f"store {url.partition(':')[0]}:…: write two slashes after the colon of the URL")
         return _folder(url)
     if scheme[1].lower() == "file":
         parts = urlsplit(url)
         if parts.netloc not in ("", "localhost"):
-            raise UsageError("a file:// store has three slashes: file:///path/to/folder")
+            raise UsageError("a file:// store needs three slashes; write file:///path/to/folder")
         return _folder(unquote(parts.path))
     if scheme[1].lower() not in OBJECT_SCHEMES:
         known = ", ".join(f"{name}://" for name in ("file", *OBJECT_SCHEMES))
-        raise UsageError(f"store {scheme[0]}…: no such kind of store; give a folder, or one of {known}")
+        raise UsageError(f"store {scheme[0]}…: unknown kind of store; give a folder, or one of {known}")
     check_environment(scheme[1].lower(), environment)
     return _objects(url, scheme[1].lower(), environment, ca_bundle, report)
 
 
 def store_in_memory() -> Store:
-    """Return a new store in the memory of this process, which is gone with it."""
+    """Return a new store in the memory of this process."""
     # imported here as below
     from obstore.store import MemoryStore  # noqa: PLC0415
 
@@ -75,19 +75,19 @@ def _bucket_and_prefix(url: str, scheme: str) -> tuple[str, str]:
     """Return bucket and prefix of the URL of an object store. Raise UsageError for an invalid one."""
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
-        told = "credentials and options go into the environment, not into the URL"
+        told = "the URL has credentials or options; put them into the environment instead"
         raise UsageError(f"store {scheme}://…: {told}")
     bucket, segments = parts.netloc, [part for part in parts.path.split("/") if part]
     if not bucket:
-        raise UsageError(f"store {scheme}://: name a bucket or container: {scheme}://bucket/prefix")
+        raise UsageError(f"store {scheme}://: no bucket or container; write {scheme}://bucket/prefix")
     if not _BUCKETS[scheme].fullmatch(bucket):
         raise UsageError(
-            f"store {scheme}://…: that is no name of a bucket; write {scheme}://bucket/prefix, and a server's address"
+            f"store {scheme}://…: not the name of a bucket; write {scheme}://bucket/prefix, and put a server's address"
             " into the environment"
         )
     wrong = next(filter(_NO_SEGMENT.search, segments), None)
     if wrong is not None:
-        raise UsageError(f"store {scheme}://{bucket}/…: the prefix cannot hold {wrong!r}; write it without")
+        raise UsageError(f"store {scheme}://{bucket}/…: the prefix must not contain {wrong!r}; write it without that")
     return bucket, "/".join(segments)
 
 
@@ -95,7 +95,7 @@ def _objects(
     url: str, scheme: str, environment: Mapping[str, str], ca_bundle: str | None, report: Reporter
 ) -> Store:
     bucket, prefix = _bucket_and_prefix(url, scheme)
-    # imported here because loading them takes longer than all the rest
+    # imported here, because loading them takes longer than everything else
     from obstore.exceptions import BaseError  # noqa: PLC0415
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415
 
@@ -112,9 +112,9 @@ def _objects(
     except (BaseError, ValueError, OSError) as problem:
         name = culprit(str(problem), scheme, environment)
         if name is not None:
-            wrong = "cannot be used as it is set" if environment.keys() & name.split() else "has to be set"
+            wrong = "has an unusable value; correct it" if environment.keys() & name.split() else "is not set; set it"
             raise UsageError(f"store {scheme}://{bucket}: {name} {wrong}") from None
         raise UsageError(
-            f"store {scheme}://{bucket}: {reason_of(problem)}; look at the settings of it in the environment"
+            f"store {scheme}://{bucket}: {reason_of(problem)}; check its settings in the environment"
         ) from None
     return ObjectStore(backend, f"{scheme}://{bucket}/{prefix}", report)
