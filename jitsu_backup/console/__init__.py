@@ -1,4 +1,4 @@
-"""The console's Management API: client, classification of replies, rate gate, reading, and one module a route."""
+"""The console's Management API: client, classification of replies, rate gate, reading, and one module for each route."""
 
 from jitsu_backup.console.client import (
     Console as Console,

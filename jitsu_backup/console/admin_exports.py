@@ -1,4 +1,4 @@
-"""Read what only the operator's service token can: secrets behind masks, and the hashes of write keys."""
+"""Read what only the operator's token can read: masked secrets, and the hashes of write keys."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ _REVERSE_SYNCS = "reverse-syncs"
 _EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs", _REVERSE_SYNCS)
 
 _ATTEMPTS = 3
-"""How often the export of reverse syncs is asked for: one that the console cannot read cuts it short every time."""
+"""How often the export of reverse syncs is requested. A sync that the console cannot read cuts it short every time."""
 
 _NOBODYS = ""  # no workspace has this id
 
@@ -26,7 +26,7 @@ Entries = list[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """What the operator's token reads of a whole console; `unread` says why its reverse syncs could not be read."""
+    """What the operator's token reads of a whole console. `unread` says why its reverse syncs could not be read."""
 
     streams: Entries
     rotor_connections: Entries
@@ -37,7 +37,7 @@ class Exports:
     _parts: dict[str, "Exports"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of(self, workspace_id: str) -> "Exports":
-        """Return the entries of one workspace, and those syncs that name none."""
+        """Return the entries of one workspace, and the syncs that name no workspace."""
         if not self._parts:  # sorted once, for a run that looks up hundreds of workspaces
             self._parts.update(_by_workspace(self))
         return self._parts.get(workspace_id) or self._parts[_NOBODYS]
@@ -46,8 +46,8 @@ class Exports:
 async def read_exports(console: Console) -> Exports:
     """Read what only the operator's token can read, of every workspace of the console.
 
-    An export that this console lacks is left empty, and so is that of reverse syncs where it cannot be read. Raises
-    AccessError for an invalid token.
+    An export that this console lacks is left empty, as is that of reverse syncs if it cannot be read. Raise AccessError
+    for an invalid token.
     """
     held, unread = Size(share=2), list[str]()
 
@@ -75,9 +75,9 @@ async def read_exports(console: Console) -> Exports:
 
 
 async def try_operator(console: Console) -> None:
-    """Ask for the least that only the operator's token can read: when an export last changed.
+    """Test the operator's token with the cheapest request: when an export last changed.
 
-    Raise AccessError where it is refused, as `read_exports` does; ConsoleError.
+    Raise AccessError if the token is rejected, as `read_exports` does, ConsoleError.
     """
     path, newest = f"/api/admin/export/{_EXPORTS[0]}", {"dateOnly": "true"}
     try:
@@ -87,12 +87,12 @@ async def try_operator(console: Console) -> None:
 
 
 def _of_operator(refusal: AccessError) -> AccessError:
-    """Return a refusal that says whose key was refused."""
+    """Return an error that says which key was rejected."""
     return refusal.with_context(after=" (the operator's token)")
 
 
 def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]]:
-    """Return what the console masked of `snapshot`, and its streams' key hashes: by key, path → value.
+    """Return what the console masked in `snapshot`, and its streams' key hashes: by key, path → value.
 
     Only entries of its own workspace are used [admin/export-streams, admin/export-rotor-connections].
     """
@@ -120,8 +120,8 @@ def secrets_of(exports: Exports, snapshot: Snapshot) -> dict[Key, dict[str, Any]
 def missed_secrets(exports: Exports, snapshot: Snapshot) -> tuple[MaskedField, ...]:
     """Return the secrets that `snapshot` lacks because an export could not be read.
 
-    They are those of the warehouses and destinations of its reverse syncs. One sync that the console cannot read, of
-    whatever workspace, cuts the export short.
+    They are those of the warehouses and destinations of its reverse syncs. One sync that the console cannot read, in any
+    workspace, cuts the export short.
     """
     models = {model.key.id: str(model.body.get("warehouseId")) for model in snapshot.of_type("model")}
     used = {
@@ -133,7 +133,7 @@ def missed_secrets(exports: Exports, snapshot: Snapshot) -> tuple[MaskedField, .
 
 
 def _by_workspace(exports: Exports) -> dict[str, Exports]:
-    """Return the exports of each workspace, with the syncs that name none: services are told apart by their ids."""
+    """Return the exports of each workspace, with the syncs that name none, because services have unique ids."""
     streams, syncs = _sorted(exports.streams, "stream.workspaceId"), _sorted(exports.syncs)
     rotor, bulker = _sorted(exports.rotor_connections), _sorted(exports.bulker_connections)
     reverse = _sorted(exports.reverse_syncs)
@@ -148,7 +148,7 @@ def _by_workspace(exports: Exports) -> dict[str, Exports]:
 
 
 def _sorted(entries: Entries, path: str = "workspaceId") -> dict[str, Entries]:
-    """Return entries by their workspace, those that name none under _NOBODYS."""
+    """Return entries by their workspace. Those that name none are under _NOBODYS."""
     found: dict[str, Entries] = defaultdict(list)
     for entry in entries:
         named = _at(entry, path)
@@ -177,14 +177,14 @@ def _destinations(
 
 
 def _of_reverse_syncs(reverse_syncs: list[Mapping[str, Any]]) -> Iterator[tuple[Key, Any]]:
-    """Yield the warehouse and the destination of each reverse sync, whole and in clear [admin/export-reverse-syncs]."""
+    """Yield the warehouse and the destination of each reverse sync, with secrets [admin/export-reverse-syncs]."""
     for entry in reverse_syncs:
         yield Key("destination", str(_at(entry, "model.warehouseId"))), entry.get("warehouse")
         yield Key("destination", str(entry.get("toId"))), entry.get("destination")
 
 
 def _services(syncs: list[Mapping[str, Any]], services: set[str]) -> Iterator[tuple[Key, Any]]:
-    """Yield every object with `credentials` in an entry that names one service; ids are unique on a console."""
+    """Yield every object with `credentials` in an entry that names one service. Ids are unique on a console."""
     for entry in syncs:
         strings: set[str] = set()
         holders: list[Mapping[str, Any]] = []
@@ -196,7 +196,7 @@ def _services(syncs: list[Mapping[str, Any]], services: set[str]) -> Iterator[tu
 
 def _walk(value: Any, strings: set[str], holders: list[Mapping[str, Any]]) -> None:
     left = [value]
-    while left:  # however deep it is
+    while left:  # works at any depth
         one = left.pop()
         if isinstance(one, str):
             strings.add(one)
@@ -209,7 +209,7 @@ def _walk(value: Any, strings: set[str], holders: list[Mapping[str, Any]]) -> No
 
 
 def _at(body: Any, path: str) -> Any:
-    """Return the value at a dotted path, even if it is empty or null; the mask where there is no value."""
+    """Return the value at a dotted path, even if it is empty or null, or the mask if there is no value."""
     for part in path.split("."):
         body = body.get(part, MASK) if isinstance(body, Mapping) else MASK
     return body

@@ -1,6 +1,6 @@
 """The console's log of changes: who changed what, and when [audit-log/first-page].
 
-It tells owners and the operator alone [audit-log/as-analyst], and only where the console keeps it: an empty log proves
+Only owners and the operator may read it [audit-log/as-analyst], and a console may not keep it, so an empty log proves
 nothing.
 """
 
@@ -23,7 +23,7 @@ _PREFIX, _OPERATIONS = "config-object-", ("create", "update", "delete")
 
 
 class LogState(Enum):
-    """How much the audit log told."""
+    """How much of the audit log could be read."""
 
     WHOLE = "whole"
     EMPTY = "empty"
@@ -36,9 +36,9 @@ class LogState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AuditLog:
-    """What the audit log told of a span of time, newest first; `why` is the console's reason where it did not tell all.
+    """What the audit log has for a span of time, newest first. `why` is the console's reason if it is incomplete.
 
-    Where it is CUT, AWAY or DAMAGED, what it told until then is there.
+    If it is CUT, AWAY or DAMAGED, it has what was read until then.
     """
 
     entries: tuple[AuditEntry, ...]
@@ -57,9 +57,9 @@ class _CutError(ConsoleError):
 async def read_audit_log(
     console: Console, workspace_id: str, since: datetime, until: datetime, *, most_pages: int = MOST_PAGES
 ) -> AuditLog:
-    """Return the changes of a workspace, by its id, from `since` to `until`, both included.
+    """Return the changes of a workspace, given by its id, from `since` to `until`, both included.
 
-    It reads at most `most_pages` pages of 200 lines, newest first. What goes wrong with the log is told by its state.
+    Read at most `most_pages` pages of 200 lines, newest first. The state of the result says what went wrong.
     """
     found: dict[str, AuditEntry] = {}
     try:
@@ -73,9 +73,9 @@ async def read_audit_log(
 async def last_changes(
     console: Console, workspace_id: str, ids: Collection[str], since: datetime
 ) -> Mapping[str, AuditEntry]:
-    """Return the last change since a moment of each entity of `ids`, by its id, as far as the console tells.
+    """Return the last change since a moment of each entity of `ids`, by its id, as far as the console knows.
 
-    Where it does not tell, this raises nothing.
+    If the log cannot be read, this raises nothing.
     """
     found: dict[str, AuditEntry] = {}
     try:
@@ -93,7 +93,7 @@ async def last_changes(
 async def _pages(
     console: Console, workspace_id: str, since: datetime, until: datetime | None, most: int
 ) -> AsyncIterator[list[AuditEntry]]:
-    """Yield the changes of a workspace page by page [audit-log/next-page]. Raise BackupError where a page fails."""
+    """Yield the changes of a workspace page by page [audit-log/next-page]. Raise BackupError if a page fails."""
     kinds = ",".join(_PREFIX + operation for operation in _OPERATIONS)
     params = {"workspaceId": workspace_id, "type": kinds, "from": _moment(since), "limit": str(_PAGE)}
     params |= {} if until is None else {"to": _moment(until)}
@@ -102,7 +102,7 @@ async def _pages(
     for _ in range(most):
         answer = members_of(await console.get("/api/audit-log", params=params))
         if not isinstance(answer.get("items"), list):
-            raise _DamagedError("it is not what a Jitsu console answers")
+            raise _DamagedError("it is not a valid answer of a Jitsu console")
         lines = list(_entries(answer, workspace_id))
         entries = [entry for entry in lines if entry is not None]
         unread += len(lines) - len(entries)
@@ -113,14 +113,14 @@ async def _pages(
                 raise _DamagedError(f"{plural(unread, 'line of it', 'lines of it')} cannot be read")
             return
         if not isinstance(cursor, str) or cursor in seen:
-            raise _DamagedError("its pages do not end")
+            raise _DamagedError("its pages never end")
         seen.add(cursor)
         params["cursor"] = cursor
     raise _CutError(f"more than {most * _PAGE:,} changes")
 
 
 def _entries(answer: Mapping[str, Any], workspace_id: str) -> Iterator[AuditEntry | None]:
-    """Yield the changes of objects and links on a page, and None for one that does not say when or of what."""
+    """Yield the changes of objects and links on a page, and None for one without a time or an entity."""
     for item in items_of(answer.get("items")):
         line = members_of(item)
         kind, elsewhere = line.get("type"), line.get("workspaceId") not in (None, workspace_id)

@@ -1,4 +1,4 @@
-"""Read bodies of replies in steps: with at most one content coding, and never more than is allowed."""
+"""Read bodies of replies in steps, with at most one content coding, and never more than allowed."""
 
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -9,24 +9,24 @@ import httpx
 from jitsu_backup.model import MAX_VALUES, count_signs
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
-"""The most bytes of one reply, and of all that are held of one workspace: an archive holds no more."""
+"""The most bytes of one reply, and of all replies held of one workspace. An archive can hold no more."""
 
 ACCEPTED = "gzip"
-"""The content coding that we ask for."""
+"""The content coding that requests accept."""
 
 _STEP = 64 * 1024
 _GZIP_OR_ZLIB = 47  # zlib's `wbits` to tell them by their headers
 
 
 class TooLargeError(Exception):
-    """A body, or several together, has more bytes or values than can be held; `str()` says which."""
+    """A body, or several together, has more bytes or values than allowed. `str()` says which."""
 
 
 @dataclass(slots=True)
 class Size:
-    """How much JSON there is: bytes, and signs that begin or part its values; and how much there may be.
+    """The size of JSON in bytes, and in signs that begin or separate values, with its limits.
 
-    `share` is a share of what an archive can hold. What is counted here counts `within` another size too.
+    `share` is a share of what an archive can hold. What is counted here also counts `within` another size.
     """
 
     bytes: int = 0
@@ -35,7 +35,7 @@ class Size:
     within: "Size | None" = None
 
     def add(self, other: "Size") -> None:
-        """Add the size of something that is held too."""
+        """Add the size of something that is now held."""
         self.bytes += other.bytes
         self.values += other.values
         if self.within is not None:
@@ -49,11 +49,11 @@ class Size:
             self.within.subtract(other)
 
     def clear(self) -> None:
-        """Count nothing here any longer."""
+        """Reset the size to zero."""
         self.subtract(Size(self.bytes, self.values))
 
     def check(self) -> None:
-        """Raise TooLargeError for more than there may be."""
+        """Raise TooLargeError if the size exceeds its limits."""
         if self.bytes > self.share * MAX_REPLY_BYTES:
             raise TooLargeError(f"more than {self.share * MAX_REPLY_BYTES / 2**20:g} MiB")
         if self.values > self.share * MAX_VALUES:
@@ -63,15 +63,15 @@ class Size:
 
 
 def small_replies() -> Size:
-    """Return the size of nothing yet, for all that is no list: the schemas of a console have 94 kB together."""
+    """Return an empty size for everything that is not a list. The schemas of a console have 94 kB together."""
     return Size(share=1 / 32)
 
 
 async def read_body(response: httpx.Response, beside: Size) -> tuple[bytes, Size]:
-    """Read and decode the body of a reply; return it with its size. A body that was read already is used as it is.
+    """Read and decode the body of a reply, and return it with its size. A body that was already read is used unchanged.
 
-    `beside` is the size of all that is held already; the body is added to it while it is read, and subtracted again
-    where reading fails. Raises TooLargeError; httpx.DecodingError for several codings, an unknown one, or damage.
+    `beside` is the size of everything that is held already. The body is added to it while it is read, and subtracted if
+    reading fails. Raise TooLargeError, httpx.DecodingError for several codings, an unknown one, or damage.
     """
     size = Size()
     body = bytearray()
@@ -93,7 +93,7 @@ def _check_together(held: Size) -> None:
     try:
         held.check()
     except TooLargeError as problem:
-        raise TooLargeError(f"{problem}, together with what was read before") from None
+        raise TooLargeError(f"{problem}, together with earlier replies") from None
 
 
 async def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
@@ -113,7 +113,7 @@ class _Plain:
         yield chunk
 
     def end(self) -> None:
-        """Accept any end, because only a content coding marks its own."""
+        """Accept any end, because only a content coding marks its end."""
 
 
 class _Inflater:
@@ -129,7 +129,7 @@ class _Inflater:
             raise httpx.DecodingError("the compressed body is damaged") from None
 
     def end(self) -> None:
-        """Raise httpx.DecodingError where the body ended too early."""
+        """Raise httpx.DecodingError if the body ended too early."""
         if not self._inflater.eof:
             raise httpx.DecodingError("the compressed body was cut off")
 
@@ -140,4 +140,4 @@ def _decoder(headers: Mapping[str, str]) -> _Plain | _Inflater:
         return _Plain()
     if coding in ("gzip", "x-gzip", "deflate"):
         return _Inflater()
-    raise httpx.DecodingError("the body has a coding that was not asked for")
+    raise httpx.DecodingError("the body has a content coding that was not requested")

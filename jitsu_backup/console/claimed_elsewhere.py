@@ -17,7 +17,7 @@ from jitsu_backup.model import Source, items_of
 class ClaimedElsewhere:
     """What other workspaces of a console use: host name → workspace, and write key's id → workspaces.
 
-    `all_streams` is true when the streams of every workspace were read, not only of those that the key can see.
+    `all_streams` is true if the streams of every workspace were read, not only of those that the key can see.
     """
 
     domains: Mapping[str, str]
@@ -27,13 +27,13 @@ class ClaimedElsewhere:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What the workspaces of a console use, by their ids; `all_streams` is that of ClaimedElsewhere."""
+    """What the workspaces of a console use, by their ids. `all_streams` is as in ClaimedElsewhere."""
 
     by_workspace: tuple[tuple[str, ClaimedElsewhere], ...] = ()
     all_streams: bool = False
 
     def beside(self, workspace_id: str) -> ClaimedElsewhere:
-        """Return what all workspaces use but one."""
+        """Return what all workspaces except one use."""
         found = [claims for owner, claims in self.by_workspace if owner != workspace_id]
         key_ids: dict[str, frozenset[str]] = defaultdict(frozenset)
         for one in found:
@@ -46,10 +46,11 @@ class Claims:
 async def read_claims(
     console: Console, without: str = "", first: Source | None = None, *, most: int = 20
 ) -> Claims:
-    """Return the host names and write keys in use by workspaces, but one: all of them for the operator's token.
+    """Return the host names and write keys that all workspaces except one use.
 
-    With any other key, read up to `most` of the workspaces that it can see, `first` before all others. A refusal raises
-    nothing, because this only foresees what the console would refuse [stream/create-domain-in-use].
+    With the operator's token, read all workspaces. With any other key, read up to `most` of the workspaces that it can
+    see, `first` before all others. A rejection raises nothing, because this only predicts what the console would reject
+    [stream/create-domain-in-use].
     """
     exported: list[tuple[dict[str, str | None], Mapping[str, Any]]] | None = None
     try:
@@ -85,7 +86,7 @@ async def read_claims(
 async def _exported_streams(
     console: Console,
 ) -> list[tuple[dict[str, str | None], Mapping[str, Any]]] | None:
-    """Return every stream of a console with its workspace's id and slug [admin/export-streams]; None where refused."""
+    """Return every stream of a console with its workspace's id and slug [admin/export-streams], or None if rejected."""
     try:
         answer = await console.get("/api/admin/export/streams-with-destinations")
     except BackupError:

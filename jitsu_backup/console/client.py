@@ -1,4 +1,4 @@
-"""The client of one console with one key. It retries what may be retried, and never what was refused."""
+"""The client of one console with one key. It retries what may be retried, but never a rejected request."""
 
 import asyncio
 import os
@@ -41,37 +41,37 @@ from jitsu_backup.network import proxy_for, read_certificates, trusted
 T = TypeVar("T")
 
 CONCURRENCY = 16
-"""Requests at once: enough that all lists of a workspace are read in one round trip."""
+"""Requests at once, enough to read all lists of a workspace in one round trip."""
 
 ATTEMPTS = 7
 FIRST_ATTEMPTS = 3  # of a console that has never answered
-LIMITED_ATTEMPTS = 30  # where the console says how long to wait
+LIMITED_ATTEMPTS = 30  # if the console says how long to wait
 BILLING_ATTEMPTS = 4  # for one write, which fails alone [gate/billing-down]
 
 _BACKOFF = tenacity.wait_exponential(multiplier=0.5, max=20) + tenacity.wait_random(0, 0.5)
 
 WHOLE_REPLY = 10
-"""How many times as long as for a part of a reply we wait for all of it."""
+"""How many times longer to wait for a whole reply than for a part of it."""
 
 NO_REPLY = 3.0
-"""Seconds after which a request that is given up says that the console did not reply."""
+"""After how many seconds a cancelled request reports that the console did not reply."""
 
 _ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 
 _SHORTEST_SECRET = 8  # characters; shorter ones occur in any text
 
-UNFIT = "its values are nested too deeply, or its text is no Unicode"
+UNFIT = "its values are nested too deeply, or its text is not Unicode"
 
 
 class UncertainError(ConsoleError):
-    """A write may or may not have happened; the caller must look."""
+    """A write may or may not have happened. The caller must check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """One list of the console: its items, its ETag if it has one, and the size of the reply.
 
-    `unfit` are the ids of items that no archive could hold; they are not in `items`.
+    `unfit` are the ids of items that an archive could not hold. They are not in `items`.
     """
 
     items: tuple[dict[str, Any], ...] = field(repr=False)
@@ -81,7 +81,7 @@ class Listing:
 
 
 class _Answer(NamedTuple):
-    """What came of sending a request once: what the reply means, its ETag and its size."""
+    """The result of sending a request once: what the reply means, its ETag and its size."""
 
     verdict: Verdict
     etag: str | None
@@ -89,10 +89,10 @@ class _Answer(NamedTuple):
 
 
 class Console:
-    """A console and a key to it. An async context manager, closed when it is left for the last time; its `repr` shows no key.
+    """A console and a key for it. It is an async context manager, closed on the last exit. Its `repr` shows no key.
 
-    `retry_for` is how many seconds a console may be away, since its last answer, until requests to it fail; with None
-    each request is tried a few times. In tests `transport` replaces the network, `sleep` and `clock` replace time.
+    `retry_for` is how many seconds a console may be unreachable, since its last answer, before requests fail. With None,
+    each request is tried a few times. In tests, `transport` replaces the network, `sleep` and `clock` replace time.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Console:
         clock: Callable[[], float] = time.time,
         report: Reporter = silent,
     ) -> None:
-        """Open no connection yet. Raise UsageError or UnreachableError for certificates or a proxy that cannot be used."""
+        """Open no connection yet. Raise UsageError or UnreachableError for an unusable proxy or certificates."""
         self.host = host.rstrip("/")
         self.concurrency = concurrency
         self._key_id, _, secret = key.partition(":")
@@ -121,13 +121,13 @@ class Console:
         self._away_since: float | None = None
         self._billing_given_up = False
         self.trouble: str | None = None
-        """What was wrong with the console when it was last asked; None once it has answered."""
+        """What was wrong with the console at the last request, or None once it has answered."""
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
         read = None if ca_bundle is None else read_certificates(Path(ca_bundle))
         try:
             if transport is not None:
                 connect: Callable[[], httpx.AsyncBaseTransport] = partial(_same, transport)
-            else:  # certificates take long to load, so all connections share them
+            else:  # certificates load slowly, so all connections share them
                 verify = trusted(os.environ) if read is None else ssl.create_default_context(cadata=read)
                 proxy = proxy_for(self.host, os.environ)
                 connect = partial(httpx.AsyncHTTPTransport, verify=verify, proxy=proxy, limits=_ONE)
@@ -136,8 +136,8 @@ class Console:
             )
         except (OSError, ValueError, ImportError) as problem:
             raise UnreachableError(
-                f"console {self.host}: the proxy or the certificates that the environment names cannot be used"
-                f" ({type(problem).__name__}); look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+                f"console {self.host}: the proxy or the certificates in the environment cannot be used"
+                f" ({type(problem).__name__}); check HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
             ) from None
         self._client = httpx.AsyncClient(
             transport=gated,
@@ -156,14 +156,14 @@ class Console:
         return f"Console({self.host!r})"
 
     async def __aenter__(self) -> Self:
-        """Enter the context, once more where somebody else is in it."""
+        """Enter the context, which may be entered several times."""
         self._entered += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close all connections, unless somebody else is in the context still."""
+        """Close all connections on the last exit."""
         self._entered -= 1
         if self._entered <= 0:
             await self._client.aclose()
@@ -178,18 +178,18 @@ class Console:
     ) -> Any:
         """GET `path` and return the parsed answer.
 
-        `beside` is the size of what is held already; that of the answer is added to it. `attempts` is how often to ask at
-        most, whatever `retry_for` is. Raises RefusedError for refusals, also of an answer that is too large beside the
-        rest; ConsoleError, AccessError.
+        `beside` is the size of what is held already. That of the answer is added to it. `attempts` is the most often to ask,
+        whatever `retry_for` is. Raise RefusedError for rejections and for an answer that is too large beside the rest,
+        ConsoleError, AccessError.
         """
         done, _, size = await self._request("GET", path, params=params, beside=beside, attempts=attempts)
         if not _fits(done.body):
             (beside or Size()).subtract(size)
-            raise RefusedError(RefusalKind.TOO_LARGE, f"cannot be kept: {UNFIT}")
+            raise RefusedError(RefusalKind.TOO_LARGE, f"cannot be archived: {UNFIT}")
         return done.body
 
     async def get_if_offered(self, path: str, *, beside: Size | None = None) -> Any:
-        """GET `path` and return the parsed answer, or None where the console refuses. Raises ConsoleError, AccessError."""
+        """GET `path` and return the parsed answer, or None if it is rejected. Raise ConsoleError, AccessError."""
         try:
             return await self.get(path, beside=beside)
         except RefusedError:
@@ -204,10 +204,10 @@ class Console:
         *,
         beside: Size | None = None,
     ) -> Listing:
-        """Read the whole list of a type; it is not paged. Return `known` where nothing changed [conditional/not-modified].
+        """Read the whole list of a type, which is not paged. Return `known` if nothing changed [conditional/not-modified].
 
-        `beside` is as for `get`, and in it a new list takes the place of the known one. Raises RefusedError, kind
-        UNKNOWN_TYPE or NO_SUCH_ROUTE, where this console has no such type; ConsoleError, AccessError.
+        `beside` is as for `get`. In it, a new list replaces the known one. Raise RefusedError (kind UNKNOWN_TYPE or
+        NO_SUCH_ROUTE) if this console has no such type, ConsoleError, AccessError.
         """
         beside = Size() if beside is None else beside
         headers = {"If-None-Match": known.etag} if known is not None and known.etag else {}
@@ -233,9 +233,9 @@ class Console:
     ) -> Any:
         """Send a write and return the parsed answer.
 
-        With `repeatable`, an unclear outcome is settled by sending the write again; without, it raises UncertainError.
-        `check` is awaited right before each sending, until one has ended unclear; what it raises is raised, and nothing
-        is sent. Raises RefusedError or AccessError for refusals, ConsoleError where the console is lost.
+        With `repeatable`, a write with an unclear outcome is sent again. Without, it raises UncertainError. `check` is
+        awaited right before each request, until one has ended unclear. If it raises, nothing is sent. Raise RefusedError or
+        AccessError for rejections, ConsoleError if the console cannot be reached any more.
         """
         done, _, _ = await self._request(
             method, path, params=params, body=body, repeatable=repeatable, check=check
@@ -243,12 +243,12 @@ class Console:
         return done.body
 
     async def ready(self) -> None:
-        """Wait until the rate limits let a write through."""
+        """Wait until the rate limits allow a write."""
         for method in ("POST", "PUT", "DELETE"):
             await self.gates.of(self.host, self._key_id, method).until_open()
 
     async def pause(self, seconds: float) -> None:
-        """Wait for some seconds of this console's clock."""
+        """Wait for some seconds by this client's clock."""
         await self._sleep(seconds)
 
     async def _request(
@@ -264,7 +264,7 @@ class Console:
         beside: Size | None = None,
         attempts: int | None = None,
     ) -> tuple[Done, str | None, Size]:
-        """Send a request, again as long as that may help; return the answer with its ETag and size, or raise why not."""
+        """Send a request, and retry while that may help. Return the answer with its ETag and size, or raise the reason."""
 
         async def attempt() -> _Answer:
             nonlocal check
@@ -273,8 +273,8 @@ class Console:
             )
             unclear = isinstance(answer.verdict, Ambiguous)
             if unclear:
-                check = None  # it may have been done, and nobody could tell that from what others do
-            if repeatable or not unclear:  # else the caller looks
+                check = None  # the write may have happened, and would look like one of somebody else
+            if repeatable or not unclear:  # otherwise the caller checks
                 self._note(answer.verdict)
             return answer
 
@@ -303,9 +303,9 @@ class Console:
         may_help: Callable[[_Answer], bool],
         most: int | None,
     ) -> _Answer:
-        """Attempt a request until another attempt would not help, or was made often or long enough; return the last answer."""
+        """Retry a request while another attempt may help and is allowed. Return the last answer."""
         answer = await attempt()
-        if not may_help(answer):  # as nearly always: nothing of what follows is needed then
+        if not may_help(answer):  # the usual case, which needs nothing of what follows
             return answer
         first = [answer]
 
@@ -369,13 +369,13 @@ class Console:
 
     def _items(self, body: Any, type_name: str, list_field: str) -> tuple[dict[str, Any], ...]:
         items = body.get(list_field) if isinstance(body, Mapping) else None
-        if items is None and isinstance(body, Mapping):  # a newer type with a list field of its own
+        if items is None and isinstance(body, Mapping):  # a newer type with its own list field
             lists = [value for value in body.values() if isinstance(value, list)]
             items = lists[0] if len(lists) == 1 else None
         if not isinstance(items, list) or not all(
             isinstance(item, dict) and isinstance(item.get("id"), str) and item["id"] for item in items
         ):
-            raise WrongAddressError(self._at(f"the list of {type_name} is not what a Jitsu console answers"))
+            raise WrongAddressError(self._at(f"the list of {type_name} is not a valid answer of a Jitsu console"))
         return tuple(items)
 
     def _refusal(self, verdict: Permanent, body: Any) -> BackupError:
@@ -390,7 +390,7 @@ class Console:
         return f"console {self.host}: {scrub(reason, iter(self._own))}"
 
     def _note(self, verdict: Verdict) -> None:
-        """Note that the console has answered, or since when and why it has not."""
+        """Note that the console has answered, or since when and why it has not answered."""
         if isinstance(verdict, Done):
             self._reached = True
         if isinstance(verdict, Done | Permanent | BillingAway) or _is_limited(verdict):
@@ -414,13 +414,13 @@ class Console:
     def _wait(self, since: float, state: tenacity.RetryCallState) -> float:
         verdict = _last_answer(state).verdict
         if _is_limited(verdict):
-            return 0.0  # the gate holds everyone until then
+            return 0.0  # the gate delays all requests until then
         told = verdict.seconds if isinstance(verdict, RetryAfter) else None
         seconds = float(_BACKOFF(state)) if told is None else told
         if self.retry_for is None:
             return seconds
         left = since + self.retry_for - self._clock()
-        return max(0.0, min(seconds, left))  # the last try is when the time is over
+        return max(0.0, min(seconds, left))  # the last attempt is at the end of the time
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
         verdict = _last_answer(state).verdict
@@ -442,7 +442,7 @@ def _listing(items: tuple[dict[str, Any], ...], etag: str | None, size: Size) ->
 
 
 def _fits(body: Any) -> bool:
-    """Return whether an archive, in which it is nested in four more values, could hold a value."""
+    """Return whether an archive, which nests it in four more values, could hold a value."""
     try:
         canonical([[[[body]]]])
     except TypeError:
@@ -461,20 +461,20 @@ def _last_answer(state: tenacity.RetryCallState) -> _Answer:
 
 
 def api_path(*steps: str) -> str:
-    """Return the path of `steps` below `/api`. Raises RefusedError where no path can name them."""
+    """Return the path of `steps` below `/api`. Raise RefusedError if no path can name them."""
     for step in steps:
         if not nameable(step):
-            raise RefusedError(RefusalKind.NOT_FOUND, f"not sent: no path of the console can name {step!r}")
+            raise RefusedError(RefusalKind.NOT_FOUND, f"not sent: {step!r} cannot be part of a path of the console")
     return "/".join(("/api", *(quote(step, safe="") for step in steps)))
 
 
 def config_path(workspace_id: str, type_name: str, entity_id: str | None = None) -> str:
-    """Return the path of a type's list, or of one entity of it. Raises RefusedError where no path can name it."""
+    """Return the path of a type's list, or of one entity of it. Raise RefusedError if no path can name it."""
     return api_path(workspace_id, "config", type_name, *([entity_id] if entity_id is not None else []))
 
 
 async def gather(*jobs: Coroutine[Any, Any, T]) -> list[T]:
-    """Run `jobs` side by side; the first failure cancels the others and is raised as itself."""
+    """Run `jobs` concurrently. The first failure cancels the others and is raised itself."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job) for job in jobs]

@@ -14,16 +14,16 @@ from jitsu_backup.console.workspaces import text_field
 from jitsu_backup.model import Refusal
 
 MAX_TYPES = 1000
-"""The most types that a console can name; each of them is a list to read."""
+"""The most types that a console may name. Each of them is a list to read."""
 
 _SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleInfo:
-    """What is the same for every workspace: the types to ask for, the console's version, the id of the key's user.
+    """What is the same for every workspace: the types to read, the console's version, the id of the key's user.
 
-    `refused` says why the console did not name its types where it should have.
+    `refused` says why the console did not name its types although it should have.
     """
 
     types: tuple[str, ...]
@@ -38,7 +38,7 @@ class ConsoleInfo:
 
 
 async def read_console_info(console: Console) -> ConsoleInfo:
-    """Read what is the same for all workspaces of a console. Raises ConsoleError, AccessError."""
+    """Read what is the same for all workspaces of a console. Raise ConsoleError, AccessError."""
     (types, refused), version, user_id = await gather(
         discover_types(console),
         console.get_if_offered("/api/version", beside=small_replies()),
@@ -48,15 +48,15 @@ async def read_console_info(console: Console) -> ConsoleInfo:
 
 
 async def discover_types(console: Console) -> tuple[tuple[str, ...], Refusal | None]:
-    """Return the types to ask for: those in the console's schema index, and those in our catalogue.
+    """Return the types to read: those in the console's schema index, and those in our catalogue.
 
-    Profile builders are missing from that index, and older consoles may have no index at all; therefore the types of the
-    catalogue are asked for as well, and the console says which of them it lacks. Only those that need a feature are in
-    the index of every console that has them [schema/index]. Where the console has an index that could not be read, the
-    reason is returned too, because types may be missing.
+    Profile builders are missing from that index, and older consoles may have no index. Therefore the types of the
+    catalogue are read as well, and the console says which of them it lacks. Only those that need a feature are in the
+    index of every console that has them [schema/index]. If the console has an index that could not be read, return the
+    reason too, because types may be missing.
     """
     names = {name for name in CATALOGUE if listed_under(name) == name}
-    reason = "is not what a Jitsu console answers"
+    reason = "is not a valid answer of a Jitsu console"
     try:
         answer = await console.get("/api/schema", beside=small_replies())
     except RefusedError as refusal:
@@ -71,12 +71,12 @@ async def discover_types(console: Console) -> tuple[tuple[str, ...], Refusal | N
             if len(found) <= MAX_TYPES:
                 lacking = {name for name in names - found if entity_type(name).feature}
                 return tuple(sorted((names | found) - lacking)), None
-            reason = f"names {len(found):,} types; no more than {MAX_TYPES:,} are asked for"
+            reason = f"names {len(found):,} types, more than the limit of {MAX_TYPES:,}"
     return tuple(sorted(names)), Refusal("index of types", reason)
 
 
 async def read_schemas(console: Console, names: list[str]) -> dict[str, Mapping[str, Any]]:
-    """Read the console's own schemas by name; leave out those that it does not have, or that are too large beside the rest."""
+    """Read the console's own schemas by name. Leave out those that it lacks or that are too large beside the rest."""
     held = small_replies()
 
     async def read(name: str) -> tuple[str, Any]:

@@ -1,4 +1,4 @@
-"""A workspace's lists while it is being written: read anew, and shared by all who ask at the same time."""
+"""A workspace's lists while it is being written: read again when needed, and shared by concurrent callers."""
 
 import asyncio
 from collections import defaultdict
@@ -13,12 +13,12 @@ Items = Mapping[str, Mapping[str, Any]]
 """The items of one list by their ids, in the order of the list."""
 
 ReadList = Callable[[str, Listing | None], Awaitable[Listing]]
-"""Takes a type that has a list of its own and the list known so far; returns the list as it is now, which is the known one where nothing changed."""
+"""Takes a type with its own list, and the known list. Returns the current list: the known one if nothing changed."""
 
 
 @dataclass(slots=True)
 class _Shared:
-    """The newest list of one type. `number` is its place among the lists that were `begun`; `items` are by type."""
+    """The newest list of one type. `number` is its place among the lists that were `begun`. `items` are by type."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     begun: int = 0
@@ -28,19 +28,19 @@ class _Shared:
 
 
 class FreshLists:
-    """The lists of one workspace, each as it is no earlier than the question.
+    """The lists of one workspace, each read no earlier than the call that asks for it.
 
-    `known` are lists that were read right before: they answer the first question, so that the first write follows them
-    at once. Lists are read, not single entities, because a GET by id ignores the type [function/get-through-other-route].
+    `known` are lists that were just read. They answer the first call, so that the first write follows at once. Lists are
+    read instead of single entities, because a GET by id ignores the type [function/get-through-other-route].
     """
 
     def __init__(self, read: ReadList, known: Mapping[str, Items]) -> None:
-        """`read` reads one list, again only where it has changed."""
+        """`read` reads one list, but transfers it only if it has changed."""
         self._read, self._known = read, known
         self._shared: dict[str, _Shared] = defaultdict(_Shared)
 
     async def of(self, type_name: str) -> Items:
-        """Return a type's items from a list that was begun after this call. Raises ConsoleError, AccessError."""
+        """Return a type's items from a list that is read after this call. Raise ConsoleError, AccessError."""
         known = self._known.get(type_name)
         self.outdate()
         if known is not None:
@@ -58,7 +58,7 @@ class FreshLists:
             return shared.items.get(type_name, {})
 
     def outdate(self) -> None:
-        """Note that something was written, or time has passed: what was known before answers no question any more."""
+        """Note that something was written, or time has passed, so that the known lists are outdated."""
         self._known = {}
 
 

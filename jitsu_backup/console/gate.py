@@ -1,9 +1,9 @@
 """One rate gate for each API key and HTTP method, as a transport.
 
-The console counts requests by key and method in a window of a minute, refused
-ones included, and says how many are left [limits/429, limits/other-bucket-still-open].
-Making a workspace has a budget of its own, with a window of 5 minutes. The gate spends only what an answer has granted. When nothing is left it waits for
-the end of the window, then sends at the rate at which the window gives budget back.
+The console counts requests by key and method in a window of a minute, rejected ones included, and says how many are left
+[limits/429, limits/other-bucket-still-open]. Creating a workspace has its own budget, with a window of 5 minutes. The gate
+spends only what an answer has granted. When nothing is left, it waits for the end of the window, then sends at the rate
+at which the window restores the budget.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ WINDOW = 60.0
 """Seconds over which the console counts [limits/429]."""
 
 MAKING_WINDOW = 300.0
-"""Seconds over which it counts the workspaces that a key makes [workspace/create-third-in-5-min]."""
+"""Seconds over which it counts the workspaces that a key creates [workspace/create-third-in-5-min]."""
 
 _MAKING, _MAKING_PATH = "POST a workspace", "/api/workspace"
 
 PACE_MARGIN = 1.02
-"""By which factor the gate is slower than the budget comes back, because clocks and rounding differ."""
+"""By which factor the gate is slower than the budget is restored, because clocks and rounding differ."""
 
 BURST_TOLERANCE = 3
-"""How many requests may become available while pacing without counting as a new budget to spend at once; fewer of a small one."""
+"""How many requests may become available while pacing before they count as a new budget to spend at once."""
 
 SHARED_SECONDS = 300.0
-"""Seconds after a refusal for which the key counts as shared: somebody else spends the same budget."""
+"""For how many seconds after a rejection the key counts as shared with another client that spends its budget."""
 
 RESERVE = 20
-"""How many requests of a shared budget have to be left to spend it as fast as it comes back; with fewer it is spent slower."""
+"""How many requests of a shared budget must be left to spend it as fast as it is restored. Below, it is spent slower."""
 
 EXTRA_WAIT_SECONDS = 15.0
-"""How many seconds longer than it was told a shared key waits at most, because others spend what comes back meanwhile."""
+"""The most seconds that a shared key waits beyond the required time, because others spend the restored budget."""
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -50,7 +50,7 @@ Sleep = Callable[[float], Awaitable[None]]
 class Gate:
     """The budget of one key and method. Times are seconds of `clock` (wall clock).
 
-    With a `share` below 1 only that much of the budget is spent on average, and the rest is left to others.
+    With a `share` below 1, only that share of the budget is spent on average, and the rest is left to others.
     """
 
     clock: Clock = time.time
@@ -58,7 +58,7 @@ class Gate:
     report: Reporter = silent
     share: float = 1.0
     window: float = WINDOW
-    left: int | None = None  # None: no answer has named a budget
+    left: int | None = None  # None: no answer has stated a budget
     limit: int = 0
     window_end: float = 0.0
     paced_until: float = 0.0
@@ -72,7 +72,7 @@ class Gate:
 
     @property
     def has_spare(self) -> bool:
-        """Whether a request that nobody needs may be sent now: at once, and more than RESERVE are left after it."""
+        """Whether an optional request may be sent at once, with more than RESERVE left after it."""
         now = self.clock()
         if self.closed_until > now or self._is_shared():
             return False
@@ -90,25 +90,25 @@ class Gate:
                 await self.sleep(wait)
 
     async def enter(self) -> int:
-        """Wait until a request may be sent; return its number, which `leave` takes."""
+        """Wait until a request may be sent. Return its number, for `leave`."""
         await self.until_open()
         if self.left is not None:
             if self.left == 0 or self._is_shared():
                 self._pace_from(self.clock())
             elif self.left > min(BURST_TOLERANCE, self.limit // 20):
-                self.paced_until = 0.0  # what is spent at once comes back only with the next window
+                self.paced_until = 0.0  # what is spent at once is restored only with the next window
             self.left = max(0, self.left - 1)
         self.sequence += 1
         self.in_flight.add(self.sequence)
         return self.sequence
 
     def leave(self, number: int, status: int, headers: Mapping[str, str]) -> None:
-        """Note what the answer to request `number` says about the budget; status 0 means that no answer came."""
+        """Note what the answer to request `number` says about the budget. Status 0 means that there was no answer."""
         self.in_flight.discard(number)
         now = self.clock()
         limit, remaining = _integer(headers, "x-ratelimit-limit"), _integer(headers, "x-ratelimit-remaining")
         if limit is not None and remaining is not None:
-            # requests sent after this one, and older ones still under way, may not be counted in it
+            # it may not count requests that were sent later, or older ones that are still running
             uncounted = self.sequence - number + sum(1 for other in self.in_flight if other < number)
             others = limit - int(limit * self.share)
             self.limit, self.left = limit, max(0, remaining - others - uncounted)
@@ -118,7 +118,7 @@ class Gate:
             wait = self.window if retry_after is None else min(retry_after, LONGEST_WAIT)
             self.closed_until = max(self.closed_until, now + wait)
             if limit is None:
-                self.left = None  # not the console's own limiter: nobody knows a budget
+                self.left = None  # not the console's own limiter, so the budget is unknown
             else:
                 self.limit, self.left = limit, 0
                 self.shared_until = now + SHARED_SECONDS
@@ -134,21 +134,21 @@ class Gate:
         if self.left is None or (self.left > 0 and not self._is_shared()):
             return 0.0
         if now >= self.paced_until and not self._is_shared():
-            # dry for the first time in this window: nothing comes back before its end, except of what is left to others
+            # used up for the first time in this window: nothing is restored before its end, except the others' share
             self._pace_from(max(self.window_end, now) if self.share == 1 else now)
         return max(0.0, self.next_paced - now)
 
     def _pace_from(self, moment: float) -> None:
         self.next_paced = moment + self._step()
-        # with a budget of one a window, the next step is later than the window's end
+        # with a budget of one request, the next step is later than the window's end
         self.paced_until = max(moment + self.window, self.next_paced + 1)
 
     def _step(self) -> float:
-        # a window slides: what is asked for counts beside a whole window of earlier requests
+        # the window slides, so a request counts together with a whole window of earlier ones
         per_window = min(self.limit * self.share / PACE_MARGIN, self.limit - 1)
         step = self.window / max(per_window, 1 / PACE_MARGIN)
         if self._is_shared():
-            # the less is left the slower, so that others find something, whatever they take
+            # the less is left, the slower, so that some is always left for others
             step *= max(self.limit / RESERVE, 1) / max(self.left or 0, 0.5)
         return step
 
@@ -166,7 +166,7 @@ class Gate:
 
 
 BEFORE_SENDING = "jitsu_backup.before_sending"
-"""The extension of a request that is awaited once its gate has let it through, right before it is sent."""
+"""The extension of a request with a check that is awaited after the gate, right before it is sent."""
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ class Gates:
     gates: dict[tuple[str, str, str], Gate] = field(default_factory=dict)
 
     def of(self, host: str, key_id: str, method: str, path: str = "") -> Gate:
-        """Return the gate of a console, a key id and an HTTP method; the `path` tells whether a workspace is made."""
+        """Return the gate of a console, a key id and an HTTP method. The `path` of a new workspace has its own gate."""
         making = method == "POST" and path.endswith(_MAKING_PATH)
         name = (host, key_id, _MAKING if making else method)
         if name not in self.gates:
@@ -190,12 +190,12 @@ class Gates:
 
 
 class GateTransport(httpx.AsyncBaseTransport):
-    """Passes requests on as the gates allow, at most `at_once` at the same time.
+    """Send requests as the gates allow, at most `at_once` at the same time.
 
-    A request that waits for one budget does not delay those of another. Each of those under way has a transport of its
-    own, made by `connect`, because one pool for all would look at every connection for every request. Sending a request
-    may take `seconds`, and so may reading all of its reply; what takes longer raises httpx.ReadTimeout, even if data
-    keeps coming.
+    A request that waits for one budget does not delay those of another. Each running request has its own transport, made
+    by `connect`, because one shared pool would search all connections for every request. Sending a request may take
+    `seconds`, and so may reading its whole reply. If it takes longer, httpx.ReadTimeout is raised, even if data keeps
+    coming.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class GateTransport(httpx.AsyncBaseTransport):
         *,
         seconds: float,
     ) -> None:
-        """Gate the requests of one API key, `key_id`, to one `host`. What the first `connect` raises is raised."""
+        """Gate the requests of one API key, `key_id`, to one `host`. Raise what the first `connect` raises."""
         self._seconds = seconds
         self._connect, self._gates, self._host, self._key_id = connect, gates, host, key_id
         self._slots = asyncio.Semaphore(at_once)
@@ -216,7 +216,7 @@ class GateTransport(httpx.AsyncBaseTransport):
         self._idle = [*self._all]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Wait for the gate, send, and tell the gate what came back."""
+        """Wait for the gate, send the request, and report the answer to the gate."""
         gate = self._gates.of(self._host, self._key_id, request.method, request.url.path)
         number = await gate.enter()
         status, headers = 0, httpx.Headers()
@@ -231,7 +231,7 @@ class GateTransport(httpx.AsyncBaseTransport):
                 self._free(inner)
                 raise
             status, headers = response.status_code, response.headers
-            if response.is_closed:  # one that is read already never ends again
+            if response.is_closed:  # a reply that was already read is not closed again
                 self._free(inner)
                 return response
             assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  for the type checker
@@ -246,7 +246,7 @@ class GateTransport(httpx.AsyncBaseTransport):
             await inner.aclose()
 
     async def _take(self) -> httpx.AsyncBaseTransport:
-        """Wait for a slot; return the transport that was freed last, whose connection is still open."""
+        """Wait for a slot. Return the transport that was freed last, whose connection is still open."""
         await self._slots.acquire()
         if not self._idle:
             self._all.append(self._connect())
@@ -259,7 +259,7 @@ class GateTransport(httpx.AsyncBaseTransport):
 
 
 class _Reply(httpx.AsyncByteStream):
-    """The body of a reply; closing it calls `free`, once."""
+    """The body of a reply. Closing it calls `free` once."""
 
     def __init__(self, inner: httpx.AsyncByteStream, free: Callable[[], None], seconds: float) -> None:
         self._inner, self._free, self._held = inner, free, True
@@ -299,7 +299,7 @@ def _integer(headers: Mapping[str, str], name: str) -> int | None:
 
 
 def _seconds_to_reset(headers: Mapping[str, str], now: float, window: float) -> float:
-    """Return how many seconds away the end of the window is: at most one window, and a whole one when nothing says."""
+    """Return the seconds until the end of the window: at most one window, and one window if the answer does not say."""
     reset = _integer(headers, "x-ratelimit-reset")
     if reset is None:
         return window

@@ -10,15 +10,15 @@ from jitsu_backup.errors import BackupError, ConsoleError
 from jitsu_backup.model import members_of, parse_any_time
 
 _LONG_AGO = "2000-01-01T00:00:00.000Z"
-"""Everything has changed since then, so that the console answers with its clock and not with 304 [listen/empty-workspace]."""
+"""A time so early that the console answers with its clock and not with 304 [listen/empty-workspace]."""
 
 _EARLIEST, _LATEST = 2000, 9998
-"""The years of a clock that is believed."""
+"""The years in which a clock is believed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a console says of a workspace, by its own clock in milliseconds, in UTC.
+    """What a console says about a workspace, by its own clock in milliseconds, in UTC.
 
     `last_modified` is the newest time stamp of its objects, its links and itself, deleted ones included; profile builders
     and cursors do not count. `now` is when the console answered.
@@ -29,9 +29,9 @@ class Heard:
 
 
 async def listen(console: Console, workspace_id: str) -> Heard | None:
-    """Ask when a workspace last changed; return None where the console does not tell, for whatever reason.
+    """Ask when a workspace last changed. Return None if the console does not say, for whatever reason.
 
-    It is asked once, because whoever hears nothing reads. A slug is refused [listen/by-slug].
+    It is asked only once, because without an answer the workspace is read. A slug is rejected [listen/by-slug].
     """
     try:
         return _heard(await _ask(console, workspace_id, _LONG_AGO, 0))
@@ -42,10 +42,10 @@ async def listen(console: Console, workspace_id: str) -> Heard | None:
 async def changed_after(
     console: Console, workspace_id: str, moment: datetime, seconds: float
 ) -> Heard | None:
-    """Return what is heard if a workspace has changed after a moment, now or after `seconds`; None if it has not.
+    """Return the answer if a workspace has changed after a moment, now or after `seconds`, or None if it has not.
 
-    The console looks twice, at the beginning and at the end of that time, for the price of one request. Raise ConsoleError
-    where it does not tell, AccessError.
+    The console checks at the beginning and at the end of that time, for the price of one request. Raise ConsoleError if it
+    does not answer the question, AccessError.
     """
     since = (moment + timedelta(milliseconds=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     answer = await _ask(console, workspace_id, since, seconds)
@@ -53,7 +53,7 @@ async def changed_after(
         return None  # 304 [listen/a-millisecond-later]
     heard = _heard(answer)
     if heard is None:
-        raise ConsoleError(f"console {console.host}: does not tell when {workspace_id} changed")
+        raise ConsoleError(f"console {console.host} does not say when {workspace_id} changed")
     return heard
 
 

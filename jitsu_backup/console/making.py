@@ -1,4 +1,4 @@
-"""Make a workspace."""
+"""Create a workspace."""
 
 from contextlib import suppress
 
@@ -8,15 +8,15 @@ from jitsu_backup.console.workspaces import Workspace, find_workspace, text_fiel
 from jitsu_backup.errors import ConsoleError, NotFoundError
 
 LOOKS, SECONDS_BETWEEN = 3, 2.0
-"""How often a workspace is looked for that may have been made, and the seconds between."""
+"""How often to look for a workspace that may have been created, and the seconds between."""
 
 
 async def make_workspace(console: Console, name: str, slug: str) -> Workspace:
-    """Make a workspace and return it; its maker becomes its owner.
+    """Create a workspace and return it. The user of the key becomes its owner.
 
-    The operator's token gets a refusal although the workspace is made, without any member, and a reply may be lost: what
-    has the slug then is the workspace [admin/workspace-create]. So look for the slug before: consoles of 2024 make a
-    second workspace of it [workspace/create-slug-taken]. Raise RefusedError, AccessError, ConsoleError.
+    The operator's token gets an error although the workspace is created, without any member, and a reply may be lost. The
+    workspace with the slug is then the new one [admin/workspace-create]. So look for the slug first: consoles of 2024
+    create a second workspace with it [workspace/create-slug-taken]. Raise RefusedError, AccessError, ConsoleError.
     """
     try:
         made = await console.write("POST", "/api/workspace", {"name": name, "slug": slug}, repeatable=False)
@@ -34,5 +34,5 @@ async def make_workspace(console: Console, name: str, slug: str) -> Workspace:
         raise
     made_id = text_field(made, "id")
     if made_id is None:
-        raise ConsoleError(f"console {console.host}: does not say which workspace it made for {slug}")
+        raise ConsoleError(f"console {console.host} does not say which workspace it created for {slug}")
     return Workspace(made_id, slug, name, {"id": made_id, "slug": slug, "name": name})

@@ -1,4 +1,4 @@
-"""Whose key it is: a user's, or the operator's token, which is no user."""
+"""Whose key it is: a user's, or the operator's token, which has no user."""
 
 from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.client import Console
@@ -10,7 +10,7 @@ OPERATOR_ID = "admin-service-account@jitsu.com"
 
 
 async def own_user_id(console: Console) -> str | None:
-    """Return the id of the key's user [discovery/me]; None where the console does not tell. Raises ConsoleError."""
+    """Return the id of the key's user [discovery/me], or None if the console does not say. Raise ConsoleError."""
     try:
         body = await console.get_if_offered("/api/me", beside=small_replies())
     except AccessError:
@@ -20,7 +20,7 @@ async def own_user_id(console: Console) -> str | None:
 
 
 async def is_operator(console: Console) -> bool:
-    """Return whether the key is the operator's token [admin/me]; False where the console does not tell."""
+    """Return whether the key is the operator's token [admin/me]. Return False if the console does not say."""
     try:
         return await own_user_id(console) == OPERATOR_ID
     except BackupError:

@@ -36,17 +36,17 @@ from jitsu_backup.model import (
 )
 
 ROUNDS = 5
-"""How often lists are read again until one round finds nothing changed."""
+"""How often lists are read again at most, until one round finds no change."""
 
 OPTIONS = {"data-retention": "", "backup-retention": "retentionHours", "observability-exports": "headers"}
-"""Sections of a workspace's settings, each with a field that only its own answer has; empty where no console lacks it.
+"""Sections of a workspace's settings, each with a field that only its own answer has (empty if every console has it).
 
-A console before autumn 2026 answers with its data retention whatever the section is called (read in its source); what it
-answers is recorded [workspace/data-retention], the other two sections are not.
+A console before autumn 2026 answers with its data retention for any section (read in its source). That answer is
+recorded [workspace/data-retention], the other two sections are not.
 """
 
 TYPES_OF_EVERY_CONSOLE = frozenset({"stream", "destination", "function", "service", "link"})
-"""Types that every console has, however old it is; where one is missing, something is wrong [discovery/unknown-type]."""
+"""Types that every console has, however old. If one is missing, something is wrong [discovery/unknown-type]."""
 
 _TYPES_OF_2024 = TYPES_OF_EVERY_CONSOLE | {"profile-builder"}
 """What a console of October 2024 lists. One that lists more keeps sync cursors too [sync-state/get]."""
@@ -56,9 +56,9 @@ _ABSENT = (RefusalKind.UNKNOWN_TYPE, RefusalKind.NO_SUCH_ROUTE)
 
 @dataclass(slots=True)
 class Seen:
-    """What has been read of a workspace already: lists with their ETags, and cursors of syncs.
+    """What has already been read of a workspace: lists with their ETags, and cursors of syncs.
 
-    With it, only lists that have changed since and cursors of new syncs are read again.
+    With it, only changed lists and cursors of new syncs are read again.
     """
 
     lists: dict[str, Listing] = field(default_factory=dict, repr=False)
@@ -76,11 +76,11 @@ async def read_workspace(
     seen: Seen | None = None,
     size: Size | None = None,
 ) -> Snapshot:
-    """Read a workspace whole, in three round trips when nothing changes meanwhile.
+    """Read a workspace completely, in three round trips if nothing changes meanwhile.
 
-    To read many workspaces, give a `console_info` that asks the console once, and a `size` that counts what is held; to read one again and again, give `seen`,
-    which is brought up to date. What the console refuses is noted in the manifest and raises nothing. Raises
-    ConsoleError or AccessError when the workspace itself cannot be read.
+    To read many workspaces, give a `console_info` that asks the console once, and a `size` that counts what is held. To
+    read one repeatedly, give `seen`, which is updated. What the console rejects is noted in the manifest and raises
+    nothing. Raise ConsoleError or AccessError if the workspace itself cannot be read.
     """
     seen = seen or Seen()
     taken_at = now()
@@ -122,7 +122,7 @@ class _Reader:
     ) -> None:
         self.console, self.workspace, self.types, self.report = console, workspace, types, report
         self.seen = seen
-        self.size = size  # of all that is held of the workspace
+        self.size = size  # of everything that is held of the workspace
         for listing in seen.lists.values():
             self.size.add(listing.size)
         self.lists: dict[str, Listing] = {}
@@ -132,7 +132,7 @@ class _Reader:
         self.not_offered = {
             name for name, known in CATALOGUE.items() if (known.offered_with or name) not in asked
         }
-        # syncs that were listed, and were gone when their cursors were asked for
+        # syncs that were listed, but had been deleted when their cursors were read
         self.vanished: set[str] = set()
         self.members: list[Mapping[str, Any]] = []
         self.options: dict[str, Any] = {}
@@ -141,7 +141,7 @@ class _Reader:
         self.done = 0
 
     async def read_lists(self) -> None:
-        """Read all lists and the settings side by side."""
+        """Read all lists and the settings concurrently."""
         settings = api_path("workspace", self.workspace.id)
         users, *options, _ = await gather(
             self._reference("workspace/users", f"{settings}/users"),
@@ -153,7 +153,7 @@ class _Reader:
         self.options = {name: body for name, body in zip(OPTIONS, options, strict=True) if body is not None}
 
     async def settle(self) -> None:
-        """Read the cursors, and the lists again until one round finds nothing changed."""
+        """Read the cursors, and the lists again until one round finds no change."""
         for attempt in range(ROUNDS):
             known_syncs = [link["id"] for link in self._links() if link.get("type") == "sync"]
             new_syncs = [sync_id for sync_id in known_syncs if sync_id not in self.cursors]
@@ -236,7 +236,7 @@ class _Reader:
         return await read_list(self.console, self.workspace.id, name, known, beside=self.size)
 
     async def _changed(self) -> bool:
-        """Read all lists again; return whether any has changed."""
+        """Read all lists again. Return whether any has changed."""
 
         async def again(name: str, known: Listing) -> bool:
             try:
@@ -258,7 +258,7 @@ class _Reader:
                 if "sync-cursor" not in self.not_offered:
                     await self._read_cursors_of(sync_id)
 
-        # there may be thousands: a task for each would take more memory than all that it reads
+        # there may be thousands, and a task for each would take more memory than the cursors
         await gather(*(worker() for _ in range(min(self.console.concurrency, len(sync_ids)))))
 
     async def _read_cursors_of(self, sync_id: str) -> None:
@@ -269,7 +269,7 @@ class _Reader:
             )
         except NoCursorsError as problem:
             if problem.sync_gone and sync_id != NO_SYNC and sync_id not in self.vanished:
-                self.vanished.add(sync_id)  # then the list has changed too: both are read once more
+                self.vanished.add(sync_id)  # the list has changed too, so both are read again
                 return
             self.cursors[sync_id] = {}
             if not problem.sync_gone:
@@ -285,7 +285,7 @@ class _Reader:
             self._step()
 
     async def _section(self, name: str, own_field: str) -> Any:
-        """Read a section of the settings; return None where this console lacks it, which is not noted."""
+        """Read a section of the settings. Return None if this console lacks it, which is not noted."""
         what = f"workspace/{name}"
         body = await self._reference(
             what, f"{api_path('workspace', self.workspace.id)}/{name}", offered=not own_field
@@ -315,7 +315,7 @@ class _Reader:
 
 def _role(members: list[Mapping[str, Any]], user_id: str | None) -> str | None:
     if user_id == OPERATOR_ID:
-        return "admin"  # it is a member of no workspace, and may do everything in each
+        return "admin"  # the operator's token is a member of no workspace, but may do everything in each
     for member in members:
         user = member.get("user")
         if user_id is not None and isinstance(user, Mapping) and user.get("id") == user_id:

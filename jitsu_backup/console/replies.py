@@ -1,10 +1,9 @@
 """What a reply means: one pure classification of every reply and every transport failure.
 
-Consoles before autumn 2026 answer most refusals with 500, sometimes with the meant
-status in the body, so the body decides [stream/create-duplicate-id, discovery/workspace-unknown].
-An error the console throws on purpose is `{"message": …}`; what it did not
-expect is `{"error", "details", "stackArray"}`, and an outage looks like that too,
-unless `error` is a list of issues [reverse-sync/create-bad-google-settings].
+Consoles before autumn 2026 answer most rejections with 500, sometimes with the intended status in the body, so the body
+decides [stream/create-duplicate-id, discovery/workspace-unknown]. An error that the console throws on purpose is
+`{"message": …}`. An unexpected one is `{"error", "details", "stackArray"}`, as is an outage, unless `error` is a list of
+issues [reverse-sync/create-bad-google-settings].
 """
 
 import json
@@ -31,7 +30,7 @@ from jitsu_backup.network import (
 
 
 class RefusalKind(Enum):
-    """Why a permanent refusal is one."""
+    """Why a request is rejected permanently."""
 
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
@@ -52,7 +51,7 @@ class RefusalKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The console did what it was asked. `body` is the parsed answer, or None for a 304."""
+    """The request succeeded. `body` is the parsed answer, or None for a 304."""
 
     body: Any = None
     not_modified: bool = False
@@ -60,7 +59,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Nothing was done, and asking again may help: after `seconds`, or, with None, when the caller sees fit."""
+    """Nothing was done, and a retry may help: after `seconds`, or with None, whenever the caller likes."""
 
     reason: str
     seconds: float | None = None
@@ -69,12 +68,12 @@ class RetryAfter:
 
 @dataclass(frozen=True, slots=True)
 class BillingAway(RetryAfter):
-    """As RetryAfter, about one write: where the billing service stays away, only that write is refused [gate/billing-down]."""
+    """As RetryAfter, but for one write: if the billing service stays down, only that write fails [gate/billing-down]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permanent:
-    """Refused for good. `message` is the console's own: one line, without stack traces and values."""
+    """Rejected permanently. `message` is the console's own: one line, without stack traces and values."""
 
     kind: RefusalKind
     message: str
@@ -82,7 +81,7 @@ class Permanent:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """The console may or may not have acted: look before asking again."""
+    """The console may or may not have acted. Check before a retry."""
 
     reason: str
 
@@ -91,7 +90,7 @@ Verdict = Done | RetryAfter | Permanent | Ambiguous
 
 
 class RefusedError(ConsoleError):
-    """The console refused for good; `kind` is the reason."""
+    """The console rejected a request permanently. `kind` is the reason."""
 
     def __init__(self, kind: RefusalKind, message: str) -> None:
         """`message` is one line for a person."""
@@ -109,7 +108,7 @@ _OUTAGE = re.compile(
 )
 
 _TO_TLS = re.compile(rb"HTTP request (?:was sent )?to (?:an )?HTTPS (?:port|server)")
-"""How nginx and servers written in Go answer an unencrypted request on a TLS port."""
+"""The answers of nginx and of servers written in Go to an unencrypted request on a TLS port."""
 
 _KINDS: tuple[tuple[re.Pattern[str], RefusalKind], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
@@ -142,14 +141,14 @@ _BY_STATUS = {
 }
 
 LONGEST_WAIT = 86_400.0
-"""The longest wait in seconds that an answer can ask for; a longer one is cut to this."""
+"""The longest wait in seconds that an answer can ask for. Longer ones are reduced to this."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _TLS_ALERT = r"\x15\x03"  # as h11 quotes bytes that it cannot read
 
 
 def classify(method: str, status: int, headers: Mapping[str, str], content: bytes) -> Verdict:
-    """Return what a whole reply means. Pure; knows all recorded replies, and those of proxies."""
+    """Return what a complete reply means. This is a pure function that knows all recorded replies, and those of proxies."""
     headers = {name.lower(): value for name, value in headers.items()}
     if status == 304:
         return Done(not_modified=True)
@@ -161,8 +160,8 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
         if body is not _UNPARSED:
             return Done(body)
         if _looks_like_html(headers, content):
-            return Permanent(RefusalKind.NOT_JITSU, "answers with a web page, not with Jitsu's API")
-        return _unsure(method, "the reply was cut or is not JSON")
+            return Permanent(RefusalKind.NOT_JITSU, "answers with a web page instead of Jitsu's API")
+        return _unsure(method, "the reply was truncated or is not JSON")
     if status == 429:
         return RetryAfter("rate limit", _retry_after(headers, body, default=60.0), limited=True)
     unavailable = _unavailable(headers, body) if status == 503 else None
@@ -171,26 +170,26 @@ def classify(method: str, status: int, headers: Mapping[str, str], content: byte
     if status in (408, 425):
         return RetryAfter(f"HTTP {status}", _retry_after(headers, body))
     if status in (502, 503, 504):
-        return _unsure(method, f"HTTP {status} from the console or a proxy before it")
+        return _unsure(method, f"HTTP {status} from the console or a proxy in front of it")
     if status >= 500:
         return _server_error(method, status, body)
     if (
         status == 404 and body is _UNPARSED
-    ):  # as an ingress without a console behind it does; Jitsu answers JSON
-        return Permanent(RefusalKind.NOT_JITSU, "answers 404, and not as Jitsu does")
+    ):  # for example, an ingress without a console behind it; Jitsu answers JSON
+        return Permanent(RefusalKind.NOT_JITSU, "answers 404, but not in the form of Jitsu")
     # a JSON body without a message may be the object itself, with its secrets
     message = (
         _message(body) or (_plain_text(headers, content) if body is _UNPARSED else None) or f"HTTP {status}"
     )
     kind = _kind_of_status(method, status, body) or RefusalKind.REFUSED
-    by_text = _kind(_text(body) or message)  # not by what is said of single fields
+    by_text = _kind(_text(body) or message)  # not by messages about single fields
     if by_text is RefusalKind.FEATURE_OFF or (status in (400, 404, 409) and by_text is not None):
         kind = by_text
     return Permanent(kind, message)
 
 
 def _on_the_way(method: str, status: int, headers: Mapping[str, str], content: bytes) -> Verdict | None:
-    """Return what a reply means that came not from the console but from something before it; None for any other reply."""
+    """Return what a reply means that came from something in front of the console, or None for other replies."""
     if 300 <= status < 400:
         return Permanent(RefusalKind.NOT_JITSU, _redirect(headers.get("location", "")))
     if status == 407 or (status >= 400 and "x-squid-error" in headers):
@@ -202,7 +201,7 @@ def _on_the_way(method: str, status: int, headers: Mapping[str, str], content: b
 
 
 def classify_failure(method: str, failure: Exception) -> Verdict:
-    """Return what a failure of the transport means; messages name no address and no key."""
+    """Return what a failure of the transport means. Messages contain no address and no key."""
     if isinstance(failure, httpx.ProxyError):  # before anything was sent to the console
         found = re.match(r"[45][0-9]{2}\b", str(failure))
         status = int(found[0]) if found else None
@@ -214,7 +213,7 @@ def classify_failure(method: str, failure: Exception) -> Verdict:
         certificate = certificate_problem(failure)
         if certificate is not None:
             return Permanent(RefusalKind.NOT_JITSU, certificate)
-        what = "no answer in time" if isinstance(failure, httpx.TimeoutException) else _unreachable(failure)
+        what = "does not answer in time" if isinstance(failure, httpx.TimeoutException) else _unreachable(failure)
         return RetryAfter(what)
     if isinstance(failure, httpx.TimeoutException):
         return _unsure(method, "no reply in time")
@@ -234,14 +233,14 @@ def classify_failure(method: str, failure: Exception) -> Verdict:
 def _is_in_clear(failure: httpx.RequestError) -> bool:
     try:
         return failure.request.url.scheme == "http"
-    except RuntimeError:  # nobody says which request it was
+    except RuntimeError:  # the request is unknown
         return False
 
 
 def _unreachable(failure: Exception) -> str:
     why = {
         "connection refused": ("refused", "all connection attempts failed"),
-        "its name is not known": ("name or service not known", "nodename nor servname", "getaddrinfo", "temporary failure in name"),
+        "its name cannot be resolved": ("name or service not known", "nodename nor servname", "getaddrinfo", "temporary failure in name"),
         "no route to it": ("unreachable", "no route"),
     }  # fmt: skip
     known = next((f": {words}" for words, signs in why.items() if _causes(failure, *signs)), "")
@@ -249,7 +248,7 @@ def _unreachable(failure: Exception) -> str:
 
 
 def _causes(failure: BaseException | None, *signs: str) -> bool:
-    """Return whether a failure, or one that led to it, contains one of `signs`."""
+    """Return whether a failure or one of its causes contains one of `signs`."""
     return any(sign in str(cause).lower() for cause in causes(failure) for sign in signs)
 
 
@@ -258,15 +257,15 @@ def _unsure(method: str, reason: str) -> Verdict:
 
 
 def _unavailable(headers: Mapping[str, str], body: Any) -> Verdict | None:
-    """Return what a 503 of the console itself means, which has done nothing; None for any other.
+    """Return what a 503 of the console itself means, which has done nothing, or None for any other.
 
-    A console that is set to be read-only answers as one in maintenance does [maintenance/write-model].
+    A console that is set to read-only answers like one in maintenance [maintenance/write-model].
     """
     text = _text(body) or ""
     if isinstance(body, Mapping) and body.get("error") == "maintenance":
         return RetryAfter("maintenance, or a read-only console", _retry_after(headers, body, default=15.0))
     if text.startswith("Could not verify your subscription plan"):
-        reason = "the console cannot verify the workspace's plan, because its billing service is down"
+        reason = "the console cannot verify the workspace's Jitsu subscription, because its billing service is down"
         return BillingAway(reason, _retry_after(headers, body, default=15.0))
     if text == "Sync controller is not configured":  # [reverse-sync/run-without-controller]
         return Permanent(RefusalKind.REFUSED, text)
@@ -289,7 +288,7 @@ def _server_error(method: str, status: int, body: Any) -> Verdict:
 
 
 def _kind_of_status(method: str, status: int, body: Any) -> RefusalKind | None:
-    """Return what a status means: a 403 to a write is about one entity, unless it speaks of the key's own rights.
+    """Return what a status means: a 403 to a write is about one entity, unless it mentions the key's own permissions.
 
     A console answers like that where the workspace's plan does not include something [gate/domain-created]. Refusals of
     the key itself are [role/analyst-cannot-create, auth/no-access], and those of a read-only workspace [readonly/create].
@@ -318,14 +317,14 @@ def _parse(content: bytes) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         pass
-    try:  # numbers and escapes that orjson refuses, but JavaScript writes
+    try:  # numbers and escapes that orjson rejects, but JavaScript writes
         return json.loads(content, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return _UNPARSED
 
 
 def _no_constant(_name: str) -> None:
-    raise ValueError  # NaN is no JSON, and could not be written back
+    raise ValueError  # NaN is not JSON, and could not be written back
 
 
 def _text(body: Any) -> str | None:
@@ -336,7 +335,7 @@ def _text(body: Any) -> str | None:
 def _message(body: Any) -> str | None:
     """Return the console's own words: one line, with the paths of the issues, but without received values.
 
-    A refusal carries the whole stored object with its secrets [destination/put-null-for-optional].
+    A rejection contains the whole stored object with its secrets [destination/put-null-for-optional].
     """
     text, issues = _text(body), _issues(body)
     if text is None and not issues:
@@ -348,7 +347,7 @@ def _message(body: Any) -> str | None:
 
 
 def _issues(body: Any) -> list[str]:
-    """Return what a body says of the fields that the console does not accept, wherever it says so."""
+    """Return the fields that the console does not accept, wherever the body lists them."""
     error, zod_error = (
         (body.get("error"), body.get("zodError")) if isinstance(body, Mapping) else (None, None)
     )
@@ -366,7 +365,7 @@ def _issues_in(error: Any) -> Iterator[str]:
             elif issue.get("code") == "invalid_type":
                 yield f"{where}: must be {_word(issue.get('expected'))}"
             elif issue.get("code") == "custom" and isinstance(message, str) and message.strip():
-                # a rule of the console's own: its message alone says which, and holds no value
+                # a rule of the console: only its message says which, and it contains no value
                 said = message.strip().splitlines()[0][:200]
                 yield f"{where}: {said}" if path else said
             else:
@@ -399,4 +398,4 @@ def _redirect(location: str) -> str:
     target = location.partition("?")[0].partition("#")[0]
     target = re.sub(r"//[^/@]*@", "//", target)
     where = f" to {target}" if target else ""
-    return f"redirects{where} instead of answering; is this the console's own address?"
+    return f"redirects{where} instead of answering; use the console's own address"

@@ -21,7 +21,7 @@ from jitsu_backup.model import Snapshot, features_of, some_of
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A workspace as the console names it. `body` is its whole description."""
+    """A workspace as the console describes it. `body` is the whole description."""
 
     id: str
     slug: str | None
@@ -30,32 +30,32 @@ class Workspace:
 
 
 async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
-    """Resolve an id or slug; do so before anything else is read.
+    """Return the workspace with an id or slug. Do this before anything else is read.
 
-    Config routes take only the id and answer a slug with empty lists [stream/list-by-slug-is-empty].
-    Raises NotFoundError, AccessError, ConsoleError.
+    Config routes accept only the id, and answer a slug with empty lists [stream/list-by-slug-is-empty].
+    Raise NotFoundError, AccessError, ConsoleError.
     """
     try:
         body = await console.get(api_path("workspace", id_or_slug), beside=small_replies())
     except RefusedError as refusal:
         if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
-            raise WrongAddressError(f"console {console.host}: is not a Jitsu console ({refusal})") from None
+            raise WrongAddressError(f"console {console.host} is not a Jitsu console ({refusal})") from None
         if refusal.kind is RefusalKind.NOT_FOUND:
             raise NotFoundError(
                 f"console {console.host}: no workspace {id_or_slug!r} that this key can see{await _visible(console)}"
             ) from None
         raise refusal.with_context(before=f"console {console.host}: workspace {id_or_slug}: ") from None
     if not isinstance(body, Mapping) or not isinstance(body.get("id"), str):
-        raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")
+        raise WrongAddressError(f"console {console.host} does not answer like a Jitsu console")
     return _workspace(body)
 
 
 CLOSED = "doesn't have access"
-"""What a console says of a workspace that is there, and that the key may not see."""
+"""What a console says about an existing workspace that the key may not see."""
 
 
 async def is_closed(console: Console, id_or_slug: str) -> bool:
-    """Return whether there is a workspace of an id or slug that the key may not see. Raise AccessError, ConsoleError."""
+    """Return whether an id or slug is of a workspace that the key may not see. Raise AccessError, ConsoleError."""
     try:
         await console.get(api_path("workspace", id_or_slug), beside=small_replies())
     except AccessError as refusal:
@@ -69,7 +69,7 @@ async def is_closed(console: Console, id_or_slug: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Workspaces:
-    """The workspaces that a key can read: all of the console where the key `is_operators`, so is the operator's token."""
+    """The workspaces that a key can read. If it is the operator's token (`is_operators`), these are all of the console."""
 
     found: tuple[Workspace, ...]
     is_operators: bool = False
@@ -78,15 +78,15 @@ class Workspaces:
 async def workspaces(console: Console) -> Workspaces:
     """Return all workspaces that the key can read [discovery/workspaces].
 
-    The operator's token is no user, whose workspaces could be listed: the console exports all of them for it
-    [admin/workspace-list, admin/export-workspaces]. Raises ConsoleError, AccessError.
+    The operator's token has no user whose workspaces could be listed, so it uses the export of all workspaces
+    [admin/workspace-list, admin/export-workspaces]. Raise ConsoleError, AccessError.
     """
     try:
         return Workspaces(_listed(console, await console.get("/api/workspace")))
     except RefusedError as refusal:
         if (
             refusal.kind is not RefusalKind.NOT_FOUND
-        ):  # a user of that key there is, as far as the console tells
+        ):  # the key is that of a user
             raise ConsoleError(
                 f"console {console.host}: its workspaces cannot be listed ({refusal})"
             ) from None
@@ -94,9 +94,9 @@ async def workspaces(console: Console) -> Workspaces:
 
 
 async def _exported(console: Console, unlisted: RefusedError) -> tuple[Workspace, ...]:
-    """Return the workspaces that the console exports; `unlisted` is why it does not list them for the key.
+    """Return the workspaces that the console exports. `unlisted` is why it does not list them for the key.
 
-    Raises ConsoleError, also where the key is not the operator's token: no other is admitted [admin/export-as-owner].
+    Raise ConsoleError, also if the key is not the operator's token, because no other may export [admin/export-as-owner].
     """
     here = f"console {console.host}: its workspaces cannot be "
     try:
@@ -106,8 +106,8 @@ async def _exported(console: Console, unlisted: RefusedError) -> tuple[Workspace
             raise ConsoleError(f"{here}listed ({unlisted})") from None
         reason = str(refusal).removeprefix(f"console {console.host}: ")
         raise ConsoleError(
-            f"{here}listed with the operator's token, because this console does not export them ({reason}): name each,"
-            " or give a user's key, which can list its own"
+            f"{here}listed with the operator's token, because this console does not export them ({reason}); name each"
+            " workspace, or give a user's key, which can list its own"
         ) from None
     except UnreachableError as failure:
         raise failure.with_context(before=f"{here}read with the operator's token: ") from None
@@ -119,13 +119,13 @@ async def _exported(console: Console, unlisted: RefusedError) -> tuple[Workspace
 
 
 def _own_features(workspace: Workspace) -> Iterator[str]:
-    """Yield the features that a workspace itself names; the export adds the class of its functions [admin/workspace-by-id]."""
+    """Yield the features that a workspace itself names. The export adds its function class [admin/workspace-by-id]."""
     return (name for name in features_of(workspace.body) if not name.startswith("functionsClasses="))
 
 
 def _listed(console: Console, answer: Any) -> tuple[Workspace, ...]:
     if not isinstance(answer, list):
-        raise WrongAddressError(f"console {console.host}: does not answer as a Jitsu console does")
+        raise WrongAddressError(f"console {console.host} does not answer like a Jitsu console")
     return tuple(
         _workspace(found)
         for found in answer
@@ -143,10 +143,10 @@ async def sees_workspace(console: Console, workspace_id: str) -> bool:
 
 
 async def lives_there(console: Console, snapshot: Snapshot) -> bool:
-    """Return whether a snapshot's workspace lives on this console, under whatever host name it was read.
+    """Return whether a snapshot's workspace exists on this console, whatever host name it was read under.
 
-    A workspace that is there but closed to the key counts as the same. One that has the same id but was
-    created at another time does not: the console was set up anew.
+    A workspace that exists but is closed to the key counts as the same. One with the same id but another creation time
+    does not, because the console was set up again.
     """
     source = snapshot.manifest.source
     try:
@@ -160,9 +160,9 @@ async def lives_there(console: Console, snapshot: Snapshot) -> bool:
 
 
 def is_read_only(snapshot: Snapshot) -> bool:
-    """Return whether unpaid bills keep the key that a snapshot was read with from writing into its workspace.
+    """Return whether unpaid bills prevent the key that read a snapshot from writing into its workspace.
 
-    Members may not write then; the operator's token may, which is no member and so has no role there
+    Members may not write then. The operator's token may, because it is not a member and has no role there
     [readonly/create, readonly/create-as-admin].
     """
     member = snapshot.manifest.source.role not in (None, "admin")
@@ -170,7 +170,7 @@ def is_read_only(snapshot: Snapshot) -> bool:
 
 
 def text_field(body: Any, name: str) -> str | None:
-    """Return the text in field `name` of an answer, or None where there is no such text."""
+    """Return the text in field `name` of an answer, or None."""
     value = body.get(name) if isinstance(body, Mapping) else None
     return value if isinstance(value, str) else None
 

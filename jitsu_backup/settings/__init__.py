@@ -1,4 +1,4 @@
-"""Settings: their sources and precedence, profiles, references to secrets."""
+"""Settings: their sources, precedence and profiles, and references to secrets."""
 
 from typing import TYPE_CHECKING
 

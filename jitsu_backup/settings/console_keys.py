@@ -1,4 +1,4 @@
-"""Keys and the consoles that they belong to: a key is never sent to another one."""
+"""Keys and the consoles that they belong to. A key is never sent to another console."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,16 +18,16 @@ def checked_key(text: str, name: str = "the API key") -> SecretText:
     key_id, colon, secret = key.partition(":")
     printable = key.isascii() and key.isprintable() and " " not in key
     if not (colon and key_id and secret and printable):
-        raise AccessError(f"{name} must look like keyId:keySecret")
+        raise AccessError(f"{name} has the wrong form; it must look like keyId:keySecret")
     return SecretText(key)
 
 
 def key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> object:
-    """Return the first `key` or `admin_token` for `host` in the sources; None without any.
+    """Return the first `key` or `admin_token` for `host` in the sources, or None.
 
-    A key belongs to the console that its own source names, else to the default one. Flags and environment count as one
-    source; so do a profile and the rest of its file, and, for what a profile omits, the environment. A console that a
-    flag names gets any key that belongs to no other. Raise UsageError where all keys belong to other consoles.
+    A key belongs to the console that its own source names, or else to the default one. Flags and environment count as one
+    source. So do a profile, the rest of its file, and the environment for what the profile omits. A console that a flag
+    names may use any key that does not belong to another. Raise UsageError if all keys belong to other consoles.
     """
     flags, profile, environment, config, _ = sources
     named_by = next((source for source in sources if source.get("host") is not None), None)
@@ -38,7 +38,7 @@ def key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> obj
             return normal_host(str(source["host"])) == host
         if host == DEFAULT_HOST or named_by is flags:
             return True
-        if named_by is environment:  # a profile leaves to the environment what it omits
+        if named_by is environment:  # the environment supplies what a profile omits
             return source is flags or source is profile
         return of_file and (source is profile or source is config)
 
@@ -51,22 +51,22 @@ def key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> obj
     if not there or (name == "admin_token" and there[0].get("host") is not None):
         return None
     raise UsageError(
-        f"no {_CALLED[name]} for {host}: the one that is set belongs to {there[0].get('host') or DEFAULT_HOST}, and goes"
-        " nowhere else; name each console beside its key: JITSU_HOST in the environment, host in the settings file,"
+        f"no {_CALLED[name]} for {host}, because the given one belongs to {there[0].get('host') or DEFAULT_HOST} and is"
+        " never sent elsewhere; name the console beside its key: JITSU_HOST in the environment, host in the settings file,"
         " or --host"
     )
 
 
 def check_not_in_clear(host: str, environment: Mapping[str, str]) -> None:
-    """Raise UsageError where requests to `host` cross a network without TLS, be it on their way to a proxy."""
+    """Raise UsageError if requests to `host` cross a network without TLS, even on their way to a proxy."""
     proxy = proxy_for(host, environment)
     reached = [urlsplit(url).hostname or "" for url in (host, proxy) if url is not None]
     if urlsplit(host).scheme != "http" or all(map(is_local, reached)):
         return
-    via = " where the proxy is asked for it" if is_local(reached[0]) else ""
+    via = " and reached through a proxy" if is_local(reached[0]) else ""
     raise UsageError(
-        f"{host} is another machine{via}, and without TLS others could read the API key on its way;"
-        " use https://, or say --insecure-http"
+        f"{host} is another machine{via}, and without TLS, others could read the API key in transit;"
+        " use https://, or accept that with --insecure-http"
     )
 
 
@@ -77,11 +77,11 @@ def normal_host(text: str) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise UsageError("the host is not an address such as https://jitsu.example.com") from None
+        raise UsageError("the host is not an address; write it as https://jitsu.example.com") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in parts.netloc):
-        raise UsageError("the host must be an address such as https://jitsu.example.com")
+        raise UsageError("the host is not an address; write it as https://jitsu.example.com")
     if parts.username or parts.password:
-        raise UsageError("the host must not hold a user or password; keys go into JITSU_APIKEY")
+        raise UsageError("the host must not contain a user or password; put keys into JITSU_APIKEY")
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     default_port = {"http": 80, "https": 443}[parts.scheme]
     suffix = "" if port in (None, default_port) else f":{port}"

@@ -16,7 +16,7 @@ DEFAULT_STORE = "./jitsu-backups"
 def config_path(
     given: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
 ) -> Path | None:
-    """Return the path of the settings file that is named, else of the one found; None without any."""
+    """Return the path of the settings file that is named, or of the one found, or None."""
     if given is None and environment.get("JITSU_BACKUP_CONFIG"):
         given = Path(expand(environment["JITSU_BACKUP_CONFIG"], home))
     if given is not None:
@@ -31,10 +31,10 @@ def config_path(
 
 
 def read_document(path: Path) -> Mapping[str, Any]:
-    """Return the content of a settings file, unchecked. Raise UsageError where it is not TOML."""
+    """Return the content of a settings file, unchecked. Raise UsageError if it is not TOML."""
     try:
         document = tomllib.loads(read_text_file(path).decode())
-        repr(document)  # what Python cannot show, in numbers and nesting, fails here and not in a message
+        repr(document)  # numbers or nesting that Python cannot show fail here, not later in a message
     except BackupError as problem:
         told = str(problem).removeprefix("cannot read ")
         raise UsageError(f"cannot read the settings file {told}") from None
@@ -71,11 +71,11 @@ def store_of(
 
 
 def named_store(given: str | None, environment: Mapping[str, str], document: Mapping[str, Any]) -> str | None:
-    """Return the store that a flag, the environment or the settings file names, unexpanded; None without any."""
+    """Return the store that a flag, the environment or the settings file names, unexpanded, or None."""
     named = given or environment.get("JITSU_BACKUP_STORE") or document.get("store")
     return None if not named else str(named)
 
 
 def expand(path: str, home: Path | str | None) -> str:
-    """Return a path with a leading `~/` replaced by the home folder, where there is one."""
+    """Return a path with a leading `~/` replaced by the home folder, if there is one."""
     return str(Path(home) / path[2:]) if home and path.startswith("~/") else path

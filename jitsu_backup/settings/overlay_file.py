@@ -1,4 +1,4 @@
-"""Overlay files: TOML or JSON, with values that can come from the environment or from other files."""
+"""Overlay files: TOML or JSON, with values that may come from the environment or from other files."""
 
 import json
 import tomllib
@@ -22,9 +22,9 @@ _LITERAL, _PLAIN = "literal", "plain"
 
 @dataclass(frozen=True, slots=True)
 class OverlayFile:
-    """The content of an overlay file, read only once because a pipe holds nothing the second time.
+    """The content of an overlay file, read only once, because a pipe cannot be read twice.
 
-    `environment` are the variables that `{env = …}` refers to.
+    `environment` has the variables that `{env = …}` refers to.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class OverlayFile:
     environment: Mapping[str, str] = field(repr=False)
 
     def parse(self) -> Overlay:
-        """Return the overlay, with the values that `{env = …}` and `{file = …}` refer to in their place.
+        """Return the overlay, with `{env = …}` and `{file = …}` replaced by the values that they refer to.
 
         Raise UsageError, which names every variable and file that is missing.
         """
@@ -40,7 +40,7 @@ class OverlayFile:
             return parse_overlay(*self._resolved())
 
     def tables(self) -> OverlayTables:
-        """Return what the file holds, with the references resolved, for an overlay of several workspaces.
+        """Return the content of the file with its references resolved, for an overlay of several workspaces.
 
         Raise UsageError as `parse` does.
         """
@@ -49,7 +49,7 @@ class OverlayFile:
 
     @property
     def called(self) -> str:
-        """What messages call the file."""
+        """The name of the file in messages."""
         return f"overlay {self.path}"
 
     def _resolved(self) -> tuple[Any, frozenset[str], tuple[Outside, ...]]:
@@ -70,7 +70,7 @@ class OverlayFile:
 
 
 def open_overlay(path: Path, environment: Mapping[str, str]) -> OverlayFile:
-    """Read an overlay file. Raise UsageError where that fails."""
+    """Read an overlay file. Raise UsageError if that fails."""
     try:
         return OverlayFile(path, read_text_file(path), environment)
     except BackupError as problem:
@@ -89,17 +89,17 @@ def _document(data: bytes, *, as_json: bool) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object. Raise UsageError for a duplicate key, of which JSON would keep the last."""
+    """Return a JSON object. Raise UsageError for a duplicate key, because JSON would keep only the last."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise UsageError(f"{name!r} stands twice in one object; merge the two")
+            raise UsageError(f"{name!r} occurs twice in one object; merge the two")
         found[name] = value
     return found
 
 
 class _References:
-    """Replaces references with the values that they refer to, and collects what is wrong with them."""
+    """Replace references by the values that they refer to, and collect what is wrong with them."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.found: list[Outside] = []
@@ -110,11 +110,11 @@ class _References:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The values to hide: those that are not `plain`, without empty ones, which would match any text."""
+        """The values to hide: those that are not `plain`, except empty ones, which would match any text."""
         return frozenset(one.value for one in self.found if not one.plain) - {""}
 
     def resolve(self, value: Any, at: tuple[str, ...] = ()) -> Any:
-        """Return `value` with its references replaced; `{literal = {…}}` is replaced with the inner table itself."""
+        """Return `value` with its references replaced. `{literal = {…}}` becomes the inner table itself."""
         if isinstance(value, list):
             return [self.resolve(item, (*at, str(position))) for position, item in enumerate(value)]
         if not isinstance(value, Mapping):
@@ -125,8 +125,8 @@ class _References:
             return self._value(value, at)
         if _is_no_reference(value):
             self._problems.append(
-                f"{format_path(at)} is given by {' and '.join(sorted(value.keys() - {_PLAIN}))}: write {{ env = … }} or"
-                " { file = … } alone, or { literal = { … } } where the table itself is meant"
+                f"{format_path(at)} has {' and '.join(sorted(value.keys() - {_PLAIN}))} in one reference; write only"
+                " { env = … } or { file = … }, or { literal = { … } } for the table itself"
             )
             return ""
         return {name: self.resolve(item, (*at, *_parts(name, at))) for name, item in value.items()}
@@ -135,7 +135,7 @@ class _References:
         reference = {name: item for name, item in given.items() if name != _PLAIN}
         name = reference.get("env")
         if isinstance(name, str) and name.startswith("JITSU_"):
-            own = "names that begin with JITSU_ are the tool's own; use another name"
+            own = "names that begin with JITSU_ are reserved; use another name"
             self._problems.append(f"an overlay cannot use {name}: {own}")
             return ""
         if isinstance(name, str) and name not in self._environment:
@@ -185,6 +185,6 @@ def _written(reference: Mapping[str, Any]) -> str:
 
 
 def _hint(unset: list[Mapping[str, Any]]) -> str:
-    """Return a hint how to write a table that only looks like a reference, where a name does not look like a variable."""
+    """Return how to write a table that only looks like a reference, if a name does not look like a variable."""
     odd = next((one for one in unset if not one["env"].isupper()), None)
-    return "" if odd is None else f" (where the table itself is meant: {{ literal = {_written(odd)} }})"
+    return "" if odd is None else f" (for the table itself, write {{ literal = {_written(odd)} }})"

@@ -13,7 +13,7 @@ from jitsu_backup.settings.trust import refuse_file_of_others
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Whom to notify of a run: the path of the file of metrics, and the URL of a monitor."""
+    """Whom to notify of a run: the path of the metrics file, and the URL of a monitor."""
 
     metrics: str | None
     ping: SecretText | None
@@ -22,7 +22,7 @@ class Listeners:
 def listeners(
     config: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
 ) -> Listeners:
-    """Return whom the environment, the settings file or its valid lines name. Run no command, and never raise."""
+    """Return whom to notify, from the environment, the settings file or its valid lines. Run no command, never raise."""
     document, folder = _document_for_listeners(config, environment, home, working_folder)
     metrics = environment.get("JITSU_BACKUP_METRICS") or document.get("metrics")
     ping: Any = environment.get("JITSU_BACKUP_PING") or document.get("ping")
@@ -40,7 +40,7 @@ def listeners(
 def _document_for_listeners(
     config: Path | None, environment: Mapping[str, str], home: Path | None, working_folder: Path
 ) -> tuple[Mapping[str, Any], Path]:
-    """Return the content of a settings file, however broken, and its folder; no content where it is not trusted."""
+    """Return the content of a settings file, even a broken one, and its folder. Untrusted files have no content."""
     try:
         path = config_path(config, environment, home, working_folder)
         if path is None:

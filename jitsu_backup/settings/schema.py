@@ -29,17 +29,17 @@ def problems(document: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(retention, Mapping):
         yield from _retention(retention)
     else:
-        yield "retention is a table, [retention]"
+        yield "'retention' must be a table, [retention]"
     share = document.get("shrink_alarm", 0.5)
     if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share <= 1:
-        yield f"'shrink_alarm' must be a share from 0 to 1 (1: no alarm), not {share!r}"
+        yield f"'shrink_alarm' must be a number from 0 to 1 (1: no alarm), not {share!r}"
     every = document.get("notify_every", "0")
     if isinstance(every, str) and seconds_in(every) is None:
         yield f"'notify_every' must be a duration such as 90s, 10m or 2h, not {every!r}"
     yield from _sets(document.get("sets", {}))
     profiles = document.get("profiles", {})
     if not isinstance(profiles, Mapping) or not all(isinstance(p, Mapping) for p in profiles.values()):
-        yield "profiles are tables, [profiles.NAME]"
+        yield "'profiles' must be tables, [profiles.NAME]"
         return
     for name, profile in profiles.items():
         yield from _keys(profile, PROFILE_KEYS, f"profiles.{name}.")
@@ -52,25 +52,25 @@ def secret_variables(document: Mapping[str, Any]) -> frozenset[str]:
 
 
 def decides_who_is_trusted(document: Mapping[str, Any]) -> list[str]:
-    """Return the keys of a checked document that name a command, a console or a key: their author can do harm."""
+    """Return the keys of a checked document that name a command, a console or a key, and so could do harm."""
     return sorted({name for table in tables_of(document) for name in table if name in _TRUST_KEYS})
 
 
 def tables_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the tables of a document that settings stand in: itself and its profiles."""
+    """Return the tables of a document that contain settings: itself and its profiles."""
     profiles = members_of(document.get("profiles")).values()
     return [document, *(table for table in profiles if isinstance(table, Mapping))]
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """Return the texts of a checked setting that is a text or a list of texts; none where it is left out."""
+    """Return the texts of a checked setting that is a text, a list of texts, or missing."""
     return (value,) if isinstance(value, str) else tuple(value or ())
 
 
 def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iterator[str]:
     for name, value in table.items():
         if isinstance(value, str) and "\0" in value:
-            yield f"{prefix + name!r} holds a null byte"
+            yield f"{prefix + name!r} contains a null byte"
         elif name not in known:
             hint = nearest(name, known) or f"; known: {', '.join(known)}"
             yield f"unknown key {prefix + name!r}{hint}"
@@ -79,7 +79,7 @@ def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iter
                 yield f"{prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"
         elif name in LIST_KEYS:
             if not _are_texts(value):
-                yield f"{prefix + name!r} must be text, or a list of texts, and not empty"
+                yield f"{prefix + name!r} must be text or a list of texts, and not empty"
             elif name in _SELECTOR_KEYS:
                 yield from _selectors(prefix + name, texts(value))
         elif name not in ("profiles", "retention", "shrink_alarm", "sets") and not isinstance(value, str):
@@ -94,17 +94,17 @@ def _are_texts(value: Any) -> bool:
 
 def _sets(sets: Any) -> Iterator[str]:
     if not isinstance(sets, Mapping) or not all(isinstance(one, Mapping) for one in sets.values()):
-        yield "sets are tables, [sets.NAME]"
+        yield "'sets' must be tables, [sets.NAME]"
         return
     for name, table in sets.items():
         prefix = f"sets.{name}."
         if "only" not in table:
-            yield f"{prefix + 'only'!r} is missing: it says what the set chooses"
+            yield f"{prefix + 'only'!r} is missing; it must list what the set chooses"
         yield from _keys(table, SET_KEYS, prefix)
 
 
 def _selectors(name: str, given: Iterable[str]) -> Iterator[str]:
-    """Yield what is wrong with selectors: a mistyped one would choose nothing, and nobody would know."""
+    """Yield what is wrong with selectors, because a mistyped one would silently choose nothing."""
     for text in given:
         try:
             selector = field_selector(text).entities if name.endswith("ignore") else Selector(text)
@@ -113,7 +113,7 @@ def _selectors(name: str, given: Iterable[str]) -> Iterator[str]:
             yield f"{name!r}: {str(problem).removeprefix(f'{name!r}: ')}"
             continue
         if selector.text.endswith("/"):
-            yield f"{name!r}: {text!r} names nothing behind the slash; write type, type/id or type/name"
+            yield f"{name!r}: {text!r} has nothing after the slash; write type, type/id or type/name"
 
 
 def _retention(table: Mapping[str, Any]) -> Iterator[str]:

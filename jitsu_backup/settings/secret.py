@@ -17,7 +17,7 @@ _LONG = 8
 OWN_SECRETS = (
     "JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_BACKUP_PASSPHRASE", "JITSU_BACKUP_PING", "JITSU_BACKUP_NOTIFY",
 )  # fmt: skip
-"""The variables with our own secrets, which no command that we run needs."""
+"""The variables with our own secrets, which are withheld from the commands that we run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class SecretText:
 def own_secrets(
     environment: Mapping[str, str], settings: Iterable[object] = (), folder: Path = Path()
 ) -> list[str]:
-    """Return our own secrets in the environment, and those that `settings` are, or refer to relative to `folder`.
+    """Return our own secrets in the environment and in `settings`. References are relative to `folder`.
 
     Run no command, and skip secrets that cannot be read.
     """
@@ -53,7 +53,7 @@ def own_secrets(
 
 
 def holds(text: str, secret: str) -> bool:
-    """Return whether a text is a secret, or contains one that is too long to occur by chance."""
+    """Return whether a text is a secret, or contains a secret that is too long to occur by chance."""
     return text.strip() == secret.strip() or (len(secret.strip()) >= _LONG and secret.strip() in text)
 
 
@@ -76,9 +76,9 @@ def resolve_secret(
         (kind, value), *_ = reference.items()
         if kind == "env" and isinstance(value, str):
             if value not in environment:
-                raise UsageError(f"the environment variable {value} is not set")
+                raise UsageError(f"the environment variable {value} is not set; set it to the secret")
             if not environment[value] and not may_be_empty:
-                raise UsageError(f"the environment variable {value} is empty")
+                raise UsageError(f"the environment variable {value} is empty; set it to the secret")
             return environment[value]
         if kind == "file" and isinstance(value, str):
             return _read(folder / expand(value, environment.get("HOME")), may_be_empty=may_be_empty)
@@ -87,7 +87,7 @@ def resolve_secret(
             kept = {name: text for name, text in environment.items() if name not in hidden}
             return _run([str(part) for part in value], kept, folder)
     kinds = "{env = …}, {file = …}" + (" or {command = […]}" if commands else "")
-    raise UsageError(f"a secret is given as text, or as one of {kinds}")
+    raise UsageError(f"a secret has the wrong form; give it as text, or as one of {kinds}")
 
 
 def _read(path: Path, *, may_be_empty: bool) -> str:
@@ -107,7 +107,7 @@ def _read(path: Path, *, may_be_empty: bool) -> str:
 def _run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> str:
     import subprocess  # noqa: PLC0415  few settings need it, and completion waits for every import
 
-    told = f"the command for a secret, {arguments[0]}"  # only its name: the rest may hold a secret
+    told = f"the command for a secret, {arguments[0]}"  # only its name, because the rest may contain a secret
     try:
         done = subprocess.run(  # noqa: S603  the operator's own command, without a shell
             arguments,
@@ -122,11 +122,11 @@ def _run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> 
     except subprocess.TimeoutExpired:
         raise UsageError(f"{told}, took longer than {COMMAND_SECONDS} seconds") from None
     except OSError as problem:
-        raise UsageError(f"{told}, cannot be run: {(problem.strerror or '').lower()}") from None
+        raise UsageError(f"{told}, cannot be started: {(problem.strerror or '').lower()}") from None
     except ValueError:  # not UTF-8, or an argument with a null byte
-        raise UsageError(f"{told}, failed: it takes and gives text only") from None
+        raise UsageError(f"{told}, failed: its arguments and its output must be text") from None
     if done.returncode:
         raise UsageError(f"{told}, failed with exit status {done.returncode}")
     if not done.stdout.strip():
-        raise UsageError(f"{told}, gave nothing on standard output")
+        raise UsageError(f"{told}, printed nothing on standard output")
     return done.stdout.strip()

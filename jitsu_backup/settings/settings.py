@@ -31,7 +31,7 @@ from jitsu_backup.store.files import read_text_file
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """The values of flags; None where a flag is not given."""
+    """The values of flags, or None if a flag is not given."""
 
     host: str | None = None
     apikey: str | None = field(default=None, repr=False)
@@ -43,11 +43,10 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A workspace on a console, and the key to it.
+    """A workspace on a console, and the key for it.
 
-    `host` is a base URL without credentials, `admin_token` the operator's service token where one is known for this
-    console, `overlay` the file that says what is different in this workspace, `profile` the name of the profile that named
-    the place.
+    `host` is a base URL without credentials, `admin_token` the operator's token if one is known for this console,
+    `overlay` the file with this workspace's own values, and `profile` the name of the profile that named the place.
     """
 
     host: str
@@ -61,7 +60,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a workspace has of its own: selectors of entities that stay, and fields that are never written."""
+    """What is protected in a workspace: selectors of entities to keep, and fields that are never written."""
 
     protect: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -71,9 +70,10 @@ class Guard:
 class Settings:
     """The settings of a run.
 
-    `file` is the settings file, if there is one. `store_named` is False where `store` is the default. `encrypt_to` are
-    age recipients, `identities` files of age identities or identities. `retention` has the `keep_…` of the policy and
-    its `time_zone`. `metrics` is the path of the figures for Prometheus, `shrink_alarm` a share from 0 to 1, `notify_every` is in seconds.
+    `file` is the settings file, if there is one. `store_named` is False if `store` is the default. `encrypt_to` are age
+    recipients, `identities` age identities or files with them. `retention` has the `keep_…` of the policy and its
+    `time_zone`. `metrics` is the path of the metrics file for Prometheus, `shrink_alarm` a share from 0 to 1, and
+    `notify_every` is in seconds.
     """
 
     file: Path | None
@@ -99,27 +99,27 @@ class Settings:
     _insecure_http: bool
 
     def passphrase(self) -> SecretText | None:
-        """Return the passphrase for archives, used where no recipients are named; None without. Raise UsageError."""
+        """Return the passphrase for archives, used if no recipients are named, or None. Raise UsageError."""
         return self._secret("JITSU_BACKUP_PASSPHRASE", "passphrase")
 
     def ping(self) -> SecretText | None:
-        """Return the URL that is notified of every backup, a secret; None without. Raise UsageError."""
+        """Return the URL to ping for every backup, a secret, or None. Raise UsageError."""
         return self._secret("JITSU_BACKUP_PING", "ping")
 
     def notify_profile(self, host: str, workspaces: Collection[str | None]) -> str | None:
-        """Return the first profile that names a workspace, known by any of its id and slug, and who hears of its changes."""
+        """Return the first profile that names a workspace (by id or slug) and whom to notify of its changes."""
         profiles = self._config.get("profiles", {})
         own = [name for name, profile in profiles.items() if "notify" in profile]
         return next((name for name in own if self._names(profiles[name], host, workspaces)), None)
 
     def notifies(self, profile: str | None = None) -> bool:
-        """Return whether a profile itself, or without one the environment or the file, says who hears of changes."""
+        """Return whether a profile (without one, the environment or the file) says whom to notify of changes."""
         if profile is None:
             return "JITSU_BACKUP_NOTIFY" in self._variables or "notify" in self._config
         return "notify" in self._profile(profile)
 
     def notify(self, profile: str | None = None) -> SecretText | None:
-        """Return who hears of changes, a secret, as a profile, the environment or the file says; None for nobody.
+        """Return the address to notify of changes, a secret, from a profile, the environment or the file, or None.
 
         Raise UsageError.
         """
@@ -129,14 +129,14 @@ class Settings:
         return SecretText(self._resolved(value) if isinstance(value, Mapping) else str(value))
 
     def own_secrets(self) -> list[str]:
-        """Return our own secrets in the environment and in files. Run no command for one."""
+        """Return our own secrets in the environment and in files. Run no command."""
         tables = (*tables_of(self._config), self._official, self._flags)
         given = [table.get(name) for table in tables for name in SECRET_KEYS]
         identities = [*map(self._identity, self.identities)]
         return own_secrets(self._variables, [*given, *identities], self._folder)
 
     def _identity(self, text: str) -> str:
-        """Return an identity, given as such or by its file; an empty text where it cannot be read."""
+        """Return an identity, given directly or by its file, or an empty text if it cannot be read."""
         if text.startswith("AGE-"):
             return text
         with suppress(BackupError, UnicodeDecodeError):
@@ -146,7 +146,7 @@ class Settings:
 
     def _secret(self, variable: str, name: str) -> SecretText | None:
         if self._variables.get(variable) == "":
-            raise UsageError(f"{variable} is set and empty: give it, or unset it")
+            raise UsageError(f"{variable} is empty; set it to a value, or unset it")
         value: Any = self._variables.get(variable) or self._config.get(name)
         if isinstance(value, Mapping):
             value = self._resolved(value)
@@ -164,19 +164,19 @@ class Settings:
         """Return the consoles that flags, environment and files name, as base URLs, and the default one."""
         found = {DEFAULT_HOST}
         for table in (*tables_of(self._config), self._environment, self._official, self._flags):
-            with suppress(UsageError):  # told where that console is asked
+            with suppress(UsageError):  # reported when that console is used
                 if table.get("host"):
                     found.add(normal_host(str(table["host"])))
         return found
 
     def workspace_named(self, text: str) -> str:
-        """Return the id or slug of the workspace that PLACE means; this needs no key. Raise UsageError."""
+        """Return the id or slug of the workspace that PLACE means, without a key. Raise UsageError."""
         if not text.startswith("@"):
             return text
         sources = (self._profile(text.removeprefix("@")), self._environment, self._config, self._official)
         found = next((str(s["workspace"]) for s in sources if s.get("workspace")), None)
         if found is None:
-            raise UsageError(f"the profile {text} names no workspace")
+            raise UsageError(f"the profile {text} names no workspace; add workspace to it, or give an id or slug")
         return found
 
     def place(
@@ -184,11 +184,11 @@ class Settings:
     ) -> Place:
         """Return the place that `@profile`, a workspace's id or slug, or None (the default) names.
 
-        `@profile/WORKSPACE` is another workspace on the console of a profile, which nothing else of it is about.
-        A profile takes precedence over the environment, which is about the default place; flags take precedence over both.
-        With `token_is_enough`, the operator's token is the key where there is no other for that console.
-        Raise UsageError, also where a key would be sent to a console that it does not belong to, or to another machine
-        without TLS; AccessError for a malformed key.
+        `@profile/WORKSPACE` is another workspace on the console of a profile, to which the rest of the profile does not
+        apply. A profile takes precedence over the environment, which describes the default place. Flags take precedence over
+        both. With `token_is_enough`, the operator's token is the key if there is no other for that console. Raise
+        UsageError, also if a key would be sent to a console that it does not belong to, or to another machine without TLS;
+        AccessError for a malformed key.
         """
         profile: Mapping[str, Any] = {}
         if text is not None and not text.strip():  # an unset shell variable must not mean the default
@@ -208,7 +208,7 @@ class Settings:
         own = named is not None and workspace is None
         workspace = workspace or found["workspace"]
         if not workspace and workspace_needed:
-            raise UsageError("no workspace: name one (id, slug or @profile), or set JITSU_WORKSPACE")
+            raise UsageError("no workspace given; name one (id, slug or @profile), or set JITSU_WORKSPACE")
         host = normal_host(str(found["host"] or DEFAULT_HOST))
         if not self._insecure_http:
             check_not_in_clear(host, self._variables)
@@ -226,7 +226,7 @@ class Settings:
         )
 
     def _split(self, text: str | None) -> tuple[str | None, str | None]:
-        """Return the profile and the workspace that a PLACE beginning with an @ names."""
+        """Return the profile and the workspace of a PLACE that begins with @."""
         if text is None or not text.startswith("@"):
             return None, None
         name = text.removeprefix("@")
@@ -238,9 +238,9 @@ class Settings:
     def _key_or(
         self, token: object, host: str, sources: tuple[Mapping[str, Any], ...], *, token_is_enough: bool
     ) -> object:
-        """Return the key for a console, or the operator's token where that is enough. Raise UsageError as `key_for` does.
+        """Return the key for a console, or the operator's token if that is enough. Raise UsageError as `key_for` does.
 
-        A key for another console that a flag gives is never passed over.
+        A key for another console that a flag gives is never ignored.
         """
         try:
             key = key_for(host, sources, "key")
@@ -250,13 +250,13 @@ class Settings:
             return token
         if key is None and token is not None and not token_is_enough:
             raise UsageError(
-                "no API key for this console: set JITSU_APIKEY to keyId:keySecret (user settings page of the console); the"
-                " operator's token that is set writes only where it is given as that key"
+                "no API key for this console; set JITSU_APIKEY to keyId:keySecret (user settings page of the console), or to"
+                " the operator's token, which writes only if it is given there"
             )
         return token if key is None else key
 
     def overlays(self, host: str) -> dict[str, Path]:
-        """Return the overlay files of profiles, by the workspace of the console `host`, known by id or slug, that each names."""
+        """Return the overlay files of profiles, by the workspace (id or slug) on the console `host` that each names."""
         found: dict[str, Path] = {}
         for profile in self._config.get("profiles", {}).values():
             workspace, overlay = profile.get("workspace"), profile.get("overlay")
@@ -265,10 +265,10 @@ class Settings:
         return found
 
     def guard(self, host: str, workspaces: Collection[str | None], profile: str | None = None) -> Guard:
-        """Return what is protected and ignored in a workspace of the console `host`, known by any of its id and slug.
+        """Return what is protected and ignored in a workspace (by id or slug) of the console `host`.
 
-        What the top of the file says holds for every workspace. Besides, every profile counts that names this one, so that
-        it makes no difference whether a command was given the profile, the id or the slug.
+        The top of the file applies to every workspace. Every profile that names this workspace counts too, so it makes no
+        difference whether a command was given the profile, the id or the slug.
         """
         profiles = self._config.get("profiles", {})
         named = [n for n in profiles if n == profile or self._names(profiles[n], host, workspaces)]
@@ -279,27 +279,27 @@ class Settings:
         return Guard(tuple(protect), tuple(ignore))
 
     def _names(self, profile: Mapping[str, Any], host: str, workspaces: Collection[str | None]) -> bool:
-        """Return whether a profile names a workspace. One that names none means the default one, as `place` says."""
+        """Return whether a profile names a workspace. One that names none means the default one, as in `place`."""
         sources = (self._flags, profile, self._environment, self._config, self._official)
         there = next((s["host"] for s in sources if s.get("host") is not None), DEFAULT_HOST)
         named = next((s["workspace"] for s in sources if s.get("workspace") is not None), None)
-        with suppress(UsageError):  # what is no address is told where its profile is used
+        with suppress(UsageError):  # an invalid address is reported when its profile is used
             return named in workspaces and named is not None and normal_host(str(there)) == host
         return False
 
     def selection(self, names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the `only` and `skip` of the sets called `names`. Raise UsageError for one that there is not."""
+        """Return the `only` and `skip` of the sets called `names`. Raise UsageError for an unknown set."""
         sets = self._config.get("sets", {})
         for name in names:
             if name not in sets:
-                known = nearest(name, sets) or f"; there are {', '.join(sorted(sets))}"
+                known = nearest(name, sets) or f"; the settings have {', '.join(sorted(sets))}"
                 none = "; the settings have no [sets.NAME]"
-                raise UsageError(f"--set: there is no set {name!r}{known if sets else none}")
+                raise UsageError(f"--set: unknown set {name!r}{known if sets else none}")
         only, skip = (tuple(t for name in names for t in texts(sets[name].get(key))) for key in SET_KEYS)
         return only, skip
 
     def sets_of(self, names: Iterable[str]) -> dict[str, str]:
-        """Return which of the sets called `names` each of their selectors is from."""
+        """Return, by selector, which of the sets called `names` it comes from."""
         sets = self._config.get("sets", {})
         return {text: name for name in names for key in SET_KEYS for text in texts(sets[name].get(key))}
 
@@ -307,14 +307,14 @@ class Settings:
         profiles = self._config.get("profiles", {})
         if name not in profiles:
             known = ", ".join(f"@{known}" for known in self.places_named()) or "none is configured"
-            raise UsageError(f"no profile @{name} in the settings; known: {known}")
+            raise UsageError(f"no profile @{name} in the settings; known profiles: {known}")
         found: Mapping[str, Any] = profiles[name]
         return found
 
     def _key(self, value: object, name: str = "the API key") -> SecretText:
         if value is None:
             raise UsageError(
-                "no API key for this console: set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
+                "no API key for this console; set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
                 " or key in jitsu-backup.toml, or --apikey"
             )
         if isinstance(value, Mapping):

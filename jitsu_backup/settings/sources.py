@@ -7,6 +7,7 @@ from typing import Any
 
 from jitsu_backup.durations import seconds_in
 from jitsu_backup.errors import UsageError
+from jitsu_backup.model import plural
 from jitsu_backup.settings.file import config_path, expand, named_store, read_document, store_of
 from jitsu_backup.settings.schema import problems, texts
 from jitsu_backup.settings.settings import Overrides, Settings
@@ -18,7 +19,7 @@ from jitsu_backup.settings.trust import (
 )
 
 SHRINK_ALARM = 0.5
-"""The default share (0 to 1) by which a count may fall before an alarm is set off."""
+"""The default share (0 to 1) by which a count may fall before an alarm is raised."""
 
 
 def load(
@@ -76,7 +77,7 @@ def _refuse_empty_variables(environment: Mapping[str, str], overrides: Overrides
         ("JITSU_BACKUP_STORE", overrides.store),
     ):
         if flag is None and variable in environment and not environment[variable].strip():
-            raise UsageError(f"{variable} is set and empty: give it, or unset it")
+            raise UsageError(f"{variable} is empty; set it to a value, or unset it")
 
 
 def _values_of_flags(overrides: Overrides) -> Mapping[str, Any]:
@@ -94,7 +95,7 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     document = read_document(path)
     wrong = list(problems(document))
     if wrong:
-        more = f" (and {len(wrong) - 1} more: jitsu-backup check --config lists all)"
+        more = f" (and {plural(len(wrong) - 1, 'more problem')}; list all with jitsu-backup check --config)"
         raise UsageError(f"settings file {path}: {wrong[0]}{more if len(wrong) > 1 else ''}")
     return document
 
@@ -102,7 +103,7 @@ def _read_config(path: Path) -> Mapping[str, Any]:
 def _listed(
     variable: str, environment: Mapping[str, str], from_file: Any, folder: Path, home: Path | None
 ) -> tuple[str, ...]:
-    """Return the items of a variable, else those in the settings file, where paths are relative to its `folder`."""
+    """Return the items of a variable, or else those in the settings file, with paths relative to its `folder`."""
     given = environment.get(variable)
     if given is not None:  # a blank variable must not mean that there are no recipients
         found = [part.strip() for part in _split(given) if part.strip()] or [""]

@@ -1,4 +1,4 @@
-"""Trust in settings files: one that somebody else can write must not name a command, a console or a key."""
+"""Trust in settings files: a file that others can write must not name a command, a console or a key."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from jitsu_backup.store.files import read_text_file
 
 
 def refuse_file_of_others(path: Path, document: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-    """Raise UsageError for a harmful file that was found, not named, and that somebody else may have written."""
+    """Raise UsageError for a possibly harmful file that was found, not named, and that others may have written."""
     why = _why_not_trusted(path, environment)
     if why is None:  # before the content is considered, which may be unchecked
         return
@@ -26,15 +26,15 @@ def refuse_file_of_others(path: Path, document: Mapping[str, Any], environment: 
 
 
 def _distrust(path: Path, why: str, harmful: list[str], remedy: str) -> str:
-    """Return a message that a file sets what is harmful, and what to do."""
+    """Return the message that an untrusted file has possibly harmful settings, and what to do."""
     mend = "" if why.startswith("belongs") else "run chmod go-w on it, or "
     return f"{path}: it {why}, and sets {', '.join(harmful)}; {mend}{remedy}"
 
 
 def _why_not_trusted(path: Path, environment: Mapping[str, str]) -> str | None:
-    """Return how somebody else may have written a file; None where nobody may.
+    """Return how others may have written a file, or None if they cannot.
 
-    Git treats repositories of other users alike. A user who calls us with sudo is trusted.
+    Git treats repositories of other users in the same way. A user who calls us with sudo is trusted.
     """
     status, user = path.stat(), os.geteuid()
     caller = environment.get("SUDO_UID", "")
@@ -54,8 +54,8 @@ def refuse_to_take_key_elsewhere(
         for name, variable in (("key", "JITSU_APIKEY"), ("admin_token", "JITSU_ADMIN_TOKEN")):
             if host and table.get(name) == {"env": variable} and normal_host(str(host)) != own:
                 raise UsageError(
-                    f"settings file {path}: it would send {variable} to {normal_host(str(host))}; set JITSU_HOST to that"
-                    " console too, or name the file with --config if you trust it"
+                    f"settings file {path}: it would send {variable} to {normal_host(str(host))}; if you trust it, set"
+                    " JITSU_HOST to that console too, or name the file with --config"
                 )
 
 
@@ -64,14 +64,14 @@ def warnings_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str,
     if not any(isinstance(table.get(name), str) for table in tables_of(document) for name in SECRET_KEYS):
         return ()
     if path.stat().st_mode & 0o077:
-        return (f"{path} holds a key in clear and others can read it: chmod 600, or use {{env}} or {{file}}",)
+        return (f"{path} contains an unencrypted key, and others can read it; run chmod 600 on it, or use {{env}} or {{file}}",)
     return ()
 
 
 def read_official_file(
     home: Path | None, environment: Mapping[str, str]
 ) -> tuple[Mapping[str, Any], str | None]:
-    """Return the settings of the official jitsu-cli, and why its console and key must not be used, else None.
+    """Return the settings of the official jitsu-cli, and why its console and key must not be used, or None.
 
     A broken file of another tool counts as missing.
     """

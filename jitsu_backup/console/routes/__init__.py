@@ -1,4 +1,4 @@
-"""One module a route: how the entities of a type are listed, created, updated and deleted."""
+"""One module for each route: how the entities of a type are listed, created, updated and deleted."""
 
 from collections.abc import Mapping
 
@@ -42,9 +42,9 @@ async def read_list(
     *,
     beside: Size | None = None,
 ) -> Listing:
-    """Read the list of a type by its route; the parameters and the result are those of `Console.list`.
+    """Read the list of a type by its route. Parameters and result are as for `Console.list`.
 
-    It holds all entities of the type, and those of types that are listed in it (`type_in_list`).
+    It holds all entities of the type, and those of other types that are listed in it (`type_in_list`).
     """
     path = route_class(type_name).list_path(workspace_id, type_name)
     return await console.list(path, type_name, entity_type(type_name).list_field, known, beside=beside)

@@ -1,4 +1,4 @@
-"""Links, which are connections and syncs: the console makes the id, and a pair may have many syncs [link/create-push]."""
+"""Links (connections and syncs). The console assigns their ids, and a pair may have many syncs [link/create-push]."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
@@ -25,7 +25,7 @@ _LINK = "link"
 
 
 class _MadeMeanwhileError(Exception):
-    """Somebody else has made the link that was to be made."""
+    """Somebody else has created the link that this run was about to create."""
 
     def __init__(self, link_id: str) -> None:
         super().__init__(link_id)
@@ -33,9 +33,9 @@ class _MadeMeanwhileError(Exception):
 
 
 class LinkRoute(EntityRoute):
-    """Links are told apart by their ends, by their data, and by which of them were not there before."""
+    """Links are distinguished by their ends, their data, and whether they existed before."""
 
-    budget_method = "PUT"  # which creates as well, so that objects have the budget of POST to themselves
+    budget_method = "PUT"  # PUT creates too, and leaves the budget of POST to objects
 
     def __init__(self, target: Target) -> None:
         """Note the links that the target has."""
@@ -43,12 +43,12 @@ class LinkRoute(EntityRoute):
         self._path = config_path(target.workspace_id, _LINK)
         self._known = {key.id for key in target.live if key.type == _LINK}
         self._made: set[str] = set()
-        # a console without cursors is an older one, which deletes no link by its id [delete/link-by-id]
+        # a console without cursors is older and cannot delete a link by its id [delete/link-by-id]
         self._duplicates_can_go = "sync-cursor" not in target.not_offered
         self._go_by_id = True
 
     def turn(self, body: Mapping[str, Any]) -> Hashable:
-        """Return the ends: only one after the other can links of the same ends be told apart."""
+        """Return the ends, because links with the same ends can be distinguished only if written one by one."""
         return _ends(body)
 
     def likeness(self, body: Mapping[str, Any]) -> Hashable:
@@ -56,7 +56,7 @@ class LinkRoute(EntityRoute):
         return _ends(body), canonical(_data(body))
 
     async def create(self, type_name: str, ids: Iterable[str], content: Content) -> Created:  # noqa: ARG002  the console makes the id
-        """Create a link; settle an unclear outcome by looking for one that was not there before."""
+        """Create a link. After an unclear outcome, look for a link that did not exist before."""
         body, unclear = content.body, 0
         while True:
             try:
@@ -79,14 +79,14 @@ class LinkRoute(EntityRoute):
                 return self._note_made(min(new))
 
     async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> Omissions:
-        """Update a link; one without a body gets only cursors."""
+        """Update a link. One without a body gets only cursors."""
         if content.body:
             body = {**content.body, "id": key.id}
             await self.target.write("PUT", self._path, body, repeatable=True, guard=guard)
         return ()
 
     async def complete(self, entity_id: str, content: Content) -> Omissions:
-        """Put its cursors on a sync."""
+        """Write the cursors of a sync."""
         omissions = []
         for stream, state in sorted(content.cursors.items()):
             path = api_path(self.target.workspace_id, "sources", "state")
@@ -101,7 +101,7 @@ class LinkRoute(EntityRoute):
         return tuple(omissions)
 
     async def delete(self, key: Key, *, guard: Guard) -> None:
-        """Delete a link by its id, or by its ends on an older console, where no other link has the same."""
+        """Delete a link by its id, or on an older console by its ends, provided that no other link has the same ends."""
         if await self._delete_by_id(key.id, guard):
             return
         body = self.target.live[key].body
@@ -110,20 +110,20 @@ class LinkRoute(EntityRoute):
         if await self._of_same_ends(body) - going:
             raise RefusedError(
                 RefusalKind.IN_USE,
-                "this console deletes connections by their ends, and another one has the same",
+                "this console deletes connections by their ends, but another connection has the same ends",
             )
         params = {"fromId": source, "toId": destination}
         await self.target.write("DELETE", self._path, params=params, repeatable=True)
 
     async def remove_duplicate(self, entity_id: str) -> bool:
-        """Delete a sync that this run made a moment after another run; return False where this console cannot."""
+        """Delete a sync that this run created just after another run. Return False if this console cannot do that."""
         return entity_id in self._made and await self._delete_by_id(entity_id)
 
     async def _check_not_made(self, body: Mapping[str, Any]) -> None:
-        """Raise _MadeMeanwhileError where somebody has made a link that making this one would replace or duplicate.
+        """Raise _MadeMeanwhileError if somebody has created a link that this one would replace or duplicate.
 
-        Hardly anybody has connected what this run has only just made; of two equal syncs one is deleted at the end,
-        by its id.
+        Links of entities that this run has just created are not checked. Of two equal syncs, one is deleted at the end, by
+        its id.
         """
         kind, *named = ends = _ends(body)
         if not self.target.made_objects.isdisjoint(named) and (kind == "push" or self._duplicates_can_go):
@@ -144,10 +144,10 @@ class LinkRoute(EntityRoute):
     def _id_in(self, answer: Any, *, unclear: bool) -> str:
         made = answer.get("id") if isinstance(answer, Mapping) else None
         if not isinstance(made, str):
-            raise RefusedError(RefusalKind.REFUSED, "the console named no id for the new link")
+            raise RefusedError(RefusalKind.REFUSED, "the console returned no id for the new connection or sync")
         if answer.get("created") is False and not unclear:  # [link/upsert-push-with-any-id]
             self.target.report(
-                Notice(f"connection {made} was made by somebody else in the same moment and is replaced")
+                Notice(f"connection {made} was created by somebody else at the same moment and was replaced")
             )
         return made
 
@@ -157,7 +157,7 @@ class LinkRoute(EntityRoute):
         return Created(link_id)
 
     async def _delete_by_id(self, link_id: str, guard: Guard | None = None) -> bool:
-        """Delete a link by its id; return False where this console cannot [delete/link-by-id]."""
+        """Delete a link by its id. Return False if this console cannot do that [delete/link-by-id]."""
         if self._go_by_id:
             try:
                 await self.target.write(
@@ -166,7 +166,7 @@ class LinkRoute(EntityRoute):
             except RefusedError as refusal:
                 if refusal.kind is not RefusalKind.REFUSED:
                     raise
-                self._go_by_id = False  # an older console wants both ends [delete/link-by-id]
+                self._go_by_id = False  # an older console requires both ends [delete/link-by-id]
         return self._go_by_id
 
     async def _of_same_ends(self, body: Mapping[str, Any]) -> set[str]:
@@ -175,7 +175,7 @@ class LinkRoute(EntityRoute):
 
 
 async def users_by_id(target: Target) -> Mapping[str, set[Key]]:
-    """Return the links of the workspace that name each id, as they are now."""
+    """Return the current links of the workspace that refer to each id."""
     users: dict[str, set[Key]] = defaultdict(set)
     for link_id, item in (await target.lists.of(_LINK)).items():
         for _, named_id in find_references(entity_type(_LINK).references, item):

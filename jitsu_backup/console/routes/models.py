@@ -1,4 +1,4 @@
-"""Models: objects whose warehouse the console asks whenever one is saved."""
+"""Models: objects whose warehouse the console queries whenever one is saved."""
 
 from jitsu_backup.console.client import api_path
 from jitsu_backup.console.replies import RefusalKind, RefusedError
@@ -8,10 +8,10 @@ from jitsu_backup.model import Key, items_of, members_of
 
 
 class ModelRoute(ObjectRoute):
-    """An object like others, whose query the console tries on request without saving it [model/preview]."""
+    """An object like others, but the console can test its query without saving it [model/preview]."""
 
     async def check_update(self, key: Key, content: Content) -> None:
-        """Raise RefusedError where the warehouse as it is now does not run the query, or the query lacks a column.
+        """Raise RefusedError if the current warehouse cannot run the query, or the query lacks a column.
 
         [model/create-unknown-table, model/create-key-not-selected]
         """

@@ -1,4 +1,4 @@
-"""Objects: the client chooses the id, and a deleted object keeps it for ever [stream/create-without-id, delete/recreate-same-id]."""
+"""Objects: the client chooses the id, and a deleted one keeps it [stream/create-without-id, delete/recreate-same-id]."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -24,17 +24,17 @@ T = TypeVar("T")
 
 
 class ObjectRoute(EntityRoute):
-    """The route of all types but those that have one of their own."""
+    """The route of all types that have none of their own."""
 
     def __init__(self, target: Target) -> None:
-        """Know of no users of the target's objects yet."""
+        """Start without knowing which links use the target's objects."""
         super().__init__(target)
         self._users: Mapping[str, set[Key]] = {}
 
     async def create(self, type_name: str, ids: Iterable[str], content: Content) -> Created | None:
-        """Create an object under the first of `ids` that is free. An id that is live here is this very object.
+        """Create an object under the first of `ids` that is free. A live object with one of the ids is the same object.
 
-        The ids are derived from the entity: whoever made one meanwhile has made the same.
+        The ids are derived from the entity, so whoever created one meanwhile has created the same.
         """
 
         async def send(body: dict[str, Any]) -> Created | None:
@@ -44,7 +44,7 @@ class ObjectRoute(EntityRoute):
         return created and replace(created, omissions=omissions)
 
     async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> Omissions:
-        """Update an object, without the domains that another workspace uses; its own are never taken away."""
+        """Update an object, without the domains that another workspace uses. Its current domains are never removed."""
         path = config_path(self.target.workspace_id, key.type, key.id)
 
         async def send(body: dict[str, Any]) -> None:
@@ -61,11 +61,11 @@ class ObjectRoute(EntityRoute):
         return omissions
 
     async def before_deleting(self) -> None:
-        """Note which links still name which objects, because an older console does not know `strict`."""
+        """Note which links still refer to which objects, because an older console does not support `strict`."""
         self._users = await users_by_id(self.target)
 
     async def delete(self, key: Key, *, guard: Guard) -> None:
-        """Delete an object that no connection uses; the console refuses where somebody has connected it meanwhile.
+        """Delete an object that no connection uses. The console rejects that if somebody has connected it meanwhile.
 
         [delete/strict-linked, delete/function-in-use-strict]
         """
@@ -92,7 +92,7 @@ class ObjectRoute(EntityRoute):
         return None
 
     async def _create_one(self, type_name: str, body: dict[str, Any]) -> Created | None:
-        """Create one object; return None where its id is taken for ever."""
+        """Create one object. Return None if its id is permanently in use."""
         workspace_id, new_id = self.target.workspace_id, body["id"]
         body = {**without_masks(body), "type": type_name, "workspaceId": workspace_id}
         unclear = 0
@@ -117,10 +117,10 @@ class ObjectRoute(EntityRoute):
                 return Created(new_id, ours=_has_keys_of(type_name, found, body))
 
     async def _check_revived(self, type_name: str, body: dict[str, Any]) -> None:
-        """Raise RefusedError where `cloneId` gave an object no secret, because this console does not have what it names.
+        """Raise RefusedError if `cloneId` gave an object no secret, because this console lacks the deleted original.
 
-        Such an object looks right and cannot log in, so nothing is connected to it [destination/create-masked-elsewhere].
-        It stays, because its id would be taken for ever: the next run finds it, and asks for the secret.
+        Such an object looks right but cannot log in, so nothing is connected to it [destination/create-masked-elsewhere].
+        It is kept, because its id would be permanently in use. The next run finds it and asks for the secret.
         """
         found = (await self.target.lists.of(type_name)).get(body["id"])
         lost = set(masked_paths(body)) - set(masked_paths(found))
@@ -128,8 +128,8 @@ class ObjectRoute(EntityRoute):
             paths = ", ".join(sorted(map(format_path, lost)))
             raise RefusedError(
                 RefusalKind.REFUSED,
-                f"secret {paths} did not come back, for this console knows no deleted {body['cloneId']}: it is there without,"
-                " and nothing was connected to it; give it with --overlay",
+                f"created without its secret {paths}, because this console has no deleted {body['cloneId']} to copy it from;"
+                " nothing was connected to it; give the secret with --overlay",
             )
 
 
@@ -140,9 +140,9 @@ async def _without_taken_domains(
     *,
     only_domains: bool = False,
 ) -> tuple[T | None, Omissions]:
-    """Send a stream again without each domain that is refused, but with its `own`; return the answer and what was left out.
+    """Send a stream again without each rejected domain, but with its `own`. Return the answer and what was left out.
 
-    With `only_domains` nothing is sent when none is left, and the answer is None.
+    With `only_domains`, nothing is sent if none is left, and the answer is None.
     """
     body = dict(content)
     refused: list[str] = []
@@ -164,7 +164,7 @@ async def _without_taken_domains(
 
 
 def _taken_domain(body: Mapping[str, Any], refusal: RefusedError) -> str | None:
-    """Return the domain of a stream's body that a refusal names, if it does [stream/create-domain-in-use]."""
+    """Return the domain of a stream's body that a rejection names, or None [stream/create-domain-in-use]."""
     words = str(refusal).split()
     named = words[1] if refusal.kind is RefusalKind.DOMAIN_IN_USE and len(words) > 1 else None
     domains = body.get("domains")
@@ -172,7 +172,7 @@ def _taken_domain(body: Mapping[str, Any], refusal: RefusedError) -> str | None:
 
 
 def _has_keys_of(type_name: str, found: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
-    """Return whether a stream has the new write keys that were sent for it, by their hints: else another run made it."""
+    """Return whether a stream has the write keys that were sent, by their hints. If not, another run created it."""
     fields = entity_type(type_name).write_key_fields
     listed = {key.get("id"): key.get("hint") for key in _write_keys(fields, found)}
     return all(

@@ -1,4 +1,4 @@
-"""Profile builders: written together with the function that each of them owns [profile-builder/create]."""
+"""Profile builders, each written together with the function that it owns [profile-builder/create]."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,14 +17,14 @@ from jitsu_backup.console.routes.protocol import (
 from jitsu_backup.model import Entity, Key
 
 _BUILDER, _FUNCTION = "profile-builder", "function"
-_MOMENT = "1970-01-01T00:00:00.000Z"  # the console wants one and keeps its own
+_MOMENT = "1970-01-01T00:00:00.000Z"  # the console requires a time, but stores its own
 
 
 class ProfileBuilderRoute(EntityRoute):
-    """The client chooses the builder's id, the console that of its function; writing a builder publishes its code."""
+    """The client chooses the builder's id, the console its function's. Writing a builder publishes its code."""
 
     async def create(self, type_name: str, ids: Iterable[str], content: Content) -> Created | None:
-        """Create a builder under the first of `ids` that is free, unless it is there: writing it would replace it."""
+        """Create a builder under the first of `ids` that is free, unless it exists, because writing would replace it."""
         first = next(iter(ids))
         if first in await self.target.lists.of(type_name):
             return Created(first, ours=False)
@@ -53,7 +53,7 @@ class ProfileBuilderRoute(EntityRoute):
         return ()
 
     async def made_with(self, entity_id: str) -> list[Key]:
-        """Return the functions that a builder owns as it is now."""
+        """Return the functions that a builder currently owns."""
         found = await self.target.lists.of(_BUILDER)
         builders = [Entity(Key(_BUILDER, item_id), item) for item_id, item in found.items()]
         return [
@@ -77,10 +77,10 @@ class ProfileBuilderRoute(EntityRoute):
             method,
             config_path(self.target.workspace_id, key.type),
             {"profileBuilder": without_masks(builder), "code": body.get("code", "")},
-            repeatable=True,  # an upsert by id: sending it twice does no harm [profile-builder/update]
+            repeatable=True,  # an upsert by id, which may be sent twice [profile-builder/update]
             guard=guard,
         )
         if (
             not isinstance(answer, Mapping) or "id" not in answer
-        ):  # an older console says yes and does nothing
+        ):  # an older console accepts it but does nothing
             raise RefusedError(RefusalKind.REFUSED, "this console does not keep profile builders")

@@ -1,4 +1,4 @@
-"""Reverse syncs: the console derives the id from our request's, and deletes only what is disabled [reverse-sync/create]."""
+"""Reverse syncs. The console derives the id from the request's id, and deletes only disabled ones [reverse-sync/create]."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -24,23 +24,23 @@ from jitsu_backup.model import Key, members_of
 
 
 class ReverseSyncRoute(EntityRoute):
-    """A request may be sent again: it makes the same sync once [reverse-sync/create-same-request]."""
+    """A request may be sent again, because it creates the same sync only once [reverse-sync/create-same-request]."""
 
     def __init__(self, target: Target) -> None:
-        """Have disabled nothing yet."""
+        """Start with no disabled syncs."""
         super().__init__(target)
         self._disabled: set[Key] = set()
 
     @classmethod
     def list_path(cls, workspace_id: str, type_name: str) -> str:
-        """Return the path of the list that holds the syncs among others: their own fails where one cannot be read.
+        """Return the path of the list of links, because the syncs' own list fails if one of them cannot be read.
 
         [link/list-with-an-unreadable-one, reverse-sync/list-with-an-unreadable-one]
         """
         return config_path(workspace_id, listed_under(type_name))
 
     async def create(self, type_name: str, ids: Iterable[str], content: Content) -> Created | None:
-        """Create a sync under the first of `ids` that is free; a deleted one keeps its id for ever.
+        """Create a sync under the first of `ids` that is free. A deleted one keeps its id permanently.
 
         [reverse-sync/create-request-id-of-a-deleted-one]
         """
@@ -50,28 +50,28 @@ class ReverseSyncRoute(EntityRoute):
             except RefusedError as refusal:
                 if refusal.kind is not RefusalKind.ID_TAKEN:
                     raise
-                if new_id in await self.target.lists.of(type_name):  # made meanwhile, and changed since
+                if new_id in await self.target.lists.of(type_name):  # created meanwhile, and changed since
                     return Created(new_id, ours=False)
                 continue
             return Created(new_id)
         return None
 
     async def update(self, key: Key, content: Content, *, guard: Guard | None = None) -> Omissions:
-        """Update a sync: what a whole one leaves out goes back to its default [reverse-sync/put-full]."""
+        """Update a sync. A field that a complete one leaves out returns to its default [reverse-sync/put-full]."""
         await self._put(key, _sync(content.body), guard)
         return ()
 
     async def delete(self, key: Key, *, guard: UnchangedGuard) -> None:
-        """Delete a sync, and disable it first, because an enabled one is not deleted [reverse-sync/delete-enabled].
+        """Disable and delete a sync, because an enabled one cannot be deleted [reverse-sync/delete-enabled].
 
-        Raise RefusedError, kind IN_USE, while an attempt runs or waits [reverse-sync/delete-with-waiting-attempt], and
-        where the console cannot tell of an enabled one [reverse-sync/list-with-an-unreadable-one]. Where it refuses,
-        an enabled sync is enabled again, or the message says that it is not.
+        Raise RefusedError (kind IN_USE) while an attempt runs or waits [reverse-sync/delete-with-waiting-attempt], and if
+        the state of an enabled sync is unknown [reverse-sync/list-with-an-unreadable-one]. If the deletion is rejected, the
+        sync is enabled again, or the message says that it is not.
         """
         stuck = self._why_stuck(key, await self._states())
         if stuck:
             raise RefusedError(RefusalKind.IN_USE, stuck)
-        self.target.lists.outdate()  # somebody may have changed the sync while its state was read
+        self.target.lists.outdate()  # the sync may have been changed while its state was read
         data = self._data(key)
         if data.get("disabled") is True:
             await self._delete(key, guard)
@@ -80,16 +80,17 @@ class ReverseSyncRoute(EntityRoute):
             await self._delete_or_enable(key, partial(guard, {"data": {**data, "disabled": True}}))
 
     async def undeletable(self, keys: Collection[Key]) -> Collection[Key]:
-        """Return those of `keys` that have an attempt now, or may have one."""
+        """Return those of `keys` that have, or may have, a current attempt."""
         states = await self._states()
         return [key for key in keys if self._why_stuck(key, states)]
 
     async def check_create(self, type_name: str, ids: Iterable[str], content: Content) -> None:
-        """Raise RefusedError where the feature is off or none of `ids` is free, before the old sync is deleted.
+        """Raise RefusedError if the feature is off or none of `ids` is free, before the old sync is deleted.
 
-        Asked for a sync of a model that does not exist, the console makes none: it says first that the feature is off, or
-        that the request made another one, which a deleted one is too [reverse-sync/create-feature-off,
-        reverse-sync/create-request-id-of-a-deleted-one, reverse-sync/create-unknown-model].
+        This asks for a sync of a model that does not exist, which the console never creates. It reports first that the
+        feature is off, or that the request id has already created a sync, even a deleted one
+        [reverse-sync/create-feature-off, reverse-sync/create-request-id-of-a-deleted-one,
+        reverse-sync/create-unknown-model].
         """
         for new_id in ids:
             body = {**content.body, END_FIELDS[0]: new_id}
@@ -103,16 +104,16 @@ class ReverseSyncRoute(EntityRoute):
         raise RefusedError(RefusalKind.ID_TAKEN, OUT_OF_IDS)
 
     async def _post(self, type_name: str, new_id: str, content: Content) -> None:
-        """Ask for a sync under an id. Raise RefusedError, kind ID_TAKEN, also for one that no request of ours makes."""
+        """Create a sync under an id. Raise RefusedError (kind ID_TAKEN) also for an id that no request can produce."""
         workspace_id = self.target.workspace_id
         request = request_id_for(workspace_id, type_name, content.source_id, new_id)
         if request is None:
-            raise RefusedError(RefusalKind.ID_TAKEN, f"no request makes {new_id}")
+            raise RefusedError(RefusalKind.ID_TAKEN, f"no request produces the id {new_id}")
         body = {"requestId": request, "sync": _sync(content.body)}
         await self.target.write("POST", api_path(workspace_id, "reverse-etl", "syncs"), body, repeatable=True)
 
     def half_deleted(self) -> Collection[Key]:
-        """Return the keys of the syncs that were disabled to be deleted, whatever became of them."""
+        """Return the keys of the syncs that were disabled to be deleted, whatever the outcome."""
         return self._disabled
 
     def _data(self, key: Key) -> Mapping[str, Any]:
@@ -127,7 +128,7 @@ class ReverseSyncRoute(EntityRoute):
         return MAYBE_BUSY if not states.known and self._data(key).get("disabled") is not True else ""
 
     async def _disable(self, key: Key, guard: Guard) -> None:
-        self._disabled.add(key)  # before it is known, because the console may be lost meanwhile
+        self._disabled.add(key)  # before the answer, because the connection may break
         try:
             await self._put(key, {"disabled": True}, guard)
         except AccessError:
@@ -151,14 +152,14 @@ class ReverseSyncRoute(EntityRoute):
                 raise
 
     async def _enabled_again(self, key: Key, why: str) -> str:
-        """Enable a sync that was disabled only to be deleted; return why it is still there, and whether it is enabled."""
+        """Enable a sync that was disabled only to be deleted. Return why it still exists, and whether it is enabled."""
         try:
             await self._put(key, {"disabled": False}, None)
         except RefusedError as refusal:
             if refusal.kind is RefusalKind.NOT_FOUND:
                 return why
-            return f"{why}; it was disabled to be deleted, and enabling it again failed: {refusal}"
-        return f"{why}; it is enabled again"
+            return f"{why}; it was disabled to be deleted, but could not be enabled again: {refusal}; enable it in the UI"
+        return f"{why}; it was enabled again"
 
     async def _put(self, key: Key, body: Mapping[str, Any], guard: Guard | None) -> None:
         params = {"syncId": key.id}
