@@ -76,7 +76,9 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
             raise LockedError(f"{locked}the passphrase is wrong; {remedy}") from None
         if "No matching keys" in str(problem):
             to = "other identities" + (f" ({useless})" if useless else "")
-            raise LockedError(f"{locked}it was encrypted to {to}; give one of them with --identity FILE") from None
+            raise LockedError(
+                f"{locked}it was encrypted to {to}; give one of them with --identity FILE"
+            ) from None
         raise IntegrityError(_DAMAGED) from None
 
 

@@ -113,7 +113,9 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
         raise UsageError("retention: keep_label must be text, or a list of texts")
     for label in labels or ():
         if not isinstance(label, str) or not is_label(label):
-            raise UsageError(f"retention: {label!r} is not a label; use lower-case letters, digits and hyphens")
+            raise UsageError(
+                f"retention: {label!r} is not a label; use lower-case letters, digits and hyphens"
+            )
     chosen = None if labels is None else tuple(labels)
     return Policy(within=span(given.get("keep_within", "0d")), label=chosen, **rules)
 

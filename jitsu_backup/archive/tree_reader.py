@@ -234,7 +234,10 @@ def _read_body(files: Mapping[str, bytes], path: str, type_name: str, used: dict
         if kind == FILE:
             beside = f"{path.rpartition('/')[0]}/{held}"
             if not isinstance(held, str) or not held.endswith(".js") or beside not in files:
-                _refuse(path, f"refers to a file at {format_path(place)} that is not in the same folder; correct the name")
+                _refuse(
+                    path,
+                    f"refers to a file at {format_path(place)} that is not in the same folder; correct the name",
+                )
             if beside in used:
                 other = _shown(used[beside])
                 _refuse(path, f"refers to {_shown(beside)}, as does {other}; give each its own file")

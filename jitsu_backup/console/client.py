@@ -375,7 +375,9 @@ class Console:
         if not isinstance(items, list) or not all(
             isinstance(item, dict) and isinstance(item.get("id"), str) and item["id"] for item in items
         ):
-            raise WrongAddressError(self._at(f"the list of {type_name} is not a valid answer of a Jitsu console"))
+            raise WrongAddressError(
+                self._at(f"the list of {type_name} is not a valid answer of a Jitsu console")
+            )
         return tuple(items)
 
     def _refusal(self, verdict: Permanent, body: Any) -> BackupError:
@@ -464,7 +466,9 @@ def api_path(*steps: str) -> str:
     """Return the path of `steps` below `/api`. Raise RefusedError if no path can name them."""
     for step in steps:
         if not nameable(step):
-            raise RefusedError(RefusalKind.NOT_FOUND, f"not sent: {step!r} cannot be part of a path of the console")
+            raise RefusedError(
+                RefusalKind.NOT_FOUND, f"not sent: {step!r} cannot be part of a path of the console"
+            )
     return "/".join(("/api", *(quote(step, safe="") for step in steps)))
 
 

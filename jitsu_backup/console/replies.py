@@ -213,7 +213,11 @@ def classify_failure(method: str, failure: Exception) -> Verdict:
         certificate = certificate_problem(failure)
         if certificate is not None:
             return Permanent(RefusalKind.NOT_JITSU, certificate)
-        what = "does not answer in time" if isinstance(failure, httpx.TimeoutException) else _unreachable(failure)
+        what = (
+            "does not answer in time"
+            if isinstance(failure, httpx.TimeoutException)
+            else _unreachable(failure)
+        )
         return RetryAfter(what)
     if isinstance(failure, httpx.TimeoutException):
         return _unsure(method, "no reply in time")

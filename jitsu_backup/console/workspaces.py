@@ -84,9 +84,7 @@ async def workspaces(console: Console) -> Workspaces:
     try:
         return Workspaces(_listed(console, await console.get("/api/workspace")))
     except RefusedError as refusal:
-        if (
-            refusal.kind is not RefusalKind.NOT_FOUND
-        ):  # the key is that of a user
+        if refusal.kind is not RefusalKind.NOT_FOUND:  # the key is that of a user
             raise ConsoleError(
                 f"console {console.host}: its workspaces cannot be listed ({refusal})"
             ) from None

@@ -167,7 +167,9 @@ def reasons_in_words(reasons: Iterable[tuple[str, str]], most: int = 3) -> str:
 
 
 def _counted(names: list[str]) -> list[str]:
-    return [f"{name} ({count} with this name)" if count > 1 else name for name, count in Counter(names).items()]
+    return [
+        f"{name} ({count} with this name)" if count > 1 else name for name, count in Counter(names).items()
+    ]
 
 
 def reasons_for(failures: Collection[str]) -> str:

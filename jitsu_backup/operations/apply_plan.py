@@ -39,7 +39,9 @@ class Status(Enum):
     """How an action ended."""
 
     DONE = "done"
-    OVERTAKEN = "overtaken"  # somebody else created, updated or deleted it meanwhile, and it was left unchanged
+    OVERTAKEN = (
+        "overtaken"  # somebody else created, updated or deleted it meanwhile, and it was left unchanged
+    )
     FAILED = "failed"
     NOT_ATTEMPTED = "not attempted"
 
@@ -308,9 +310,7 @@ class PlanExecutor:
         tried = (one for one in group.deletions if one.key in self._deleted and one is not action)
         kept = next((one for one in tried if not self._is_deleted(one.key)), None)
         return (
-            None
-            if kept is None
-            else f"{kept.key.type} {quoted(kept.name)} uses the same and was not deleted"
+            None if kept is None else f"{kept.key.type} {quoted(kept.name)} uses the same and was not deleted"
         )
 
     def _made_again(self) -> list[Action]:

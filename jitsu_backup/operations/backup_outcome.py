@@ -169,7 +169,10 @@ def _incomplete(saved: Saved, name: str, again: Again) -> Alarm:
     names, manifest = names_of_refused(saved.snapshot), saved.snapshot.manifest
     lacking = [(names[r.what], r.reason) for r in manifest.refused if r.missing]
     if not lacking:
-        why, remedy = "it kept changing while it was read", "run the backup again when nobody edits the workspace"
+        why, remedy = (
+            "it kept changing while it was read",
+            "run the backup again when nobody edits the workspace",
+        )
         return Alarm(What.INCOMPLETE, why, remedy, name)
     remedy = f"the next run reads it again; see what the key may read with `{again('check', name)}`"
     return Alarm(What.INCOMPLETE, reasons_in_words(lacking), remedy, name)

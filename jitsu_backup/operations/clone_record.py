@@ -37,9 +37,7 @@ from jitsu_backup.store import Store, archives, keep
 TAKE_SOURCE = ("source",)
 """The value of `PlanOptions.take` that takes the source, whatever the target changed. It needs no record."""
 
-_UNKNOWN_OWN = (
-    "; without it, the target's own entities are unknown: leave out --prune, or delete them too with --prune-own"
-)
+_UNKNOWN_OWN = "; without it, the target's own entities are unknown: leave out --prune, or delete them too with --prune-own"
 
 
 @dataclass(frozen=True, slots=True)

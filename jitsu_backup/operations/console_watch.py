@@ -190,15 +190,15 @@ class ConsoleWatch:
 
     def _sees_none(self, access: WorkspaceAccess) -> str:
         check = self._keeper.around.again("check")
-        return (
-            f"console {access.connection.host}: this key cannot read any workspace; see what it may read with `{check}`"
-        )
+        return f"console {access.connection.host}: this key cannot read any workspace; see what it may read with `{check}`"
 
     def _watch_all(self, access: WorkspaceAccess, found: Iterable[Workspace]) -> None:
         self._unfound = 0
         kept = [self._watch(access, each) for each in found]
         for one in [one for one in self._mine if one not in kept]:
-            self._forget(one, "the key no longer sees it: its archives are kept, but it is no longer backed up")
+            self._forget(
+                one, "the key no longer sees it: its archives are kept, but it is no longer backed up"
+            )
         self._tell_period()
 
     async def _keep_finding(self, access: WorkspaceAccess) -> None:
@@ -226,7 +226,9 @@ class ConsoleWatch:
             self._keeper.troubles.is_over(subject)
             one = self._watch(access, found)
             if known is not None and known is not one:
-                self._forget(known, f"{named} now names another workspace, {one.id}, which is watched instead")
+                self._forget(
+                    known, f"{named} now names another workspace, {one.id}, which is watched instead"
+                )
             known = one
             self._tell_period()
             await known.lost.wait()

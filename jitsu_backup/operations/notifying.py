@@ -121,9 +121,7 @@ def send(message: Message, address: Address, environment: Mapping[str, str]) -> 
         outgoing.post(address.url, orjson.dumps(body), "application/json", attempts=ATTEMPTS)
     except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
         why = outgoing.reason_of(problem)
-        hint = (
-            "; for a Slack-compatible service, write slack:https://…" if address.form is Form.JSON else ""
-        )
+        hint = "; for a Slack-compatible service, write slack:https://…" if address.form is Form.JSON else ""
         raise NotSentError(
             why + (hint if why == "HTTP 400" else ""), no_answer=_is_no_answer(problem)
         ) from None

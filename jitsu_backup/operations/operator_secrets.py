@@ -21,7 +21,9 @@ def in_clear(*, folder: bool, is_key: bool) -> UsageError:
 
     `is_key` says that the operator's token is the key itself, so it cannot be left out.
     """
-    what, instead = ("folder", "hide them with --redact") if folder else ("archive", "encrypt it with --encrypt-to")
+    what, instead = (
+        ("folder", "hide them with --redact") if folder else ("archive", "encrypt it with --encrypt-to")
+    )
     without = "use a user's key (JITSU_APIKEY)" if is_key else "leave the token out (JITSU_ADMIN_TOKEN)"
     return UsageError(
         f"with the operator's token, the {what} would hold unencrypted secrets; {instead}, allow that with"

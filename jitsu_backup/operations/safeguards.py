@@ -275,7 +275,9 @@ async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:
         if safeguards.backup and plan.touches:
             raise safeguards.unprotected(problem) from None
         undo = f"; {_NO_UNDO}" if safeguards.backup else ""
-        told = f"the workspace could not be locked, so another run may write at the same time{undo}: {problem}"
+        told = (
+            f"the workspace could not be locked, so another run may write at the same time{undo}: {problem}"
+        )
         safeguards.report(Caution(told))
         return None
     if waited:

@@ -48,9 +48,13 @@ def open_archive(
     `check` compares the two. `like` is a similar snapshot, which makes this faster.
     """
     with named_in_errors(str(archive)):
-        check_size(archive, len(data))  # otherwise a truncated archive would be reported as damaged in another way
+        check_size(
+            archive, len(data)
+        )  # otherwise a truncated archive would be reported as damaged in another way
         if archive.encrypted != is_encrypted(data):
-            raise IntegrityError("the archive is not what its name says: only one of the two says that it is encrypted")
+            raise IntegrityError(
+                "the archive is not what its name says: only one of the two says that it is encrypted"
+            )
         snapshot = keys.open(data, like)
         check(archive, snapshot)
     return snapshot

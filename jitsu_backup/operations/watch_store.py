@@ -185,7 +185,9 @@ class View:
             )
             raise self.problem from None
         except BackupError as problem:
-            if not READING.fullmatch(name):  # without one, the next backup merely reads the workspace completely
+            if not READING.fullmatch(
+                name
+            ):  # without one, the next backup merely reads the workspace completely
                 self.problem = problem
             raise
         if created:

@@ -176,7 +176,9 @@ class Settings:
         sources = (self._profile(text.removeprefix("@")), self._environment, self._config, self._official)
         found = next((str(s["workspace"]) for s in sources if s.get("workspace")), None)
         if found is None:
-            raise UsageError(f"the profile {text} names no workspace; add workspace to it, or give an id or slug")
+            raise UsageError(
+                f"the profile {text} names no workspace; add workspace to it, or give an id or slug"
+            )
         return found
 
     def place(

@@ -64,7 +64,9 @@ def warnings_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str,
     if not any(isinstance(table.get(name), str) for table in tables_of(document) for name in SECRET_KEYS):
         return ()
     if path.stat().st_mode & 0o077:
-        return (f"{path} contains an unencrypted key, and others can read it; run chmod 600 on it, or use {{env}} or {{file}}",)
+        return (
+            f"{path} contains an unencrypted key, and others can read it; run chmod 600 on it, or use {{env}} or {{file}}",
+        )
     return ()
 
 

@@ -67,7 +67,9 @@ def read_tree(folder: Path) -> dict[str, bytes]:
             what = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
             raise IntegrityError(f"{path if path.isprintable() else repr(path)} is {what}; remove it")
         if (folder / path).lstat().st_size > left:
-            raise IntegrityError(f"the folder holds more than {MAX_DOCUMENT_BYTES:,} bytes, the limit of an archive")
+            raise IntegrityError(
+                f"the folder holds more than {MAX_DOCUMENT_BYTES:,} bytes, the limit of an archive"
+            )
         found[path] = read_file(folder / path, limit=left, own=True)
         left -= len(found[path])
     return found
@@ -189,7 +191,9 @@ def _check_places(folder: Path, tree: Mapping[str, bytes], others: Mapping[str, 
 
 
 def _in_the_way(path: Path, wanted: str) -> BackupError:
-    return BackupError(f"cannot write {path}: it exists, but is not a {wanted}; nothing was written; remove it")
+    return BackupError(
+        f"cannot write {path}: it exists, but is not a {wanted}; nothing was written; remove it"
+    )
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:

@@ -87,7 +87,9 @@ def _bucket_and_prefix(url: str, scheme: str) -> tuple[str, str]:
         )
     wrong = next(filter(_NO_SEGMENT.search, segments), None)
     if wrong is not None:
-        raise UsageError(f"store {scheme}://{bucket}/…: the prefix must not contain {wrong!r}; write it without that")
+        raise UsageError(
+            f"store {scheme}://{bucket}/…: the prefix must not contain {wrong!r}; write it without that"
+        )
     return bucket, "/".join(segments)
 
 
@@ -112,7 +114,11 @@ def _objects(
     except (BaseError, ValueError, OSError) as problem:
         name = culprit(str(problem), scheme, environment)
         if name is not None:
-            wrong = "has an unusable value; correct it" if environment.keys() & name.split() else "is not set; set it"
+            wrong = (
+                "has an unusable value; correct it"
+                if environment.keys() & name.split()
+                else "is not set; set it"
+            )
             raise UsageError(f"store {scheme}://{bucket}: {name} {wrong}") from None
         raise UsageError(
             f"store {scheme}://{bucket}: {reason_of(problem)}; check its settings in the environment"

@@ -144,7 +144,9 @@ class LinkRoute(EntityRoute):
     def _id_in(self, answer: Any, *, unclear: bool) -> str:
         made = answer.get("id") if isinstance(answer, Mapping) else None
         if not isinstance(made, str):
-            raise RefusedError(RefusalKind.REFUSED, "the console returned no id for the new connection or sync")
+            raise RefusedError(
+                RefusalKind.REFUSED, "the console returned no id for the new connection or sync"
+            )
         if answer.get("created") is False and not unclear:  # [link/upsert-push-with-any-id]
             self.target.report(
                 Notice(f"connection {made} was created by somebody else at the same moment and was replaced")

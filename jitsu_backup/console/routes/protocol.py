@@ -189,5 +189,7 @@ def without_masks(body: dict[str, Any]) -> dict[str, Any]:
     """
     masked = () if "cloneId" in body else tuple(masked_paths(body))
     if masked:
-        raise RefusedError(RefusalKind.INVALID, f"not sent: {format_path(masked[0])} is a mask instead of a secret")
+        raise RefusedError(
+            RefusalKind.INVALID, f"not sent: {format_path(masked[0])} is a mask instead of a secret"
+        )
     return body
