@@ -158,7 +158,7 @@ def slow(_handler: http.server.BaseHTTPRequestHandler) -> None:
         "a login",
         "a proxy's 502",
         "a 404 page",
-        "some other JSON",
+        "but other JSON",
         "a cut reply",
         "a slow host",
     ],
@@ -205,7 +205,7 @@ def damaged(archive: bytes) -> dict[str, tuple[bytes, str]]:
         "a bomb": (gzip.compress(b"\0" * (300 * 2**20), 1), "unpacks to more"),
         "edited": (gzip.compress(json.dumps(edited).encode()), "digest"),
         "a key twice": (gzip.compress(twice), "twice"),
-        "with a tail": (archive + b"x", "behind its end"),
+        "with a tail": (archive + b"x", "after its end"),
     }
 
 

@@ -64,11 +64,11 @@ def test_a_shrunken_latest_is_never_restored_unless_it_is_named(
     shrunk = ask("backup", "acme-staging")
     assert shrunk.returncode == 3
     good, bad = ids(tmp_path / "jitsu-backups")
-    assert f"acme-staging/{good} has what was there before" in shrunk.stderr
+    assert f"`restore` the previous state from acme-staging/{good}" in shrunk.stderr
     for reference in ("latest", "acme-staging/latest", "2999-01-01"):
         done = ask("restore", reference, "--dry-run")
         assert done.returncode == 7
-        assert f"acme-staging/{good}, of before, has 21" in done.stderr
+        assert f"the previous acme-staging/{good} has 21" in done.stderr
     assert f"acme-staging/{bad} is marked shrunk" in ask("show", "latest").stderr
     assert ask("restore", bad, "--dry-run").returncode == 0
     assert ask("restore", good, "--yes").returncode == 0
@@ -332,13 +332,13 @@ def test_an_archive_with_the_operators_secrets_says_so_and_shows_them_when_asked
         (("restore", "@staging"), 2, "no profile @staging in the settings"),
         (("restore", "live:@staging"), 2, "write @staging/latest"),
         (("show", "latest/@staging"), 2, "write @staging/latest"),
-        (("show", "acme-stagin"), 2, "'acme-stagin' is no snapshot; did you mean 'acme-staging'?"),
+        (("show", "acme-stagin"), 2, "'acme-stagin' is not a snapshot; did you mean 'acme-staging'?"),
         (("restore", "30m"), 2, "'30m' could be minutes or months: write 30min or 30mo"),
         (("restore", "7d"), 1, "the store has no snapshot of 7d or before; the oldest is of "),
         (("restore", "latest~7"), 1, "latest to latest~0"),
         (("restore", "latest", "--overlay", "gone.toml"), 2, "cannot read gone.toml"),
         (("restore", "latest", "--html", "."), 2, "--html is empty, or the folder itself"),
-        (("--store", "nope", "restore", "latest"), 1, "the store nope is empty (there is no such folder)"),
+        (("--store", "nope", "restore", "latest"), 1, "the store nope is empty (the folder does not exist)"),
     ],
 )  # fmt: skip
 def test_a_slip_of_the_hand_is_told_with_what_was_meant(
@@ -355,7 +355,7 @@ def test_a_console_that_does_not_answer_is_told_with_the_reason(ask: Any) -> Non
     host = re.search(r"127\S+", ask("check", "acme-staging").stdout)
     assert host is not None
     tls = ask("backup", "acme-staging", JITSU_HOST=f"https://{host[0]}")
-    assert "is it http:// instead of https://?" in tls.stderr
+    assert "try http:// instead of https://" in tls.stderr
 
 
 @pytest.mark.parametrize("state", [{"generation": Generation.NEWEST}], indirect=True)
@@ -380,6 +380,6 @@ def test_a_backup_with_the_operators_token_tells_which_secrets_an_export_that_is
     assert told.startswith(
         "warning: missing: developerToken of Ads (acme-staging), because the console's export of reverse syncs cannot be read"
     )
-    assert "needs these in an overlay" in told
+    assert "put these secrets into an overlay" in told
     assert "CANARY" not in cut.stderr + cut.stdout
     assert "missing:" not in ask("backup", "acme-staging").stderr

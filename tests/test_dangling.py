@@ -103,5 +103,5 @@ def test_an_alarm_that_has_no_room_for_all_reasons_says_where_they_are(tmp_path:
     databases = [{**DB, "id": f"db-{n}"} for n in range(5)]
     name = archive_of(tmp_path, side({"stream": [WEB], "destination": databases, "link": links}))
     done = cli("verify", name, cwd=tmp_path)
-    assert "and 2 more; mend that in the console and back up again" in done.stderr
+    assert "and 2 more; correct that in the console and back up again" in done.stderr
     assert f"`jitsu-backup verify {name}` lists all 5" in done.stderr

@@ -104,7 +104,7 @@ def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask:
     ("arguments", "code", "words"),
     [
         (("diff",), 2, "Missing argument"),
-        (("diff", "latest"), 1, "is empty (there is no such folder)"),
+        (("diff", "latest"), 1, "is empty (the folder does not exist)"),
         (("diff", "live:acme-staging"), 2, "one side only"),
         (("diff", "@staging", "latest"), 2, "no profile @staging"),
         (("diff", "live:@nobody", "latest"), 2, "no profile @nobody"),

@@ -55,8 +55,8 @@ def test_a_mistake_of_ours_says_where_it_was_met_and_nothing_that_it_may_hold() 
             "cannot write the output: No space left on device",
         ),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), "/x: permission denied"),
-        (ssl.SSLError(1, "no start line"), "a mistake in jitsu-backup (SSLError"),
-        (socket.gaierror(-2, "Name or service not known"), "a mistake in jitsu-backup (gaierror"),
+        (ssl.SSLError(1, "no start line"), "bug in jitsu-backup (SSLError"),
+        (socket.gaierror(-2, "Name or service not known"), "bug in jitsu-backup (gaierror"),
     ],
 )
 def test_only_what_writing_raises_is_told_as_an_output_that_cannot_be_written(

@@ -183,7 +183,7 @@ def test_a_redacted_folder_never_holds_the_whole_archive_in_clear(bench: Bench) 
 def test_a_damaged_archive_of_the_folder_ends_the_run_unless_the_source_is_taken(bench: Bench) -> None:
     (bench.folder / "tree" / ".base").write_bytes(b"damaged")
     an_edit(bench)
-    refused(bench.run("restore", "tree", "--yes"), 5, "tree/.base", "--take source goes on without it")
+    refused(bench.run("restore", "tree", "--yes"), 5, "tree/.base", "continue without it with --take source")
     assert bench.run("restore", "tree", "--yes", "--take", "source").returncode == 0
     assert enriched(bench) == "// edited"
 
@@ -245,7 +245,7 @@ def test_edits_that_nobody_has_applied_are_named_and_not_overwritten(
     bench.state.objects["lake-0001"].config["dataset"] = "of-a-colleague"
     before = [path.read_bytes() for path in sorted((bench.folder / "tree").rglob("*.j*"))]
     done = bench.run("backup", "acme-staging", "--unpack", "tree", "--prune", "--keep-last", "1", *flags)
-    refused(done, 3, "edits would be lost", file(bench, "function/enrich-*.js").name, "destination/bigquery-")
+    refused(done, 3, "would be lost", file(bench, "function/enrich-*.js").name, "destination/bigquery-")
     assert len(list((bench.folder / "jitsu-backups").glob("*.json.gz"))) == 1
     assert [path.read_bytes() for path in sorted((bench.folder / "tree").rglob("*.j*"))] == before
 
@@ -253,7 +253,7 @@ def test_edits_that_nobody_has_applied_are_named_and_not_overwritten(
 def test_an_archive_is_not_unpacked_over_edits_until_they_are_applied_or_removed(bench: Bench) -> None:
     an_edit(bench)
     edit(bench, "destination/bigquery-*.json", project="of-the-folder")
-    refused(bench.run("unpack", "latest", "tree"), 1, "edits would be lost", "restore tree")
+    refused(bench.run("unpack", "latest", "tree"), 1, "would be lost", "restore tree")
     for path in (bench.folder / "tree").glob("destination/bigquery-*"):
         path.unlink()
     bench.state.objects["lake-0001"].config["dataset"] = "of-a-colleague"
@@ -330,22 +330,22 @@ MERGE = "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n"
         (spoil("function/enrich-*.json", MERGE), 5, ("function/enrich-", "a merge that was not finished")),
         (spoil("run.json", MERGE), 5, ("tree: run.json", "a merge that was not finished")),
         (add("stream/b.json", '{"id": "web-0001"}'), 5, ("same id", "stream/b.json", "stream/web-site-")),
-        (add("gadget/a.json", '{"id": "a"}'), 5, ("gadget/a.json", "no type's")),
+        (add("gadget/a.json", '{"id": "a"}'), 5, ("gadget/a.json", "an unknown type")),
         (lambda bench: edit(bench, "function/enrich-*.json", id="other"), 5,
          ("function/enrich-", "'other'", "unpacked with 'enrich-0001'")),
         (lambda bench: edit(bench, "link/web-site--clickhouse-*.json", toId="gone"), 5,
-         ("link/web-site--clickhouse-", "'gone'", "toId", "no file has it")),
+         ("link/web-site--clickhouse-", "'gone'", "toId", "no file has that id")),
         (remove("destination/clickhouse-*.json"), 5, ("link/web-site--clickhouse-", "clicks-0001")),
         (add("link/b.json", '{"id": "b", "type": "push", "toId": "clicks-0001"}'), 5, ("link/b.json has no fromId",)),
         (add("link/b.json", '{"id": "b", "type": "push", "fromId": 5, "toId": "clicks-0001"}'), 5, ("link/b.json has no fromId",)),
         (add("link/b.json", '{"id": "b", "type": "push", "fromId": "clicks-0001", "toId": "web-0001"}'), 5,
-         ("link/b.json names 'web-0001' at toId", "none of the types")),
+         ("link/b.json names 'web-0001' at toId", "not of a type allowed there")),
         (add("notification/b.json", '{"id": "b", "name": "B", "slackWebhookUrl": "***"}'), 5,
          ("notification/b.json has *** at slackWebhookUrl", "without --redact")),
         (add("function/b.json", '{"id": "b", "name": "B", "code": "fetch(\'https://me:***@h\')"}'), 5,
          ("function/b.json has *** at code",)),
         (spoil(FUNCTION_OF_BUILDER, "// edited"), 5,
-         ("function/profile-builder-function-", "was edited (code)", "profile-builder/profiles-", "change it there too")),
+         ("function/profile-builder-function-", "was edited (code)", "profile-builder/profiles-", "make the same change there")),
         (lambda bench: os.mkfifo(bench.folder / "tree" / "stream" / "pipe.json"), 5, ("stream/pipe.json is no regular",)),
         (lambda bench: (bench.folder / "tree" / "stream" / "a.json").symlink_to("b"), 5, ("a.json is a symbolic link",)),
     ],
@@ -381,7 +381,7 @@ def test_the_function_of_a_profile_builder_is_edited_in_the_files_of_its_builder
     own.write_text("// edited")
     assert updates() == 1
     builders.write_text(as_it_was)
-    refused(bench.run("restore", "folder", "--dry-run"), 5, "was edited (code)", "change it there too")
+    refused(bench.run("restore", "folder", "--dry-run"), 5, "was edited (code)", "make the same change there")
 
 
 def test_stars_that_the_console_holds_itself_are_a_value(bench: Bench) -> None:
@@ -422,9 +422,9 @@ def test_stars_of_a_redacted_folder_block_wherever_the_target_has_no_value(bench
 @pytest.mark.parametrize(
     ("flags", "change", "words"),
     [
-        ((), spoil("function/enrich-*.json", "{"), ("is not JSON", "line 1 column", "mend the folder")),
-        ((), lambda bench: file(bench, "function/enrich-*.json").write_bytes(b"\xff"), ("is not UTF-8", "mend the folder")),
-        ((), drop_function, ("dangling", "mend that in the folder")),
+        ((), spoil("function/enrich-*.json", "{"), ("is not JSON", "line 1 column", "correct the folder")),
+        ((), lambda bench: file(bench, "function/enrich-*.json").write_bytes(b"\xff"), ("is not UTF-8", "correct the folder")),
+        ((), drop_function, ("dangling", "correct that in the folder")),
         (("--rehearse",), lambda bench: bench.run("unpack", "latest", "tree", "--redact"),
          ("tree is redacted", "rehearse the archive")),
     ],
@@ -467,12 +467,13 @@ def test_what_is_no_folder_of_unpack_is_refused_by_its_name(bench: Bench) -> Non
     (bench.folder / "mine" / "thesis.txt").write_text("mine")
     refused(bench.run("restore", "./mine", "--yes"), 5, "manifest.json is missing", "mine")
     refused(
-        bench.run("diff", "mine"), 2, "'mine' is no snapshot", "the folder mine is none that `unpack` wrote"
+        bench.run("diff", "mine"),
+        2,
+        "'mine' is not a snapshot",
+        "the folder mine is none that `unpack` wrote",
     )
     for path in (".", "..", "mine/"):
-        refused(
-            bench.run("restore", path), 5, "manifest.json is missing: this is no folder that `unpack` wrote"
-        )
+        refused(bench.run("restore", path), 5, "manifest.json is missing; give a folder that `unpack` wrote")
     refused(bench.run("unpack", "tree", "copy"), 2, "tree is a folder already")
     (bench.folder / "half").mkdir()
     for name in ("run.json", "options.json"):

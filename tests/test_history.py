@@ -231,7 +231,7 @@ def test_a_part_is_chosen_by_workspace_entity_and_time(
         (("nobody",), 1, "no snapshot of workspace 'nobody'"),
         (("functions/x",), 2, "no type 'functions'; did you mean 'function'?"),
         (("function/nope",), 2, "nothing in these snapshots is, or was, 'function/nope'"),
-        (("--since", "sometime"), 2, "'sometime' is no time"),
+        (("--since", "sometime"), 2, "'sometime' is not a time"),
         (("--since", "7m"), 2, "could be minutes or months"),
         (("--since", "2026-11-21", "--until", "2026-11-20"), 2, "is not before"),
     ],

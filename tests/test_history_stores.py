@@ -137,7 +137,7 @@ def test_one_that_cannot_be_read_is_told_the_second_time_too_where_another_holds
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "an identity cannot be used: "), ("no key", "an identity file holds AGE-SECRET-KEY-1")],
+    [(None, "an identity cannot be used: "), ("no key", "the identity file has no identity")],
 )
 def test_an_identity_that_cannot_be_used_is_wrong_usage(
     bench: Bench, content: str | None, words: str

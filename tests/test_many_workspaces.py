@@ -123,7 +123,7 @@ def test_a_deadline_before_the_end_of_waiting_ends_the_run_and_says_what_was_wro
 
     sandbox.app = restarts  # type: ignore[assignment]
     console = VirtualConsole(sandbox, loop, tmp_path / "store", retry_for=600.0)
-    why = r"before the deadline of 45 s \(console https?://\S+: HTTP 502 from the console or a proxy before it\)"
+    why = r"before the deadline of 45 s \(console https?://\S+: HTTP 502 from the console or a proxy in front of it\)"
     if away_from == 0:
         with pytest.raises(LateError, match=why):
             backed_up(console, job(deadline=45.0), loop)

@@ -216,7 +216,7 @@ def test_an_empty_lower_case_name_means_no_proxy_for_all_three(
 def test_a_proxy_that_refuses_is_told_as_the_proxy(machine: Callable[..., dict[str, str]]) -> None:
     with recording() as (proxy, through):
         machine("https://jitsu.example.com", HTTPS_PROXY=f"http://user:CANARY@127.0.0.1:{proxy}")
-        with pytest.raises(BackupError, match="the proxy on the way to it answers HTTP 403") as caught:
+        with pytest.raises(BackupError, match="the proxy answers HTTP 403") as caught:
             ask_console("https://jitsu.example.com", {})
     assert len(through) == 1
     assert "CANARY" not in str(caught.value)
@@ -235,8 +235,8 @@ def told_by(ask: Callable[..., None], url: str, environment: Mapping[str, str]) 
 @pytest.mark.parametrize(
     ("scheme", "status", "words"),
     [
-        ("http", 407, "answers HTTP 407: it wants a user and password; write user:password@ before its name in HTTPS_PROXY"),
-        ("https", 407, "answers HTTP 407: it wants a user and password; write user:password@ before its name in HTTPS_PROXY"),
+        ("http", 407, "answers HTTP 407: it requires a user and password; write user:password@ before its name in HTTPS_PROXY"),
+        ("https", 407, "answers HTTP 407: it requires a user and password; write user:password@ before its name in HTTPS_PROXY"),
         ("https", 403, ""),  # in clear nobody can tell it from an answer of the one that was asked
         ("https", 502, ""),
     ],
@@ -249,7 +249,7 @@ def test_a_proxy_that_answers_in_the_place_of_another_is_told_as_the_proxy_with_
         url = f"{scheme}://jitsu.example.com"
         proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), f"http://user:CANARY@127.0.0.1:{proxy}")
         told = told_by(ask, url, machine(url, **proxies)) + capsys.readouterr().err
-    assert f"the proxy on the way to it {words}" in told
+    assert f"the proxy {words}" in told
     assert "CANARY" not in told
     assert told.count("\n") <= 1
 
@@ -267,9 +267,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 WRONG = pytest.mark.parametrize(
     ("certificate", "words"),
     [
-        ("expired", "its TLS certificate has expired; renew it there, or set this machine's clock"),
-        ("future", "its TLS certificate is not valid yet; set this machine's clock, or wait"),
-        ("name", "its TLS certificate is for another name; use an address that it is for"),
+        (
+            "expired",
+            "its TLS certificate has expired; renew the certificate, or correct this machine's clock",
+        ),
+        ("future", "its TLS certificate is not valid yet; correct this machine's clock, or wait"),
+        ("name", "its TLS certificate is for another name; use the name in the certificate"),
         ("issuer", UNKNOWN_ISSUER),
     ],
 )
@@ -310,7 +313,7 @@ def test_tls_to_a_server_without_it_is_told(
 ) -> None:
     with recording() as (port, _):
         url = f"https://127.0.0.1:{port}"
-        with pytest.raises(BackupError, match="does not speak TLS; is it http:// instead of https://"):
+        with pytest.raises(BackupError, match="does not speak TLS; try http:// instead of https://"):
             ask(url, machine(url))
 
 
@@ -336,7 +339,7 @@ def test_an_answer_that_asks_for_tls_is_told(
 def test_a_certificate_of_a_ca_that_a_server_shows_is_told_by_the_store(
     certificates: Path, machine: Callable[..., dict[str, str]]
 ) -> None:
-    told = pytest.raises(BackupError, match="its TLS certificate is a CA's own, not a server's")
+    told = pytest.raises(BackupError, match="its TLS certificate is that of a CA, not of a server")
     with tls_server(certificates / "self.pem") as url, told:
         ask_store(url, machine(url), certificates / "self.pem")
 
@@ -364,7 +367,7 @@ def test_a_bundle_that_is_none_is_named_with_what_is_wrong(tmp_path: Path) -> No
     (tmp_path / "last cut").write_text(whole + "-----BEGIN CERTIFICATE-----\nMII")
     (tmp_path / "first cut").write_text("-----BEGIN CERTIFICATE-----\nMII\n" + whole)
     words = {
-        "der": "it is DER", "empty": "the file is empty", "text": "there is no certificate in it",
+        "der": "it is in DER format", "empty": "the file is empty", "text": "it has no certificate in PEM format",
         "damaged": "a certificate in it is damaged", "cut": "a certificate in it is damaged",
         "first cut": "a certificate in it is damaged", "last cut": "a certificate in it is damaged", "gone": "no such file or directory", ".": "is a directory",
     }  # fmt: skip
@@ -381,4 +384,4 @@ def test_a_bundle_that_is_none_is_named_with_what_is_wrong(tmp_path: Path) -> No
         }
         done = cli("--ca-bundle", "der", *command, env=env, cwd=tmp_path)
         assert done.returncode == 2
-        assert "CA bundle der: it is DER" in done.stderr
+        assert "CA bundle der: it is in DER format" in done.stderr

@@ -142,7 +142,7 @@ def test_a_builder_that_does_not_come_back_takes_its_function_along_and_that_is_
     found = rehearsed(taken(sandbox))
     told = {line.key.type: line.reason for line in found.residue}
     assert told.keys() == {"profile-builder", "function"}
-    assert told["function"] == "comes back only with profile-builder 'Profiles'"
+    assert told["function"] == "is restored only with profile-builder 'Profiles'"
     assert found.restored == found.meant - 2
 
 
@@ -183,8 +183,8 @@ def test_what_to_do_about_a_damaged_archive_is_said_once(store: Path, tmp_path: 
     for which in ("--all", latest.name):
         lines = cli("verify", which, cwd=tmp_path).stderr.splitlines()
         told = next(line for line in lines if "acme-staging" in line)
-        assert told.count("take another") == 1
-        assert told.endswith("; `jitsu-backup snapshots` lists the others")
+        assert told.count("use another") == 1
+        assert told.endswith("; list the other snapshots with `jitsu-backup snapshots`")
 
 
 def test_a_function_too_many_that_no_builder_has_is_a_failure() -> None:
@@ -279,7 +279,7 @@ def test_verify_all_reads_everything_and_reports_each(store: Path, tmp_path: Pat
     assert sorted(line["ok"] for line in lines) == [False, False, True, True]
     problems = " ".join(line["problem"] for line in lines if not line["ok"])
     assert "not what its name says" in problems
-    assert "cut short" in problems
+    assert "truncated" in problems
     text = cli("verify", "--all", cwd=tmp_path)
     assert text.returncode == 5
     assert text.stdout.count("UNREADABLE") == 2
@@ -334,7 +334,7 @@ def test_the_log_has_the_reason_for_each_archive_that_is_not_whole(store: Path, 
     told = {name.partition(".")[0]: reasons for name, reasons in line["reasons"].items()}
     assert told.keys() == {"sealed", "lost", "other"}
     (reason,) = told["sealed"]
-    assert reason.endswith("the archive is encrypted with a passphrase: set JITSU_BACKUP_PASSPHRASE")
+    assert reason.endswith("the archive is encrypted with a passphrase; set JITSU_BACKUP_PASSPHRASE")
     assert told["other"] == ["it kept changing while it was read"]
     assert told["lost"][0].startswith("did not come back: function ")
     assert "CANARY" not in done.stderr
@@ -366,7 +366,7 @@ def test_a_fire_drill_says_what_is_lacking_in_text_json_log_ping_and_figures_and
         assert text.returncode == 0, text.stderr
         counts = json.loads(cli("--json", *drill, cwd=tmp_path).stdout)["archives"][0]["rehearsal"]["lacks"]
         assert counts.keys() == {one.label for one in LossKind}
-        words = f"{counts['secrets']} secrets to give by overlay, {counts['write_keys']} new write keys for senders"
+        words = f"{counts['secrets']} secrets to give in an overlay,  {counts['write_keys']} new write keys for senders"
         assert f"a recovery on an empty console lacks {words}" in text.stdout
         assert "secrets: destination Warehouse password" in " ".join(text.stdout.split())
         assert (

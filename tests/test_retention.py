@@ -277,7 +277,7 @@ def test_the_last_from_before_a_change_stays_for_a_day_with_the_first_after_it()
 def test_a_damaged_one_stays_takes_no_place_and_is_told_with_its_sizes() -> None:
     found = [sized(1, found=7), sized(2), sized(3)]
     assert list(kept(found, Policy(last=1)).values()) == [
-        ("damaged: 7 of its 100 bytes are there; prune --quarantine puts it aside",),
+        ("damaged: it has 7 of 100 bytes; move it away with prune --quarantine",),
         ("the newest complete one", "last 1 of 1"),
     ]
 
@@ -315,21 +315,21 @@ def test_those_of_before_a_restore_stay_for_a_while_and_labelled_ones_as_asked()
 def test_what_set_off_the_shrink_alarm_stays_for_a_while_with_the_one_before_it() -> None:
     found = [archive(1), archive(30), archive(50, "shrunk"), archive(60), archive(70)]
     assert list(kept(found, Policy(last=1)).values())[1:] == [
-        ("it set off the shrink alarm, within 30 days",),
-        (f"the last one before {found[2].digest_prefix}, which set off the shrink alarm",),
+        ("it raised the shrink alarm, within 30 days",),
+        (f"the last one before {found[2].digest_prefix}, which raised the shrink alarm",),
     ]
     assert len(kept(found, Policy(last=1, shrunk=timedelta(days=2)))) == 1
 
 
 def test_one_of_the_future_takes_no_place_of_a_true_one() -> None:
     assert sorted(kept([archive(-9000), archive(1), archive(2)], Policy(last=1)).values()) == [
-        ("newer than now: a clock has jumped",), ("the newest complete one", "last 1 of 1"),
+        ("dated in the future: a clock was wrong",), ("the newest complete one", "last 1 of 1"),
     ]  # fmt: skip
 
 
 def test_what_is_newer_than_now_stays_for_a_clock_has_jumped() -> None:
     assert kept([archive(-3), archive(1)], Policy(last=1))["11-24 15:30"] == (
-        "newer than now: a clock has jumped",
+        "dated in the future: a clock was wrong",
     )
 
 
@@ -387,7 +387,7 @@ def test_spans_end_at_the_newest_archive_and_leave_out_what_is_just_as_old() -> 
     ]
     shrunk = archive(5, "shrunk"), archive(7, "shrunk", workspace="w2")
     assert left(archive(0), *shrunk, shrunk=timedelta(hours=5)) == [
-        "it set off the shrink alarm, within 5 hours"
+        "it raised the shrink alarm, within 5 hours"
     ]
 
 
@@ -396,15 +396,15 @@ def test_of_archives_that_say_the_same_alarm_the_first_stays_with_the_one_before
     assert [v.reasons for v in judge(found, Policy(), NOW, UTC)] == [
         ("the newest complete one",),
         ("no rule keeps it",),
-        ("it set off the shrink alarm, within 30 days",),
-        (f"the last one before {found[2].digest_prefix}, which set off the shrink alarm", "what an alarm that is not accepted compares with"),
+        ("it raised the shrink alarm, within 30 days",),
+        (f"the last one before {found[2].digest_prefix}, which raised the shrink alarm", "an open shrink alarm compares with it"),
         ("no rule keeps it",),
     ]  # fmt: skip
 
 
 def test_the_newest_archive_that_was_accepted_stays_with_the_reason() -> None:
     found = [archive(1), archive(2, "accepted"), archive(3, "accepted"), archive(4)]
-    accepted = "what was accepted: the shrink alarm compares with nothing from before"
+    accepted = "accepted: the shrink alarm compares with nothing before it"
     assert [v.reasons for v in judge(found, Policy(), NOW, UTC)] == [
         ("the newest complete one",), (accepted,), ("no rule keeps it",), ("no rule keeps it",),
     ]  # fmt: skip
@@ -476,8 +476,8 @@ KNOWN = "keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yea
         ({"keep_daily": True}, "keep_daily must be a whole number, not True"),
         ({"keep_yearly": "1"}, "keep_yearly must be a whole number, not '1'"),
         ({"keep_label": 5}, "keep_label must be text, or a list of texts"),
-        ({"keep_label": ["ok", 5]}, "5 is no label: lower-case letters, digits and hyphens"),
-        ({"keep_label": "Upper"}, "'Upper' is no label: lower-case letters, digits and hyphens"),
+        ({"keep_label": ["ok", 5]}, "5 is not a label; use lower-case letters, digits and hyphens"),
+        ({"keep_label": "Upper"}, "'Upper' is not a label; use lower-case letters, digits and hyphens"),
     ],
 )
 def test_settings_that_make_no_policy_are_refused_in_words(given: dict[str, Any], words: str) -> None:
@@ -502,7 +502,7 @@ def test_a_span_is_so_many_hours_days_weeks_months_or_years() -> None:
     for text in ("201y", "73201d", "123456h", "1", "d", "1.5d", "-1d", "1D", "1dd", " 1d", "١d", "", 5, None):
         with pytest.raises(UsageError) as caught:
             span(text)
-        assert str(caught.value) == f"{text!r} is no time span: write 36h, 14d, 8w, 6m (of 31 days) or 2y"
+        assert str(caught.value) == f"{text!r} is not a time span; write 36h, 14d, 8w, 6m (of 31 days) or 2y"
 
 
 @pytest.fixture
@@ -538,9 +538,9 @@ def test_prune_removes_what_no_rule_keeps_and_nothing_that_is_not_its_own(
     ("arguments", "words"),
     [
         ((), "empty policy"),
-        (("--keep-within", "soon"), "no time span"),
+        (("--keep-within", "soon"), "not a time span"),
         (("--keep-last", "1", "--time-zone", "Mars/Olympus"), "no such zone"),
-        (("--keep-label", "Upper Case"), "no label"),
+        (("--keep-label", "Upper Case"), "is not a label"),
         (("--keep-last", "-1"), "keep-last"),
     ],
 )

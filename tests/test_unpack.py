@@ -337,7 +337,7 @@ def test_files_of_others_are_left_alone_and_told(place: Path) -> None:
     left = {path for path, (data, *_) in files_of(tree).items() if data == b"mine"}
     assert len(left) == 5
     assert not list((tree / "destination").glob("*"))
-    refused(cli("pack", "tree", cwd=place), 5, "tree: NOTES.md is none of the files")
+    refused(cli("pack", "tree", cwd=place), 5, "tree: NOTES.md is an unexpected file")
 
 
 def test_no_symbolic_link_is_followed_in_or_out(place: Path, snapshot: Snapshot) -> None:
@@ -366,7 +366,7 @@ def test_no_symbolic_link_is_followed_in_or_out(place: Path, snapshot: Snapshot)
 
 def test_a_pipe_in_the_folder_stops_nothing(place: Path) -> None:
     os.mkfifo(place / "tree" / "stream" / "pipe.json")
-    refused(cli("pack", "tree", cwd=place), 5, "stream/pipe.json is no regular file")
+    refused(cli("pack", "tree", cwd=place), 5, "stream/pipe.json is not a regular file")
     assert cli("unpack", "a.json.gz", "tree", cwd=place).returncode == 0
 
 
@@ -378,7 +378,7 @@ def test_a_pipe_in_the_folder_stops_nothing(place: Path) -> None:
         (lambda tree: (tree / "stream" / "b.json").write_text('{"id": "web-0001"}'), 5, ("same id", "b.json", "web-site-")),
         (lambda tree: (tree / "stray\n.txt").write_text(""), 5, ("stray",)),
         (lambda tree: (tree / os.fsdecode(b"\xff.json")).write_text("{}"), 5, ("udcff",)),
-        (lambda tree: (tree / "stream" / "deep").mkdir(), 5, ("stream/deep is no regular file",)),
+        (lambda tree: (tree / "stream" / "deep").mkdir(), 5, ("stream/deep is not a regular file",)),
         (lambda tree: one(tree, "function/enrich-*.js").unlink(), 5, ("function/enrich-", "not beside it")),
         (lambda tree: (tree / "manifest.json").unlink(), 5, ("manifest.json is missing",)),
         (lambda tree: (tree / UNFINISHED).write_text(""), 5, ("killed", "run it again")),

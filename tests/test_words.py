@@ -155,11 +155,11 @@ def test_a_missing_key_to_an_archive_is_usage_a_wrong_one_access_and_damage_inte
         (("sealed.age",), {"JITSU_BACKUP_IDENTITY": "gone"}, 2, "cannot read"),
         (("sealed.age", "--identity", "none"), {}, 2, "AGE-SECRET-KEY-1"),
         (("sealed.age", "--identity", str(key)), {}, 2, "named by its file"),
-        (("sealed.age", "--identity", "other"), {}, 6, "give theirs with --identity FILE"),
-        (("cut.age", "--identity", "key"), {}, 5, "damaged or cut short"),
+        (("sealed.age", "--identity", "other"), {}, 6, "give one of them with --identity FILE"),
+        (("cut.age", "--identity", "key"), {}, 5, "damaged or truncated"),
         (("phrase.age",), right, 0, ""),
         (("phrase.age",), {}, 2, "set JITSU_BACKUP_PASSPHRASE"),
-        (("phrase.age",), wrong, 6, "the passphrase is another one"),
+        (("phrase.age",), wrong, 6, "the passphrase is wrong"),
     ):
         for command in (("show",), ("verify",)):
             done = cli(*command, *line, env=env, cwd=tmp_path)
@@ -189,7 +189,7 @@ def test_what_may_not_be_read_or_written_is_6_as_with_a_bucket(monkeypatch: Any,
 
 def test_an_archive_that_cannot_be_opened_gets_no_advice_for_damaged_ones() -> None:
     app = App({"as_json": False, "quiet": True, "verbose": False})
-    (alarm,) = alarms_of(UnreadArchive("a.age", LockedError("the passphrase is another one")), app.again)
+    (alarm,) = alarms_of(UnreadArchive("a.age", LockedError("the passphrase is wrong")), app.again)
     assert "quarantine" not in str(alarm)
 
 
@@ -207,7 +207,7 @@ def test_a_plan_that_is_stale_names_what_changed_what_is_new_and_what_is_gone(
         "function 'Enrich' (function/enrich-0001) is changed",
         "function 'Extra' (function/extra) is new",
         "function 'Only known users' (function/filter-0001) is gone",
-        "make the plan again with --plan-out",
+        "create a new plan with --plan-out",
     ):
         assert words in done.stderr, done.stderr
 

@@ -87,7 +87,7 @@ def test_what_a_store_found_is_no_part_of_the_name_and_tells_what_is_damaged() -
 def test_an_archive_that_was_cut_off_is_not_what_its_name_says() -> None:
     name = archive_name(snapshot_named("acme"), size=1000)
     check_size(name, 1000)
-    with pytest.raises(IntegrityError, match="it has 999 bytes, and its name says 1,000"):
+    with pytest.raises(IntegrityError, match="it has 999 bytes, but its name says 1,000"):
         check_size(name, 999)
     check_size(archive_name(snapshot_named("acme")), 999)
 

@@ -63,7 +63,7 @@ def test_the_record_that_version_0_8_0_wrote_still_decodes() -> None:
 
 
 def test_bases_belong_to_a_record_and_each_body_to_its_key() -> None:
-    with pytest.raises(BackupError, match="bases, and is not the record of a clone"):
+    with pytest.raises(BackupError, match="bases, but is not the record of a clone"):
         encode(replace(small(), bases=record().bases))
     with pytest.raises(BackupError, match="base's body has another id"):
         encode(replace(record(), bases={Key("stream", "s1"): {"id": "s2"}}))

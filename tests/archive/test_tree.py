@@ -255,7 +255,9 @@ def test_added_edited_and_deleted_files_are_what_the_snapshot_then_holds() -> No
     assert [line.id for line in found.manifest.ledger] == ["s2"]
     assert [e.body.get("code") for e in found.of_type("function")] == ["edited", "größer"]
     assert found.cursors == {}
-    assert left_out(files, found) == ("cursors.json speaks of 1 entities that have no file; it is left out",)
+    assert left_out(files, found) == (
+        "cursors.json refers to 1 entity without a file; that part is left out",
+    )
     assert decode(encode(found)) == found
 
 
@@ -339,36 +341,36 @@ def drop(pattern: str) -> Callable[[dict[str, bytes]], None]:
         (edit(WEB_SITE, lambda d: b'{"id": "a", "b": %s}' % (b"[" * 500 + b"]" * 500)), "too deeply"),
         (edit(WEB_SITE, lambda d: b"[" * 5000 + b"]" * 5000), r"stream/web-site-\w+\.json"),
         (put("stream/two.json", b'{"id": "s1"}'), r"stream/web-site-\w+\.json has the same id as stream/two\.json"),
-        (put("stray.txt", b""), r"stray\.txt is none of the files"),
-        (put("extra.json", b"{}"), r"extra\.json is none of the files"),
-        (put("readme.md", b""), r"readme\.md is none of the files"),
-        (put("no\nline", b""), r"'no\\nline' is none of the files"),
-        (put("probe/a.json", b'{"id": "a"}'), r"probe/a\.json stands in a folder that is no type's"),
-        (put("Stream/a.json", b'{"id": "a"}'), r"Stream/a\.json stands in a folder"),
+        (put("stray.txt", b""), r"stray\.txt is an unexpected file"),
+        (put("extra.json", b"{}"), r"extra\.json is an unexpected file"),
+        (put("readme.md", b""), r"readme\.md is an unexpected file"),
+        (put("no\nline", b""), r"'no\\nline' is an unexpected file"),
+        (put("probe/a.json", b'{"id": "a"}'), r"probe/a\.json is in a folder of an unknown type"),
+        (put("Stream/a.json", b'{"id": "a"}'), r"Stream/a\.json is in a folder"),
         (put("stream/a/b.json", b'{"id": "a"}'), r"stream/a/b\.json is neither"),
         (put("stream/a.json~", b""), r"stream/a\.json~ is neither"),
-        (put("stream/a.js", b""), r"stream/a\.js holds code that no \.json"),
-        (drop(ENRICH), r"function/enrich-\w+\.draft\.js holds code that no \.json"),
-        (drop(r"function/enrich-\w+\.js"), r"function/enrich-\w+\.json names a file at code that is not beside it"),
+        (put("stream/a.js", b""), r"stream/a\.js holds code to which no \.json"),
+        (drop(ENRICH), r"function/enrich-\w+\.draft\.js holds code to which no \.json"),
+        (drop(r"function/enrich-\w+\.js"), r"function/enrich-\w+\.json refers to a file at code that is not in the same folder"),
         (edit(r"function/enrich-\w+\.js", lambda d: b"\xff"), r"function/enrich-\w+\.js is not UTF-8"),
         (put("function/a.json", b'{"id": "a", "code": {"$file": "../stream/x.js"}}'), "not beside it"),
         (put("function/a.json", b'{"id": "a", "code": {"$file": "/etc/passwd"}}'), "not beside it"),
         (put("function/a.json", b'{"id": "a", "code": {"$file": "a.json"}}'), "not beside it"),
         (put("function/a.json", b'{"id": "a", "code": {"$file": 5}}'), "not beside it"),
-        (edit(ENRICH, lambda d: d.replace(b".draft.js", b".js")), r"names function/enrich-\w+\.js, and so does"),
+        (edit(ENRICH, lambda d: d.replace(b".draft.js", b".js")), r"refers to function/enrich-\w+\.js, as does"),
         (drop("manifest.json"), "manifest.json is missing"),
         (drop("run.json"), "run.json is missing"),
         (drop("cursors.json"), "cursors.json is missing"),
         (drop("members.json"), "members.json is missing"),
-        (put("manifest.json", b"{}"), "no folder that `unpack` wrote"),
+        (put("manifest.json", b"{}"), "give a folder that `unpack` wrote"),
         (put("manifest.json", b'{"format": "jitsu-backup-folder", "version": 9}'), "newer jitsu-backup"),
-        (put("manifest.json", b'{"format": "jitsu-backup-folder", "version": 1}'), "manifest.json is not as it must be"),
-        (put("run.json", b'{"taken_at": "yesterday", "tool": ""}'), "run.json is not as it must be at 'taken_at'"),
+        (put("manifest.json", b'{"format": "jitsu-backup-folder", "version": 1}'), "manifest.json is not valid"),
+        (put("run.json", b'{"taken_at": "yesterday", "tool": ""}'), "run.json is not valid at 'taken_at'"),
         (put("run.json", b'{"taken_at": "2026-13-40T00:00:00Z", "tool": ""}'), "run.json has no valid time"),
-        (put("cursors.json", b'{"l1": {"users": 5}}'), r"cursors.json is not as it must be at 'l1\.users'"),
-        (put("members.json", b"{}"), "members.json is not as it must be"),
-        (put("workspace.json", b"[]"), "workspace.json is not as it must be"),
-        (put("secrets.json", b'{"stream": "CANARY"}'), "secrets.json is not as it must be"),
+        (put("cursors.json", b'{"l1": {"users": 5}}'), r"cursors.json is not valid at 'l1\.users'"),
+        (put("members.json", b"{}"), "members.json is not valid"),
+        (put("workspace.json", b"[]"), "workspace.json is not valid"),
+        (put("secrets.json", b'{"stream": "CANARY"}'), "secrets.json is not valid"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_file(change: Callable[[dict[str, bytes]], None], words: str) -> None:

@@ -194,7 +194,7 @@ def test_a_billing_service_that_comes_back_is_waited_for() -> None:
     )
     assert run(client.write("POST", "/api/ws/config/domain", {}, repeatable=False)) == {"id": "dom-b"}
     assert {event.text.split("; ")[0] for event in heard if isinstance(event, Notice)} == {
-        "console http://jitsu.example: the console cannot verify the workspace's plan, because its billing service is down"
+        "console http://jitsu.example: the console cannot verify the workspace's Jitsu subscription, because its billing service is down"
     }
 
 

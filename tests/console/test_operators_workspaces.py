@@ -78,7 +78,7 @@ BROKEN_LIST = httpx.Response(500, json={"error": "Invalid `prisma.workspace.find
 @pytest.mark.parametrize(
     ("known", "kind", "told"),
     [
-        (answers(export=LACKING), ConsoleError, "does not export them (Export workspaces not found): name each, or give a"),
+        (answers(export=LACKING), ConsoleError, "does not export them (Export workspaces not found); name each workspace, or give a"),
         (answers(export=NO_ROUTE), ConsoleError, "does not export them (API route not found"),
         (
             answers(listed=BROKEN_LIST, export=NO_OPERATOR, me=recorded("recordings.json", "discovery/me")),
@@ -86,9 +86,9 @@ BROKEN_LIST = httpx.Response(500, json={"error": "Invalid `prisma.workspace.find
         ),
         (
             answers(export=httpx.Response(200, content=b'[{"id": "w1"}, {"id"')),
-            UnreachableError, "cannot be read with the operator's token: console http://j.example: the reply was cut",
+            UnreachableError, "cannot be read with the operator's token: console http://j.example: the reply was truncated",
         ),
-        (answers(export=httpx.Response(200, json={"id": "w1"})), UnreachableError, "does not answer as a Jitsu console"),
+        (answers(export=httpx.Response(200, json={"id": "w1"})), UnreachableError, "does not answer like a Jitsu console"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_listed_is_told_plainly(

@@ -285,7 +285,7 @@ def test_a_tls_port_that_answers_a_request_in_clear_is_told_to_want_https(conten
     for method in ("GET", "POST"):
         assert classify(method, 400, {}, content) == Permanent(RefusalKind.NOT_JITSU, TLS_THERE)
     assert classify("GET", 404, {}, content) == Permanent(
-        RefusalKind.NOT_JITSU, "answers 404, and not as Jitsu does"
+        RefusalKind.NOT_JITSU, "answers 404, but not in the form of Jitsu"
     )
 
 

@@ -88,7 +88,7 @@ def test_an_export_that_a_broken_sync_cuts_short_is_told_and_no_failure_and_nobo
         return httpx.Response(200, content=orjson.dumps(EXPORT)[:-1] + b"Internal Server Error")
 
     exports = exports_of(cut, retry_for=3600.0)
-    assert (exports.reverse_syncs, exports.unread) == ([], "the reply was cut or is not JSON")
+    assert (exports.reverse_syncs, exports.unread) == ([], "the reply was truncated or is not JSON")
     assert len(asked) == 3
 
 

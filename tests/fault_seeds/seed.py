@@ -86,7 +86,7 @@ class Seed(Faulty):
         assert done.code in (CODES if self.job.startswith("backup") else WRITING_CODES), (
             f"code {done.code}{says}"
         )
-        for bad in ("Traceback", "a mistake in jitsu-backup", "never retrieved", "Warning:"):
+        for bad in ("Traceback", "bug in jitsu-backup", "never retrieved", "Warning:"):
             assert bad not in done.err + done.out, f"{bad}{says}"
         assert len(done.told) <= 5, f"too long a report{says}"
         assert done.code == 0 or done.told or (done.code == 3 and done.out.strip()), f"no report{says}"

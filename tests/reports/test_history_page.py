@@ -196,7 +196,7 @@ def test_a_history_without_steps_or_without_snapshots_is_a_page_too() -> None:
     assert "no changes" in still
     assert "Nothing changed." in still
     assert "Web site" in still
-    assert "There is no snapshot that could be read." in page(unreadable())
+    assert "There is not a snapshot that could be read." in page(unreadable())
     assert "no workspace" in page([])
 
 

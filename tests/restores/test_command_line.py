@@ -169,7 +169,7 @@ def test_clone_creates_then_updates_then_prunes(shell: Any, sandbox: Sandbox) ->
     for same in ("acme-staging", STAGING):
         refused = shell("clone", "acme-staging", same, "--yes")
         assert refused.returncode == 2
-        assert "cannot be cloned into itself" in refused.stderr
+        assert "give another workspace as the target" in refused.stderr
 
 
 def test_flags_that_a_saved_plan_has_decided_and_empty_paths_are_refused(shell: Any, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_an_identity_that_does_not_tell_its_recipient_asks_for_it_before_anythin
     public = (tmp_path / "identity.pub").read_text().strip()
     shell("backup", "acme-staging", "--encrypt-to", public)
     change(sandbox)
-    refused(shell("restore", "latest", *IDENTITY, "--yes"), 2, "give --encrypt-to RECIPIENT")
+    refused(shell("restore", "latest", *IDENTITY, "--yes"), 2, "add --encrypt-to RECIPIENT")
     assert (code_of(sandbox), len(archives(tmp_path))) == ("of today", 1)
     assert shell("restore", "latest", *IDENTITY, "--dry-run").returncode == 0
     done = shell("restore", "latest", *IDENTITY, "--yes", "--encrypt-to", public)

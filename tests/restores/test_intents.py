@@ -156,7 +156,7 @@ def test_an_intent_stays_whatever_the_policy_until_a_record_is_newer(shop: Shop)
     late = now() + timedelta(days=900)
     verdicts = {str(v.archive): (v.keep, *v.reasons) for v in judge(shop.known, Policy(), late, UTC)}
     source = str(shop.intents[0].cloned_from).removeprefix("from-")
-    told = f"what a clone was about to write that has not ended, from {source}"
+    told = f"the intent of an unfinished clone from {source}"
     assert verdicts[str(shop.intents[0])] == (True, told)
     assert verdicts[str(shop.records[0])][0]
 
@@ -170,7 +170,7 @@ def test_an_intent_that_a_record_is_newer_than_is_removed_by_any_policy(shop: Sh
     verdicts = {str(v.archive): (v.keep, *v.reasons) for v in judge(shop.known, Policy(), now(), UTC)}
     keep, reason = verdicts[str(intent)]
     assert not keep
-    assert reason.endswith("and a later one has ended")
+    assert reason.endswith("and a later clone has ended")
     shop.clone()
     assert shop.intents == []
 
@@ -204,9 +204,9 @@ def test_an_intent_that_cannot_be_kept_is_told_in_one_line_and_the_clone_goes_on
     monkeypatch.setattr(FolderStore, "create", full)
     result = shop.clone()
     assert result.record is not None
-    (told,) = [str(event) for event in shop.told if "could not be noted" in str(event)]
+    (told,) = [str(event) for event in shop.told if "could not be stored" in str(event)]
     assert (
-        "what this clone is about to write could not be noted: the disk is full; if it is killed, run it again"
+        "the intent of this clone could not be stored: the disk is full; if the run is killed, repeat it"
         in told
     )
 
@@ -215,7 +215,7 @@ def test_a_damaged_intent_stops_the_next_clone_before_anything_is_written(shop: 
     shop.killed()
     path = shop.store.folder / str(shop.intents[0])
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(IntegrityError, match="--take source goes on without it"):
+    with pytest.raises(IntegrityError, match="continue without it with --take source"):
         shop.prepared()
 
 

@@ -166,7 +166,7 @@ def test_a_refusal_in_the_middle_keeps_its_reason(sandbox: Sandbox) -> None:
             restore(lambda: Console(url, OWNER), before, STAGING, prune=True, overlay=stand_ins(before))
         )
     assert result.failure is not None
-    assert "answers 404, and not as Jitsu does" in str(result.failure.with_context(after="; more"))
+    assert "answers 404, but not in the form of Jitsu" in str(result.failure.with_context(after="; more"))
     assert not result.verified
     assert any(outcome.action.kind is ActionKind.UPDATE for outcome in result.outcomes)
 

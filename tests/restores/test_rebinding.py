@@ -68,7 +68,7 @@ def test_a_sync_that_runs_keeps_those_that_hold_the_same_from_being_deleted_in_v
         o for o in result.outcomes if o.status is Status.NOT_ATTEMPTED and o.action.kind is ActionKind.DELETE
     )
     assert kept.action.key.id != sync_id
-    assert kept.reason.endswith("which holds the same, is still there")
+    assert kept.reason.endswith("uses the same and was not deleted")
     sandbox.state.attempts.clear()
     assert not restored(sandbox, before, rebind=True).found
     assert_silent(sandbox, before, rebind=True)
@@ -182,9 +182,7 @@ def test_a_change_of_a_model_that_would_be_refused_costs_no_sync_in_any_run(faul
     for _ in range(2):
         result = restored(sandbox, before, rebind=True)
         assert outcome_of(result, ActionKind.UPDATE, "model").status is Status.FAILED
-        assert outcome_of(result, ActionKind.DELETE).reason.endswith(
-            "for which it is deleted, would be refused"
-        )
+        assert outcome_of(result, ActionKind.DELETE).reason.endswith("which needs this deletion")
         assert sync_of(sandbox).body["data"]["disabled"] is False
 
 

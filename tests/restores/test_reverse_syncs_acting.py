@@ -169,7 +169,7 @@ def test_a_sync_that_is_changed_while_it_is_disabled_is_kept_and_enabled_again()
     deletion = outcome_of(result, ActionKind.DELETE)
     assert (deletion.status, sent(sandbox)) == (Status.OVERTAKEN, ["PUT", "PUT"])
     assert deletion.reason.startswith("somebody else has changed it meanwhile")
-    assert deletion.reason.endswith("; it is enabled again")
+    assert deletion.reason.endswith("; it was enabled again")
     data = row_of(sandbox).data
     assert (data["name"], data["disabled"]) == ("Theirs", False)
 
@@ -200,7 +200,7 @@ def test_a_sync_whose_deletion_an_attempt_prevents_is_enabled_again_and_the_reas
     deletion = outcome_of(result, ActionKind.DELETE)
     assert deletion.status is Status.FAILED
     assert deletion.reason == (
-        "Cancel active or waiting attempts before deleting this sync; it is enabled again"
+        "Cancel active or waiting attempts before deleting this sync; it was enabled again"
     )
     assert row_of(sandbox, sync_id).data["disabled"] is False
 
@@ -222,11 +222,11 @@ def test_a_sync_that_cannot_be_enabled_again_is_told() -> None:
 
     result = meddled(sandbox, before, DELETION, refuse, prune=True)
     assert outcome_of(result, ActionKind.DELETE).reason == (
-        "Cancel active or waiting attempts before deleting this sync; it was disabled to be deleted, and enabling it"
-        " again failed: Reverse ETL is not enabled for this workspace"
+        "Cancel active or waiting attempts before deleting this sync; it was disabled to be deleted, but could not"
+        " be enabled again: Reverse ETL is not enabled for this workspace; enable it in the UI"
     )
     (line,) = (line for line in result.found if line.key.id == EXTRA)
-    assert "enabling it again failed" in line.reason
+    assert "could not be enabled again" in line.reason
 
 
 def make_list_unreadable(sandbox: Sandbox) -> None:
@@ -419,7 +419,7 @@ def test_a_sync_that_the_end_of_a_run_kept_from_being_made_again_is_lost_too() -
     console = console_of(sandbox, wrap=lambda inner: Meddling(inner, closed))
     result = run(carry_out(console, prepared, lambda _: None))
     assert isinstance(result.failure, AccessError)
-    assert [why for _, why in result.lost] == ["the run ended before that"]
+    assert [why for _, why in result.lost] == ["the run ended before it was re-created"]
 
 
 def test_a_sync_that_somebody_changed_meanwhile_is_neither_deleted_nor_lost() -> None:

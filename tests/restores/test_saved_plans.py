@@ -68,7 +68,7 @@ def test_another_value_of_a_variable_or_file_blocks_a_saved_plan_before_anything
     assert 'function/Enrich description, from { env = "GIVEN" }' in refused
     assert "4711" not in refused
     assert "0815" not in refused
-    assert "make the plan again" in refused
+    assert "create a new plan" in refused
     here.write("name", "another")
     both = here(*run, GIVEN="0815", code=7)
     assert 'function/Enrich name, from { file = "name" }' in both
@@ -213,7 +213,7 @@ def test_another_archive_or_overlay_than_the_plans_own_is_refused(here: Machine,
     assert "the snapshot later.json.gz is not the one that the plan was made for" in other
     here.write("other.toml", f"{PLAIN}# more\n")
     other = here("restore", "--plan", "plan.json", "--overlay", "other.toml", "--yes", code=7)
-    assert "the overlay other.toml is not as it was" in other
+    assert "the overlay other.toml has changed since the plan was made" in other
     without = here("restore", "latest", "--plan-out", "without.json")
     assert "restore --plan without.json" in without
     refused = here("restore", "--plan", "without.json", "--overlay", "o.toml", code=2)
@@ -290,8 +290,8 @@ def test_a_plan_that_an_attempt_or_a_feature_stops_names_that_cause(tmp_path: Pa
     assert "an attempt of it runs or waits" in busy
     assert "reverse-etl is switched off" in off
     for told in (busy, off):
-        assert "would do something else now with model 'Users'" in told
-        assert "(a feature, a subscription or an attempt of a reverse sync" in told
+        assert "the plan would be different now for model 'Users'" in told
+        assert "(a feature, a Jitsu subscription, the state of a reverse sync" in told
 
 
 @pytest.mark.parametrize("command", ["clone", "restore"])
@@ -347,16 +347,16 @@ def test_a_clone_needs_two_places_or_a_plan(here: Machine) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"version": 1}, "its format is 1, and this program carries out format 2"),
-        ({"version": 3}, "its format is 3, and this program carries out format 2"),
-        ({"format": "other"}, "not a file that --plan-out wrote"),
-        ({"target": []}, "not a file that --plan-out wrote"),
-        ({"salt": 1}, "not a file that --plan-out wrote"),
-        ({"plan": None}, "not a file that --plan-out wrote"),
-        ({"overlay": {}}, "not a file that --plan-out wrote"),
-        ({"overlay": {"file": "o.toml", "digest": "", "values": 1}}, "not a file that --plan-out wrote"),
-        ({"overlay": {"file": "../o.toml", "digest": "", "values": []}}, "not a file that --plan-out wrote"),
-        ({"snapshot": {"archive": "/etc/passwd", "digest": ""}}, "not a file that --plan-out wrote"),
+        ({"version": 1}, "its format is 1, but this version of jitsu-backup applies format 2"),
+        ({"version": 3}, "its format is 3, but this version of jitsu-backup applies format 2"),
+        ({"format": "other"}, "give a file that --plan-out wrote"),
+        ({"target": []}, "give a file that --plan-out wrote"),
+        ({"salt": 1}, "give a file that --plan-out wrote"),
+        ({"plan": None}, "give a file that --plan-out wrote"),
+        ({"overlay": {}}, "give a file that --plan-out wrote"),
+        ({"overlay": {"file": "o.toml", "digest": "", "values": 1}}, "give a file that --plan-out wrote"),
+        ({"overlay": {"file": "../o.toml", "digest": "", "values": []}}, "give a file that --plan-out wrote"),
+        ({"snapshot": {"archive": "/etc/passwd", "digest": ""}}, "give a file that --plan-out wrote"),
     ],
 )
 def test_a_plan_of_another_format_or_hand_is_refused_in_a_line(

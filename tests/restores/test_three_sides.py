@@ -128,7 +128,7 @@ def test_a_conflict_says_who_changed_the_target_last_where_the_console_tells(
     edit(cloned.source.state, key.id, code="// of staging")
     edit_through_api(cloned.target, PRODUCTION, Key("function", there), code="// of production")
     reason = action_of(cloned.plan(), key).reason
-    assert ("the last one who changed the target's is owner@example.com, at 20" in reason) is logged
+    assert ("owner@example.com last changed the target's side at 20" in reason) is logged
 
 
 @EACH

@@ -111,9 +111,7 @@ def test_what_others_changed_and_made_since_is_kept_and_a_change_of_both_blocks(
     assert "New" in names_of(sandbox, STAGING)
     sandbox.state.objects["enrich-0001"].config["code"] = "of a colleague"
     blocked = restored("undo", "--yes")
-    refused(
-        blocked, 7, "both sides changed code since the run that is undone", "--take 'source:function/Enrich'"
-    )
+    refused(blocked, 7, "both sides changed code since the run to undo", "--take 'source:function/Enrich'")
     assert "unpacked" not in blocked.stdout + blocked.stderr
     kept = restored("undo", "--yes", "--take", "target")
     assert kept.returncode == 0, kept.stderr
@@ -146,7 +144,7 @@ def test_what_a_clone_made_and_others_use_or_changed_since_is_not_deleted_unseen
     refused(
         blocked,
         7,
-        "function 'Enrich': deleted in the source, and changed in the target since the run that is undone",
+        "function 'Enrich': deleted in the source, and changed in the target since the run to undo",
     )
 
 
@@ -226,7 +224,7 @@ def test_of_several_workspaces_one_has_to_be_named(cloned: Shell, sandbox: Sandb
     sandbox.state.objects["enrich-0001"].config["code"] = "of today"
     cloned("restore", "acme-staging/latest", "--yes")
     refused(
-        cloned("undo"), 2, "which workspace? restores and clones wrote into acme-production, acme-staging"
+        cloned("undo"), 2, "several workspaces have restores or clones to undo: acme-production, acme-staging"
     )
     assert cloned("undo", "acme-staging", "--yes").returncode == 0
     assert code_of(sandbox) == "of today"
@@ -273,7 +271,7 @@ def test_a_saved_plan_of_an_undo_is_carried_out_as_it_is_or_not_at_all(
 
 def test_a_run_on_another_console_is_not_taken_for_one_here(restored: Shell) -> None:
     done = restored("--host", "http://127.0.0.1:9", "--apikey", OWNER, "undo", "acme-staging", "--yes")
-    refused(done, 2, "the last run that wrote into acme-staging wrote into one on http")
+    refused(done, 2, "the last restore or clone of acme-staging was on http")
 
 
 def test_a_record_that_cannot_be_read_is_told_and_counts_as_none(
@@ -284,7 +282,7 @@ def test_a_record_that_cannot_be_read_is_told_and_counts_as_none(
     path.write_bytes(path.read_bytes()[:-9])
     done = restored("undo", "--yes")
     assert (done.returncode, code_of(sandbox)) == (0, "of today"), done.stderr
-    assert "what the run left cannot be read: " in done.stderr
+    assert "the record of the last run cannot be read: " in done.stderr
     assert "warning: nothing tells what that run left" in done.stderr
 
 
@@ -304,7 +302,7 @@ def test_a_run_that_only_adds_goes_on_without_a_store_and_says_that_it_cannot_be
     (tmp_path / "file").write_text("")
     done = shell("--store", "file", "restore", "./a.json.gz", "--yes")
     assert done.returncode == 0, done.stderr
-    assert "the target could not be backed up first, so `undo` will not take this back" in done.stderr
+    assert "the target could not be backed up first, so `undo` cannot revert this run" in done.stderr
     sandbox.state.objects["enrich-0001"].config["code"] = "of today"
     refused(shell("--store", "file", "restore", "./a.json.gz", "--yes"), 1, "nothing was written")
 
@@ -387,7 +385,9 @@ def test_a_workspace_that_was_renamed_is_found_by_its_new_name_its_old_one_and_i
         assert done.returncode == 4, done.stdout + done.stderr
     refused(restored("undo", "nobody", "--dry-run"), 1, "no workspace 'nobody' that this key can see")
     told = restored("history", "acme-renamed")
-    refused(told, 1, "no snapshot of workspace 'acme-renamed'", "which has those of acme-staging", "its id")
+    refused(
+        told, 1, "no snapshot of workspace 'acme-renamed'", "which has snapshots of acme-staging", "its id"
+    )
     assert restored("undo", "acme-renamed", "--yes").returncode == 0
     assert code_of(sandbox) == "of today"
 

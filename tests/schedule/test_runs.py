@@ -300,4 +300,4 @@ def test_until_the_public_key_is_yours_nothing_is_backed_up(stage: Stage, tmp_pa
     done = stage.run(
         [stage.here(PROGRAM), "backup", "--all", "--config", str(settings)], stage.environment, code=2
     )
-    assert f"{recipient!r} is no recipient" in done.stderr
+    assert f"{recipient!r} is not a recipient" in done.stderr

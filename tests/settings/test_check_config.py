@@ -83,25 +83,25 @@ def test_all_unknown_keys_are_named_each_with_the_nearest_known_one(folder: Path
     assert "4 problems." in done.stdout
     other = cli("snapshots", cwd=folder)
     assert other.returncode == 2
-    assert "(and 3 more: jitsu-backup check --config lists all)" in other.stderr
+    assert "(and 3 more problems; list all with jitsu-backup check --config)" in other.stderr
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"./backups"', '"ftp://x"', "no such kind of store"),
-        ('"./backups"', '"s3://u:CANARY@b"', "credentials and options go into the environment"),
-        ('["recipients"]', '["age1nope"]', "is no recipient"),
-        ('["recipients"]', '["AGE-SECRET-KEY-1CANARY"]', "a secret key is no recipient"),
-        ("0.3", "30", "'shrink_alarm' must be a share from 0 to 1"),
+        ('"./backups"', '"ftp://x"', "unknown kind of store"),
+        ('"./backups"', '"s3://u:CANARY@b"', "the URL has credentials or options"),
+        ('["recipients"]', '["age1nope"]', "is not a recipient"),
+        ('["recipients"]', '["AGE-SECRET-KEY-1CANARY"]', "a recipient is a secret key"),
+        ("0.3", "30", "'shrink_alarm' must be a number from 0 to 1"),
         ('"Europe/Berlin"', '"Mars/Olympus"', "no such zone"),
         ('{env = "STAGING_KEY"}', '{env = "NOT_SET"}', "profiles.staging: the environment variable NOT_SET"),
         ('"production.key"', '"gone.key"', "profiles.production: cannot read the secret file"),
         ('"production.toml"', '"gone.toml"', "profiles.production: overlay: cannot read"),
-        ('"https://jitsu.example.com"', '"ftp://x"', "profiles.staging: the host must be an address"),
+        ('"https://jitsu.example.com"', '"ftp://x"', "profiles.staging: the host is not an address"),
         ('{env = "CHECK"}', '"CANARY"', "give the address of a check"),
-        ("keep_daily = 14", 'keep_within = "soon"', "no time span"),
-        ("keep_daily = 14", 'keep_label = "No Label"', "is no label"),
+        ("keep_daily = 14", 'keep_within = "soon"', "not a time span"),
+        ("keep_daily = 14", 'keep_label = "No Label"', "is not a label"),
     ],
 )
 def test_what_cannot_be_used_is_named(old: str, new: str, words: str, folder: Path) -> None:

@@ -75,7 +75,7 @@ def test_sets_add_up(tmp_path: Path) -> None:
     only, skip = found.selection(["code", "marketing"])
     assert only == ("function/*", "link/Web site -> *", "function/Enrich")
     assert skip == ("destination/Warehouse",)
-    with pytest.raises(UsageError, match=r"^--set: there is no set 'other'; there are code, marketing$"):
+    with pytest.raises(UsageError, match=r"^--set: unknown set 'other'; the settings have code, marketing$"):
         found.selection(["code", "other"])
 
 
@@ -84,7 +84,7 @@ def test_sets_add_up(tmp_path: Path) -> None:
     [
         ('protect = ["strem/*"]', "'protect': there is no type 'strem'; did you mean 'stream'?"),
         ('protect = ["/x"]', "'protect': selector '/x' names no type; write type, type/id or type/name"),
-        ('protect = "stream/"', "'protect': 'stream/' names nothing behind the slash"),
+        ('protect = "stream/"', "'protect': 'stream/' has nothing after the slash"),
         ("protect = 1", "'protect' must be text, or a list of texts, and not empty"),
         ("protect = []", "'protect' must be text, or a list of texts, and not empty"),
         ('protect = ["a/b", 1]', "'protect' must be text, or a list of texts, and not empty"),
@@ -93,9 +93,9 @@ def test_sets_add_up(tmp_path: Path) -> None:
         ('ignore = "link/*:fromId"', "'ignore': 'link/*:fromId': the field 'fromId' cannot be chosen"),
         ('[profiles.p]\nprotect = ["strem"]', "'profiles.p.protect': there is no type 'strem'"),
         ('[profiles.p]\nignore = [" "]', "'profiles.p.ignore' must be text, or a list of texts"),
-        ("sets = 1", "sets are tables, [sets.NAME]"),
-        ("[sets]\nx = 1", "sets are tables, [sets.NAME]"),
-        ("[sets.x]\n", "'sets.x.only' is missing: it says what the set chooses"),
+        ("sets = 1", "'sets' must be tables, [sets.NAME]"),
+        ("[sets]\nx = 1", "'sets' must be tables, [sets.NAME]"),
+        ("[sets.x]\n", "'sets.x.only' is missing; it must list what the set chooses"),
         ('[sets.x]\nonly = "stream"\nskipp = "a"', "unknown key 'sets.x.skipp'; did you mean 'skip'?"),
         ('[sets.x]\nonly = ["functoin/*"]', "'sets.x.only': there is no type 'functoin'"),
         ('[sets.x]\nonly = "stream"\nskip = {}', "'sets.x.skip' must be text, or a list of texts"),

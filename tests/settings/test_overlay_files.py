@@ -41,7 +41,7 @@ def refusal(folder: Path, text: str, name: str = "o.toml") -> str:
     ],
 )
 def test_a_key_that_stands_twice_in_json_is_refused_by_name(text: str, twice: str, tmp_path: Path) -> None:
-    assert f"{twice!r} stands twice in one object" in refusal(tmp_path, text, "o.json")
+    assert f"{twice!r} occurs twice in one object" in refusal(tmp_path, text, "o.json")
 
 
 @pytest.mark.parametrize("name", ["o.toml", "o.json"])
@@ -74,7 +74,7 @@ def test_a_table_that_looks_like_a_reference_can_be_written(text: str, meant: An
 def test_a_reference_that_may_be_meant_as_it_stands_says_how_to_write_that(tmp_path: Path) -> None:
     message = refusal(tmp_path, '["link/A"]\nfunctionsEnv = { env = "production" }\n')
     assert message.endswith(
-        'the environment variable production is not set (where the table itself is meant: { literal = { env = "production" } })'
+        'the environment variable production is not set (for the table itself, write { literal = { env = "production" } })'
     )
 
 
@@ -88,7 +88,10 @@ def test_a_reference_that_may_be_meant_as_it_stands_says_how_to_write_that(tmp_p
 )
 def test_what_was_meant_as_a_reference_and_is_none_is_told(given: str, by: str, tmp_path: Path) -> None:
     message = refusal(tmp_path, f'["destination/A"]\npassword = {given}\n')
-    assert f"destination/A.password is given by {by}: write {{ env = … }} or {{ file = … }} alone" in message
+    assert (
+        f"destination/A.password has {by} in one reference; write only {{ env = … }} or {{ file = … }}"
+        in message
+    )
 
 
 @pytest.mark.parametrize("name", ["o.toml", "o.json"])

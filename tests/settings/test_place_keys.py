@@ -51,7 +51,7 @@ def test_a_settings_file_takes_no_key_of_the_environment_to_a_console_of_its_own
         file_names(tmp_path, f'host = "{scheme}://two.example"\n')
     settings = load(None, {variable: "mine:secret"}, None, tmp_path, Overrides(insecure_http=True))
     with pytest.raises(
-        UsageError, match=r"belongs to https://use\.jitsu\.com, and goes nowhere else"
+        UsageError, match=r"belongs to https://use\.jitsu\.com and is never sent elsewhere"
     ) as told:
         settings.place("ws")
     assert "secret" not in str(told.value)
@@ -59,14 +59,14 @@ def test_a_settings_file_takes_no_key_of_the_environment_to_a_console_of_its_own
 
 def test_a_profile_takes_no_key_of_the_environment_either(tmp_path: Path) -> None:
     file_names(tmp_path, '[profiles.p]\nhost = "https://two.example"\nworkspace = "w"\n')
-    with pytest.raises(UsageError, match="goes nowhere else"):
+    with pytest.raises(UsageError, match="is never sent elsewhere"):
         place(tmp_path, {"JITSU_APIKEY": "k:s"}, text="@p")
 
 
 def test_a_key_of_a_file_without_a_console_goes_to_the_default_one_only(tmp_path: Path) -> None:
     file_names(tmp_path, 'key = "k:s"\n')
     assert place(tmp_path, {}) == ("https://use.jitsu.com", "k:s")
-    with pytest.raises(UsageError, match="goes nowhere else"):
+    with pytest.raises(UsageError, match="is never sent elsewhere"):
         place(tmp_path, {"JITSU_HOST": "https://two.example"})
 
 
@@ -102,7 +102,7 @@ def test_flags_name_the_console_for_the_key_of_the_same_run(
 
 def test_a_key_given_by_flag_is_not_taken_to_the_console_of_a_file(tmp_path: Path) -> None:
     file_names(tmp_path, 'host = "https://two.example"\n')
-    with pytest.raises(UsageError, match="goes nowhere else"):
+    with pytest.raises(UsageError, match="is never sent elsewhere"):
         load(None, {}, None, tmp_path, Overrides(apikey="k:s")).place("ws")
 
 
@@ -132,7 +132,7 @@ def test_the_key_of_a_profile_that_names_no_console_goes_to_that_of_the_environm
 
 def test_a_key_given_by_flag_is_never_left_out_for_another_in_silence(tmp_path: Path) -> None:
     file_names(tmp_path, 'host = "https://two.example"\nkey = "file:s"\n')
-    with pytest.raises(UsageError, match="goes nowhere else"):
+    with pytest.raises(UsageError, match="is never sent elsewhere"):
         load(None, {}, None, tmp_path, Overrides(apikey="k:s")).place("ws")
     together = Overrides(host="https://two.example", apikey="k:s")
     assert load(None, {}, None, tmp_path, together).place("ws").key.reveal() == "k:s"

@@ -166,7 +166,7 @@ def test_the_home_folder_may_be_written_as_a_tilde(tmp_path: Path) -> None:
         ("zzzzzz = 1", ["zzzzzz", "known: host"]),
         ("host = 1", ["'host' must be text"]),
         ("key = 1", ["'key' must be text"]),
-        ("profiles = 1", ["profiles are tables"]),
+        ("profiles = 1", ["'profiles' must be tables"]),
         ("host = 'a'\nhost = ?", ["jitsu-backup.toml", "line 2"]),
         (f"key = '{CANARY}", ["end of document"]),
         ("key = " + "[" * 5000, ["jitsu-backup.toml"]),
@@ -231,9 +231,9 @@ def test_a_key_never_shows_in_repr_text_or_format(tmp_path: Path) -> None:
     [
         (["/nowhere/program", CANARY], "no such file"),
         (["/bin/sh", "-c", f"echo {CANARY}; echo {CANARY} >&2; exit 3"], "exit status 3"),
-        (["/bin/sh", "-c", "printf '\\377'"], "text only"),
-        (["/bin/true", CANARY], "gave nothing"),
-        (["/bin/echo", f"{CANARY}\0"], "text only"),
+        (["/bin/sh", "-c", "printf '\\377'"], "must be text"),
+        (["/bin/true", CANARY], "printed nothing"),
+        (["/bin/echo", f"{CANARY}\0"], "must be text"),
         (["/bin/sleep", "5"], "took longer"),
     ],
 )

@@ -155,8 +155,8 @@ def test_a_path_or_file_url_opens_a_folder(url: str, folder: str) -> None:
     [
         ("s3://key:canary@bucket/x", {}, "environment"),
         ("s3://bucket/x?region=canary", {}, "environment"),
-        ("s3:///x", {}, "name a bucket"),
-        ("ftp://canary@x/y", {}, "no such kind of store"),
+        ("s3:///x", {}, "no bucket or container"),
+        ("ftp://canary@x/y", {}, "unknown kind of store"),
         ("", {}, "no path"),
         ("file://", {}, "no path"),
         ("file://server/share", {}, "three slashes"),

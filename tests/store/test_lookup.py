@@ -69,7 +69,7 @@ def test_a_workspace_whose_slug_changed_keeps_one_history() -> None:
     "reference", ["", "aaa", "newest", "latest~", "latest~x", "latest~-1", "acme/", "xyzw"]
 )
 def test_what_is_no_reference_is_refused_as_usage(reference: str) -> None:
-    with pytest.raises(UsageError, match="is no snapshot"):
+    with pytest.raises(UsageError, match="is not a snapshot"):
         find([ONE], reference)
 
 
@@ -108,7 +108,7 @@ def test_a_date_before_all_archives_is_told_with_the_oldest() -> None:
         BackupError, match=r"no snapshot of 2026-11-22 or before; the oldest is of 2026-11-23 01"
     ):
         find([ONE, TWO], "2026-11-22")
-    with pytest.raises(UsageError, match="is no date"):
+    with pytest.raises(UsageError, match="is not a date"):
         find([ONE], "2026-13-01")
     with pytest.raises(UsageError, match="acme/2026-11-23, other/2026-11-23"):
         find([ONE, ELSEWHERE], "2026-11-23")
@@ -162,7 +162,7 @@ def test_a_workspace_alone_means_its_latest() -> None:
     names = [day(1, "aaaa"), day(2, "bbbb"), day(3, "cccc", slug="other", workspace="w2")]
     assert at_noon(names, "acme") == at_noon(names, "w1") == names[1]
     assert at_noon(names, "other") == names[2]
-    with pytest.raises(UsageError, match="is no snapshot"):
+    with pytest.raises(UsageError, match="is not a snapshot"):
         at_noon(names, "acme/other")
 
 
@@ -181,7 +181,7 @@ def test_a_label_means_the_newest_that_has_it() -> None:
 
 
 def test_marks_of_our_own_are_no_labels() -> None:
-    with pytest.raises(UsageError, match="is no snapshot"):
+    with pytest.raises(UsageError, match="is not a snapshot"):
         at_noon([day(1, "aaaa", mark=".pre-restore"), day(2, "bbbb")], "pre-restore")
 
 
@@ -208,7 +208,7 @@ def test_a_word_with_several_meanings_is_refused_with_all_of_them(
     with pytest.raises(UsageError) as caught:
         at_noon(names, reference)
     assert told in str(caught.value)
-    assert str(caught.value).endswith("write the one that is meant")
+    assert str(caught.value).endswith("write the one that you want")
 
 
 def test_what_is_nearly_a_name_is_told() -> None:

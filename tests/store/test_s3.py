@@ -59,12 +59,12 @@ def store(s3: S3Server) -> Store:
     ("fault", "kind", "words"),
     [
         ((403, "AccessDenied"), StorageAccessError, "access denied"),
-        ((403, "InvalidAccessKeyId"), StorageAccessError, "the access key is unknown there"),
+        ((403, "InvalidAccessKeyId"), StorageAccessError, "the access key is unknown"),
         ((403, "SignatureDoesNotMatch"), StorageAccessError, "the secret key is wrong"),
         ((400, "ExpiredToken"), StorageAccessError, "the credentials have expired"),
         ((403, "RequestTimeTooSkewed"), StorageAccessError, "this machine's clock is wrong"),
         ((401, "Whatever"), StorageAccessError, "HTTP 401 Whatever"),
-        ((404, "NoSuchBucket"), BackupError, "there is no such bucket"),
+        ((404, "NoSuchBucket"), BackupError, "the bucket does not exist"),
         ((301, "PermanentRedirect"), BackupError, "set AWS_REGION"),
         ((503, "SlowDown"), BackupError, "HTTP 503 SlowDown"),
         ((507, "StorageFull"), BackupError, "HTTP 507 StorageFull"),
@@ -211,7 +211,7 @@ def test_a_store_that_gives_back_something_else_is_found_out_and_the_name_freed(
         return [b"".join(real(environ, start_response)).replace(b"one", b"0ne")]
 
     s3.befall = lambda _number, method: damaged if method == "GET" else None
-    with pytest.raises(BackupError, match="does not give back what was written"):
+    with pytest.raises(BackupError, match="returned other data than was written"):
         run(keep(store, ARCHIVE, b"one"))
     s3.befall = lambda _number, _method: None
     assert run(store.names()) == []
@@ -230,10 +230,10 @@ def test_an_archive_that_cannot_be_read_back_is_removed_again_or_said_to_be_unve
         run(keep(store, ARCHIVE, b"one"))
     s3.befall = lambda _number, _method: None
     if removable:
-        assert str(caught.value).endswith("was removed again")
+        assert str(caught.value).endswith("was removed")
         assert run(store.names()) == []
     else:
-        assert "stays unverified, for it could not be removed: " in str(caught.value)
+        assert "stays unverified, because it could not be removed: " in str(caught.value)
         assert str(caught.value).endswith("access denied; remove it")
         assert run(store.names()) == [NAME]
 
@@ -241,7 +241,7 @@ def test_an_archive_that_cannot_be_read_back_is_removed_again_or_said_to_be_unve
 def test_an_archive_that_was_there_and_cannot_be_read_is_not_removed(store: Store, s3: S3Server) -> None:
     run(keep(store, ARCHIVE, b"one"))
     s3.befall = lambda _number, method: (403, "AccessDenied") if method == "GET" else None
-    with pytest.raises(AccessError, match=f"{NAME} was there already and stays unverified"):
+    with pytest.raises(AccessError, match=f"{NAME} already existed and stays unverified"):
         run(keep(store, ARCHIVE, b"one"))
     s3.befall = lambda _number, _method: None
     assert run(store.names()) == [NAME]
@@ -265,7 +265,7 @@ def test_what_could_not_be_read_back_is_not_called_unchanged_by_the_next_run(
         arguments = ("backup", "acme-staging", "--if-changed", "--new-store")
         runs = [cli(*arguments, env=env, cwd=tmp_path) for _ in range(2)]
     assert [done.returncode for done in runs] == [6, 6]
-    assert all("was removed again" in done.stderr for done in runs)
+    assert all("was removed" in done.stderr for done in runs)
 
 
 def test_what_is_unchanged_is_asked_about_there_too(s3: S3Server, tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ def test_a_store_that_may_be_written_but_not_listed_gets_the_backup_and_code_3(
         env = {"JITSU_HOST": host, "JITSU_APIKEY": OWNER, "JITSU_BACKUP_STORE": PLACE, **s3.environment}
         done = cli("backup", "acme-staging", env=env, cwd=tmp_path)
         assert done.returncode == 3
-        assert "nothing was compared with the archives that are there: cannot list the store" in done.stderr
+        assert "nothing was compared with the existing archives: cannot list the store" in done.stderr
         assert "access denied" in done.stderr
         s3.befall = lambda _number, _method: None
         (line,) = json.loads(cli("--json", "snapshots", env=env, cwd=tmp_path).stdout)["snapshots"]

@@ -13,16 +13,16 @@ AZURE = {"AZURE_STORAGE_ACCOUNT_NAME": "acct", "AZURE_STORAGE_ACCOUNT_KEY": "Q0F
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("s3://b/a/../c", "the prefix cannot hold '..'"),
-        ("s3://b/..", "the prefix cannot hold '..'"),
-        ("gs://b/./c", "the prefix cannot hold '.'"),
-        ("az://b/a\x01b", "the prefix cannot hold"),
-        ("s3://minio.example.com:9000/b", "no name of a bucket"),
-        ("s3://b c/x", "no name of a bucket"),
-        ("s3://-b", "no name of a bucket"),
-        ("gs://Bkt/p", "no name of a bucket"),
-        ("az://Box/p", "no name of a bucket"),
-        ("az://box.x/p", "no name of a bucket"),
+        ("s3://b/a/../c", "the prefix must not contain '..'"),
+        ("s3://b/..", "the prefix must not contain '..'"),
+        ("gs://b/./c", "the prefix must not contain '.'"),
+        ("az://b/a\x01b", "the prefix must not contain"),
+        ("s3://minio.example.com:9000/b", "not the name of a bucket"),
+        ("s3://b c/x", "not the name of a bucket"),
+        ("s3://-b", "not the name of a bucket"),
+        ("gs://Bkt/p", "not the name of a bucket"),
+        ("az://Box/p", "not the name of a bucket"),
+        ("az://box.x/p", "not the name of a bucket"),
     ],
 )
 def test_a_bucket_or_prefix_that_cannot_be_is_named(url: str, words: str) -> None:
@@ -66,7 +66,7 @@ def test_every_way_to_say_yes_or_no_that_the_library_knows_is_taken(
         ("s3://b", {"AWS_REQUEST_CHECKSUM_CALCULATION": "CANARY"}, "AWS_REQUEST_CHECKSUM_CALCULATION must be when_supported or"),
         ("s3://b", {"AWS_SSE_BUCKET_KEY_ENABLED": "CANARY"}, "AWS_SSE_BUCKET_KEY_ENABLED must be true or false"),
         ("s3://b", {"AWS_SKIP_SIGNATURE": "us-east-1"}, "AWS_SKIP_SIGNATURE must be true or false"),
-        ("s3://b", {"AWS_CONDITIONAL_PUT": "us-east-1"}, "AWS_REGION or AWS_CONDITIONAL_PUT cannot be used as it is set"),
+        ("s3://b", {"AWS_CONDITIONAL_PUT": "us-east-1"}, "AWS_REGION or AWS_CONDITIONAL_PUT has an unusable value"),
         ("gs://b", {"SERVICE_ACCOUNT": "/CANARY.json"}, "b: SERVICE_ACCOUNT cannot be used"),
         ("gs://b", {"GOOGLE_SERVICE_ACCOUNT": ""}, "GOOGLE_SERVICE_ACCOUNT is set and empty"),
         ("gs://b", {"GOOGLE_SKIP_SIGNATURE": "CANARY"}, "GOOGLE_SKIP_SIGNATURE must be true or false"),
@@ -86,7 +86,7 @@ def test_every_way_to_say_yes_or_no_that_the_library_knows_is_taken(
         ("az://b", {**AZURE, "AZURE_STORAGE_ACCOUNT_KEY": "Q0FOQVJZ\n"}, "AZURE_STORAGE_ACCOUNT_KEY"),
         ("az://b", {**AZURE, "AZURE_STORAGE_ACCOUNT_NAME": "CANARY x"}, "AZURE_STORAGE_ACCOUNT_NAME"),
         ("az://b", {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_SAS_TOKEN": "%%CANARY"}, "AZURE_STORAGE_SAS_TOKEN"),
-        ("az://b", {}, "set AZURE_STORAGE_ACCOUNT_NAME|AZURE_STORAGE_ACCOUNT_NAME has to be set"),
+        ("az://b", {}, "set AZURE_STORAGE_ACCOUNT_NAME|AZURE_STORAGE_ACCOUNT_NAME is not set"),
     ],
 )  # fmt: skip
 def test_a_variable_that_is_set_wrong_is_named_and_its_value_is_not(

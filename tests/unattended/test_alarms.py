@@ -90,7 +90,7 @@ def test_cursors_are_named_by_the_ends_of_their_sync(bench: Bench) -> None:
         alarm = told_everywhere(bench, 3, "backup", "acme-staging", JITSU_HOST=url)
         shown = bench.run("show", "latest")
         checked = bench.run("verify", "latest")
-    assert alarm["why"].startswith("cursors of CRM → Warehouse (2 of that name) could not be read: ")
+    assert alarm["why"].startswith("cursors of CRM → Warehouse (2 with this name) could not be read: ")
     for text in (shown.stdout, checked.stdout, checked.stderr):
         assert "cursors of CRM → Warehouse" in " ".join(text.split())
 
@@ -143,7 +143,7 @@ def test_what_a_run_finds_beside_its_workspaces_is_in_the_figures_until_it_is_ov
     assert bench.run("backup", "--all", "--metrics", "m").returncode == 3
     (found,) = [one for one in samples(bench.folder / "m") if one.name == "jitsu_backup_run_problem"]
     assert (found.labels["problem"], found.labels["workspace"]) == ("unseen", "acme-production")
-    assert found.labels["remedy"] == "--allow-unseen acme-production: that is no alarm"
+    assert found.labels["remedy"] == "Then silence it with --allow-unseen acme-production"
     bench.state.workspaces[gone.id] = gone
     assert bench.run("backup", "--all", "--metrics", "m").returncode == 0
     assert "jitsu_backup_run_problem{" not in (bench.folder / "m").read_text()
@@ -192,11 +192,11 @@ def late(*, away: bool) -> LateError:
     [
         (late(away=True), None, "the console does not answer", "--deadline"),
         (late(away=False), None, "a later --deadline", "console"),
-        (WrongAddressError("answers 404"), None, "look at the host", "the next run"),
+        (WrongAddressError("answers 404"), None, "check the host", "the next run"),
         (UnreachableError("refused"), None, "--retry-for 10m", "more than"),
         (UnreachableError("refused"), 6.0, "a --retry-for of more than 6s", "10m"),
         (RefusedError(RefusalKind.REFUSED, "no"), None, "the next run", "--retry-for"),
-        (IntegrityError("damaged"), None, "snapshots", "take another"),
+        (IntegrityError("damaged"), None, "snapshots", "use another"),
     ],
     ids=str,
 )
@@ -217,7 +217,7 @@ def test_no_failure_is_without_remedy_and_names_are_quoted(kind: type[BaseExcept
 
 
 @pytest.mark.parametrize(
-    ("why", "between"), [("it is gone.", " "), ("is it gone?", " "), ("it is gone", "; ")]
+    ("why", "between"), [("it is gone.", " "), ("deleted on purpose?", " "), ("it is gone", "; ")]
 )
 def test_a_reason_that_is_a_sentence_is_followed_by_no_semicolon(why: str, between: str) -> None:
     assert str(Alarm(What.RUN_FAILED, why, "look")) == f"{why}{between}look"

@@ -78,10 +78,8 @@ def test_pruning_a_store_that_is_not_there_is_no_success(bench: Bench) -> None:
     done = bench.run("prune", "--keep-last", "1")
     assert (done.returncode, done.stderr) == (
         1,
-        "jitsu-backup: the store jitsu-backups is not there; `jitsu-backup check` tries settings, console and store\n",
+        "jitsu-backup: the store jitsu-backups is not there; test settings, console and store with `jitsu-backup check`\n",
     )
     named = bench.run("prune", "--keep-last", "1", "--store", "missing")
     assert named.returncode == 1
-    assert (
-        "the store missing is empty (there is no such folder), and none was ever begun there" in named.stderr
-    )
+    assert "the store missing is empty (the folder does not exist) and was never used" in named.stderr

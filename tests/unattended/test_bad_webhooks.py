@@ -1,4 +1,4 @@
-"""Webhooks that misbehave: a message to them ends in time, with a reason, and goes nowhere else."""
+"""Webhooks that misbehave: a message to them ends in time, with a reason and is never sent elsewhere."""
 
 import socket
 import time
@@ -57,7 +57,7 @@ def answer(head: str, body: bytes = b"") -> bytes:
         (answer("302 Found\r\nLocation: file:///etc/passwd"), "HTTP 302", False),
         (answer("302 Found\r\nLocation: http://169.254.169.254/"), "HTTP 302", False),
         (answer("410 Gone"), "HTTP 410", False),
-        (answer("400 Bad Request"), "HTTP 400: is it written slack:https://…, if it takes Slack's form?", False),
+        (answer("400 Bad Request"), "HTTP 400; for a Slack-compatible service, write slack:https://…", False),
     ],
 )  # fmt: skip
 def test_what_is_no_answer_or_a_refusal_is_said(reply: bytes, why: str, no_answer: bool) -> None:

@@ -90,7 +90,7 @@ def test_prune_keeps_it_says_why_and_lets_it_take_no_place(bench_with_a_damaged_
     report = json.loads(bench.run("--json", "prune", "--keep-last", "1").stdout)
     assert [line["keep"] for line in report["snapshots"]] == [True, True]
     (why,) = report["snapshots"][0]["reasons"]
-    assert why == f"damaged: 100 of its {damaged.size:,} bytes are there; prune --quarantine puts it aside"
+    assert why == f"damaged: 100 of its {damaged.size:,} bytes; move it away with prune --quarantine"
     assert "the newest complete one" in report["snapshots"][1]["reasons"]
     assert bench.archives == [older, damaged]
 
@@ -121,7 +121,7 @@ def test_what_is_aside_already_under_that_name_is_never_overwritten(
     aside.mkdir()
     (aside / str(bench.archives[-1])).write_bytes(b"earlier")
     done = bench.run("prune", "--quarantine")
-    assert (done.returncode, "is there already" in done.stderr) == (1, True)
+    assert (done.returncode, "already exists" in done.stderr) == (1, True)
     assert (aside / str(bench.archives[-1])).read_bytes() == b"earlier"
     assert len(bench.archives) == 2
 

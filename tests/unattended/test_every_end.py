@@ -172,7 +172,7 @@ def test_an_empty_variable_is_told_to_those_whom_the_settings_file_names(variabl
         done = bench.run("backup", "--all", **{variable: ""})
     assert done.returncode == exit_code_in(bench.folder / "m") == 2
     assert problem_in(bench.folder / "m") == f"{variable} is set and empty: give it, or unset it"
-    remedy = "`jitsu-backup check` tries settings, console and store"
+    remedy = "test settings, console and store with `jitsu-backup check`"
     assert told[-1] == (
         "/ping/CANARY/fail?create=1",
         f"exit code 2: {problem_in(bench.folder / 'm')}; {remedy}",

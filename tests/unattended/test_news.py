@@ -106,7 +106,7 @@ def test_what_a_weaker_key_reads_is_compared_with_what_such_a_key_has_read() -> 
     strong, weak = snapshot(0, "a"), snapshot(1, "a", mask=True)
     found = news(saved(weak), None, strong)
     assert found is not None
-    assert found.why_not == "no earlier archive was read with such a key"
+    assert found.why_not == "no earlier archive was read with an equal key"
     assert named(news(saved(snapshot(2, "a", "b", mask=True)), None, strong, weak)) == ["b"]
 
 
@@ -139,7 +139,7 @@ def test_a_change_that_only_archives_that_are_gone_show_is_no_silence() -> None:
         assert found is not None
         assert found.before == archive_name(one)
         text = notification(found, again).text
-        assert "What changed cannot be told: the archive with which it is to be compared is gone.\n" in text
+        assert "What changed cannot be told: the archive to compare it with no longer exists.\n" in text
         assert f"More: jitsu-backup show {archive_name(three).reference}" in text
     assert news(saved(snapshot(2, "a")), told, two) is None
 

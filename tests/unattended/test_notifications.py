@@ -259,7 +259,7 @@ def test_a_machine_without_the_key_to_archives_tells_counts(bench: Bench, tmp_pa
         bench.state.add_object(STAGING, "function", "new-0001", {"name": "New", "code": "new"})
         run(bench, url, *ALWAYS, *sealed)
     second = bodies(told)[1]
-    assert second["not_compared"] == "the archive before cannot be read on this machine"
+    assert second["not_compared"] == "the previous archive cannot be read on this machine"
     assert "By their counts: function " in second["summary"]
     assert second["changes"] == []
 

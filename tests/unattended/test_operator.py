@@ -46,11 +46,11 @@ def test_all_workspaces_are_backed_up_with_their_secrets_in_one_run(bench: Bench
 def test_secrets_in_clear_are_refused_before_anything_is_kept(bench: Bench, what: list[str]) -> None:
     done = as_operator(bench, "backup", *what)
     assert done.returncode == 2
-    assert done.stderr.count("would hold secrets in clear: encrypt it (--encrypt-to)") == 1
+    assert done.stderr.count("would hold unencrypted secrets; encrypt it with --encrypt-to") == 1
     assert "or give a user's key" in done.stderr
     done = as_operator(bench, "backup", *what, JITSU_APIKEY=TOKEN, JITSU_ADMIN_TOKEN="")
     assert done.returncode == 2
-    assert "would hold secrets in clear" in done.stderr
+    assert "would hold unencrypted secrets" in done.stderr
     assert bench.archives == []
 
 
@@ -67,9 +67,11 @@ def test_what_even_the_token_cannot_read_is_told_by_entity_in_one_line(bench: Be
         )
     done = as_operator(bench, "backup", "--all", "--plaintext-secrets")
     assert done.returncode == 0
-    (told,) = (line for line in done.stderr.splitlines() if "not even the operator's token reads" in line)
+    (told,) = (
+        line for line in done.stderr.splitlines() if "not readable even with the operator's token" in line
+    )
     assert "password of Mongo 0 (acme-production), " in told
-    assert re.search(r" and \d+ more: Jitsu exports secrets only of what is connected", told)
+    assert re.search(r" and \d+ more: Jitsu exports secrets only of connected entities", told)
     assert "canary" not in told
     unchanged = as_operator(bench, "backup", "--all", "--plaintext-secrets", "--if-changed")
     assert unchanged.returncode == 0
@@ -77,7 +79,7 @@ def test_what_even_the_token_cannot_read_is_told_by_entity_in_one_line(bench: Be
 
 def test_nothing_is_told_where_the_token_reads_everything(bench: Bench) -> None:
     done = as_operator(bench, "backup", "acme-staging", "--plaintext-secrets")
-    assert (done.returncode, "not even" in done.stderr, "masks" in done.stdout) == (0, False, False)
+    assert (done.returncode, "not readable even" in done.stderr, "masks" in done.stdout) == (0, False, False)
 
 
 def test_workspaces_that_only_the_token_sees_are_told_where_a_users_key_reads(bench: Bench) -> None:
@@ -86,10 +88,11 @@ def test_workspaces_that_only_the_token_sees_are_told_where_a_users_key_reads(be
     done = bench.run(*run, JITSU_ADMIN_TOKEN=TOKEN)
     assert done.returncode == 0
     assert {archive.slug for archive in bench.archives} == {"acme-staging", "acme-production"}
-    assert "not backed up: 1 workspace of the console that the key does not see" in done.stderr
-    assert "others-co; with that token as the only key, --all means every workspace" in done.stderr
+    assert "not backed up: 1 workspace that only the operator's token can see" in done.stderr
+    assert "others-co; to back up every workspace with --all, give that token as the only key" in done.stderr
     assert (
-        "does not see" not in bench.run(*run, "--allow-unseen", "others-co", JITSU_ADMIN_TOKEN=TOKEN).stderr
+        "that only the operator's token can see"
+        not in bench.run(*run, "--allow-unseen", "others-co", JITSU_ADMIN_TOKEN=TOKEN).stderr
     )
 
 
@@ -128,7 +131,7 @@ def test_a_command_that_writes_takes_the_token_only_as_its_key(bench: Bench) -> 
     assert as_operator(bench, "backup", "acme-staging", "--plaintext-secrets").returncode == 0
     refused = as_operator(bench, "restore", "acme-staging/latest", "--dry-run")
     assert refused.returncode == 2
-    assert "the operator's token that is set writes only where it is given as that key" in refused.stderr
+    assert "or to the operator's token, which writes only if it is given there" in refused.stderr
     given = as_operator(bench, "restore", "acme-staging/latest", "--dry-run", JITSU_APIKEY=TOKEN)
     assert given.returncode == 0
 

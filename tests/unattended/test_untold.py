@@ -114,7 +114,7 @@ def test_where_nothing_is_left_to_be_compared_the_names_of_the_archives_tell(ben
     assert len(told) == 2
     message = json.loads(told[1][1])
     assert message["event"] == "changed"
-    assert message["not_compared"] == "the archive with which it is to be compared is gone"
+    assert message["not_compared"] == "the archive to compare it with no longer exists"
     (counts,) = [line for line in message["summary"].split("\n") if line.startswith("By their counts: ")]
     assert "function " in counts
     (archive,) = bench.archives

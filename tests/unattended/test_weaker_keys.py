@@ -90,12 +90,12 @@ def test_a_backup_with_a_weaker_key_is_told_until_a_better_one_reads_again_and_l
     assert (good.key_class, bad.key_class) == (None, WEAKER)
     shown = ask("-q", "show", "latest")
     assert f"{bad.slug}/{names(tmp_path / 'jitsu-backups')[-1].digest_prefix}" in shown.stderr
-    assert "passed over: a weaker key read it" in shown.stderr
+    assert "was ignored: a weaker key read it" in shown.stderr
     assert ask("--json", "show", "latest").stdout == ask("--json", "show", good.digest_prefix).stdout
     only = ask("backup", "acme-staging", "--store", "other", "--new-store", JITSU_APIKEY=ANALYST)
     assert only.returncode == 0, only.stderr
     assert ask("backup", "acme-staging").returncode == 0
-    assert "passed over" not in ask("show", "latest").stderr
+    assert "was ignored" not in ask("show", "latest").stderr
 
 
 def test_what_a_weaker_key_reads_counts_from_where_somebody_has_accepted_it(ask: Any, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_what_a_weaker_key_reads_counts_from_where_somebody_has_accepted_it(ask:
     assert ask(*weak, JITSU_APIKEY=ANALYST).returncode == 0
     shown = ask("--json", "show", "latest")
     assert shown.stdout == ask("--json", "show", str(accepted)).stdout
-    assert "passed over" not in shown.stderr
+    assert "was ignored" not in shown.stderr
     assert ask("backup", "acme-staging").returncode == 0
     assert ask(*weak, JITSU_APIKEY=ANALYST).returncode == 3  # a better one has read since
 
@@ -122,7 +122,7 @@ def test_a_newer_incomplete_archive_that_latest_passes_over_is_told_with_quiet_t
     (tmp_path / "jitsu-backups" / str(later)).write_bytes(b"x")
     told = ask("-q", "show", "latest")
     assert told.returncode == 0
-    assert "is newer, and passed over: it is incomplete" in told.stderr
+    assert "is newer but was ignored: it is incomplete" in told.stderr
 
 
 def test_what_the_operator_read_is_marked_and_stays(ask: Any, state: State, tmp_path: Path) -> None:

@@ -35,5 +35,5 @@ def test_secrets_in_clear_end_it(bench: Bench, what: str) -> None:
         with watching(bench, what, "--new-store", **env) as process:
             told = process.communicate(timeout=60)[1]
         assert process.returncode == 2
-        assert told.count("would hold secrets in clear") == 1, told
+        assert told.count("would hold unencrypted secrets") == 1, told
     assert bench.archives == []

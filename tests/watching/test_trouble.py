@@ -62,7 +62,7 @@ def test_a_key_that_sees_no_workspace_is_told_until_it_sees_one(bench: Bench) ->
 
     tell(bench, story)
     ((_, why),) = errors(bench)
-    assert "this key can read no workspace; `jitsu-backup check` shows what the key may read" in why
+    assert "this key cannot read any workspace; see what it may read with `jitsu-backup check`" in why
     assert bench.standings[-1].well
     assert archived(bench) == {"cnew"}
 
@@ -206,7 +206,7 @@ def test_a_place_whose_workspace_was_made_anew_is_found_again(bench: Bench) -> N
     assert archived(bench) == {ONE, "canew"}
     assert bench.standings[-1].well
     assert [event.message for event in bench.events if event.level == "warning"] == [
-        "team-0 names another workspace now, canew, and that is watched"
+        "team-0 now names another workspace, canew, which is watched instead"
     ]
 
 
@@ -220,7 +220,7 @@ def test_a_slug_that_moves_to_another_workspace_is_followed_though_the_old_one_l
     tell(bench, story, bench.place("team-0"))
     assert archived(bench) == {ONE, "canew"}
     assert [event.message for event in bench.events if event.level == "warning"] == [
-        "team-0 names another workspace now, canew, and that is watched"
+        "team-0 now names another workspace, canew, which is watched instead"
     ]
     assert bench.standings[-1].well
 
@@ -238,7 +238,7 @@ def test_a_place_whose_slug_is_gone_is_told_and_its_workspace_still_watched(benc
 
     tell(bench, story, bench.place("team-0"))
     ((_, why),) = errors(bench)
-    assert why.endswith(f"; {ONE}, which had that name, is still watched")
+    assert why.endswith(f"; {ONE}, which had this slug, is still watched")
     assert [event.seconds for event in bench.events if event.archive][-1] <= 15  # type: ignore[operator]
     assert len([event for event in bench.events if event.archive]) == 4
     assert bench.standings[-1].well
@@ -257,7 +257,7 @@ def test_a_workspace_that_is_renamed_in_trouble_is_well_again_under_its_new_name
 
     tell(bench, story)
     assert bench.standings[-1].well
-    assert [one.workspace for one in bench.events if one.message == "is well again"] == ["renamed"]
+    assert [one.workspace for one in bench.events if one.message == "is working again"] == ["renamed"]
 
 
 def test_workspaces_with_one_label_on_two_consoles_have_troubles_of_their_own(
@@ -297,7 +297,7 @@ def test_the_same_id_on_two_consoles_is_watched_on_both_and_told(bench: Bench, l
     tell(bench, story, bench.place(ONE), copy.place(ONE))
     assert max(copy.delays.values()) <= 15
     (warning,) = [event.message for event in bench.events if event.level == "warning"]
-    assert warning == "another console has a workspace with this id: give each console a store of its own"
+    assert warning == "another console has a workspace with this id; use a separate store for each console"
 
 
 # -- what is tried again, and when ----------------------------------------------------
@@ -399,7 +399,10 @@ def test_a_clock_that_was_ahead_makes_no_watch_deaf(
     assert delays[-1] <= 10
     warnings = [event.message for event in bench.events if event.level == "warning"]
     assert len(warnings) == stays
-    assert all("until then the console tells of no change, and it is read every 60 s" in w for w in warnings)
+    assert all(
+        "until then the console reports no changes, and the workspace is read every 60 s" in w
+        for w in warnings
+    )
 
 
 def test_an_archive_of_later_than_now_is_in_trouble_and_told_once(bench: Bench) -> None:
@@ -424,9 +427,7 @@ def test_an_archive_of_later_than_now_is_in_trouble_and_told_once(bench: Bench) 
     bench.watch = with_lines  # type: ignore[method-assign]
     tell(bench, story)
     assert [line for line in lines if isinstance(line, Problem)] == []
-    assert errors(bench) == [
-        ("team-0", "the store has an archive of later than now: a clock is or was wrong")
-    ]
+    assert errors(bench) == [("team-0", "the store has an archive dated in the future; check the clocks")]
     assert list(bench.standings[-1].troubles) == ["team-0"]
 
 
@@ -441,4 +442,4 @@ def test_a_full_every_that_the_budget_does_not_allow_is_told(loop: VirtualLoop, 
 
     tell(bench, story, full_every=timedelta(seconds=61))
     (warning,) = [event.message for event in bench.events if event.level == "warning"]
-    assert "is read whole every 833 s, not every 61 s as --full-every has it" in warning
+    assert "is read completely every 833 s instead of every 61 s (--full-every)" in warning

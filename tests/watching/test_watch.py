@@ -160,7 +160,7 @@ def test_a_change_that_it_cannot_take_along_is_told_at_the_end(bench: Bench) -> 
     assert tell(bench, story) < 5
     last = bench.events[-1]
     assert (last.level, last.workspace) == ("warning", "team-0")
-    assert last.message == "its last change is not in the store yet: the next start backs it up"
+    assert last.message == "its last change is not in the store yet; the next start backs it up"
 
 
 def test_killed_at_any_point_it_goes_on_where_it_was(bench: Bench) -> None:
