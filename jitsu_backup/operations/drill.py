@@ -276,7 +276,7 @@ def alarms_of(drilled: Drill, again: Again, *, fail_on_losses: bool = False) -> 
         yield Alarm(_kind(one.exit_code), one.why, _BACK_UP, one.slug)
     for recovery in drilled.plan.workspaces:
         for past in recovery.passed_over:
-            taken = f"that of {shown_time(recovery.archive.taken_at)} was taken instead"
+            taken = f"that of {shown_time(recovery.archive.taken_at)} was used instead"
             why = f"{past.archive.reference}: {past.why}; {taken}"
             yield Alarm(_kind(past.exit_code), why, _BACK_UP, recovery.slug)
     for workspace in drilled.workspaces:
@@ -284,7 +284,7 @@ def alarms_of(drilled: Drill, again: Again, *, fail_on_losses: bool = False) -> 
         if not workspace.whole:
             more = again("drill", "--workspace", slug, "-v")
             why = some_of(list(reasons(workspace)), MOST_TOLD, "; ")
-            yield Alarm(What.NOT_RESTORABLE, why, f"`{more}` tells all", slug)
+            yield Alarm(What.NOT_RESTORABLE, why, f"see all reasons with `{more}`", slug)
         if fail_on_losses and workspace.losses:
             yield Alarm(What.LACKING, in_words(counted(workspace.losses)), _KEEP, slug)
 
@@ -293,7 +293,7 @@ MOST_TOLD = 3
 """Reasons that an alarm gives."""
 
 _BACK_UP = "back up again"
-_KEEP = "keep what is lacking elsewhere, or back up with the operator's token (--admin-token)"
+_KEEP = "keep what is missing elsewhere, or back up with the operator's token (--admin-token)"
 
 
 def _kind(exit_code: int) -> What:
@@ -308,5 +308,5 @@ def reasons(workspace: DrilledWorkspace) -> Iterator[str]:
         yield rehearsal.problem
     yield from map(residue_in_words, rehearsal.residue)
     if outcome.renamed:
-        yield f"its name: the console did not take it; it is called {quoted(outcome.renamed)}"
+        yield f"its name: the console did not accept it; it is now called {quoted(outcome.renamed)}"
     yield from (f"{left.section}: {left.problem}" for left in outcome.options_left)

@@ -94,7 +94,7 @@ def _candidate(look: Callable[[], ArchiveName]) -> str:
     try:
         archive = look()
     except BackupError as problem:
-        return f"of which {problem}"
+        return f"but {problem}"
     return archive.reference
 
 

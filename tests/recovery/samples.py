@@ -94,7 +94,7 @@ def plan(*names: str) -> RecoveryPlan:
     red = recovery(
         snapshot("team-red"),
         new=False,
-        problem=BlockedError(f"team-red is in use: it has {text}; --over-existing writes into it"),
+        problem=BlockedError(f"team-red is in use: it has {text}; to write into it"),
     )
     black = recovery(snapshot("team-black"), lacks=False)
     black = replace(
@@ -106,7 +106,7 @@ def plan(*names: str) -> RecoveryPlan:
     return RecoveryPlan(
         OLD, NEW, (blue, billing, green, red, black),
         left_out=(
-            LeftOut("cold", names[0] if names else "old-shop", "it is gone on purpose, as the settings say (allow_unseen)"),
+            LeftOut("cold", names[0] if names else "old-shop", "it was deleted on purpose, according to the settings (allow_unseen)"),
             LeftOut("cbad", "team-grey", f"its newest archive cannot be read: {text}", IntegrityError.exit_code),
         ),
         clashes=(Clash(ClashKind.DOMAIN, names[0] if names else "data.acme.example", ("team-blue", "billing")),),

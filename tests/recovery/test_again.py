@@ -125,9 +125,9 @@ def test_two_names_of_one_workspace_in_an_overlay_are_told(tmp_path: Path) -> No
         name: parse_overlay({"function/Enrich": {"description": f"of {name}"}})
         for name in ("team-blue", blue.id)
     }
-    with pytest.raises(UsageError, match="are one workspace; give its tables one name"):
+    with pytest.raises(UsageError, match="are the same workspace; use one name for its tables"):
         world.plan(world.job(overlays=overlays))
-    with pytest.raises(UsageError, match="names 'team-none', which the store has no workspace of"):
+    with pytest.raises(UsageError, match="names 'team-none', but the store has no such workspace"):
         world.plan(world.job(overlays={"team-none": overlays["team-blue"]}))
 
 
@@ -136,7 +136,7 @@ def test_two_workspaces_are_not_recovered_into_one(tmp_path: Path) -> None:
     add_workspace(world.new.state, "team-all", filled=False)
     into = {"team-blue": "team-all", "team-red": "team-all"}
     run_ = world.recover(world.job(into=into))
-    assert "team-all is the target of team-blue already" in problems(run_)["team-red"]
+    assert "team-all is already the target of team-blue" in problems(run_)["team-red"]
     assert run_.exit_code == 7
 
 
@@ -152,7 +152,7 @@ def test_a_slug_that_has_moved_to_another_workspace_does_not_bring_one_into_the_
         one.deleted = one.deleted or one.workspace_id == blue.id
     green.slug = "team-blue"
     run_ = world.recover(world.job(host=OLD))
-    assert f"its slug is that of {green.id} now" in problems(run_)["team-blue"]
+    assert f"its slug now belongs to {green.id} now" in problems(run_)["team-blue"]
     assert set(problems(run_)) == {"team-blue"}
     assert world.writes() == 0
 
@@ -173,7 +173,7 @@ def test_a_store_that_can_only_be_read_is_recovered_from_all_the_same(tmp_path: 
     run_ = world.run(recovering())
     assert problems(run_) == {}
     equal(world)
-    assert any("no lease of the console" in text for text in told)
+    assert any("the console could not be locked" in text for text in told)
     assert run_.exit_code == 3  # what each restore has left could not be recorded
 
 

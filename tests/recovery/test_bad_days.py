@@ -187,8 +187,8 @@ def test_a_slug_of_a_workspace_that_the_key_cannot_see_is_told_and_costs_no_budg
     looked = world.plan(world.job(OWNER))
     assert ([one.slug for one in looked.stuck], looked.exit_code) == (["team-green"], 7)
     run = world.recover(world.job(OWNER))
-    assert "cannot see: give the operator's token too" in problems(run)["team-green"]
-    assert "another slug by hand, and name it with --into team-green=OTHER" in problems(run)["team-green"]
+    assert "cannot see; add the operator's token" in problems(run)["team-green"]
+    assert "another slug in the UI, and name it with --into team-green=OTHER" in problems(run)["team-green"]
     assert sum(one.path == "/api/workspace" and one.method == "POST" for one in world.new.requests) == 2
     equal(world, "team-blue", "team-red")
 
@@ -326,7 +326,7 @@ def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Pat
     world.new.state.generation = Generation.JULY_2026
     run = world.recover()
     assert "Slug must be at least 5 characters long" in problems(run)["ab"]
-    assert "another slug by hand, and name it with --into ab=OTHER" in problems(run)["ab"]
+    assert "another slug in the UI, and name it with --into ab=OTHER" in problems(run)["ab"]
     assert run.exit_code == 7
     assert [row.slug for row in world.new.state.workspaces.values()] == ["team-red"]
 
@@ -339,7 +339,7 @@ def test_a_slug_that_the_console_will_not_take_is_told_in_the_plan(tmp_path: Pat
     world.back_up()
     world.new.state.generation = Generation.JULY_2026
     (one,) = world.plan().stuck
-    assert "takes only slugs of 5 or more" in str(one.problem)
+    assert "accepts only slugs of 5 or more" in str(one.problem)
     world.new.state.generation = Generation.OCTOBER_2024
     assert not world.plan().stuck
 
@@ -434,6 +434,6 @@ def test_which_of_two_keys_is_refused_is_told_before_anything_is_made(tmp_path: 
     with pytest.raises(AccessError, match=r"^the operator's token: console .*Invalid API key id bad"):
         world.plan(world.job(bad, maker=world.connection(world.new, OWNER)))
     with pytest.raises(
-        AccessError, match=r"^the person's key, which makes workspaces: .*Invalid API key id bad"
+        AccessError, match=r"^the person's key, which creates workspaces: .*Invalid API key id bad"
     ):
         world.plan(world.job(maker=world.connection(world.new, bad)))

@@ -104,7 +104,7 @@ def test_a_workspace_without_a_whole_archive_is_left_out_with_its_reason() -> No
 def test_two_consoles_have_to_be_told_apart() -> None:
     one, other = opened(archive("ca", -1)), opened(archive("cb", -2, slug="beta"), OTHER)
     with pytest.raises(
-        UsageError, match=r"several consoles; --from HOST says which: http://lost\.example \(1 workspace"
+        UsageError, match=r"several consoles; choose one with --from HOST: http://lost\.example \(1 workspace"
     ):
         choose([one, other], [], [])
     assert choose([one, other], [], [], from_host="new.example").kept == (other,)

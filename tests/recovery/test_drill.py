@@ -160,8 +160,8 @@ def test_every_trouble_of_a_store_is_named_and_none_hides_another(tmp_path: Path
     assert lines["team-damaged"].startswith("UNREADABLE")
     assert "same.example belongs to workspace team-blue" in lines["team-green"]
     assert lines["team-older"].startswith("UNREADABLE")
-    assert "was taken instead" in lines["team-older"]
-    assert "which was gone already when the workspace was backed up" in lines["team-white"]
+    assert "was used instead" in lines["team-older"]
+    assert "which had already been deleted when the workspace was backed up" in lines["team-white"]
     assert [one.outcome.recovery.slug for one in found.back] == ["team-2024", "team-blue", "team-older"]
     assert [(clash.kind, clash.name) for clash in found.clashes] == [(ClashKind.DOMAIN, "same.example")]
     assert found.oldest is not None
@@ -229,7 +229,7 @@ def test_of_two_workspaces_of_one_slug_one_is_told_as_left_out(tmp_path: Path) -
     world.back_up()
     found = drilled(world)
     assert (len(found.back), len(found.left_out), found.exit_code()) == (1, 1, 3)
-    assert "its slug is that of" in told(found)["team-blue"][0]
+    assert "its slug now belongs to" in told(found)["team-blue"][0]
 
 
 def test_a_provisioned_destination_is_taken_as_given_and_told_as_lacking(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_connection_whose_function_was_gone_is_left_out_and_the_rest_comes_bac
         assert (problems(run), run.exit_code) == ({}, 3)
         told = listed(world, run, "Left out, because what they need was gone before")
         assert len(told) == len(blue.without)
-        assert all("gone already when the workspace was backed up" in line for line in told)
+        assert all("had already been deleted when the workspace was backed up" in line for line in told)
 
 
 def test_the_flags_that_recover_lacks_are_those_of_restore() -> None:

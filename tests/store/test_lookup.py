@@ -199,7 +199,7 @@ def test_latest_means_the_latest_whatever_has_that_name() -> None:
         ([day(23, "aaaa"), day(25, "bbbb", mark=".yesterday")], "yesterday",
          "a date, acme/aaaaaaaaaaaa; a label, acme/bbbbbbbbbbbb"),
         ([day(1, "aaaa").replace("2026", "2025"), day(25, "100d")], "100d", "a date, acme/aaaaaaaaaaaa; an id, acme/100d100d100d"),
-        ([day(25, "100d")], "100d", "a date, of which the store has no snapshot of 100d or before"),
+        ([day(25, "100d")], "100d", "a date, but the store has no snapshot from 100d or before"),
     ],
 )  # fmt: skip
 def test_a_word_with_several_meanings_is_refused_with_all_of_them(

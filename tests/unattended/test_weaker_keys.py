@@ -90,7 +90,7 @@ def test_a_backup_with_a_weaker_key_is_told_until_a_better_one_reads_again_and_l
     assert (good.key_class, bad.key_class) == (None, WEAKER)
     shown = ask("-q", "show", "latest")
     assert f"{bad.slug}/{names(tmp_path / 'jitsu-backups')[-1].digest_prefix}" in shown.stderr
-    assert "was ignored: a weaker key read it" in shown.stderr
+    assert "was ignored: it was read with a weaker key" in shown.stderr
     assert ask("--json", "show", "latest").stdout == ask("--json", "show", good.digest_prefix).stdout
     only = ask("backup", "acme-staging", "--store", "other", "--new-store", JITSU_APIKEY=ANALYST)
     assert only.returncode == 0, only.stderr

@@ -39,7 +39,7 @@ def _differing(snapshot: Snapshot, live: Mapping[str, Any] | None) -> Iterator[O
         if body is None:
             continue
         if live is not None and section not in live:
-            yield OptionSet(section, problem="this console does not have it")
+            yield OptionSet(section, problem="this console does not support it")
         elif live is None or not _holds(body, _wanted(section, members_of(live[section])) or {}):
             yield _to_set(section, body)
 
@@ -61,12 +61,12 @@ def _to_set(section: str, body: dict[str, Any]) -> OptionSet:
             if one.get("value") == MASK
         ]
         of = f" of {', '.join(names)}" if names else ""
-        return OptionSet(section, problem=f"the archive does not hold the value{of}, which the console masks")
+        return OptionSet(section, problem=f"the value{of} is hidden by Jitsu, so it cannot be restored")
     if section == _BACKUPS:
         days, rest = divmod(body[_HOURS], 24) if isinstance(body[_HOURS], int) else (0, 1)
         if rest or not days:
-            # to turn backups off, somebody has to acknowledge that events are lost
-            return OptionSet(section, problem=f"it was {body[_HOURS]} hours, which a person has to set")
+            # to disable backups, a person must acknowledge that events are lost
+            return OptionSet(section, problem=f"it was {body[_HOURS]} hours; set it in the UI")
         return OptionSet(section, {"retentionDays": days})
     return OptionSet(section, body)
 

@@ -90,7 +90,7 @@ async def _lease(job: RecoveryJob, safeguards: Safeguards) -> Lease | None:
     except BlockedError:
         raise
     except BackupError as problem:
-        told = f"no lease of the console could be taken, so another run may make workspaces at the same time: {problem}"
+        told = f"the console could not be locked, so another run may create workspaces at the same time: {problem}"
         safeguards.report(Caution(told))
         return None
     return lease
@@ -146,7 +146,10 @@ class _Recovery:
         try:
             for number, future in self.made.items():
                 if not self.may_make():
-                    _fail(future, BlockedError("the lease of the console was lost, so it was not made"))
+                    _fail(
+                        future,
+                        BlockedError("another run took the lock of the console, so it was not created"),
+                    )
                     continue
                 making = asyncio.ensure_future(self.maker.make(self.plan.workspaces[number]))
                 await asyncio.wait({making, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -211,7 +214,7 @@ class _Recovery:
                 return recovery, result
             recovery = await self._planned(recovery, prepared.plan.target.workspace_id)
         raise BlockedError(
-            "it keeps changing, so nothing was written: run this again when nobody works on it"
+            "it keeps changing, so nothing was written; run this again when nobody works on it"
         )
 
     async def _with_options(self, outcome: RecoveryOutcome) -> RecoveryOutcome:

@@ -100,11 +100,11 @@ def _why_not(archive: ArchiveName) -> tuple[str, int]:
     if INCOMPLETE in archive.marks:
         why = "it is incomplete"
     elif SHRUNK in archive.marks:
-        why = "it lacks much of what was there before"
+        why = "many entities are missing"
     elif archive.key_class == WEAKER:
-        why = "a weaker key read it, and it has fewer secrets"
+        why = "it was read with a weaker key and has fewer secrets"
     else:
-        why = "it could be compared with no earlier one"
+        why = "it could not be compared with an earlier one"
     return why, IncompleteError.exit_code
 
 
@@ -112,8 +112,8 @@ def without_whole(candidate: Candidate) -> LeftOut:
     """Return how a workspace is told that the store has no whole archive of."""
     past = candidate.passed_over[0]
     why = (
-        f"the store has no whole archive of it; the newest, {past.archive.reference} of"
-        f" {shown_time(past.archive.taken_at)}, was not taken: {past.why}; `restore` takes it by its id"
+        f"the store has no complete archive of it; the newest, {past.archive.reference} of"
+        f" {shown_time(past.archive.taken_at)}, was not used: {past.why}; to use it all the same, `restore` it by its id"
     )
     return LeftOut(candidate.workspace_id, candidate.slug, why, past.exit_code)
 
@@ -234,13 +234,13 @@ def _of_one_host(
         kept = [one for one in sources if same_host(one.source.host, from_host)]
         if not kept:
             raise UsageError(
-                f"the store has no archive of the console {from_host}; it has: {_hosts(sources)}"
+                f"the store has no archive of the console {from_host}; it has archives of {_hosts(sources)}"
             )
         return kept[0].source.host, kept
     lost = {one.source.host for one in sources if not lives(one, there)}
     if len(lost) > 1:
         raise UsageError(
-            f"the store has archives of several consoles; --from HOST says which: {_hosts(sources)}"
+            f"the store has archives of several consoles; choose one with --from HOST: {_hosts(sources)}"
         )
     if lost:
         (host,) = lost
@@ -286,13 +286,11 @@ def _named(
     for name in names:
         if not any(one.belongs_to(name) for one in sources):
             there = some_of([one.slug for one in sources], 10)
-            raise UsageError(
-                f"the store has no workspace {name!r} of this console; it has: {there or 'none'}"
-            )
+            raise UsageError(f"the store has no workspace {name!r} of this console; it has {there or 'none'}")
     if names:
         return [one for one in sources if any(map(one.belongs_to, names))], []
     out = [one for one in sources if is_gone(one)]
-    why = "it is gone on purpose, as the settings say (allow_unseen)"
+    why = "it was deleted on purpose, according to the settings (allow_unseen)"
     return [one for one in sources if one not in out], [_left_out(one, why) for one in out]
 
 
@@ -312,7 +310,7 @@ def _one_for_each_slug(
         kept += [first, *(others if by_id else ())]
         if by_id:
             continue
-        why = f"its slug is that of {first.source.workspace_id} now; --workspace ID if that is meant"
+        why = f"its slug now belongs to {first.source.workspace_id}; to recover it all the same, add --workspace ID"
         out += [
             _left_out(one, f"{slug}: {why}", IncompleteError.exit_code)
             for one in others

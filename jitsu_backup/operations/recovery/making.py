@@ -12,10 +12,10 @@ from jitsu_backup.operations.recovery.values import WorkspaceRecovery
 
 _TAKEN, _BAD_NAME, _BAD_SLUG = "is already taken", "Invalid workspace name", "Invalid workspace slug"
 _UNSEEN = (
-    "its slug is that of a workspace which this key cannot see: give the operator's token too, which sees all, or let somebody"
-    " invite the person of the key into it; else"
+    "its slug belongs to a workspace that this key cannot see; add the operator's token, which sees all, or have the key's"
+    " user invited into it; otherwise"
 )
-_DELETED = "its slug is still that of a workspace which was deleted:"
+_DELETED = "its slug still belongs to a deleted workspace;"
 _SHORTEST = 5
 
 
@@ -99,7 +99,10 @@ async def check_slug(
     if not slug:
         raise _by_hand(recovery, "the archive does not know its slug")
     if is_strict and (len(slug) < _SHORTEST or not re.fullmatch(r"[a-z][a-z0-9-]*", slug)):
-        rule = f"this console takes only slugs of {_SHORTEST} or more lower-case letters, digits and hyphens, a letter first:"
+        rule = (
+            f"this console accepts only slugs of {_SHORTEST} or more lower-case letters, digits and hyphens that begin with"
+            " a letter;"
+        )
         raise _with_another_slug(recovery, rule)
     if not sees_all and await is_closed(console, slug):
         raise _with_another_slug(recovery, _UNSEEN)
@@ -121,7 +124,7 @@ def _is_plain(name: str) -> bool:
 def _with_another_slug(recovery: WorkspaceRecovery, why: str) -> BlockedError:
     """Return the error for a workspace of which the slug cannot be had."""
     return BlockedError(
-        f"its workspace cannot be made: {why} make one with another slug by hand, and name it with --into"
+        f"its workspace cannot be created: {why} create one with another slug in the UI, and name it with --into"
         f" {recovery.slug}=OTHER"
     )
 
@@ -136,9 +139,9 @@ def _refused(recovery: WorkspaceRecovery, refusal: RefusedError) -> BlockedError
 def _by_hand(recovery: WorkspaceRecovery, why: str) -> BlockedError:
     """Return the error for a workspace that a person has to make, with its name and slug."""
     source = recovery.snapshot.manifest.source
-    called = f"named {quoted(source.name)}" if source.name else "of any name"
+    called = f"named {quoted(source.name)}" if source.name else "with any name"
     slug = f" with the slug {source.slug}" if source.slug else ""
     return BlockedError(
-        f"its workspace could not be made: {why}; make one {called}{slug} by hand and run this again (--into"
-        f" {recovery.slug}=SLUG where it has another slug)"
+        f"its workspace could not be created: {why}; create one {called}{slug} in the UI and run this again (with --into"
+        f" {recovery.slug}=SLUG if it has another slug)"
     )

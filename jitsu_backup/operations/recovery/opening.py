@@ -7,7 +7,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Progress, Reporter
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery.choice import Candidate, Opened, same_host, without_whole
 from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
@@ -96,6 +96,6 @@ def _opened(archive: ArchiveName, snapshot: Snapshot) -> Opened:
 
 def _unreadable(candidate: Candidate, failed: list[PassedOver]) -> LeftOut:
     newest = failed[0]
-    more = f", and neither can {len(failed) - 1} older" if len(failed) > 1 else ""
+    more = f", and neither can {plural(len(failed) - 1, 'older one')}" if len(failed) > 1 else ""
     why = f"its newest archive cannot be read{more}: {newest.why}"
     return LeftOut(candidate.workspace_id, candidate.slug, why, newest.exit_code)

@@ -51,7 +51,7 @@ async def plan_recovery(
     """
     if job.options.prune or job.options.recreate:
         raise UsageError(
-            "a recovery deletes nothing: `restore --prune` and `restore --recreate` do that for one workspace"
+            "a recovery deletes nothing; use `restore --prune` or `restore --recreate` for one workspace"
         )
     if job.over_existing:  # it says that the archive counts, so that nothing stays as the target has it
         job = replace(job, options=replace(job.options, take=("source", *job.options.take)))
@@ -170,13 +170,13 @@ def _named_key(name: str) -> Iterator[None]:
 async def _check_maker(maker: Connection) -> None:
     """Raise AccessError where the console refuses the key that would make workspaces."""
     async with maker.open() as console:
-        with _named_key("the person's key, which makes workspaces"):
+        with _named_key("the person's key, which creates workspaces"):
             await workspaces(console)
 
 
 def _nothing(store: Store, job: RecoveryJob) -> str:
     named = f" of {some_of(list(job.workspaces), 5)}" if job.workspaces else ""
-    until = f" of {job.at:%Y-%m-%d %H:%M} UTC or before" if job.at else ""
+    until = f" from {job.at:%Y-%m-%d %H:%M} UTC or before" if job.at else ""
     return f"the store {store.url} has no backup{named}{until}"
 
 
@@ -191,7 +191,7 @@ def _in_order(
             if name not in left_out and not any(one.opened.belongs_to(name) for one in taken):
                 there = some_of(sorted(one.opened.slug for one in kept), 10)
                 raise UsageError(
-                    f"{flag} names {name!r}, which the store has no workspace of; it has: {there}"
+                    f"{flag} names {name!r}, but the store has no such workspace; it has {there}"
                 )
     rank = {name: number for number, name in reversed(list(enumerate(job.first)))}
 
@@ -218,12 +218,12 @@ def _targets(
             targets.append(problem)
             continue
         if found is not None and found.id in own - {mine}:
-            taken = f"its slug is that of {found.id} now, which is recovered itself"
-            targets.append(BlockedError(f"{taken}: name another with --into"))
+            taken = f"its slug now belongs to {found.id}, which is recovered itself"
+            targets.append(BlockedError(f"{taken}; name another target with --into"))
             continue
         if found is not None and found.id in used:
-            taken = f"{found.slug or found.id} is the target of {used[found.id]} already"
-            targets.append(BlockedError(f"{taken}: name another with --into"))
+            taken = f"{found.slug or found.id} is already the target of {used[found.id]}"
+            targets.append(BlockedError(f"{taken}; name another target with --into"))
             continue
         if found is not None:
             used[found.id] = one.opened.slug
@@ -267,13 +267,13 @@ def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[
         if not meant:
             there = some_of(sorted(one.opened.slug for one in taken), 10)
             raise UsageError(
-                f"{overlay.called} names {name!r}, which the store has no workspace of; it has: {there}"
+                f"{overlay.called} names {name!r}, but the store has no such workspace; it has {there}"
             )
         for workspace_id in meant:
             other, theirs = found.setdefault(workspace_id, (name, overlay))
             if theirs != overlay:
                 raise UsageError(
-                    f"{overlay.called}: {other!r} and {name!r} are one workspace; give its tables one name"
+                    f"{overlay.called}: {other!r} and {name!r} are the same workspace; use one name for its tables"
                 )
     return {workspace_id: overlay for workspace_id, (_, overlay) in found.items()}
 

@@ -28,7 +28,7 @@ from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue, capab
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.store import Store
 
-_HINT = "--over-existing writes into it all the same, as `restore` would"
+_HINT = "to write into it all the same, as `restore` would, add --over-existing"
 
 
 def living(found: Iterable[Workspace]) -> list[Living]:
@@ -172,7 +172,7 @@ def gone_before(prepared: PreparedRestore) -> tuple[Residue, ...]:
     return tuple(
         Residue(
             action.key, action.name, "",
-            f"it needs the {missing[action.key]}, which was gone already when the workspace was backed up",
+            f"it needs {missing[action.key]}, which had already been deleted when the workspace was backed up",
         )
         for action in prepared.plan.blocked
         if action.key in missing and not action.disputed
@@ -199,10 +199,12 @@ def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> Ba
     if extras:
         first = f"{extras[0].key.type} {quoted(extras[0].name)}"
         has = f"{first} and {len(extras) - 1} more" if len(extras) > 1 else first
-        return BlockedError(f"{where} is in use: it has {has}, which the archive does not know; {_HINT}")
+        return BlockedError(f"{where} is in use: it has {has}, which the archive lacks; {_HINT}")
     if touched:
         named = f"{touched[0].key.type} {quoted(touched[0].name)}"
-        would = f"{plural(len(touched), 'entity', 'entities')} that it has would be changed, {named} first"
+        would = (
+            f"{plural(len(touched), 'existing entity', 'existing entities')} would be changed, first {named}"
+        )
         return BlockedError(f"{where} is in use: {would}; {_HINT}")
     return None
 
