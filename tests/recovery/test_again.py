@@ -152,7 +152,7 @@ def test_a_slug_that_has_moved_to_another_workspace_does_not_bring_one_into_the_
         one.deleted = one.deleted or one.workspace_id == blue.id
     green.slug = "team-blue"
     run_ = world.recover(world.job(host=OLD))
-    assert f"its slug now belongs to {green.id} now" in problems(run_)["team-blue"]
+    assert f"its slug now belongs to {green.id}" in problems(run_)["team-blue"]
     assert set(problems(run_)) == {"team-blue"}
     assert world.writes() == 0
 
