@@ -22,7 +22,7 @@ class NoCursorsError(Exception):
 async def read_cursors(console: Console, workspace_id: str, sync_id: str, *, beside: Size) -> dict[str, str]:
     """Return the cursors of a sync: stream → state, a JSON text [sync-state/get]. `beside` is as for `Console.get`.
 
-    Raises NoCursorsError, RefusedError, ConsoleError, AccessError.
+    Raise NoCursorsError, RefusedError, ConsoleError, AccessError.
     """
     path = api_path(workspace_id, "sources", "state")
     answer = await console.get(path, params={"syncId": sync_id}, beside=beside)

@@ -19,7 +19,7 @@ _READ_ONLY = (
 
 
 class Access:
-    """Admits or refuses calls. While `maintenance` is set, it refuses writes [maintenance/write]."""
+    """Accept or reject calls. While `maintenance` is set, reject writes [maintenance/write]."""
 
     def __init__(self, state: State, audit: Audit, limiter: Limiter, *, rate_limit: bool) -> None:
         """Admit the users in `state` by their roles, and note in `audit` who makes the next change."""
@@ -27,7 +27,7 @@ class Access:
         self.maintenance = False
 
     def authenticate(self, call: Call) -> None:
-        """Find whose key the call has. Raise Refusal."""
+        """Find the owner of the call's key. Raise Refusal."""
         header = call.http.headers.get("authorization", "")
         if not header.lower().startswith("bearer "):
             raise Refusal(401, {"error": "Authorization Required"})
@@ -98,7 +98,7 @@ class Access:
         return row
 
     def owned(self, call: Call, named: str) -> str:
-        """Return the id of a workspace that only its owners may ask about [audit-log/as-analyst]."""
+        """Return the id of a workspace if the caller is one of its owners [audit-log/as-analyst]. Raise Refusal."""
         row = self.state.find_workspace(named)
         role = self.role(call, row)
         if row is None or role is None:
@@ -115,7 +115,7 @@ class Access:
             )
 
     def role(self, call: Call, row: WorkspaceRow | None) -> str | None:
-        """Return the caller's role in a workspace; None without access."""
+        """Return the caller's role in a workspace, or None access."""
         if row is None:
             return None
         role = "owner" if call.admin else row.access.get(call.user.id) if call.user else None

@@ -86,7 +86,7 @@ class Sandbox:
 
     @property
     def maintenance(self) -> bool:
-        """Whether writes are refused while reads go on [maintenance/write]."""
+        """Whether writes are rejected while reads continue [maintenance/write]."""
         return self.access.maintenance
 
     @maintenance.setter
@@ -167,7 +167,7 @@ async def _read_body(call: Call) -> None:
         return
     try:
         call.body = orjson.loads(content)
-        # refuses a body too deep to be written in an answer, which nests it a few levels deeper
+        # rejects a body too deep to be written in an answer, which nests it a few levels deeper
         orjson.dumps([[[[call.body]]]])
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         raise Refusal(400, "Invalid JSON") from None

@@ -1,4 +1,4 @@
-"""What reverse syncs, models and connections hold fast: objects that may not be edited or deleted while they are used."""
+"""Objects that may not be edited or deleted while reverse syncs, models or connections use them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ def refuse_bound(state: State, row: ObjectRow) -> None:
 
 
 def refuse_referenced(state: State, row: ObjectRow) -> None:
-    """Raise Refusal for the end of an object that models or reverse syncs refer to [destination/delete-warehouse]."""
+    """Raise Refusal for the deletion of an object that models or reverse syncs refer to [destination/delete-warehouse]."""
     if not state.generation.is_newest or row.type not in ("model", "destination"):
         return
     if row.type == "destination":
@@ -48,7 +48,7 @@ def refuse_referenced(state: State, row: ObjectRow) -> None:
 
 
 def check_destination(state: State, row: ObjectRow, config: Mapping[str, Any]) -> None:
-    """Raise Refusal where a destination, changed to `config`, could not serve its connections or models any more."""
+    """Raise Refusal if a destination, changed to `config`, could no longer serve its connections or models."""
     fed = any(
         link.to_id == row.id and _starts_at_stream(state, row.workspace_id, link.from_id)
         for link in state.live_links(row.workspace_id)

@@ -5,7 +5,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 
 
 def parse_date(text: str) -> datetime | None:
-    """Return the moment that JavaScript would read, in milliseconds; None for other text. The default zone is UTC."""
+    """Return the moment that JavaScript would read, in milliseconds, or None for other text. The default zone is UTC."""
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = read(text.strip())

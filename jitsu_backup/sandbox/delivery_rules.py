@@ -22,7 +22,7 @@ _PROBLEMS: Mapping[str, Callable[[Body, Body, Body], Iterator[str]]] = {
 
 
 def check_delivery(options: Body, model: Body, destination: Body) -> None:
-    """Raise Refusal where a destination cannot deliver by these options of a reverse sync [reverse-sync/create-not-attested].
+    """Raise Refusal if a destination cannot deliver by these options of a reverse sync [reverse-sync/create-not-attested].
 
     Rules that are schemas end as an unexpected error with a list of issues [reverse-sync/create-bad-google-settings].
     """
@@ -35,5 +35,5 @@ def check_delivery(options: Body, model: Body, destination: Body) -> None:
 
 
 def conflict(message: str) -> Refusal:
-    """Return the refusal of settings that do not fit; nothing else is at work, despite the status."""
+    """Return the rejection of unsuitable settings. Despite the status, it has no other cause."""
     return Refusal(409, {"message": message})

@@ -17,8 +17,8 @@ def merge(
     """Return the object that is stored after a PUT of `patch`.
 
     Streams are merged shallowly, other types deeply [stream/put-shallow-merge, destination/put-nested-object-merges];
-    a console of 2024 merges every type shallowly. Models are merged shallowly too, and `null` takes the cursor and the
-    delete column away [model/put-cursor-replaced-whole, model/put-null-clears-cursor].
+    a console of 2024 merges every type shallowly. Models are merged shallowly too, and `null` removes the cursor and the
+    delete column [model/put-cursor-replaced-whole, model/put-null-clears-cursor].
     """
     is_model = type_name == "model" and generation.is_newest
     if generation.is_2024 or is_model or type_name == "stream":

@@ -1,4 +1,4 @@
-"""The query of a model: one statement that only reads, with the columns that the model names, in types that do."""
+"""The query of a model: one statement that only reads, with the model's columns in suitable types."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def check_statement(query: str) -> None:
 
 
 def _outermost(bare: str) -> str:
-    """Return a query without what stands in parentheses."""
+    """Return a query without the text in parentheses."""
     depth, kept = 0, []
     for sign in bare:
         depth += (sign == "(") - (sign == ")")
@@ -71,7 +71,7 @@ def check_syntax(query: str) -> None:
 
 
 def _syntax(query: str, at: int, expected: str) -> Refusal:
-    """Return the refusal of a query that cannot go on like that at a position [model/create-syntax-error]."""
+    """Return the rejection of a query with a syntax error at a position [model/create-syntax-error]."""
     line, column = query.count("\n", 0, at) + 1, at - query.rfind("\n", 0, at)
     found = orjson.dumps(query[at]).decode() if at < len(query) else "end of input"
     message = (
@@ -82,7 +82,7 @@ def _syntax(query: str, at: int, expected: str) -> Refusal:
 
 
 def check_columns(model: Mapping[str, Any], columns: Columns) -> None:
-    """Raise Refusal where a query lacks a column of its model, or has it in the wrong type."""
+    """Raise Refusal if a query lacks a column of its model, or has it in the wrong type."""
     types = dict(columns)
     cursor = members_of(model.get("cursor"))
     delete = model.get("deleteColumn")

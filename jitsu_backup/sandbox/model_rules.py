@@ -49,7 +49,7 @@ def with_trimmed(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def further_issues(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the issues with a model's body that its published schema does not tell."""
+    """Yield the issues with a model's body that its published schema does not cover."""
     keys = items_of(body.get("primaryKey"))
     cursor = members_of(body.get("cursor"))
     named = [(["primaryKey", n], key) for n, key in enumerate(keys)]
@@ -64,7 +64,7 @@ def further_issues(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def check_model(state: State, workspace_id: str, model: Mapping[str, Any]) -> None:
-    """Raise Refusal unless the warehouse of a valid model is there and runs its query [model/create-unknown-warehouse]."""
+    """Raise Refusal unless the warehouse of a valid model exists and runs its query [model/create-unknown-warehouse]."""
     require_feature(state, workspace_id)
     credentials = _warehouse_of(state, workspace_id, model["warehouseId"])
     columns = _inspected(state, credentials, model["query"], _UNREADABLE)
@@ -110,7 +110,7 @@ def _warehouse_of(state: State, workspace_id: str, warehouse_id: str) -> Mapping
 
 
 def _inspected(state: State, credentials: Mapping[str, Any], query: str, unreadable: str) -> Columns | None:
-    """Return the columns of a query; None where the stand-in has whatever is asked for. Raise Refusal."""
+    """Return the columns of a query, or None if the stand-in has any column. Raise Refusal."""
     warehouse = _stand_in(state, credentials)
     check_statement(query)
     if warehouse is not None and warehouse.tables is None:

@@ -14,7 +14,7 @@ def object_hash(value: Any) -> str:
 
 
 class _Seen:
-    """What was written already: the library names the prototype of objects by its number the second time."""
+    """Whether it was written already. The second time, the library refers to the prototype of objects by a number."""
 
     prototype = False
 

@@ -15,7 +15,7 @@ _WITHOUT_STITCHING = ("free", "business")
 
 
 def entitlements(state: State, workspace_id: str) -> dict[str, bool | None]:
-    """Return whether a workspace may have custom domains and identity stitching; None where nobody can tell."""
+    """Return whether a workspace may have custom domains and identity stitching, or None if that is unknown."""
     granted = _has_domains_granted(state, workspace_id)
     if state.billing_down and state.plans is not None:
         return {"customDomains": True if granted else None, "identityStitching": None}
@@ -29,7 +29,7 @@ def entitlements(state: State, workspace_id: str) -> dict[str, bool | None]:
 def check_domains(
     state: State, workspace_id: str, type_name: str, after: Mapping[str, Any], before: Mapping[str, Any]
 ) -> None:
-    """Raise Refusal for a host name that was not there before, where the plan forbids it [gate/stream-domain-added]."""
+    """Raise Refusal for a new host name if the plan forbids it [gate/stream-domain-added]."""
     known = _domains_of(type_name, before)
     added = [name for name in _domains_of(type_name, after) if name not in known]
     if not added or _has_domains_granted(state, workspace_id):
@@ -43,7 +43,7 @@ def check_domains(
 
 
 def check_stitching(state: State, workspace_id: str, after: Any, before: Any) -> None:
-    """Raise Refusal where a connection switches identity stitching on against the plan [gate/stitching]."""
+    """Raise Refusal if a connection enables identity stitching against the plan [gate/stitching]."""
     if not _stitches(after) or _stitches(before):
         return
     if _verified_plan(state, workspace_id) in _WITHOUT_STITCHING:
@@ -55,9 +55,9 @@ def check_stitching(state: State, workspace_id: str, after: Any, before: Any) ->
 
 
 def backup_cap(state: State, workspace_id: str, days: int) -> int:
-    """Return for how many days at most events may be backed up; the plan is asked only where `days` are more than the least.
+    """Return the most days for which events may be backed up. The plan is asked only if `days` exceed the minimum.
 
-    Raise Refusal where the plan cannot be told.
+    Raise Refusal if the plan cannot be told.
     """
     if days <= _FREE_BACKUP_DAYS:
         return _FREE_BACKUP_DAYS

@@ -17,7 +17,7 @@ _ROUNDING = 1e-6  # the announced wait must suffice despite rounding
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The limiter's decision about one request. `retry_after` is in seconds, None where the request is admitted."""
+    """The limiter's decision about one request. `retry_after` is in seconds, or None if the request is admitted."""
 
     bucket: str
     limit: int

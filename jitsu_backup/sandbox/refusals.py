@@ -7,7 +7,7 @@ from typing import Any
 from jitsu_backup.sandbox.generation import Generation
 
 NO_STORE = {"cache-control": "no-store"}
-"""Says that no cache may keep an answer [reverse-sync/list]."""
+"""The headers of an answer that no cache may store [reverse-sync/list]."""
 
 
 class Refusal(Exception):  # noqa: N818  the console's word for it
@@ -27,14 +27,14 @@ def thrown(message: str, **extra: Any) -> Refusal:
 
 
 def meant(generation: Generation, status: int, message: str, **extra: Any) -> Refusal:
-    """Return an error with a status, which only the newest console answers; older ones answer 500 and name it in the body."""
+    """Return an error with a status, as the newest console answers. Older ones answer 500 and name it in the body."""
     if generation.is_newest:
         return Refusal(status, {"message": message, **extra})
     return thrown(message, status=status, **extra)
 
 
 def fault(message: str | list[dict[str, Any]]) -> Refusal:
-    """Return an error that the console did not expect, which may be a list of issues.
+    """Return an unexpected error of the console, which may be a list of issues.
 
     [stream/create-duplicate-id, reverse-sync/create-bad-google-settings]
     """
@@ -51,7 +51,7 @@ def invalid_request(part: str, target: str, issues: list[dict[str, Any]], **extr
 
 @contextmanager
 def never_stored() -> Iterator[None]:
-    """Say of a refusal too that no cache may keep it [reverse-sync/create-feature-off]."""
+    """Mark a rejection as not cacheable [reverse-sync/create-feature-off]."""
     try:
         yield
     except Refusal as refusal:

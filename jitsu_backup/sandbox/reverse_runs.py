@@ -1,4 +1,4 @@
-"""Reverse syncs as the runner gets them: options, model, warehouse and destination in one, in clear."""
+"""Reverse syncs as the runner gets them: options, model, warehouse and destination together, unmasked."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ _NOT_REVISED = ("schedule", "timezone", "checkpointEvery", "disabled")
 
 
 def parsed_options(row: LinkRow, path: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the stored options of a reverse sync. Raise Refusal where they do not parse [reverse-sync/disable-unreadable]."""
+    """Return the stored options of a reverse sync. Raise Refusal if they do not parse [reverse-sync/disable-unreadable]."""
     options, issues = parse(OPTIONS, row.data, dates=False)
     if issues:
         raise fault([{**issue, "path": [*path, *issue["path"]]} for issue in issues])
@@ -47,7 +47,7 @@ def parsed_options(row: LinkRow, path: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def run_configuration(state: State, row: LinkRow) -> dict[str, Any] | None:
-    """Return a reverse sync as the runner gets it; None where it is switched off or lacks an end. Raise Refusal."""
+    """Return a reverse sync as the runner gets it, or None if it is disabled or lacks an end. Raise Refusal."""
     workspace = state.workspaces[row.workspace_id]
     if REVERSE_ETL not in workspace.features:
         return None
@@ -81,7 +81,7 @@ def exported(state: State) -> Iterator[dict[str, Any]]:
 
 
 def export_text(state: State) -> bytes:
-    """Return the export as it is streamed: a broken reverse sync cuts it."""
+    """Return the export as a stream, which a broken reverse sync cuts off."""
     lines = []
     try:
         for configuration in exported(state):

@@ -41,7 +41,7 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
         state.add_workspace(source.workspace_id, source.name or slug, slug, roles)
     made = snapshot.workspace.get("createdAt")
     row = state.workspaces[source.workspace_id]
-    if isinstance(made, str):  # a restore recognises the workspace by it
+    if isinstance(made, str):  # a restore recognises the workspace by its creation time
         row.created_at = made
     row.features = list(dict.fromkeys([*row.features, *_features(state, snapshot)]))
     if any(snapshot.of_type("model")):
@@ -91,7 +91,7 @@ def empty_console_for(snapshots: Sequence[Snapshot]) -> State:
         if snapshot is not None:
             row.features = [
                 name for name in _features(state, snapshot) if name != READ_ONLY
-            ]  # nobody owes a bill
+            ]  # no bill is unpaid
             _provision(state, row.id, snapshot)
 
     state.provision = provision
@@ -121,7 +121,7 @@ def _provision(state: State, workspace_id: str, snapshot: Snapshot) -> None:
 
 
 def _generation_of(snapshot: Snapshot) -> Generation:
-    """Return the generation of the console that a snapshot was read from, as told from the types that it served."""
+    """Return the generation of the console that a snapshot was read from, judged by the types that it served."""
     manifest = snapshot.manifest
     if "model" in manifest.counts or _reverse_syncs(snapshot):
         return Generation.NEWEST
@@ -129,7 +129,7 @@ def _generation_of(snapshot: Snapshot) -> Generation:
 
 
 def _features(state: State, snapshot: Snapshot) -> list[str]:
-    """Return the features that a snapshot's workspace had, and those that what is in it needs."""
+    """Return the features that a snapshot's workspace had, and those that its entities need."""
     if not state.generation.is_newest:
         return []
     had = [name for name in items_of(snapshot.workspace.get("featuresEnabled")) if isinstance(name, str)]
@@ -147,7 +147,7 @@ def _is_reverse_sync(entity: Entity) -> bool:
 
 
 def _is_known(state: State, entity: Entity) -> bool:
-    """Return whether a console can hold an entity; up to July any type, as those that nobody knew yet."""
+    """Return whether a console can hold an entity. Consoles up to July hold any type, even unknown ones."""
     if _is_reverse_sync(entity):
         return state.generation.is_newest
     return not state.generation.is_2024 or entity.key.type in (*state.types, "link")

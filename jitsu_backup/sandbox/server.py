@@ -19,7 +19,7 @@ GRACE_SECONDS = 1
 def serve(sandbox: Sandbox, host: str, port: int, on_ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM, then return; call `on_ready` with the base URL once it listens.
 
-    Raise BackupError where it cannot listen on the address.
+    Raise BackupError if it cannot listen on the address.
     """
     listener = _listen(host, port)
     server = _Server(sandbox, lambda: on_ready(_url(listener)))
@@ -73,7 +73,7 @@ class _Server(uvicorn.Server):
         self._ready()
 
     async def serve_until_stopped(self, listener: socket.socket) -> None:
-        """Serve until `stop` is called, then end at once; uvicorn's own end takes two tenths of a second."""
+        """Serve until `stop` is called, then end at once. Uvicorn's own shutdown takes two tenths of a second."""
         self._loop = asyncio.get_running_loop()
         serving = asyncio.create_task(self.serve([listener]))
         await self._stopped.wait()
@@ -84,11 +84,11 @@ class _Server(uvicorn.Server):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GRACE_SECONDS):
-                while self.server_state.connections:  # noqa: ASYNC110  uvicorn tells nobody when one ends
+                while self.server_state.connections:  # noqa: ASYNC110  uvicorn has no event for the end of one
                     await asyncio.sleep(0.002)
 
     def stop(self) -> None:
-        """Let the server end, from any thread."""
+        """Stop the server, from any thread."""
         self._loop.call_soon_threadsafe(self._stopped.set)
 
 
@@ -103,7 +103,9 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as problem:
         listener.close()
         reason = getattr(problem, "strerror", None) or str(problem)
-        raise BackupError(f"cannot listen on {host} port {port}: {reason.lower()}") from None
+        raise BackupError(
+            f"cannot listen on {host} port {port}: {reason.lower()}; choose another port with --port"
+        ) from None
     return listener
 
 

@@ -272,12 +272,12 @@ class State:
         )
 
     def live_object(self, workspace_id: str, object_id: str) -> ObjectRow | None:
-        """Return an object of any type in a workspace by id; None without [function/get-through-other-route]."""
+        """Return an object of any type in a workspace by id, or None [function/get-through-other-route]."""
         row = self.objects.get(object_id)
         return row if row is not None and row.workspace_id == workspace_id and not row.deleted else None
 
     def live_typed(self, workspace_id: str, type_name: str, object_id: Any) -> ObjectRow | None:
-        """Return an object of one type in a workspace by id; None without."""
+        """Return an object of one type in a workspace by id, or None."""
         row = self.live_object(workspace_id, object_id) if isinstance(object_id, str) else None
         return row if row is not None and row.type == type_name else None
 

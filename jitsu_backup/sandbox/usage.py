@@ -1,4 +1,4 @@
-"""The users of an object, for whose sake a strict DELETE refuses to remove it."""
+"""The users of an object, because of which a strict DELETE is rejected."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ def refuse_linked(type_name: str, linked: Sequence[LinkRow]) -> None:
 
 
 def refuse_used_function(state: State, workspace_id: str, function_id: str) -> None:
-    """Raise Refusal where a connection or a profile builder runs a function."""
+    """Raise Refusal if a connection or a profile builder uses a function."""
     links = [r for r in state.live_links(workspace_id) if _runs(r.data, function_id)]
     builders = [
         b for b in state.live_builders(workspace_id) if _runs(b.fields.get("connectionOptions"), function_id)

@@ -57,7 +57,7 @@ def schemas_of_2024() -> Mapping[str, Any]:
 
 
 def parse(schema: Mapping[str, Any], value: Any, *, dates: bool = True) -> tuple[Any, list[dict[str, Any]]]:
-    """Return `value` as the console would store it, and the issues for which it would refuse it.
+    """Return `value` as the console would store it, and the issues for which it would reject it.
 
     Defaults are filled in, and unknown fields dropped where the schema says so [function/get-unknown-field-dropped].
     With `dates`, text that looks like a date is one [function/create-name-like-a-date]. Beside the words of JSON Schema
@@ -81,7 +81,7 @@ def invalid_type(expected: str, received: str, path: list[Any]) -> dict[str, Any
 
 
 def as_date(value: Any) -> str | None:
-    """Return a date-time as the console writes it; None for other values."""
+    """Return a date-time as the console writes it, or None for other values."""
     if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
         return None
     try:
@@ -93,7 +93,7 @@ def as_date(value: Any) -> str | None:
 
 
 def with_dates(value: Any) -> Any:
-    """Return `value` with every date-time in it as the console writes it, because it reads these as dates anywhere."""
+    """Return `value` with every date-time in the console's form, because the console reads dates at any depth."""
     if isinstance(value, Mapping):
         return {name: with_dates(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-_STEPS = 1_000_000  # of SQLite's machine, after which a query without end is given up
+_STEPS = 1_000_000  # steps of SQLite's machine, after which an endless query is cancelled
 _TEXT, _NUMBER, _WHOLE, _REAL = "25", "1700", "20", "701"
 _TYPES_OF_EXPRESSIONS = {
     "": _TEXT,
@@ -101,7 +101,7 @@ class Warehouse:
 
 
 def syntax_error(query: str) -> str | None:
-    """Return the word of a query that cannot stand where it stands, empty for its end; None for a well-formed query."""
+    """Return the misplaced word of a query (empty for its end), or None for a well-formed query."""
     with closing(sqlite3.connect(":memory:")) as connection:
         try:
             connection.execute(f"EXPLAIN {_portable(query)}")
@@ -142,7 +142,7 @@ RECORDED_WAREHOUSE = Warehouse(
 """The warehouse of the recordings [model/create]."""
 
 ACME_WAREHOUSE = Warehouse("*.acme.example", tables={"public.users": _USERS})
-"""The warehouse of the example workspace; it takes any password, so that copies may have another one."""
+"""The warehouse of the example workspace. It accepts any password, so that copies may have another one."""
 
 ANY_WAREHOUSE = Warehouse("*")
-"""Stands for every warehouse of an archive, whose tables nobody here knows."""
+"""A stand-in for every warehouse of an archive, because its tables are unknown."""

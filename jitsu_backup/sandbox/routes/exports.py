@@ -97,7 +97,7 @@ def _refreshed(state: State, changed: str) -> str:
 
 
 def _live(state: State, type_name: str) -> list[ObjectRow]:
-    """Return the objects of a type; a console's database has none of a workspace that is gone."""
+    """Return the objects of a type, without those of deleted workspaces."""
     rows = [
         row
         for row in state.objects.values()
@@ -107,7 +107,7 @@ def _live(state: State, type_name: str) -> list[ObjectRow]:
 
 
 def _live_links(state: State, *link_types: str) -> list[tuple[LinkRow, ObjectRow, ObjectRow]]:
-    """Return the links of some types that are switched on; no export has others."""
+    """Return the enabled links of some types. Exports have no others."""
     found = []
     for link in sorted(state.links.values(), key=lambda row: row.id):
         source, target = (state.live_object(link.workspace_id, end) for end in (link.from_id, link.to_id))
@@ -152,7 +152,7 @@ def _streams(state: State) -> Iterator[dict[str, Any]]:
 
 
 def _domains(state: State, stream: ObjectRow) -> dict[str, list[str]]:
-    """Return the host names of the workspace of a stream, then its own; an old console adds none."""
+    """Return the host names of a stream's workspace, then its own. An old console adds none."""
     if state.generation.is_2024:
         return {}
     owned = [str(row.config.get("name")) for row in state.live_objects(stream.workspace_id, "domain")]

@@ -59,7 +59,7 @@ class Links:
         return self.upsert(workspace_id, call.body, put=put, strict=strict)
 
     def upsert(self, workspace_id: str, body: Any, *, put: bool, strict: bool) -> dict[str, Any]:
-        """Create or update: there is one push link per pair, while syncs go by id [link/create-sync-again].
+        """Create or update a link. A pair has one push link, while syncs are found by id [link/create-sync-again].
 
         Raise Refusal.
         """
@@ -86,13 +86,13 @@ class Links:
         return self.change(found, body)
 
     def add(self, workspace_id: str, link_type: str, from_id: str, to_id: str, data: Any) -> dict[str, Any]:
-        """Add a link and note it; return what the console answers."""
+        """Add a link and note it. Return the console's answer."""
         row = self.state.add_link(workspace_id, link_type, from_id, to_id, data)
         self.audit.note(workspace_id, "create", "link", row.id, None, link_body(row))
         return {"id": row.id, "created": True}
 
     def change(self, found: LinkRow, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace the data of a link and note it; return what the console answers."""
+        """Replace the data of a link and note it. Return the console's answer."""
         before = link_body(found)
         found.data = body.get("data", found.data)
         found.updated_at = self.state.now()
@@ -118,7 +118,7 @@ class Links:
             raise Refusal(400, {"message": message, "zodError": {"issues": issues, "name": "ZodError"}})
 
     async def _delete(self, call: Call) -> Any:
-        """Delete one by id, or one of those between two ends [delete/link-by-id, delete/link-by-pair]."""
+        """Delete a link by id, or one of those between two ends [delete/link-by-id, delete/link-by-pair]."""
         workspace_id, query = self.access.workspace_of(call, DELETE), call.query
         if self.state.generation.is_2024 and not {"fromId", "toId"} <= query.keys():
             missing = [
@@ -156,7 +156,7 @@ def _masked_env(data: Any) -> Any:
 
 
 def check_schedule(data: Any) -> None:
-    """Raise Refusal for a sync's schedule that is none."""
+    """Raise Refusal for an invalid schedule of a sync."""
     schedule = data.get("schedule") if isinstance(data, Mapping) else None
     if not schedule:
         return

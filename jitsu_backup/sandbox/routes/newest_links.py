@@ -17,7 +17,7 @@ class NewestLinks(Links):
     """Routes of the links of all workspaces on the newest console."""
 
     def upsert(self, workspace_id: str, body: Any, *, put: bool, strict: bool) -> dict[str, Any]:
-        """Create or update a connection or a sync. Raise Refusal, in the order in which the console looks."""
+        """Create or update a connection or a sync. Raise Refusal, in the order of the console's checks."""
         body = with_dates(members_of(body))
         link_type = str(body.get("type") or "push")
         from_id, to_id, data = str(body.get("fromId")), str(body.get("toId")), body.get("data")
@@ -40,7 +40,7 @@ class NewestLinks(Links):
         return self.change(found, body)
 
     async def _delete(self, call: Call) -> Any:
-        """Delete one by id, or all between two ends; reverse syncs have a route of their own [link/delete-reverse-sync-by-id]."""
+        """Delete a link by id, or all between two ends. Reverse syncs have their own route [link/delete-reverse-sync-by-id]."""
         workspace_id, query = self.access.workspace_of(call, DELETE), call.query
         link_id, ends = query.get("id"), (query.get("fromId"), query.get("toId"))
         links = list(self.state.live_links(workspace_id))
@@ -59,7 +59,7 @@ class NewestLinks(Links):
     def _taken(
         self, workspace_id: str, link_type: str, from_id: str, to_id: str, link_id: Any
     ) -> LinkRow | None:
-        """Return the link that is written over: of any type, by its ends for a push link, else by its id."""
+        """Return the link that is overwritten: a push link is found by its ends, any other by its id."""
         for row in self.state.live_links(workspace_id):
             same_ends = (row.from_id, row.to_id) == (from_id, to_id)
             if same_ends if link_type == "push" else row.id == link_id:
@@ -76,7 +76,7 @@ class NewestLinks(Links):
 
 
 def _check_taken(found: LinkRow, *, named: bool, ends: tuple[str, str]) -> None:
-    """Raise Refusal for a link that may not be written over, or not by a POST that names no id [link/create-duplicate]."""
+    """Raise Refusal for a link that may not be overwritten, or not by a POST without an id [link/create-duplicate]."""
     if not named:
         raise _bad(f"Link from '{ends[0]}' to '{ends[1]}' already exists")
     if found.type == REVERSE_SYNC:

@@ -114,11 +114,11 @@ class Objects:
             patch = unmask(patch, row.config)
         merged = merge(type_name, row.config, patch, self.state.generation)
         if not self.state.generation.is_newest:
-            merged["type"] = type_name  # whatever the body says; the newest console refuses it of a model
+            merged["type"] = type_name  # whatever the body says; the newest console rejects that for a model
         return {"type": type_name, **merged, "id": row.id, "workspaceId": row.workspace_id}
 
     def _check_held(self, row: ObjectRow, config: Mapping[str, Any]) -> None:
-        """Raise Refusal for a change against what reverse syncs, connections and models need of an object."""
+        """Raise Refusal for a change that reverse syncs, connections or models of the object do not allow."""
         refuse_bound(self.state, row)
         if row.type == "destination" and self.state.generation.is_newest:
             check_destination(self.state, row, config)
@@ -246,7 +246,7 @@ class Objects:
 
 
 def _echo(value: Any) -> Any:
-    """Return a body as a refusal shows it: without missing values."""
+    """Return a body as a rejection shows it: without missing values."""
     if isinstance(value, Mapping):
         return {name: _echo(item) for name, item in value.items() if item is not MISSING}
     return [_echo(item) for item in value] if isinstance(value, list) else value
@@ -259,7 +259,7 @@ def _stream_key(key: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) 
     if key.get("hash"):
         return {**rest, "hash": key["hash"]}
     if key["id"] in known:
-        stored = known[key["id"]]  # only the hash of it is kept
+        stored = known[key["id"]]  # only its hash is kept
         return {**rest, **({"hash": stored["hash"]} if "hash" in stored else {})}
     raise fault(f"Key with id {key['id']} should either be known, or hash a plaintext value")
 

@@ -1,4 +1,4 @@
-"""Reverse syncs: what sends the rows of a model to a destination."""
+"""Reverse syncs, which send the rows of a model to a destination."""
 
 import hashlib
 from collections.abc import Mapping
@@ -83,7 +83,7 @@ class ReverseSyncs:
         ]  # fmt: skip
 
     async def _list(self, call: Call) -> Any:
-        """List the reverse syncs of a workspace, newest first; one that does not parse takes the list down."""
+        """List the reverse syncs of a workspace, newest first. One that does not parse makes the list fail."""
         workspace_id = self.access.workspace_of(call)
         with never_stored():
             lines = [self._line(row) for row in reversed(self.state.reverse_syncs(workspace_id))]
@@ -99,7 +99,7 @@ class ReverseSyncs:
         return as_json(call.http, 200, {"id": sync_id}, NO_STORE)
 
     def create(self, workspace_id: str, request_id: str, sync: Mapping[str, Any]) -> str:
-        """Create a reverse sync, or find the one that the same request made; return its id. Raise Refusal.
+        """Create a reverse sync, or find the one that the same request created. Return its id. Raise Refusal.
 
         [reverse-sync/create, reverse-sync/create-same-request]
         """
@@ -129,7 +129,7 @@ class ReverseSyncs:
         return {"id": sync_id}
 
     def _changed(self, row: LinkRow, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a reverse sync with a change made to it. Raise Refusal, in the order in which the console looks."""
+        """Return a reverse sync with a change applied. Raise Refusal, in the order of the console's checks."""
         before = {**_as_sync(row), "data": parsed_options(row)}
         after = body if "data" in body else {**before, "data": {**before["data"], **body}}
         delivers_otherwise = _delivery(after) != _delivery(before)
@@ -146,7 +146,7 @@ class ReverseSyncs:
         return after
 
     async def _delete(self, call: Call) -> Any:
-        """Delete a reverse sync softly, once it is disabled and rests [reverse-sync/delete-enabled]."""
+        """Delete a reverse sync softly, once it is disabled and idle [reverse-sync/delete-enabled]."""
         self.access.admit(call)
         sync_id = _sync_id(call)
         workspace_id = self.access.permitted(call, DELETE)
@@ -160,7 +160,7 @@ class ReverseSyncs:
         return {"id": sync_id}
 
     async def _run(self, call: Call) -> Any:
-        """Refuse to run or cancel, for there is no controller here [reverse-sync/run-without-controller]."""
+        """Reject to run or cancel, because the sandbox has no controller [reverse-sync/run-without-controller]."""
         self.access.admit(call)
         sync_id, body = _sync_id(call), _read(call, _ACTION_SCHEMA)
         workspace_id = self.access.permitted(call, EDIT)
@@ -215,7 +215,7 @@ class ReverseSyncs:
         return row
 
     def _check(self, workspace_id: str, sync: Mapping[str, Any], sync_id: str | None = None) -> None:
-        """Raise Refusal where the ends of a reverse sync, its settings or its schedule do not fit.
+        """Raise Refusal if the ends of a reverse sync, its settings or its schedule do not fit.
 
         Neither the warehouse nor the destination is asked [reverse-sync/create-google-not-authorized].
         """

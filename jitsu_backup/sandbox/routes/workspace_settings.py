@@ -1,4 +1,4 @@
-"""What the newest console keeps of a workspace beside its name: entitlements, retention of backups, exports of live events."""
+"""Settings of a workspace on the newest console: entitlements, retention of backups, exports of live events."""
 
 import re
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ _NOTHING_EXPORTED = {"enabled": False, "endpoint": "", "headers": []}
 
 
 class WorkspaceSettings:
-    """Routes of settings of a workspace that came with the newest console."""
+    """Routes of the workspace settings that the newest console added."""
 
     def __init__(self, state: State, access: Access) -> None:
         """Keep the settings in `state`."""
@@ -123,7 +123,7 @@ class WorkspaceSettings:
         return _masked(self._workspace(call).options.get(_EXPORTS_SECTION, _NOTHING_EXPORTED))
 
     async def _set_exports(self, call: Call) -> Any:
-        """Set where live events are exported to; a masked value of a header keeps the stored one."""
+        """Set the target of the export of live events. A masked value of a header keeps the stored one."""
         self.access.admit(call)
         settings = self._read(call, _EXPORTS)
         row = self._workspace(call, EDIT)

@@ -97,7 +97,7 @@ class Workspaces:
         return self.create(members_of(call.body), call.user.id if call.user else None)
 
     def create(self, body: Mapping[str, Any], owner: str | None) -> dict[str, Any]:
-        """Make a workspace. Raise Refusal; without an owner it is made nevertheless [admin/workspace-create]."""
+        """Create a workspace. Raise Refusal. Without an owner, it is created nevertheless [admin/workspace-create]."""
         name, slug = str(body.get("name") or ""), str(body.get("slug") or "")
         if not self.state.generation.is_2024:
             _check_name(self.state.generation, name)
@@ -114,7 +114,7 @@ class Workspaces:
         return {"id": row.id}
 
     async def _update(self, call: Call) -> Any:
-        """Set name and slug; both must be given [workspace/put-slug, workspace/put-slug-taken]."""
+        """Set name and slug. Both must be given [workspace/put-slug, workspace/put-slug-taken]."""
         row, body = self.access.named_workspace(call, EDIT), members_of(call.body)
         parsed, issues = parse(_UPDATE, body, dates=False)
         if issues:
