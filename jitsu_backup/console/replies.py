@@ -294,7 +294,7 @@ def _server_error(method: str, status: int, body: Any) -> Verdict:
 def _kind_of_status(method: str, status: int, body: Any) -> RefusalKind | None:
     """Return what a status means: a 403 to a write is about one entity, unless it mentions the key's own permissions.
 
-    A console answers like that where the workspace's plan does not include something [gate/domain-created]. Refusals of
+    A console answers like that if the workspace's plan does not include something [gate/domain-created]. Rejections of
     the key itself are [role/analyst-cannot-create, auth/no-access], and those of a read-only workspace [readonly/create].
     """
     kind = _BY_STATUS.get(status)

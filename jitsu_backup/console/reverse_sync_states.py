@@ -1,4 +1,4 @@
-"""What the console tells of its reverse syncs beside their settings: which have run, and which are running now."""
+"""What the console says about reverse syncs besides their settings: which have run, and which are running now."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _NOT_ENDED = frozenset({"RUNNING", "WAITING", "PENDING"})
 class ReverseSyncStates:
     """The ids of reverse syncs that are `locked` because they have run, and of those that are `busy`.
 
-    Unless they are `known`, the console did not tell, and any of its syncs may be either.
+    Unless they are `known`, the console did not say, and any of its syncs may be either.
     """
 
     locked: frozenset[str] = frozenset()
@@ -22,7 +22,7 @@ class ReverseSyncStates:
 
 
 async def read_reverse_sync_states(console: Console, workspace_id: str | None) -> ReverseSyncStates:
-    """Read the states of a workspace's reverse syncs; none without a workspace, or where the console tells none.
+    """Read the states of a workspace's reverse syncs. There are none without a workspace, or if the console has none.
 
     One sync that cannot be read takes the whole list down [reverse-sync/list-with-an-unreadable-one]. Raise ConsoleError,
     AccessError.

@@ -11,7 +11,7 @@ NO_SYNC = "none"
 
 
 class NoCursorsError(Exception):
-    """The console answered, but with no cursors. `sync_gone` tells that it knows no such sync; `str()` is its reason."""
+    """The console answered, but without cursors. `sync_gone` says that it has no such sync. `str()` is its reason."""
 
     def __init__(self, reason: str, *, sync_gone: bool) -> None:
         """Keep the beginning of the console's `reason`, in one line."""
@@ -34,7 +34,7 @@ async def read_cursors(console: Console, workspace_id: str, sync_id: str, *, bes
 
 
 def refusal_in(answer: Any) -> str | None:
-    """Return why the console did not store a cursor, or None: it answers 200 all the same [sync-state/unknown-sync]."""
+    """Return why the console did not store a cursor, or None. It answers 200 in both cases [sync-state/unknown-sync]."""
     if isinstance(answer, Mapping) and answer.get("ok") is False:
         return str(answer.get("error") or "refused")[:200]
     return None

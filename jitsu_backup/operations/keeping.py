@@ -59,7 +59,7 @@ class Keeper:
             run = await self._run(one, view, problems)
         except UsageError:
             raise
-        except Exception as problem:  # noqa: BLE001  a service goes on
+        except Exception as problem:  # noqa: BLE001  a service keeps running
             self._store_fails(one, reason_of(problem), tried=tries_store)
             return
         finally:
@@ -203,5 +203,5 @@ class Keeper:
                 left=lambda: BACKUP_SECONDS,
                 needed=needed,
             )
-        except Exception as problem:  # noqa: BLE001  a service goes on
+        except Exception as problem:  # noqa: BLE001  a service keeps running
             return Removed(0, 1, reason_of(problem))

@@ -250,7 +250,7 @@ async def _keep_intent(
         return ()
     try:
         return await keep_intent(await _store(safeguards, lease), safeguards.keys, prepared, safeguards.now)
-    except Exception as bug:  # noqa: BLE001  nothing else needs it, so that nothing else may fail by it
+    except Exception as bug:  # noqa: BLE001  the run must not fail because of it
         problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
         told = (
             f"the intent of this {safeguards.command} could not be stored: {problem}; if the run is killed, repeat it before"

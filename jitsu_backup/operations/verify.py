@@ -190,5 +190,5 @@ async def try_rehearsal(
     report(Notice(f"rehearsing {source.slug or source.workspace_id} in a sandbox ..."))
     try:
         return await rehearse(snapshot, now=now, monotonic=monotonic)
-    except Exception as failure:  # noqa: BLE001  the archive's reasons tell of it
+    except Exception as failure:  # noqa: BLE001  reported as a reason of the archive
         return Rehearsal(0, sum(snapshot.manifest.counts.values()), problem=reason_of(failure))
