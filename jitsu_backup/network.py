@@ -220,7 +220,9 @@ def check_files(variables: Iterable[str], environment: Mapping[str, str]) -> Non
     for name in variables:
         value = environment.get(name, "")
         if value and any(map(waits, _files_of(name, value))):
-            raise UsageError(f"{name} does not name a regular file; set it to a file of certificates")
+            raise UsageError(
+                f"{name} cannot be used, because it names something that is not a regular file; correct or unset it"
+            )
 
 
 def _files_of(name: str, value: str) -> Iterator[Path]:

@@ -475,7 +475,7 @@ KNOWN = "keep_last, keep_hourly, keep_daily, keep_weekly, keep_monthly, keep_yea
         ({"keep_last": -1}, "keep_last must be a whole number, not -1"),
         ({"keep_daily": True}, "keep_daily must be a whole number, not True"),
         ({"keep_yearly": "1"}, "keep_yearly must be a whole number, not '1'"),
-        ({"keep_label": 5}, "keep_label must be text, or a list of texts"),
+        ({"keep_label": 5}, "keep_label must be text or a list of texts"),
         ({"keep_label": ["ok", 5]}, "5 is not a label; use lower-case letters, digits and hyphens"),
         ({"keep_label": "Upper"}, "'Upper' is not a label; use lower-case letters, digits and hyphens"),
     ],

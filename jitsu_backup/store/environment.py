@@ -129,7 +129,7 @@ def _check_s3(environment: Mapping[str, str]) -> None:
     pair = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     unset = [name for name in pair if not environment.get(name)]
     if len(unset) == 1:
-        raise UsageError(f"{' and '.join(pair)} must be set together; set {unset[0]} too")
+        raise UsageError(f"{unset[0]} is not set; set {' and '.join(pair)} together")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         if environment.get(name) and not re.fullmatch(r"[a-z0-9-]+", environment[name]):
             raise UsageError(f"{name} is not a region; write it as eu-central-1")

@@ -94,7 +94,9 @@ def plan(*names: str) -> RecoveryPlan:
     red = recovery(
         snapshot("team-red"),
         new=False,
-        problem=BlockedError(f"team-red is in use: it has {text}; to write into it all the same, as `restore` would, add --over-existing"),
+        problem=BlockedError(
+            f"team-red is in use: it has {text}; to write into it all the same, as `restore` would, add --over-existing"
+        ),
     )
     black = recovery(snapshot("team-black"), lacks=False)
     black = replace(

@@ -76,7 +76,7 @@ def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
     [("JITSU_HOST", "host"), ("JITSU_APIKEY", "apikey"), ("JITSU_BACKUP_STORE", "store")],
 )
 def test_an_empty_variable_never_means_the_default(variable: str, flag: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"{variable} is set and empty: give it, or unset it"):
+    with pytest.raises(UsageError, match=f"{variable} is empty; set it to a value, or unset it"):
         load(None, {"JITSU_APIKEY": KEY, variable: " "}, None, tmp_path, Overrides())
     load(None, {"JITSU_APIKEY": KEY, variable: ""}, None, tmp_path, Overrides(**{flag: "given:x"}))
 
@@ -106,7 +106,7 @@ def test_another_workspace_on_the_console_of_a_profile_has_its_key_alone(tmp_pat
 
 
 def test_an_unknown_profile_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"@prod.*known: @staging"):
+    with pytest.raises(UsageError, match=r"@prod.*known profiles: @staging"):
         read(tmp_path, '[profiles.staging]\nworkspace="w"').place("@prod")
 
 

@@ -260,14 +260,17 @@ def test_a_monitor_is_not_told_where_a_pipe_stands_for_the_certificates(
     os.mkfifo(tmp_path / "x")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "x"))
     monitor_at(App({"quiet": True, "as_json": False, "verbose": False}), "https://127.0.0.1:9/check").start()
-    assert "SSL_CERT_FILE does not name a regular file" in capsys.readouterr().err
+    assert (
+        "SSL_CERT_FILE cannot be used, because it names something that is not a regular file"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_pipe_that_is_called_like_the_settings_is_refused_not_passed_over(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "jitsu-backup.toml")
     done = cli("snapshots", cwd=tmp_path)
     assert done.returncode == 2
-    assert "jitsu-backup.toml: not a regular file" in done.stderr
+    assert "jitsu-backup.toml: it is not a regular file" in done.stderr
 
 
 def test_what_the_shell_hands_over_may_be_a_pipe(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_what_is_named_and_empty_is_refused_by_every_run_until_it_is_begun(
             assert "--new-store" in done.stderr
             assert "check that the disk is mounted" in done.stderr
             assert len(done.stderr.strip().splitlines()) == 1
-            assert ("figures in m" in done.stderr) is bool(figures)
+            assert ("metrics file m" in done.stderr) is bool(figures)
         assert site.backup("--new-store", store=store).returncode == 0
         assert site.backup(store=store).returncode == 0
 

@@ -171,7 +171,7 @@ def test_an_empty_variable_is_told_to_those_whom_the_settings_file_names(variabl
         (bench.folder / "jitsu-backup.toml").write_text('metrics = "m"\nping = {file = "check"}\n')
         done = bench.run("backup", "--all", **{variable: ""})
     assert done.returncode == exit_code_in(bench.folder / "m") == 2
-    assert problem_in(bench.folder / "m") == f"{variable} is set and empty: give it, or unset it"
+    assert problem_in(bench.folder / "m") == f"{variable} is empty; set it to a value, or unset it"
     remedy = "test settings, console and store with `jitsu-backup check`"
     assert told[-1] == (
         "/ping/CANARY/fail?create=1",
