@@ -40,7 +40,7 @@ def read_file(path: Path | str, *, limit: int = MAX_FILE_BYTES, own: bool = Fals
         flags = (os.O_NONBLOCK if regular else 0) | (os.O_NOFOLLOW if own else 0)
         with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
             if regular and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BackupError(f"cannot read {path}: it is not a regular file")
+                raise BackupError(f"cannot read {path}: not a regular file")
             while piece := file.read(_STEP):
                 pieces.append(piece)
                 size += len(piece)
@@ -85,7 +85,7 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     except OSError:
         regular = True  # it does not exist, or writing reports what is wrong
     if not regular:
-        raise BackupError(f"cannot write {path}: it is not a regular file")
+        raise BackupError(f"cannot write {path}: not a regular file")
     _publish(path, data, Path.replace, mode)
 
 

@@ -270,7 +270,7 @@ def test_a_pipe_that_is_called_like_the_settings_is_refused_not_passed_over(tmp_
     os.mkfifo(tmp_path / "jitsu-backup.toml")
     done = cli("snapshots", cwd=tmp_path)
     assert done.returncode == 2
-    assert "jitsu-backup.toml: it is not a regular file" in done.stderr
+    assert "jitsu-backup.toml: not a regular file" in done.stderr
 
 
 def test_what_the_shell_hands_over_may_be_a_pipe(tmp_path: Path) -> None:
