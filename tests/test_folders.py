@@ -346,7 +346,7 @@ MERGE = "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n"
          ("function/b.json has *** at code",)),
         (spoil(FUNCTION_OF_BUILDER, "// edited"), 5,
          ("function/profile-builder-function-", "was edited (code)", "profile-builder/profiles-", "make the same change there")),
-        (lambda bench: os.mkfifo(bench.folder / "tree" / "stream" / "pipe.json"), 5, ("stream/pipe.json is no regular",)),
+        (lambda bench: os.mkfifo(bench.folder / "tree" / "stream" / "pipe.json"), 5, ("stream/pipe.json is not a regular",)),
         (lambda bench: (bench.folder / "tree" / "stream" / "a.json").symlink_to("b"), 5, ("a.json is a symbolic link",)),
     ],
 )  # fmt: skip

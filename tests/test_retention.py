@@ -297,7 +297,7 @@ def test_incomplete_ones_are_all_there_is_and_stay() -> None:
     )
     assert [(v.keep, *v.reasons) for v in verdicts] == [
         (True, "incomplete, but no complete one is newer"),
-        (True, "of before a restore, within 30 days"),
+        (True, "from before a restore, within 30 days"),
         (True, "incomplete, but no complete one is newer"),
     ]
 
@@ -308,7 +308,7 @@ def test_those_of_before_a_restore_stay_for_a_while_and_labelled_ones_as_asked()
     ]  # fmt: skip
     found = kept(archives, Policy(last=1, label=("before-upgrade",)))
     assert [reasons[0] for reasons in found.values()] == [
-        "the newest complete one", "of before a restore, within 30 days", "label before-upgrade",
+        "the newest complete one", "from before a restore, within 30 days", "label before-upgrade",
     ]  # fmt: skip
 
 
@@ -349,9 +349,9 @@ def test_what_no_rule_keeps_is_told_why() -> None:
         (True, "the newest complete one"),
         (False, "no rule keeps it"),
         (False, "incomplete, and a complete one is newer"),
-        (True, "of before a restore, within 30 days"),
-        (False, "packed by hand, long ago"),
-        (False, "of before a restore, long ago"),
+        (True, "from before a restore, within 30 days"),
+        (False, "packed by hand, and too old"),
+        (False, "from before a restore, and too old"),
     ]
 
 
@@ -363,7 +363,7 @@ def test_the_newest_record_of_the_clones_from_each_source_stays_whatever_the_pol
         (True, "the newest complete one"),
         (True, f"{last} 0123456789ab"),
         (True, f"{earlier} 0123456789ab, within 30 days"),
-        (False, f"{earlier} 0123456789ab, long ago"),
+        (False, f"{earlier} 0123456789ab, and too old"),
         (True, f"{last} ba9876543210"),
     ]
     future = archive(-9000, *one)
@@ -383,7 +383,7 @@ def test_spans_end_at_the_newest_archive_and_leave_out_what_is_just_as_old() -> 
     assert left(archive(0), within=timedelta(minutes=30)) == ["within 0 hours"]
     before = archive(5, "pre-restore"), archive(6, "pre-restore")
     assert left(archive(0), *before, pre_restore=timedelta(hours=6)) == [
-        "of before a restore, within 6 hours"
+        "from before a restore, within 6 hours"
     ]
     shrunk = archive(5, "shrunk"), archive(7, "shrunk", workspace="w2")
     assert left(archive(0), *shrunk, shrunk=timedelta(hours=5)) == [

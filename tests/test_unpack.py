@@ -107,7 +107,7 @@ def test_an_edited_folder_packs_and_is_what_a_restore_then_plans(place: Path, sn
     next(path for path in tree.glob("link/*.json") if json.loads(path.read_bytes())["id"] == sync).unlink()
     done = cli("pack", "tree", "--output", "c.json.gz", cwd=place)
     assert done.returncode == 0
-    assert "cursors.json speaks of 1" in done.stderr
+    assert "cursors.json refers to 1" in done.stderr
 
 
 def test_a_merge_that_was_not_finished_is_told(place: Path) -> None:

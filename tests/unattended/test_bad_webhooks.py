@@ -78,7 +78,7 @@ def test_one_that_hangs_is_left_after_its_time(monkeypatch: pytest.MonkeyPatch) 
         began = time.monotonic()
         problem = reason(f"http://127.0.0.1:{silent.getsockname()[1]}/CANARY")
     assert time.monotonic() - began < 5
-    assert (str(problem), problem.no_answer) == ("no answer in 0.2 s", True)
+    assert (str(problem), problem.no_answer) == ("no answer within 0.2 s", True)
 
 
 def test_one_that_asks_for_a_wait_is_given_it() -> None:
