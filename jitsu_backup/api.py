@@ -270,7 +270,9 @@ async def prune(store: Store | str, *, dry_run: bool = False, **rules: Any) -> l
     """
     store, policy = _opened(store), policy_of(rules)
     if policy.empty:
-        raise UsageError("an empty policy would remove almost everything; give a rule, such as keep_daily=14")
+        raise UsageError(
+            "an empty policy would remove almost everything; say what to keep, such as keep_daily=14"
+        )
     found, retention = await archives(store), pruning.Retention(policy, UTC)
     pruned = await pruning.prune(store, found, retention, now=_now(), dry_run=dry_run)
     if pruned.stuck:
@@ -414,13 +416,9 @@ def dump(
     Raise BackupError, UsageError for a recipient that is none, BlockedError for what a redacted folder holds.
     """
     if snapshot.hidden:
-        raise BlockedError(
-            "a redacted folder lacks its secrets, so it cannot be packed; unpack it without --redact"
-        )
+        raise BlockedError("a redacted folder lacks its secrets, so no archive can be made of it")
     if (encrypt_to is not None and not encrypt_to) or passphrase == "":
-        raise UsageError(
-            "the passphrase or the list of recipients is empty; leave it out to write unencrypted"
-        )
+        raise UsageError("an empty passphrase, or no recipient, cannot encrypt: leave it out to not encrypt")
     return ArchiveKeys(encrypt_to or (), passphrase=passphrase).seal(encode(snapshot))
 
 

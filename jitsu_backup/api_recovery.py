@@ -88,7 +88,7 @@ async def recover(
 
     def give(workspace: WorkspaceRecovery, prepared: PreparedRestore) -> None:
         if prepared.keys and on_keys is None:
-            raise BlockedError("it needs new write keys; pass on_keys to receive them")
+            raise BlockedError("it needs new write keys, which nobody would get: give on_keys")
         if prepared.keys and on_keys is not None:
             on_keys(workspace.slug, list(prepared.keys.values()))
 
