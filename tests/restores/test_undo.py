@@ -266,7 +266,7 @@ def test_a_saved_plan_of_an_undo_is_carried_out_as_it_is_or_not_at_all(
     done = restored("restore", "--plan", "plan.json", "--yes")
     assert done.returncode == 0, done.stderr
     assert code_of(sandbox) == "of today"
-    refused(restored("restore", "--plan", "plan.json", "--yes"), 7, "what the last run left is not the one")
+    refused(restored("restore", "--plan", "plan.json", "--yes"), 7, "the record of the last run has changed")
 
 
 def test_a_run_on_another_console_is_not_taken_for_one_here(restored: Shell) -> None:
