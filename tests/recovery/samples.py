@@ -130,7 +130,7 @@ def many(count: int) -> RecoveryReport:
         )
         if number % 100 == 7:
             problem = BlockedError(
-                f"team-{number:03d} is in use: it has function 'Mine', which the archive does not know"
+                f"team-{number:03d} is in use: it has function 'Mine', which the archive lacks"
             )
         found.append(one if number % 10 == 0 else replace(one, problem=problem))
     return RecoveryReport(
