@@ -158,7 +158,7 @@ def slow(_handler: http.server.BaseHTTPRequestHandler) -> None:
         "a login",
         "a proxy's 502",
         "a 404 page",
-        "but other JSON",
+        "some other JSON",
         "a cut reply",
         "a slow host",
     ],
@@ -196,7 +196,7 @@ def damaged(archive: bytes) -> dict[str, tuple[bytes, str]]:
     twice = gzip.decompress(archive).replace(b'"version":1', b'"version":1,"version":1')
     return {
         "empty": (b"", "empty"),
-        "cut": (archive[: len(archive) // 2], "cut"),
+        "cut": (archive[: len(archive) // 2], "truncated"),
         "flipped": (bytes(flipped), "damaged"),
         "not gzip": (b"hello", "not gzipped"),
         "not JSON": (gzip.compress(b"{nope"), "not JSON"),
