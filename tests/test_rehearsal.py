@@ -366,7 +366,7 @@ def test_a_fire_drill_says_what_is_lacking_in_text_json_log_ping_and_figures_and
         assert text.returncode == 0, text.stderr
         counts = json.loads(cli("--json", *drill, cwd=tmp_path).stdout)["archives"][0]["rehearsal"]["lacks"]
         assert counts.keys() == {one.label for one in LossKind}
-        words = f"{counts['secrets']} secrets to give in an overlay,  {counts['write_keys']} new write keys for senders"
+        words = f"{counts['secrets']} secrets to give in an overlay, {counts['write_keys']} new write keys for senders"
         assert f"a recovery on an empty console lacks {words}" in text.stdout
         assert "secrets: destination Warehouse password" in " ".join(text.stdout.split())
         assert (

@@ -1,4 +1,4 @@
-"""Webhooks that misbehave: a message to them ends in time, with a reason and is never sent elsewhere."""
+"""Webhooks that misbehave: a message to them ends in time, with a reason, and goes nowhere else."""
 
 import socket
 import time

@@ -38,7 +38,7 @@ def test_if_changed_writes_what_was_damaged_again_names_it_and_is_well_after_tha
     done = bench.run("backup", "acme-staging", "--if-changed", "--log-format", "json")
     assert done.returncode == 3
     line = json.loads(done.stderr)
-    assert any(f"{damaged} is damaged: 100 of its {damaged.size:,} bytes" in told for told in line["notices"])
+    assert any(f"{damaged} is damaged: it has 100 of {damaged.size:,} bytes" in told for told in line["notices"])
     assert line["workspaces"][0]["damaged"] == str(damaged)
     assert len(bench.archives) == 3
     assert bench.archives[-1].digest_prefix == damaged.digest_prefix
@@ -90,7 +90,7 @@ def test_prune_keeps_it_says_why_and_lets_it_take_no_place(bench_with_a_damaged_
     report = json.loads(bench.run("--json", "prune", "--keep-last", "1").stdout)
     assert [line["keep"] for line in report["snapshots"]] == [True, True]
     (why,) = report["snapshots"][0]["reasons"]
-    assert why == f"damaged: 100 of its {damaged.size:,} bytes; move it away with prune --quarantine"
+    assert why == f"damaged: it has 100 of {damaged.size:,} bytes; move it away with prune --quarantine"
     assert "the newest complete one" in report["snapshots"][1]["reasons"]
     assert bench.archives == [older, damaged]
 
