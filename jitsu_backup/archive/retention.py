@@ -110,7 +110,7 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
     labels = given.get("keep_label")
     labels = (labels,) if isinstance(labels, str) else labels
     if labels is not None and not isinstance(labels, list | tuple):
-        raise UsageError("retention: keep_label must be text, or a list of texts")
+        raise UsageError("retention: keep_label must be text or a list of texts")
     for label in labels or ():
         if not isinstance(label, str) or not is_label(label):
             raise UsageError(
