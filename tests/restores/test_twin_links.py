@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from jitsu_backup.model import Snapshot
 from jitsu_backup.sandbox import Sandbox, default_state
+from tests import examples
 from tests.restores.kit import roll_back
 from tests.support import STAGING, console_of, read, run, writes
 
@@ -110,7 +111,7 @@ TWINS = st.tuples(st.sampled_from([HOURLY, DAILY]), st.sampled_from([NEW, FIRST,
     st.sampled_from(["only", "skip"]),
     st.booleans(),
 )
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), suppress_health_check=list(HealthCheck))
 def test_any_choice_of_any_twins_writes_once_whichever_are_there(
     twins: list[Twin], missing: set[int], named: set[int], choice: str, cursors: bool
 ) -> None:
