@@ -29,12 +29,15 @@ def first_screen(commands: Mapping[str, str]) -> str:
         settings = load(None, environment, home, folder, Overrides())
     except BackupError as problem:
         facts = [("Settings", f"cannot be used: {one_line(str(problem))}")]
-        return _screen(facts, [("jitsu-backup check --config", "list every error in the settings file")])
+        return _screen(facts, [("jitsu-backup check --config", "List every error in the settings file")])
     source = _source(settings, environment, home)
     if not source:
-        first = ("jitsu-backup init", "ask for console, API key and store, and write the settings")
-        check = ("jitsu-backup --host URL check", "check the connection, with JITSU_APIKEY set")
-        demo = ("jitsu-backup demo", "see a backup and a restore on an embedded console")
+        first = ("jitsu-backup init", "Write the settings, step by step")
+        check = (
+            "jitsu-backup --host URL check",
+            "Check the connection, with JITSU_APIKEY set to keyId:keySecret",
+        )
+        demo = ("jitsu-backup demo", "See a backup and a restore on an embedded console")
         return _screen([("Settings", "none yet")], [first if "init" in commands else check, demo])
     store, archives, begun = _stored(settings)
     facts = [
@@ -83,9 +86,9 @@ def _after(archives: Sequence[ArchiveName]) -> Steps:
     several = len({archive.slug for archive in archives}) > 1
     latest = shlex.quote(f"{archives[0].slug}/latest" if several else "latest")
     return [
-        (f"jitsu-backup diff {latest}", "show what has changed since the last backup"),
-        (f"jitsu-backup restore {latest} --dry-run", "show what a restore would do"),
-        ("jitsu-backup history --since 7d", "show the changes of the last 7 days"),
+        (f"jitsu-backup diff {latest}", "Show what has changed since the last backup"),
+        (f"jitsu-backup restore {latest} --dry-run", "Show what a restore would do"),
+        ("jitsu-backup history --since 7d", "Show the changes of the last 7 days"),
     ]
 
 
@@ -94,22 +97,19 @@ def _before(settings: Settings, environment: Mapping[str, str], *, begun: bool) 
     place = "" if environment.get("JITSU_WORKSPACE") else f" {shlex.quote(named[0])}" if named else ""
     where = place or ("" if environment.get("JITSU_WORKSPACE") else " --all")
     return [
-        (f"jitsu-backup check{place}", "check the connection and the store"),
-        (f"jitsu-backup backup{where}{'' if begun else ' --new-store'}", "write the first archive"),
-        ("jitsu-backup snapshots", "list the archives"),
+        (f"jitsu-backup check{place}", "Check the connection and the store"),
+        (f"jitsu-backup backup{where}{'' if begun else ' --new-store'}", "Write an archive"),
+        ("jitsu-backup snapshots", "List the archives"),
     ]
 
 
 def _screen(facts: Sequence[tuple[str, str]], steps: Steps) -> str:
-    widest = max(len(command) for command, _ in steps)
     lines = [
         f"jitsu-backup {__version__}: back up, clone and restore Jitsu workspaces.",
         "",
         *(f"{name:<10}{one_line(text)}" for name, text in facts),
         "",
-        "Next:",
-        *(f"  {command:<{widest}}  {text}" for command, text in steps),
-        "",
+        *(line for command, text in steps for line in (f"{text}:", f"  {command}")),
         "All commands:",
         "  jitsu-backup --help",
     ]
