@@ -26,10 +26,10 @@ from jitsu_backup.errors import BackupError, MistakeError
 INTERRUPTED = 130
 
 DIFFERENT = 4
-"""How `--exit-code` says that there are differences, or that a plan has something to do."""
+"""The exit code of `--exit-code` if there are differences, or a plan has something to do."""
 
 end_is_told = Event()
-"""Set once the monitor, the figures and the log have been told how a run ended."""
+"""Set once the end of a run has been reported to the monitor, the figures and the log."""
 
 COMMAND_GROUPS = {
     "Back up": {
@@ -66,8 +66,8 @@ _COMMANDS = {name: text for commands in COMMAND_GROUPS.values() for name, text i
 
 
 def nearest_command(word: str) -> str:
-    """Return the command that a word is, or nearly is; an empty string where it resembles none."""
-    import difflib  # noqa: PLC0415  only for who errs
+    """Return the command that a word names or nearly names; an empty string if it resembles none."""
+    import difflib  # noqa: PLC0415  only for a mistyped command
 
     return next(iter(difflib.get_close_matches(word, _COMMANDS, 1)), "")
 
@@ -82,7 +82,7 @@ class LazyGroup(GroupedHelp, click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
-        """Import a command's flags; return None for a word that is no command."""
+        """Import a command's flags; return None for a word that is not a command."""
         if cmd_name not in _COMMANDS:
             return None
         command = importlib.import_module(f"jitsu_backup.cli.flags.{cmd_name}").command
@@ -92,7 +92,7 @@ class LazyGroup(GroupedHelp, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command of a line; suggest the nearest one for a word that is none."""
+        """Find the command of a line; suggest the nearest one for a word that is not a command."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as problem:
@@ -101,7 +101,7 @@ class LazyGroup(GroupedHelp, click.Group):
             raise click.UsageError(f"{problem.message}{hint}", problem.ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; say where an option of the group belongs that stands behind it."""
+        """Run a command; for an option of the group that follows it, say that it belongs before it."""
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as problem:
@@ -227,8 +227,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:  # between the last step and here
         signals.ignore_signals()
         code = INTERRUPTED
-    finally:  # also where click ends a shell's Tab by itself
-        gc.freeze()  # else the interpreter searches everything for cycles as it ends
+    finally:  # also if click itself ends a shell's Tab
+        gc.freeze()  # otherwise the interpreter searches everything for cycles as it ends
     sys.exit(code)
 
 
@@ -253,7 +253,7 @@ def run(arguments: list[str] | None = None) -> int:
         told = end.__cause__ if isinstance(end.__cause__, KeyboardInterrupt) else end
         return _fail(str(told) or "interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # whoever read our output went away; nothing more can be told
+        # the reader of our output has gone, so nothing more can be reported
         output_errors.give_up_output()
         return 1
     except OSError as problem:
@@ -270,7 +270,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _told(arguments: list[str]) -> Any:
-    """Run the command line; tell the listeners of a run about one that ends before its command begins."""
+    """Run the command line; report a run that ends before its command begins to its listeners."""
     end_is_told.clear()
     try:
         return cli.main(args=arguments, prog_name="jitsu-backup", standalone_mode=False)
@@ -280,7 +280,7 @@ def _told(arguments: list[str]) -> Any:
         if end_is_told.is_set():
             raise
         signals.let_in()
-        from jitsu_backup.cli.early_failure import tell  # noqa: PLC0415  only for who errs
+        from jitsu_backup.cli.early_failure import tell  # noqa: PLC0415  only for a mistyped command
 
         code = tell(arguments, problem)
         if code is None:
@@ -289,13 +289,13 @@ def _told(arguments: list[str]) -> Any:
 
 
 def look_for_cycles_seldom() -> None:
-    """Let the garbage collector run less often, because it goes through the millions of objects of a snapshot each time."""
+    """Run the garbage collector less often, because each run visits the millions of objects of a snapshot."""
     gc.set_threshold(20_000, 20, 100)
     gc.enable()
 
 
 def write_in_any_locale() -> None:
-    """Let the standard streams replace characters that the locale's encoding lacks, instead of failing on them."""
+    """Make the standard streams replace characters that the locale's encoding lacks, instead of failing on them."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

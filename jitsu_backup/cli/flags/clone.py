@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup clone`."""
+"""The flags of `jitsu-backup clone`."""
 
 import click
 

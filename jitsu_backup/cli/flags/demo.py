@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup demo`."""
+"""The flags of `jitsu-backup demo`."""
 
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.grouping import declares

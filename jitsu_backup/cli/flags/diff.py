@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup diff`."""
+"""The flags of `jitsu-backup diff`."""
 
 import click
 

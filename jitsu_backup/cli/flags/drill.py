@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup drill`."""
+"""The flags of `jitsu-backup drill`."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup history`."""
+"""The flags of `jitsu-backup history`."""
 
 import click
 

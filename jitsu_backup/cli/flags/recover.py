@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup recover`."""
+"""The flags of `jitsu-backup recover`."""
 
 import click
 

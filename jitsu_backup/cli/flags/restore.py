@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup restore`."""
+"""The flags of `jitsu-backup restore`."""
 
 import click
 

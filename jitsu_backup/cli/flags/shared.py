@@ -24,7 +24,7 @@ GENERAL = frozenset(
         "admin_token",
     )
 )
-"""Parameters of commands that say something about the whole run, as the flags before the command's name do."""
+"""Parameters of commands that are about the whole run, like the flags before the command's name."""
 
 switch = functools.partial(option, is_flag=True)
 file_option = functools.partial(option, type=PATH, metavar="FILE")
@@ -139,7 +139,7 @@ def settle_general_options(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of the whole run, and the parameters that are the command's own.
 
-    `before` are the flags before the command's name, `given` the parameters behind it, which win where they are given.
+    `before` are the flags before the command's name, `given` the parameters after it, which take precedence.
     """
     general = {name: value for name, value in given.items() if name in GENERAL and value is not None}
     return {**before, **general}, {name: value for name, value in given.items() if name not in GENERAL}

@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup undo`."""
+"""The flags of `jitsu-backup undo`."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What click knows of `jitsu-backup unpack`."""
+"""The flags of `jitsu-backup unpack`."""
 
 import click
 
