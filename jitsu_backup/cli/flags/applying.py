@@ -51,7 +51,7 @@ _take = repeatable(
 )
 _lacking = switch("--allow-missing-secrets", help="Continue without unavailable secrets.")
 _deciding = (
-    switch("--accept-shrink", help="Let --prune delete more than half of a type, or of everything."),
+    switch("--accept-shrink", help="Allow --prune to delete more than half of a type, or of everything."),
     repeatable(
         "--unprotect",
         metavar="SELECTOR",
@@ -86,8 +86,11 @@ _output = group(
 _archives = together(identity_option, encrypt_rarely)
 
 
-def apply_options(title: str, *first: Decorator) -> Decorator:
-    """Return the flags of `restore` and `clone`; those that choose entities have a title and begin with some own ones."""
+def apply_options(title: str, *first: Decorator, source: str) -> Decorator:
+    """Return the flags of `restore` and `clone`: `first` and what else chooses entities under a title, and the rest.
+
+    `source` is what the help calls the state to write.
+    """
     return together(
         group(
             title,
@@ -95,7 +98,7 @@ def apply_options(title: str, *first: Decorator) -> Decorator:
             repeatable("--only", metavar="SELECTOR", help="Only these, and what they need."),
             repeatable("--skip", metavar="SELECTOR", help="All but these and what depends on them."),
             switch("--with-links", help="With --only: also their connections and syncs."),
-            switch("--prune", help="Delete what the snapshot does not have."),
+            switch("--prune", help=f"Delete what the {source} does not have."),
             _overlay,
             switch("--disable-links", help="Create connections and schedules disabled."),
             rare=[

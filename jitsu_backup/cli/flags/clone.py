@@ -15,7 +15,7 @@ from jitsu_backup.cli.flags.grouping import declares
 )
 @click.argument("source", required=False, metavar="[PLACE]", shell_complete=complete_place)
 @click.argument("target", required=False, metavar="[PLACE]", shell_complete=complete_place)
-@apply_options("What to clone")
+@apply_options("What to clone", source="source")
 @runs_command
 def command() -> None:
     """Make the second PLACE like the first, as often as needed.

@@ -1,7 +1,6 @@
 """Help in groups: `--help` lists the common options of a command and fits a screen, `--help-all` lists every option.
 
-Written here because libraries that group options (click-option-group, cloup) hide no option from `--help`, and take as
-long to import as everything else that help needs.
+Written here because the libraries for this, click-option-group and cloup, list every option in `--help` and slow the start.
 """
 
 import functools

@@ -22,6 +22,7 @@ from jitsu_backup.cli.flags.grouping import declares, option
         shell_complete=complete_place,
         help="Another workspace than the one backed up.",
     ),
+    source="snapshot",
 )
 @runs_command
 def command() -> None:

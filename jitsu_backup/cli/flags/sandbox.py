@@ -8,10 +8,11 @@ from jitsu_backup.cli.flags.shared import identity_option, switch
 from jitsu_backup.cli.paths import PATH
 
 
-class _Consoles(click.Choice[str]):
+class _Consoles(click.Choice):  # type: ignore[type-arg,unused-ignore]  # generic in newer versions of click only
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         # up to 0.5, the console of July was called 2026
-        return super().convert("2026-07" if value == "2026" else value, param, ctx)
+        version: str = super().convert("2026-07" if value == "2026" else value, param, ctx)
+        return version
 
 
 @declares(
