@@ -5,15 +5,14 @@ import click
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.durations import Duration
-from jitsu_backup.cli.flags.grouping import OUTPUT, STORE, declares, group, option
+from jitsu_backup.cli.flags.grouping import OUTPUT, declares, group, option
 from jitsu_backup.cli.flags.policy import with_policy_options
 from jitsu_backup.cli.flags.shared import (
-    admin_token_option,
-    encrypt_option,
     file_option,
     metrics_option,
     notify_options,
     repeatable,
+    secrets_options,
     shrink_alarm_option,
     switch,
     with_unattended_options,
@@ -73,7 +72,7 @@ from jitsu_backup.cli.paths import PATH
         repeatable(
             "--allow-unseen",
             metavar="WORKSPACE",
-            help="No alarm if this workspace is deleted, or its slug moved; '*': any.",
+            help="No alarm if the API key no longer sees this workspace, or its slug moved; '*': any.",
         ),
     ],
 )
@@ -100,14 +99,7 @@ from jitsu_backup.cli.paths import PATH
 @metrics_option
 @notify_options
 @with_unattended_options
-@group(
-    STORE,
-    encrypt_option,
-    rare=[
-        admin_token_option,
-        switch("--plaintext-secrets", help="Allow archives with the operator's secrets in clear."),
-    ],
-)
+@secrets_options
 @runs_command
 def command() -> None:
     """Read workspaces and write an archive of each.

@@ -9,6 +9,6 @@ from jitsu_backup.cli.flags.grouping import declares
 def command() -> None:
     """See a backup and a restore on an embedded console.
 
-    Starts a sandbox with a workspace of every type, backs it up, restores it into a second workspace, restores again and
+    Starts a sandbox with entities of every type, backs it up, restores it into a second workspace, restores again and
     verifies the result. Touches none of your data.
     """

@@ -5,13 +5,12 @@ import click
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.durations import Duration
-from jitsu_backup.cli.flags.grouping import STORE, declares, group, option
+from jitsu_backup.cli.flags.grouping import declares, group, option
 from jitsu_backup.cli.flags.shared import (
-    admin_token_option,
-    encrypt_option,
     metrics_option,
     notify_options,
     repeatable,
+    secrets_options,
     shrink_alarm_option,
     switch,
     with_unattended_options,
@@ -57,20 +56,14 @@ from jitsu_backup.cli.flags.shared import (
     repeatable(
         "--allow-unseen",
         metavar="WORKSPACE",
-        help="No alarm if this workspace is deleted; '*': any.",
+        help="No alarm if the API key no longer sees this workspace.",
+        more="'*': any workspace.",
     ),
 )
 @metrics_option
 @notify_options
 @with_unattended_options
-@group(
-    STORE,
-    encrypt_option,
-    rare=[
-        admin_token_option,
-        switch("--plaintext-secrets", help="Allow archives with the operator's secrets in clear."),
-    ],
-)
+@secrets_options
 @runs_command
 def command() -> None:
     """Back up every change within seconds, as a service.
