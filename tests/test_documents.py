@@ -92,7 +92,7 @@ def test_the_commands_in_the_readme_are_those_of_the_help() -> None:
         check=True,
         timeout=60,
     )
-    commands = done.stdout[done.stdout.index("Commands:\n") + len("Commands:\n") :].partition("\n\n")[0]
+    commands = done.stdout[done.stdout.index("Back up:\n") :].partition("\n\nOptions ")[0]
     assert f"```\n{commands}\n```" in README
 
 
@@ -121,4 +121,6 @@ def test_every_flag_that_the_documents_speak_of_is_one() -> None:
             "--shell",
             "--home-dir",
         }
-        assert spoken - known - foreign - {"--help", "--from-env-file", "--from-file"} == set(), page.name
+        assert (
+            spoken - known - foreign - {"--help", "--help-all", "--from-env-file", "--from-file"} == set()
+        ), page.name
