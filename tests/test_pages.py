@@ -13,9 +13,10 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 TOURS = (
-    "clone.md", "drill.md", "history-page.md", "promotion-ci.md", "promotion-access.md", "history-who.md",
-    "history.md", "overlay.md", "promotion.md", "recovery-json.md", "recovery-rules.md", "recovery.md",
-    "restore-one.md", "restore-rules.md", "restore.md", "saved-plans.md", "three-sides.md", "undo.md",
+    "clone.md", "drill.md", "git-folder.md", "history-page.md", "promotion-ci.md", "promotion-access.md",
+    "history-who.md", "history.md", "overlay.md", "promotion.md", "recovery-json.md", "recovery-rules.md",
+    "recovery.md", "restore-one.md", "restore-rules.md", "restore.md", "saved-plans.md", "three-sides.md",
+    "undo.md",
 )  # fmt: skip
 LONGEST = 140
 """The lines of two screens, more or less."""
