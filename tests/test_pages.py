@@ -15,8 +15,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 TOURS = (
     "clone.md", "drill.md", "git-folder.md", "history-page.md", "promotion-ci.md", "promotion-access.md",
     "history-who.md", "history.md", "overlay.md", "promotion.md", "recovery-json.md", "recovery-rules.md",
-    "recovery.md", "restore-one.md", "restore-rules.md", "restore.md", "saved-plans.md", "three-sides.md",
-    "undo.md",
+    "recovery.md", "restore-one.md", "restore-rules.md", "restore.md", "reverse-syncs.md", "saved-plans.md",
+    "three-sides.md", "undo.md",
 )  # fmt: skip
 LONGEST = 140
 """The lines of two screens, more or less."""
