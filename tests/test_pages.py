@@ -13,11 +13,13 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 TOURS = (
-    "clone.md", "drill.md", "git-folder.md", "history-page.md", "promotion-ci.md", "promotion-access.md",
-    "history-who.md", "history.md", "overlay.md", "promotion.md", "recovery-json.md", "recovery-rules.md",
-    "recovery.md", "restore-one.md", "restore-rules.md", "restore.md", "reverse-syncs.md", "saved-plans.md",
-    "three-sides.md", "undo.md",
+    "archive-format.md", "clone.md", "drill.md", "git-folder.md", "history-page.md", "promotion-ci.md",
+    "promotion-access.md", "history-who.md", "history.md", "overlay.md", "promotion.md", "recovery-json.md",
+    "recovery-rules.md", "recovery.md", "restore-one.md", "restore-rules.md", "restore.md",
+    "reverse-syncs.md", "saved-plans.md", "three-sides.md", "undo.md",
 )  # fmt: skip
+REFERENCE = "archive-format.md"
+"""It holds the schema of an archive, so it may be longer than other pages."""
 LONGEST = 140
 """The lines of two screens, more or less."""
 
@@ -50,7 +52,7 @@ def test_a_tour_runs_as_written(name: str, tmp_path: Path) -> None:
         assert "Nothing to write" in done.stdout
 
 
-@pytest.mark.parametrize("name", TOURS)
+@pytest.mark.parametrize("name", [name for name in TOURS if name != REFERENCE])
 def test_a_tour_fits_two_screens(name: str) -> None:
     lines = (DOCS / name).read_text(encoding="utf-8").splitlines()
     assert len(lines) <= LONGEST
