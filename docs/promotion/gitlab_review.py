@@ -54,7 +54,7 @@ def fetch() -> bytes:
         if plans and plans[0]["status"] == "success":
             return ask(f"{project()}/jobs/{plans[0]['id']}/artifacts")
         if plans:
-            sys.exit(f"the last plan of merge request !{number} needs a decision: run it again once that is settled")
+            sys.exit(f"the last plan of merge request !{number} needs a decision: settle it, run it again")
     sys.exit(f"merge request !{number} has no plan: run its pipeline")
 
 
@@ -71,7 +71,8 @@ def found(path: str) -> Any:
 def ask(path: str, method: str = "GET", body: dict[str, str] | None = None) -> bytes:
     """Return GitLab's answer."""
     request = urllib.request.Request(os.environ["CI_API_V4_URL"] + path, method=method)
-    request.add_unredirected_header("PRIVATE-TOKEN", os.environ["GITLAB_TOKEN"])  # not sent on a redirect: artifacts may be elsewhere
+    # a redirect gets no token: artifacts may be on another host
+    request.add_unredirected_header("PRIVATE-TOKEN", os.environ["GITLAB_TOKEN"])
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
