@@ -175,7 +175,9 @@ def test_a_redacted_folder_never_holds_the_whole_archive_in_clear(bench: Bench) 
     sealed = {"JITSU_BACKUP_PASSPHRASE": "correct horse"}
     assert bench.run("unpack", "latest", "red", "--redact", "--keep-base", **sealed).returncode == 0
     assert (bench.folder / "red" / ".base").read_bytes().startswith(b"age-encryption.org")
-    refused(bench.run("restore", "red", "--dry-run"), 2, "the archive that red was unpacked from cannot be read")
+    refused(
+        bench.run("restore", "red", "--dry-run"), 2, "the archive that red was unpacked from cannot be read"
+    )
     assert bench.run("restore", "red", "--dry-run", "--take", "source").returncode == 0
     assert bench.run("restore", "red", "--dry-run", **sealed).returncode == 0
 

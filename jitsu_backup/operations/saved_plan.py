@@ -176,7 +176,9 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
         record = f"the record of the last clone from {source.slug or source.workspace_id}"
         if same_workspace(prepared.snapshot, live):
             undone = saved.command == "undo"
-            record = "the record of the last run" if undone else "the archive that the folder was unpacked from"
+            record = (
+                "the record of the last run" if undone else "the archive that the folder was unpacked from"
+            )
         raise BlockedError(
             f"plan {saved.path}: {record} has changed since the plan was made; create a new plan with --plan-out"
         )
