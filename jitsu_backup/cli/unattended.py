@@ -155,7 +155,7 @@ def _with_remedy(failure: BaseException, alarms: list[Alarm], message: str) -> B
 
 def _write_figures_of(app: App, name: str, flags: MonitorFlags, code: int) -> None:
     if flags.heeds_settings and flags.metrics is None and os.environ.get("JITSU_BACKUP_METRICS") == "":
-        app.problem("no figures are written: JITSU_BACKUP_METRICS is set and empty: give it, or unset it")
+        app.problem("no figures are written: JITSU_BACKUP_METRICS is empty; set it to a value, or unset it")
     if flags.heeds_settings:
         write_figures(app, app.metrics_file(flags.metrics), code, "run")
     elif flags.metrics is not None:

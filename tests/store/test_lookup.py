@@ -82,7 +82,7 @@ def test_an_ambiguous_prefix_names_its_candidates() -> None:
 def test_what_is_not_there_is_told_with_what_is() -> None:
     with pytest.raises(BackupError, match="which is empty"):
         find([], "latest")
-    with pytest.raises(BackupError, match="it has: acme"):
+    with pytest.raises(BackupError, match="it has snapshots of acme"):
         find([ONE], "nobody/latest")
     with pytest.raises(BackupError, match="aaaaaaaaaaaa"):
         find([ONE], "ffff")
@@ -105,7 +105,7 @@ def test_a_date_means_the_state_at_its_end(reference: str, found: str) -> None:
 
 def test_a_date_before_all_archives_is_told_with_the_oldest() -> None:
     with pytest.raises(
-        BackupError, match=r"no snapshot of 2026-11-22 or before; the oldest is of 2026-11-23 01"
+        BackupError, match=r"no snapshot from 2026-11-22 or before; the oldest is of 2026-11-23 01"
     ):
         find([ONE, TWO], "2026-11-22")
     with pytest.raises(UsageError, match="is not a date"):
@@ -150,7 +150,9 @@ def test_a_relative_date_means_the_newest_that_is_not_of_later(reference: str, f
 
 
 def test_a_relative_date_before_all_archives_is_told_with_the_oldest() -> None:
-    with pytest.raises(BackupError, match=r"no snapshot of 9d or before; the oldest is of 2026-11-24 12:00"):
+    with pytest.raises(
+        BackupError, match=r"no snapshot from 9d or before; the oldest is of 2026-11-24 12:00"
+    ):
         at_noon([day(24, "aaaa")], "9d")
     with pytest.raises(UsageError, match="write 30min or 30mo"):
         at_noon([day(24, "aaaa")], "30m")

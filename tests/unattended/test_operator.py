@@ -47,7 +47,7 @@ def test_secrets_in_clear_are_refused_before_anything_is_kept(bench: Bench, what
     done = as_operator(bench, "backup", *what)
     assert done.returncode == 2
     assert done.stderr.count("would hold unencrypted secrets; encrypt it with --encrypt-to") == 1
-    assert "or give a user's key" in done.stderr
+    assert "or use a user's key" in done.stderr
     done = as_operator(bench, "backup", *what, JITSU_APIKEY=TOKEN, JITSU_ADMIN_TOKEN="")
     assert done.returncode == 2
     assert "would hold unencrypted secrets" in done.stderr
@@ -71,7 +71,7 @@ def test_what_even_the_token_cannot_read_is_told_by_entity_in_one_line(bench: Be
         line for line in done.stderr.splitlines() if "not readable even with the operator's token" in line
     )
     assert "password of Mongo 0 (acme-production), " in told
-    assert re.search(r" and \d+ more: Jitsu exports secrets only of connected entities", told)
+    assert re.search(r" and \d+ more, because Jitsu exports secrets only of connected entities", told)
     assert "canary" not in told
     unchanged = as_operator(bench, "backup", "--all", "--plaintext-secrets", "--if-changed")
     assert unchanged.returncode == 0

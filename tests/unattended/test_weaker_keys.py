@@ -82,7 +82,8 @@ def test_a_backup_with_a_weaker_key_is_told_until_a_better_one_reads_again_and_l
     weak = ask("backup", "acme-staging", JITSU_APIKEY=ANALYST)
     assert weak.returncode == 3
     assert re.search(
-        "acme-staging was read with a weaker key than before: [1-9] secret.* [(]it is analyst[)]", weak.stderr
+        "acme-staging was read with a weaker key than before: [1-9] secret.* [(]the key's role: analyst[)]",
+        weak.stderr,
     )
     for flags in ((), ("--if-changed",)):
         assert ask("backup", "acme-staging", *flags, JITSU_APIKEY=ANALYST).returncode == 3
