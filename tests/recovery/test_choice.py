@@ -184,7 +184,7 @@ def test_what_is_gone_on_purpose_is_left_out_unless_it_is_named() -> None:
 
 
 def test_a_name_that_nothing_has_is_told_with_what_there_is() -> None:
-    with pytest.raises(UsageError, match="no workspace 'nope' of this console; it has: acme"):
+    with pytest.raises(UsageError, match="no workspace 'nope' of this console; it has acme"):
         choose([opened(archive())], [], [], names=["nope"])
 
 
