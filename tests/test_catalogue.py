@@ -246,7 +246,7 @@ def test_a_dead_connection_tells_all_that_it_lacks_and_that_nothing_flows_there(
         Dangling(key, "fromId", "gone", True, "gone → Db-1", ("stream", "service")),
         Dangling(key, path, "enrich", True, "gone → Db-1", ("function",)),
     ]
-    ends = ", deleted in the source: nothing flows there"
+    ends = ", which was deleted: no data flows through it"
     assert [*map(str, found)] == [
         f"link 'gone → Db-1' names the stream or service gone{ends}",
         f"link 'gone → Db-1' names the function enrich{ends}",
@@ -268,7 +268,7 @@ def test_a_classic_key_of_a_deleted_stream_is_told_as_what_it_is() -> None:
     (found,) = dangling_references(side({"misc": [{"id": "m", "name": "Keys", "value": "gone=key"}]}))
     assert found == Dangling(Key("misc", "m"), "value", "gone", True, "Keys", ("stream",))
     assert str(found) == (
-        "misc 'Keys' has a key of the stream gone, deleted in the source: what is sent with that key goes nowhere"
+        "misc 'Keys' has a key of the stream gone, which was deleted: events sent with that key are lost"
     )
 
 

@@ -71,7 +71,7 @@ def test_verify_lists_a_connection_that_was_dead_in_the_source_without_alarm(tmp
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("ok")
     told = (
-        "dangling: link 'Web → gone' names the destination gone, deleted in the source: nothing flows there"
+        "dangling: link 'Web → gone' refers to the destination gone, which was deleted: no data flows through it"
     )
     assert told in done.stdout
 
@@ -80,7 +80,7 @@ def test_a_classic_key_of_a_deleted_stream_is_told_as_what_it_is(tmp_path: Path)
     name = archive_of(tmp_path, side({"misc": [{"id": "m", "name": "Keys", "value": "gone=key"}]}))
     done = cli("verify", name, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
-    told = "misc 'Keys' has a key of the stream gone, deleted in the source: what is sent with that key goes nowhere"
+    told = "misc 'Keys' has a key of the stream gone, which was deleted: events sent with that key are lost"
     assert told in done.stdout
 
 

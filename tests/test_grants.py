@@ -295,7 +295,7 @@ def test_a_rehearsal_does_not_fail_for_a_grant_that_only_a_person_can_give() -> 
     ],
 )
 def test_an_overlay_gives_no_grant(rule: Any) -> None:
-    with pytest.raises(UsageError, match="authorise in the UI"):
+    with pytest.raises(UsageError, match="authorise the entity in the UI"):
         parse_overlay(rule)
 
 

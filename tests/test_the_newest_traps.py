@@ -151,7 +151,7 @@ def test_trap_n4_02_a_model_whose_warehouse_no_model_can_read_is_blocked(
     sandbox: Sandbox, target: Sandbox
 ) -> None:
     sandbox.state.objects[WAREHOUSE].config["authenticationMethod"] = "google-psc"
-    with pytest.raises(AssertionError, match="is of a kind that models cannot read"):
+    with pytest.raises(AssertionError, match="is of a type that models cannot read"):
         copy(sandbox, target)
     assert writes(target) == 0
 

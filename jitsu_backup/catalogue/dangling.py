@@ -31,10 +31,10 @@ class Dangling:
         entity = f"{self.key.type} {quoted(self.name)}"
         other = f"{' or '.join(self.missing)} {self.missing_id}"
         if not self.dead:
-            return f"{entity} names the {other}, which the archive does not hold"
+            return f"{entity} refers to the {other}, which is not in the archive"
         if is_link(self.key):
-            return f"{entity} names the {other}, deleted in the source: nothing flows there"
-        return f"{entity} has a key of the {other}, deleted in the source: what is sent with that key goes nowhere"
+            return f"{entity} refers to the {other}, which was deleted: no data flows through it"
+        return f"{entity} has a key of the {other}, which was deleted: events sent with that key are lost"
 
 
 def dangling_references(snapshot: Snapshot) -> list[Dangling]:

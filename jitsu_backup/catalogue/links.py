@@ -10,18 +10,18 @@ from jitsu_backup.model import ARROW, Entity, Key, Snapshot, members_of
 Ends = tuple[str, str, str]
 """Type, source id and destination id of a link."""
 
-BUSY = "an attempt of it runs or waits: cancel it in the UI, or run this again when it has ended"
+BUSY = "one of its attempts is running or waiting: cancel that in the UI, or run this again once it has ended"
 """Why a reverse sync cannot be deleted now [reverse-sync/delete-with-waiting-attempt]."""
 
 MAYBE_BUSY = (
-    "it is enabled, and the console cannot tell whether an attempt of it runs or waits, because it cannot list its"
-    " reverse syncs: disable it in the UI, then run this again"
+    "it is enabled, and one of its attempts may be running or waiting, which is unknown because the console cannot list"
+    " its reverse syncs: disable it in the UI, then run this again"
 )
 """Why one is not deleted where nobody can tell [reverse-sync/list-with-an-unreadable-one]."""
 
 OUT_OF_IDS = (
-    "it cannot be made again, because it has used up its ids: delete it in the UI, make the change, and make it anew there,"
-    " where it gets an id of its own"
+    "it cannot be re-created, because its ids are used up: delete it in the UI, make the change, and create it in the UI"
+    " again, where it gets another id"
 )
 """Why one is not deleted to be made again: an id serves once, for ever [reverse-sync/create-request-id-of-a-deleted-one]."""
 

@@ -20,7 +20,7 @@ class Selector:
     def __post_init__(self) -> None:
         """Raise UsageError for an empty selector or one without a type."""
         if not self.text.partition("/")[0]:
-            raise UsageError(f"selector {self.text!r} names no type; write type, type/id or type/name")
+            raise UsageError(f"selector {self.text!r} has no type; write type, type/id or type/name")
 
     @property
     def exact(self) -> bool:
@@ -63,7 +63,7 @@ def field_selector(text: str) -> FieldSelector:
     parts = tuple(path.split("."))
     if not chosen or not all(parts):
         raise UsageError(
-            f"{text!r} names no field; write SELECTOR:FIELD.PATH, such as 'service/*:credentials.host'"
+            f"{text!r} has no field; write SELECTOR:FIELD.PATH, such as 'service/*:credentials.host'"
         )
     if parts[0] in (ANY_NAME, *_FIXED):
         raise UsageError(f"{text!r}: the field {parts[0]!r} cannot be chosen; name another")
@@ -74,8 +74,8 @@ def check_type(selector: Selector, option: str, known: Iterable[str]) -> None:
     """Raise UsageError for a selector of a type that is neither in the catalogue nor among the `known` ones."""
     kind = selector.text.partition("/")[0]
     if "*" not in kind and kind not in (types := {*CATALOGUE, *known}):
-        hint = nearest(kind, types) or f"; there are {', '.join(sorted(types))}"
-        raise UsageError(f"{option}: there is no type {kind!r}{hint}")
+        hint = nearest(kind, types) or f"; known types: {', '.join(sorted(types))}"
+        raise UsageError(f"{option}: unknown type {kind!r}{hint}")
 
 
 def names_of_refused(snapshot: Snapshot) -> dict[str, str]:

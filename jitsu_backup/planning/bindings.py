@@ -59,8 +59,8 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
 
 
 _IN_EVERY_RUN = (
-    "--resend-secrets with --rebind deletes the reverse syncs that use what is sent and makes them again in every run: leave"
-    " both out once the secrets are there"
+    "every run with both --resend-secrets and --rebind deletes and re-creates the reverse syncs that use the secrets: omit"
+    " both flags once the target has the secrets"
 )
 
 
@@ -137,16 +137,16 @@ def _why_fixed(actions: Actions, action: Action | None, sync: Entity, moves: Map
     if action is None or action.kind is not ActionKind.UPDATE:
         return ""
     if delivers_otherwise(action) and sync.key.id in sides.options.locked_syncs:
-        return "it has run, and so its delivery cannot change"
+        return "it has run, so its delivery cannot change"
     if delivers_otherwise(action) and sides.options.rebind and not sides.options.knows_syncs:
-        return "it may have run, and then its delivery cannot change"
+        return "it may have run, in which case its delivery cannot change"
     first = str(sync.body.get(END_FIELDS[1]))
     if first not in moves or moves[first].sync.key != sync.key:
         return ""
     taken = place = moves[first].to
     for _ in moves:
         if place == first:
-            return f"its webhook still serves {sides.called(moves[taken].sync)}, which waits for it in turn"
+            return f"its webhook still serves {sides.called(moves[taken].sync)}, which in turn waits for this one"
         place = moves[place].to if place in moves else ""
     return ""
 
@@ -158,15 +158,15 @@ def _goes(sides: Sides, sync: Entity, source: Key | None) -> bool:
     return extra and not why_stuck(sides, sync)
 
 
-_REMEDY = "--rebind deletes the sync, makes the change, and makes the sync again, which then starts over"
+_REMEDY = "--rebind deletes the sync, makes the change and re-creates the sync, which then starts over"
 
 
 def _untouched(sides: Sides, source: Key | None) -> str:
     """Return what to do about a reverse sync that is not chosen; `source` is the snapshot's key, None where it has no such sync."""
     if source is None or sides.options.skip:
-        return "this restore leaves that sync as it is, so delete it first"
+        return "this restore does not include that sync, so delete it first"
     chosen = shlex.quote(sides.selectors[source])
-    return f"with --rebind --only {chosen} added, this deletes the sync, makes the change, and makes the sync again, which then starts over"
+    return f"add --rebind --only {chosen} to delete the sync, make the change and re-create the sync, which then starts over"
 
 
 def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
@@ -174,7 +174,8 @@ def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
     names = some_of(sorted(sides.called(holder.sync) for holder in holders), 3)
     uses = "uses" if len(holders) == 1 else "use"
     why = next(
-        (h.own for h in holders if h.own), f"{names} {uses} it, and what a reverse sync uses cannot change"
+        (h.own for h in holders if h.own),
+        f"{names} {uses} it, and an entity that a reverse sync uses cannot change",
     )
     obstacles = list(dict.fromkeys(h.obstacle for h in holders if h.obstacle != _REMEDY)) or [_REMEDY]
     obstacle = some_of(obstacles, 3, "; ")
@@ -199,12 +200,12 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     so_far = {k: Planned(action) for k, action in actions.by_key.items()}
     planned = plan_object(alone, key, chosen, so_far)
     if planned.action.kind is not ActionKind.CREATE:
-        return f"{sides.called(old)} could not be made again: {planned.action.reason}"
+        return f"{sides.called(old)} could not be re-created: {planned.action.reason}"
     own = with_own_changes(planned.action.body, before, without_volatile(old))
     body = own_fields(sides, sides.desired[key], old).kept_in(own, without_volatile(old))
     is_off = members_of(body.get("data")).get("disabled") is True
     off = planned.action.off or (is_off and runs(old))  # a run that was killed may have disabled the old one
-    reason = "made again under another id, so that what it uses can change: it starts over"
+    reason = "re-created under another id so that what it uses can change; it starts over"
     reason = f"{reason}; {why_off(pairs, key)}" if off else reason
     made = replace(
         planned.action, target_id=new_id, body=body, reason=reason, off=off, replaced=before.replaced
@@ -236,8 +237,8 @@ def _without_shared_webhooks(actions: Actions) -> Actions:
             if other.key is not None and actions.by_key[other.key].writes:
                 action = actions.by_key[other.key]
                 reason = (
-                    f"its webhook already serves {first.called}, and a webhook serves one reverse sync: give it another"
-                    f" with --overlay, pair them with --map or --match-by-name, or leave it out with --skip {other.key}"
+                    f"its webhook already serves {first.called}, and a webhook serves only one reverse sync: set another"
+                    f" one with --overlay, pair the two with --map or --match-by-name, or leave this out with --skip {other.key}"
                 )
                 planned[other.key] = Planned(action.stopped(ActionKind.BLOCKED, reason))
     there = {key: pairs.found[key].key.id for key in planned if key in pairs.found}

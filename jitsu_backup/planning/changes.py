@@ -136,9 +136,9 @@ def chosen(
         given = given_by("--only", selector, sets)
         check_type(selector, given, types)
         if selector.exact and selector.text not in found:
-            raise UsageError(f"{given}: {selector.text!r} is on neither side")
+            raise UsageError(f"{given}: {selector.text!r} matches nothing on either side")
     vain = (s.text for s in selectors if s.text not in found and s.text not in sets)
-    notes = tuple(f"--only: nothing on either side is {text!r}" for text in dict.fromkeys(vain))
+    notes = tuple(f"--only: {text!r} matches nothing on either side" for text in dict.fromkeys(vain))
     return replace(changes, entities=entities, same=same, notes=(*changes.notes, *notes))
 
 

@@ -88,12 +88,12 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     changes += [comparison.added(entity) for entity in other.shown() if entity.key not in paired]
     changes.sort(key=_in_order)
     notes = tuple(
-        f"{name} could not be read on one side, and is not compared"
+        f"{name} could not be read on one side, so it is not compared"
         for name in sorted(unread & {*before.manifest.counts, *after.manifest.counts})
     )
     if left_out:
-        differ = "field differs and is" if left_out == 1 else "fields differ and are"
-        notes += (f"{left_out} {differ} ignored, as the setting ignore says",)
+        differ = "field differs but is" if left_out == 1 else "fields differ but are"
+        notes += (f"{left_out} {differ} ignored by the setting ignore",)
     keys = {key: pair.key for key, pair in found.items()}
     notes += () if options.match_by_name else tuple(_alike(before, after, changes))
     before, after = (_without_secrets(side, secrets) for side in (before, after))
@@ -140,8 +140,8 @@ def _alike(before: Snapshot, after: Snapshot, changes: Iterable[EntityChange]) -
     both = [named for named in removed if removed[named] == added[named] == 1]
     if both and not same_workspace(before, after):
         yield (
-            f"{plural(len(both), 'entity', 'entities')} removed and added under the same name: --match-by-name compares them with"
-            " each other"
+            f"{plural(len(both), 'entity was', 'entities were')} removed and added under the same name: use --match-by-name"
+            " to compare both sides"
         )
 
 

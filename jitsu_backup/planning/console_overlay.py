@@ -45,7 +45,7 @@ class ConsoleOverlay:
         if left:
             told = some_of([repr(text) for text in left], 5)
             raise UsageError(
-                f"{called}: {told}: no workspace of this recovery has that; take it out, or name what is meant"
+                f"{called}: {told} matches nothing in any workspace of this recovery; remove it, or correct the name"
             )
 
 
@@ -64,7 +64,7 @@ def overlay_tables(
         workspace, selector = _split(text)
         tables = own[workspace] if workspace else shared
         if selector in tables:
-            raise UsageError(f"{text!r} stands twice, with and without spaces; merge the two")
+            raise UsageError(f"{text!r} appears twice, with and without spaces; merge the two tables")
         tables[selector] = patch
         of = f" of workspace {workspace}" if workspace else ""
         _check(selector, patch, f"the table {text!r}{of}: " if of else "")

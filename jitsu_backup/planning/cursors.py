@@ -60,10 +60,10 @@ def _cursors(pairs: Pairs, link: Entity, found: Entity | None, newest: Entity | 
     if not lacking or not sides.options.cursors:
         return _Cursors()
     if "sync-cursor" in sides.live.manifest.not_offered:
-        return _Cursors(lost="the target console keeps no cursors: the source starts over")
+        return _Cursors(lost="the target console does not store cursors, so the sync starts over")
     if newest is None and _has_other_ends(pairs, link):  # the old cursor would leave a gap there
         name = quoted(sides.desired_names[link.key])
-        note = f"sync {name} begins without cursors: its source or destination is another one here"
+        note = f"sync {name} starts without cursors, because its source or destination differs in the target"
         return _Cursors(notes=(note,) if found is None else ())
     states, broken = {}, []
     for stream, text in lacking.items():

@@ -98,14 +98,14 @@ def _why_missing(settled: Settled, unclear: Collection[str]) -> str:
     others = [format_path(path) for path in settled.missing if path not in settled.unnamed]
     reasons = [
         f"secret not in the snapshot: {', '.join(others)}" if others else "",
-        f"*** stands for the target's own value, and there is none: {', '.join(of_target)}"
+        f"*** stands for the target's own value, but the target has none: {', '.join(of_target)}"
         if of_target
         else "",
-        f"*** stands for the target's own value, and it is unclear which: {', '.join(unclear)}"
+        f"*** stands for the target's own value, but it is unclear which one: {', '.join(unclear)}"
         if unclear
         else "",
     ]
-    return "; ".join((*filter(None, reasons), "give it with --overlay"))
+    return "; ".join((*filter(None, reasons), "provide it with --overlay"))
 
 
 def _blocked(pairs: Pairs, candidate: Candidate, reason: str) -> Action:
@@ -137,13 +137,13 @@ def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: b
     try:
         found = refusals(pairs.sides.options.schemas, key.type, whole)
     except UnusableSchemaError as unusable:
-        note = f"the target console's schema of {unusable} cannot be used, and nothing is checked with it"
+        note = f"the target console's schema of {unusable} is unusable, so nothing is validated against it"
         return replace(planned, notes=(*planned.notes, note))
     refused = [refusal for refusal in found if candidate.live is None or refusal.field in body]
     if not refused:
         return planned
     change = "" if strange else "change it with --overlay, or "  # no overlay changes a type
-    reason = f"the target console would refuse it: {some_of(refused, 5, '; ')}; {change}leave it out with --skip {key}"
+    reason = f"the target console would reject it: {some_of(refused, 5, '; ')}; {change}leave it out with --skip {key}"
     return replace(planned, action=_blocked(pairs, candidate, reason))
 
 
@@ -155,12 +155,12 @@ def _create(pairs: Pairs, candidate: Candidate) -> Action:
     slots = (
         key_slots(pairs, key, body, None, pair_keys(pairs, key, body, None)) if key.type == "stream" else ()
     )
-    reason = "not there any more, or never was: it gets a new id" if in_place else "not in the target"
+    reason = "deleted since the backup; re-created with a new id" if in_place else "not in the target"
     if in_place and key in pairs.sides.options.fresh:
         reason = "new in the folder"
     if revived:
         body["cloneId"] = candidate.clone_id
-        reason += f", and {', '.join(revived)} from the deleted one"
+        reason += f"; {', '.join(revived)} copied from the deleted entity"
     return Action(
         ActionKind.CREATE, key, pairs.sides.desired_shown[key], candidate.target_id, reason, body,
         losses=candidate.sorted_losses, new_keys=slots, cuts_off=_cuts_off(pairs, slots),
@@ -227,7 +227,7 @@ def _update(
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
     action = Action(
-        ActionKind.UNCHANGED, key, _shown(pairs, candidate), candidate.target_id, "already as meant",
+        ActionKind.UNCHANGED, key, _shown(pairs, candidate), candidate.target_id, "already as intended",
         losses=losses.sorted_losses, kept=_sorted(kept | ignored), unseen=_sorted(hidden), replaced=replaced,
         aside=frozenset(kept | ignored) or NO_PATHS, retyped=retyped,
     )  # fmt: skip
@@ -242,7 +242,7 @@ def _update(
             body.setdefault(_JAVASCRIPT_DOMAINS, candidate.desired[_JAVASCRIPT_DOMAINS])
         body |= {s.field: key_list(candidate.desired, found, s.field, keys) for s in slots}
     action = replace(
-        action, kind=ActionKind.UPDATE, reason="differs: " + ", ".join(differing) + _replaced(resent), body=body,
+        action, kind=ActionKind.UPDATE, reason="changes " + ", ".join(differing) + _replaced(resent), body=body,
         paths=frozenset((*changed, *changes.removed)), changes=differing, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
         new_keys=slots, cuts_off=_cuts_off(pairs, slots), unseen=_sorted(hidden - set(resent)),
     )  # fmt: skip
@@ -260,7 +260,12 @@ def conflict(
     """Return the action that is blocked because both sides changed the same since the last clone, which left `base`."""
     sides, key = pairs.sides, candidate.key
     fields = ", ".join(map(format_path, paths))
-    reason = f"both sides changed {fields} {sides.since}, differently: {settling(sides.selectors[key])}"
+    how = (
+        f"{fields} changed in the run and in the target"
+        if sides.undoes
+        else f"both sides changed {fields} differently"
+    )
+    reason = f"{how} {sides.since}: {settling(sides.selectors[key])}"
     return replace(
         _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
         conflicts=tuple(map(format_path, paths)), disputed=True,
@@ -280,14 +285,15 @@ def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity, keys: Key
     key, gone, own = candidate.key, keys.revoked, foreign_keys(found, keys)
     called = pairs.sides.called(pairs.sides.by_key[candidate.key])
     note = (
-        f"{called}: {plural(len(own), 'write key')} only in the target {'stays' if len(own) == 1 else 'stay'},"
-        f" because a deleted one never comes back: {some_of(own, 6)}"
+        f"{called}: {plural(len(own), 'write key')} only in the target {'is' if len(own) == 1 else 'are'} kept,"
+        f" because deleted write keys cannot be recovered: {some_of(own, 6)}"
     )
     stays = (
         f"{called}: {plural(len(gone), 'write key')} deleted in the target {pairs.sides.since}"
-        f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([*gone.values()], 6)};"
-        f" --take 'source:{pairs.sides.selectors[key]}' makes a new one for each"
+        f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([*gone.values()], 6)}"
     )
+    if not pairs.sides.undoes:  # an undo never re-creates what others deleted
+        stays += f"; --take 'source:{pairs.sides.selectors[key]}' creates a new one for each"
     return (*((note,) if own else ()), *((stays,) if gone else ()))
 
 
@@ -350,7 +356,8 @@ def _replaced(secrets: list[Path]) -> str:
     if not secrets:
         return ""
     paths = ", ".join(map(format_path, secrets))
-    return f"; replaces {paths}, which the console hides and no backup brings back"
+    it = "it" if len(secrets) == 1 else "they"
+    return f"; overwrites the {paths} (hidden by Jitsu, so {it} cannot be restored)"
 
 
 def _patch(

@@ -82,19 +82,17 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
         reason = f"not in the snapshot, but {out_of_reach(key.id, 'deleted')}"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     if is_link(key) and not sides.capabilities.deletes_links_by_id and ends(entity.body) in joined:
-        reason = (
-            "not in the snapshot, but the console deletes connections by their ends and another has the same"
-        )
+        reason = "not in the snapshot, but this console deletes connections by their ends, and another one has the same ends"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     if has_changed(sides, entity) and _builder_of(sides, key) is None:
         winner = sides.take.winner([(entity, name)])
         selector = f"{key.type}/{name}"
         if winner is Winner.TARGET:
             return Action(
-                ActionKind.SKIPPED, key, name, key.id, "deleted in the source; the target's stays", asked=True
+                ActionKind.SKIPPED, key, name, key.id, f"{sides.why_lacking}; kept in the target", asked=True
             )
         if winner is None:
-            reason = f"deleted in the source, and changed in the target {sides.since}: {settling(selector)}"
+            reason = f"{sides.why_lacking}, and changed in the target {sides.since}: {settling(selector)}"
             return Action(ActionKind.BLOCKED, key, name, key.id, reason, disputed=True)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
@@ -126,11 +124,9 @@ def has_changed(sides: Sides, entity: Entity) -> bool:
 def _lost_with(sides: Sides, entity: Entity) -> str:
     """Return what goes for ever with an entity that is deleted; empty where nothing does."""
     if entity.key.id in sides.options.locked_syncs:
-        return "; it has run, and its state goes with it for ever"
+        return "; it has run, and its state cannot be recovered"
     keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if entity.key.type == "stream")
-    return (
-        f"; its {plural(keys, 'write key')} {'goes' if keys == 1 else 'go'} with it for ever" if keys else ""
-    )
+    return f"; its {plural(keys, 'write key')} cannot be recovered" if keys else ""
 
 
 def extras(
@@ -210,8 +206,8 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
     lost = {
         key: action.stopped(
             ActionKind.BLOCKED,
-            f"the target has lost {most[key.type]} {sides.since}: {again} makes them again, --take target"
-            " leaves them deleted",
+            f"{most[key.type]} were deleted in the target {sides.since}: re-create them with {again}, or leave them"
+            " deleted with --take target",
         )
         for key, action in gone.items()
         if key.type in most and sides.take.winner(sides.sides_of(key, None)) is None
@@ -292,7 +288,7 @@ def _users(
             for key in filter(None, (by_name.get((kind, named)) for kind in reference.types or types)):
                 if reference.form is Form.ANYWHERE:
                     what = sides.called(sides.live_by_key[key])
-                    notes.append(f"{called} names {what}, which this plan deletes: it may need that")
+                    notes.append(f"{called} mentions {what}, which this plan deletes, and may need it")
                 else:
                     users[key][entity.key] = called
     return users, notes
@@ -308,7 +304,7 @@ def _why_waiting(users: Mapping[Key, str], stuck: str) -> str:
 
 
 def _why_spared(key: Key, users: Iterable[str]) -> str:
-    return f"{_uses_it(users)}: keep this one with --skip {key}, or let the plan change or delete that too"
+    return f"{_uses_it(users)}: keep this one with --skip {key}, or change or delete what uses it"
 
 
 def _uses_it(users: Iterable[str]) -> str:
@@ -353,9 +349,9 @@ def there_twice(sides: Sides, links: LinkPairs, deleted: Collection[Key]) -> lis
     return [
         Action(
             ActionKind.SKIPPED, link.key, sides.live_shown[link.key], link.key.id,
-            f"is there twice, beside {standing[_work(link)].key.id}: "
-            + (f"--prune --only {link.key} deletes it" if by_id else "delete it in the UI, for this console does that by the ends only")
-            + f", --skip {link.key} keeps it",
+            f"duplicate of {standing[_work(link)].key.id}: "
+            + (f"delete it with --prune --only {link.key}" if by_id else "delete it in the UI, because this console deletes syncs by their ends only")
+            + f", or keep it with --skip {link.key}",
         )
         for link in spare
         if _work(link) in standing

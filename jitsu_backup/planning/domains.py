@@ -26,7 +26,7 @@ def with_domains(pairs: Pairs, candidate: Candidate) -> Candidate:
         if owner is None:
             kept.append(domain)
         else:
-            losses.append(Loss("domains", f"domain {domain} belongs to workspace {owner}"))
+            losses.append(Loss("domains", f"domain {domain} not set: in use by workspace {owner}"))
     given = sides.overlaid(candidate.key, ("domains",))
     own_stay = not (sides.in_place or given) and (losses or sides.same_console)
     if candidate.found is not None and own_stay:

@@ -71,7 +71,7 @@ def _standing(pairs: Pairs, key: Key, *, with_namesakes: bool) -> Sequence[Entit
 
 
 _LOST = {
-    "stream": "write keys that never come back",
+    "stream": "write keys that cannot be recovered",
     "reverse-sync": "its state, so that the new one starts over",
 }
 """By type, what goes for ever when `--prune` deletes a namesake."""
@@ -92,10 +92,10 @@ def _problem(pairs: Pairs, key: Key, other: Entity, *, deleted: bool) -> str:
     pair = f"pair them with --map {key}={other.key}{by_name}"
     if deleted:
         return (
-            f"--prune would delete the target's {other.key}, of the same name, with {_LOST.get(key.type, _LOST['stream'])}:"
-            f" {pair}, or say --ids new where that is meant"
+            f"--prune would delete the target's {other.key}, which has the same name, and {_LOST.get(key.type, _LOST['stream'])}:"
+            f" {pair}, or use --ids new if that is intended"
         )
     return (
-        f"the target has another {quoted(pairs.sides.desired_names[key])}, {other.key}, connected as this one would be, and both would get"
-        f" the same: {pair}, delete it with --prune, or make both with --ids new"
+        f"the target has another {quoted(pairs.sides.desired_names[key])}, {other.key}, and both would receive the same"
+        f" events: {pair}, delete it with --prune, or create both with --ids new"
     )

@@ -6,9 +6,9 @@ from typing import Any
 
 from jitsu_backup.model import features_of, items_of, members_of, value_at
 
-NO_CUSTOM_DOMAINS = "the workspace's plan does not include custom domains"
+NO_CUSTOM_DOMAINS = "your Jitsu subscription does not include custom domains"
 
-NO_IDENTITY_STITCHING = "the workspace's plan does not include identity stitching"
+NO_IDENTITY_STITCHING = "your Jitsu subscription does not include identity stitching"
 
 _STITCHING = "builtin.transformation.user-recognition"
 

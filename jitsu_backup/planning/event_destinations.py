@@ -30,7 +30,7 @@ def blocked_where_emptied(actions: Actions, links: LinkPairs) -> Actions:
         if link is None or needed is None or _needed(pairs.found[key].body) is not None:
             continue
         name = quoted(pairs.sides.live_names[link])
-        reason = f"its connection {name} takes no events without {needed}; {_help(key)}"
+        reason = f"its connection {name} accepts no events without {needed}; {_help(key)}"
         blocked[key] = Planned(action.stopped(ActionKind.BLOCKED, reason))
     return actions.after(blocked, pairs)
 
@@ -47,9 +47,7 @@ def blocked_without_events(actions: Actions, planned: Planned) -> Planned:
     for key in sides.named(("destination",), destination):
         needed = _needed(_afterwards(actions, key))
         if needed is not None:
-            reason = (
-                f"its {sides.called(sides.by_key[key])} takes no events without {needed}; {_help(action.key)}"
-            )
+            reason = f"its {sides.called(sides.by_key[key])} accepts no events without {needed}; {_help(action.key)}"
             return replace(planned, action=action.stopped(ActionKind.BLOCKED, reason), deletions=())
     return planned
 
@@ -95,4 +93,4 @@ def _converts(google_ads: Mapping[str, Any]) -> bool:
 
 
 def _help(key: Key) -> str:
-    return f"give it with --overlay, or leave this out with --skip {key}"
+    return f"provide it with --overlay, or leave this out with --skip {key}"

@@ -121,7 +121,7 @@ def _of_conflict(change: FieldChange, base: Any) -> FieldChange:
 def _unified(before: str, after: str) -> tuple[str, ...]:
     one, two = (text.replace("\r\n", "\n").split("\n") if text else [] for text in (before, after))
     if "\n".join(one).rstrip("\n") == "\n".join(two).rstrip("\n"):
-        return ("only its line ends differ",)
+        return ("only the line endings differ",)
     lines = difflib.unified_diff(one, two, lineterm="", n=CONTEXT_LINES)
     return tuple(lines)[2:]
 

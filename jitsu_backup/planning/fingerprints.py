@@ -12,6 +12,9 @@ from jitsu_backup.model import MASK, Entity, Snapshot, canonical, items_of, memb
 MOST_NAMED = 5
 """How many changes of a target are named one by one."""
 
+_COUNTED = {"new": "new", "gone": "deleted", "changed": "changed"}
+_HOW = {"new": "is new", "gone": "was deleted", "changed": "has changed"}
+
 _ROUNDS, _MOST_ROUNDS = 50, 10
 """Rounds of scrypt, about 20 ms each: for all values of a plan together, and at most for one value."""
 
@@ -71,13 +74,13 @@ def changes_in_words(changes: Mapping[str, str], names: Mapping[str, str]) -> st
     `changes` is as `changed_since` returns it, `names` maps `type/id` to a name.
     """
     told = [
-        f"{key.partition('/')[0]} {quoted(names[key])} ({key}) is {how}"
+        f"{key.partition('/')[0]} {quoted(names[key])} ({key}) {_HOW[how]}"
         if names.get(key)
-        else f"{key} is {how}"
+        else f"{key} {_HOW[how]}"
         for key, how in changes.items()
     ]
     counts = Counter([*changes.values()][MOST_NAMED:])
-    rest = ", ".join(f"{count} {how}" for how, count in sorted(counts.items()))
+    rest = ", ".join(f"{count} {_COUNTED[how]}" for how, count in sorted(counts.items()))
     return some_of(told, MOST_NAMED, "; ") + (f" ({rest})" if rest else "")
 
 

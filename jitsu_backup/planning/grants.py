@@ -32,12 +32,12 @@ def missing_grant(pairs: Pairs, key: Key) -> tuple[Loss, ...]:
         return ()
     found = pairs.found.get(key)
     if found is not None and has_grant(found):
-        why = "it names the one that another object was given"
+        why = "it refers to the grant of another entity"
     elif pairs.sides.in_place and found is not None and found.key == key:
-        why = "taken away since"
+        why = "withdrawn since the backup"
     else:
-        why = "kept outside the console, so it does not come along"
-    return (Loss(GRANT, AwaitsGrant(f"{why}: authorise again in the UI")),)
+        why = "kept outside the console, so it is not copied"
+    return (Loss(GRANT, AwaitsGrant(f"{why}: authorise it again in the UI")),)
 
 
 def end_without_grant(pairs: Pairs, link: Entity) -> str | None:
@@ -92,7 +92,7 @@ def unauthorised(pairs: Pairs, action: Action) -> tuple[str, ...]:
         return ()
     note = (
         f"{sides.called(sides.by_key[key])} needs a grant, and has none in the snapshot either:"
-        " authorise it in the UI, then switch on its connections that are off"
+        " authorise it in the UI, then enable its disabled connections"
     )
     return (note,)
 

@@ -26,7 +26,7 @@ def without_ignored(history: History, ignored: Sequence[str]) -> History:
         steps += [replace(step, changes=kept)] if kept else []
     if not changed:
         return history
-    note = "fields that the setting ignore names changed as well, and are not told"
+    note = "fields that the setting ignore names changed too, and are not listed"
     return replace(history, steps=tuple(steps), notes=(note, *history.notes))
 
 

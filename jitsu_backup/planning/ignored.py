@@ -75,7 +75,7 @@ def check_against_overlay(sides: Sides, found: Mapping[Key, Entity]) -> None:
                 given = next((path for path in rule.paths() if _meet(field.path, path)), None)
                 if given is not None:
                     raise UsageError(
-                        f"{sides.options.overlay.called}: {rule.selector.text!r} gives {format_path(given)!r}, which the setting ignore leaves to"
+                        f"{sides.options.overlay.called}: {rule.selector.text!r} sets {format_path(given)!r}, which the setting ignore leaves to"
                         f" the target ({field.text!r}); remove one of them"
                     )
 

@@ -86,7 +86,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     if action.kind is ActionKind.BLOCKED:
         return planned
     if action.kind is ActionKind.CREATE:
-        reason = "one of its ends is made anew: it moves along" if moved else "not in the target"
+        reason = "re-created, because one of its ends is re-created" if moved else "not in the target"
         no_data = not action.body["data"] and link.body.get("data") is None  # [link/create-without-data]
         body = without(action.body, {("data",)}) if no_data else action.body
         planned = replace(planned, action=replace(action, reason=reason, body=body, replaced=replaced))
@@ -105,7 +105,7 @@ def _decided_here(link: Entity, wanted: Mapping[str, Any]) -> frozenset[Path]:
 
 def _replaced(pairs: Pairs, old: Entity, key: Key) -> Action:
     """Return the deletion of a link that `key` was made again for."""
-    reason, name = "made again for the object that took its end's place", pairs.sides.live_names[old.key]
+    reason, name = "replaced, because one of its ends is re-created", pairs.sides.live_names[old.key]
     return Action(ActionKind.DELETE, old.key, name, old.key.id, reason, old.body, after=(key,))
 
 
@@ -127,7 +127,7 @@ def _left_out(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     if other is None:
         return None
     moved_there = any(ends(sides.desired[k].body) != ends(sides.by_key[k].body) for k in (key, other))
-    reason = f"a console keeps one connection from a source to a destination, and {quoted(sides.desired_names[other])} has the same"
+    reason = f"a console keeps one connection from a source to a destination, and {quoted(sides.desired_names[other])} already joins these two"
     kind = ActionKind.BLOCKED if moved_there else ActionKind.SKIPPED
     return Action(kind, key, sides.desired_names[key], None, reason)
 
@@ -158,8 +158,8 @@ def _switched(pairs: Pairs, link: Entity, paired: Entity | None, found: Entity |
     if end is None or (on := switched_as(body, own)) == body:
         return _Intent(body, tuple(losses))
     note = (
-        f"{sides.called(sides.by_key[link.key])} stays switched on: the snapshot has it off, where {end} lacks the"
-        " grant that the target's has; --overlay can switch it off"
+        f"{sides.called(sides.by_key[link.key])} stays switched on: it is off in the snapshot, where {end} lacks the"
+        " grant that the target has; use --overlay to switch it off"
     )
     return _Intent(on, tuple(losses), (format_path(switch(body)),), (note,))
 

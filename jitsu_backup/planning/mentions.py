@@ -42,8 +42,8 @@ def mentions(pairs: Pairs, chosen: Collection[Key]) -> list[str]:
                 token for token in _TOKEN.findall(text) if token in moved and moved[token] != key
             )
             lines.extend(
-                f"{sides.called(sides.by_key[key])}: its {format_path(path)} names {_called(sides, moved[token])}"
-                f" ({token}) in text, which stays as it is"
+                f"{sides.called(sides.by_key[key])}: its {format_path(path)} mentions {_called(sides, moved[token])}"
+                f" ({token}) in text, which is copied unchanged"
                 for token in found
             )
     return lines
@@ -62,8 +62,8 @@ def followed(pairs: Pairs, chosen: Collection[Key]) -> list[str]:
                 named = next((k for k in sides.keys_of_id.get(text, ()) if k in pairs.ids), None)
                 if named not in (None, key) and path != ("name",):
                     lines.append(
-                        f"{sides.called(sides.by_key[key])}: its {format_path(path)} is taken for"
-                        f" {sides.called(sides.by_key[named])} and follows it"
+                        f"{sides.called(sides.by_key[key])}: its {format_path(path)} is treated as a reference"
+                        f" to {sides.called(sides.by_key[named])} and updated with it"
                     )
     return lines
 

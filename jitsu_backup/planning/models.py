@@ -25,7 +25,7 @@ def unusable_warehouse(pairs: Pairs, candidate: Candidate, earlier: Mapping[Key,
     for key in sides.named(("destination",), str(candidate.desired.get("warehouseId"))):
         warehouse, called = sides.desired[key], sides.called(sides.by_key[key])
         if not _is_readable(warehouse):
-            return f"its warehouse, {called}, is of a kind that models cannot read"
+            return f"its warehouse, {called}, is of a type that models cannot read"
         unread = earlier[key].unread if key in earlier else ()
         if unread:
             return (

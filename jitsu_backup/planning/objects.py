@@ -83,8 +83,8 @@ def plan_object(
     notes = [*planned.notes, *unauthorised(pairs, action)]
     if key.type == "misc" and action.writes and sides.same_console and not sides.in_place:
         notes.append(
-            f"misc {quoted(name)}: its classic keys will name a stream in each workspace of this console;"
-            " give them other values with --overlay"
+            f"misc {quoted(name)}: its classic keys will refer to streams in both workspaces of this console;"
+            " set other keys with --overlay"
         )
     return replace(planned, action=action, notes=tuple(notes))
 
@@ -97,24 +97,24 @@ def _as_it_is(pairs: Pairs, entity: Entity, found: Entity | None) -> Action | No
         return Action(kind, key, sides.desired_shown[key], target_id, reason)
 
     if key.type not in sides.live.manifest.counts:
-        return no(ActionKind.SKIPPED, "the target console does not know this type")
+        return no(ActionKind.SKIPPED, "the target console does not support this type")
     if key in pairs.problems:
         return no(ActionKind.BLOCKED, pairs.problems[key])
     if key in pairs.deleted and stays_deleted(sides, key):
         return replace(no(ActionKind.SKIPPED, deleted_there(sides, sides.selectors[key])), deleted_there=True)
     if found is None and sides.belongs_to_unread_builder(entity):
-        return no(ActionKind.SKIPPED, "it belongs to a profile builder, and those could not be read")
+        return no(ActionKind.SKIPPED, "belongs to a profile builder, and profile builders could not be read")
     if entity.body.get("provisioned") is True or (found and found.body.get("provisioned") is True):
         target_id = None if found is None else found.key.id
-        return no(ActionKind.UNCHANGED, "provisioned: the target's own one stands for it", target_id)
+        return no(ActionKind.UNCHANGED, "provisioned by Jitsu: the target has its own", target_id)
     if key.type == "domain" and found is None:
         owner = sides.options.domains_elsewhere.get(str(entity.body.get("name")).lower())
         if owner is not None:
-            return no(ActionKind.SKIPPED, f"the domain belongs to workspace {owner}")
+            return no(ActionKind.SKIPPED, f"in use by workspace {owner}")
         if sides.options.entitlements.custom_domains is False:  # [gate/domain-created]
             return no(ActionKind.SKIPPED, NO_CUSTOM_DOMAINS)
     if key.type == "profile-builder" and found is None and not sides.capabilities.profile_builders:
-        return no(ActionKind.SKIPPED, "the target console keeps no profile builders")
+        return no(ActionKind.SKIPPED, "the target console does not support profile builders")
     return None
 
 
@@ -125,12 +125,12 @@ def _allowed(pairs: Pairs, candidate: Candidate, action: Action, earlier: Mappin
         return action
     if feature and feature not in pairs.sides.features:
         reason = (
-            f"the feature {feature} is switched off in the target, so nothing of this type can be written"
+            f"the feature {feature} is switched off in the target, so entities of this type cannot be written"
         )
         return action.stopped(ActionKind.SKIPPED, reason)
     unusable = unusable_warehouse(pairs, candidate, earlier) if key.type == "model" else ""
     if unusable:
-        return action.stopped(ActionKind.BLOCKED, f"{unusable}; --skip {key} leaves it out")
+        return action.stopped(ActionKind.BLOCKED, f"{unusable}; leave it out with --skip {key}")
     return action
 
 
@@ -146,7 +146,7 @@ def _within_reach(action: Action) -> Action:
 
 def out_of_reach(target_id: str, done: str) -> str:
     """Return why an object cannot be updated or deleted through the API, as `done` says."""
-    return f"no path of the console can name the id {target_id!r}, so it cannot be {done}"
+    return f"the console's API cannot address the id {target_id!r}, so it cannot be {done}"
 
 
 def candidate_of(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidate:

@@ -93,5 +93,5 @@ class PlanOptions:
     def __post_init__(self) -> None:
         """Raise UsageError for `with_links` without `only`, because all links are chosen then, and for a `take` that names no side."""
         if self.with_links and not self.only:
-            raise UsageError("--with-links adds links to what --only or --set chooses; give one of them")
+            raise UsageError("--with-links adds connections to what --only or --set selects; use one of them")
         parse_take(self.take)

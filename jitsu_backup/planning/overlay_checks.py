@@ -41,19 +41,19 @@ def check_overlay(sides: Sides) -> None:
         one = len(unmatched) == 1
         raise UsageError(
             f"{overlay.called}: {some_of([repr(text) for text in unmatched], 5)} {'is' if one else 'are'} not in the snapshot;"
-            f" take {'it out where it is' if one else 'them out where they are'} gone for good"
-            " (`jitsu-backup show SNAPSHOT '*'` lists what there is)"
+            f" correct the {'name' if one else 'names'}, or remove {'it' if one else 'them'} from the overlay"
+            " (`jitsu-backup show SNAPSHOT '*'` lists the entities)"
         )
     for selector, keys in overlay.ambiguous(named):
         raise UsageError(
-            f"{overlay.called}: {selector!r} names {len(keys)} entities: {', '.join(map(str, keys[:4]))}; write one's id"
+            f"{overlay.called}: {selector!r} matches {len(keys)} entities: {', '.join(map(str, keys[:4]))}; use the id of one of them"
         )
     for entity, name in named.values():
         clash = overlay.contradiction(entity, name)
         if clash is not None:
             first, second, path = clash
             raise UsageError(
-                f"{overlay.called}: {first!r} and {second!r} are one entity, and both give {format_path(path)!r}; remove one of them"
+                f"{overlay.called}: {first!r} and {second!r} select the same entity, and both set {format_path(path)!r}; remove one of them"
             )
     _check_moved_ends(sides)
 
@@ -66,7 +66,7 @@ def _check_moved_ends(sides: Sides) -> None:
             if named != sides.by_key[key].body.get(end) and named not in known:
                 shown = HIDDEN if named in sides.options.overlay.secrets else repr(named)
                 raise UsageError(
-                    f"{sides.options.overlay.called}: link {quoted(sides.names[key])}: {end} {shown} is not an id of the snapshot"
+                    f"{sides.options.overlay.called}: link {quoted(sides.names[key])}: {end} {shown} is not an id in the snapshot"
                 )
 
 
@@ -98,7 +98,7 @@ def check_fields(sides: Sides, fields: Iterable[OverlayField], chosen: Collectio
     for (selector, path), found in hints.items():
         if found[0] is not None and None not in found:
             raise UsageError(
-                f"{overlay.called}: {selector!r}: the target console knows no {format_path(path)!r} there{found[0]}"
+                f"{overlay.called}: {selector!r}: the target console has no field {format_path(path)!r} there{found[0]}"
             )
 
 

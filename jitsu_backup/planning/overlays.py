@@ -10,7 +10,17 @@ from typing import Any
 
 from jitsu_backup.catalogue import Selector, grant_fields, is_link, spelt
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import MASK, Entity, Key, Path, format_path, masked_paths, printable, shortened
+from jitsu_backup.model import (
+    MASK,
+    Entity,
+    Key,
+    Path,
+    format_path,
+    masked_paths,
+    plural,
+    printable,
+    shortened,
+)
 
 _DEEPEST = 200  # an archive nests about 250 levels deep
 _POSITION = re.compile(r"[0-9]{1,9}")
@@ -134,26 +144,26 @@ def parse_overlay(
     """
     if not isinstance(document, Mapping):
         raise UsageError(
-            "an overlay must be a table of selectors, such as 'destination/Warehouse', to values"
+            "an overlay must be a table that maps selectors, such as 'destination/Warehouse', to values"
         )
     rules = []
     for text, patch in document.items():
         if not isinstance(patch, Mapping):
-            raise UsageError(f"overlay: {text!r} must hold a table of fields and their new values")
+            raise UsageError(f"overlay: {text!r} must be a table of fields and their new values")
         for forbidden in ("id", "type", "workspaceId"):
             if forbidden in patch and not (forbidden == "type" and text.startswith("link")):
                 raise UsageError(f"overlay: {text!r} cannot change {forbidden!r}; remove that line")
         for name in sorted(grant_fields(text.partition("/")[0]) & {name.partition(".")[0] for name in patch}):
             raise UsageError(
-                f"overlay: {text!r} cannot change {name!r}: authorise in the UI, and remove that line"
+                f"overlay: {text!r} cannot change {name!r}; remove that line, and authorise the entity in the UI"
             )
         values = _json_like(patch, f"overlay: {text[:60]!r}")
         if any(True for _ in masked_paths(values)):
-            raise UsageError(f"overlay: {text!r} holds Jitsu's mask {MASK}; give the secret itself")
+            raise UsageError(f"overlay: {text!r} contains Jitsu's mask {MASK}; provide the secret itself")
         rule = Rule(Selector(text), values)
         twice = [path for path, count in Counter(rule.paths()).items() if count > 1]
         if twice:
-            raise UsageError(f"overlay: {text!r} gives {format_path(twice[0])!r} twice; remove one of them")
+            raise UsageError(f"overlay: {text!r} sets {format_path(twice[0])!r} twice; remove one of them")
         rules.append(rule)
     return Overlay(tuple(rules), secrets, outside)
 
@@ -203,13 +213,13 @@ def _json_like(value: Any, where: str, depth: int = 0) -> Any:
         return value.isoformat()
     fits = isinstance(value, int) and -(2**63) <= value < 2**64
     if not fits and not (isinstance(value, float) and math.isfinite(value)) and value is not None:
-        raise UsageError(f"{where} holds a value that JSON cannot hold: {type(value).__name__}")
+        raise UsageError(f"{where} contains a value that JSON cannot represent: {type(value).__name__}")
     return value
 
 
 def _json_text(text: object, where: str) -> str:
     if not isinstance(text, str) or any("\ud800" <= c <= "\udfff" for c in text):
-        raise UsageError(f"{where} holds text, or a name, that is none")
+        raise UsageError(f"{where} contains a name or a value that is not valid Unicode text")
     return text
 
 
@@ -223,7 +233,9 @@ def _merge(base: Any, patch: Any, where: str) -> Any:
         result_list = list(base)
         for position, value in patch.items():
             if int(position) >= len(base):
-                raise UsageError(f"overlay: {where} has no item {position} there, only {len(base)}")
+                raise UsageError(
+                    f"overlay: {where} has no item {position} there, only {plural(len(base), 'item')}"
+                )
             result_list[int(position)] = _merge(base[int(position)], value, where)
         return result_list
     if not isinstance(patch, Mapping) or not isinstance(base, Mapping):

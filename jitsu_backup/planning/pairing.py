@@ -112,8 +112,8 @@ class _Pairing:
                 self.claimed |= {old.key for old in alive[:-1]}
         elif same_id is not None and sides.options.ids is not Ids.NEW:
             self.problems[entity.key] = (
-                f"the target's {same_id.key} is another one, {quoted(same_id.name)}: choose with --map {entity.key}={kind}/ID,"
-                " or give it a new id with --ids new"
+                f"the target's {same_id.key} is a different entity, {quoted(same_id.name)}: pair it with --map {entity.key}={kind}/ID,"
+                " or create it under a new id with --ids new"
             )
 
     def _is_another(self, entity: Entity, other: Entity) -> bool:
@@ -160,23 +160,25 @@ class _Pairing:
             check_type(Selector(target_text), option, sides.types)
             target_type = target_text.partition("/")[0]
             if target_type != source.key.type:
-                raise UsageError(f"{option}: a {source.key.type} cannot stand for a {target_type}")
+                raise UsageError(f"{option}: a {source.key.type} cannot be mapped to a {target_type}")
             paired = self.found.get(source.key)
             if paired is None:
                 self._map(source, sides.one(target_text, live=True, option=option), option)
             elif not Selector(target_text).matches(paired):
-                self.notes.append(f"{option} is not used: {paired.key} of the target stands for it already")
+                self.notes.append(
+                    f"{option} is not used, because it is already paired with the target's {paired.key}"
+                )
 
     def _map(self, source: Entity, target: Entity, option: str) -> None:
         desired = self.sides.desired[source.key]
         if subtype(desired) != subtype(target):
             raise UsageError(
-                f"{option}: a {subtype(source)} {source.key.type} cannot become a {subtype(target)} one"
+                f"{option}: a {subtype(source)} {source.key.type} cannot be mapped to a {subtype(target)} one"
             )
         if is_link(source.key):
-            raise UsageError(f"{option}: links are paired by their ends; map those")
+            raise UsageError(f"{option}: connections are paired by their ends; map the ends instead")
         if target.key in self.claimed:
-            raise UsageError(f"{option}: the target's {target.key} stands for another entity already")
+            raise UsageError(f"{option}: the target's {target.key} is already paired with another entity")
         self.problems.pop(source.key, None)
         self._take(desired, target)
 
@@ -287,12 +289,10 @@ class _Pairing:
         if ids is Ids.KEEP and not derived:
             self.ids[key] = key.id
             if not nameable(key.id):
-                problem = f"nothing could change or delete it under its id {key.id!r}; leave out --ids keep"
+                problem = f"the console's API could not address its id {key.id!r}; run without --ids keep"
                 self.problems.setdefault(key, problem)
             if sides.same_console:
-                problem = (
-                    "its id is taken on this console for ever, even by what was deleted; leave out --ids keep"
-                )
+                problem = "its id is already used on this console, even if by a deleted entity; run without --ids keep"
                 self.problems.setdefault(key, problem)
             return
         elsewhere = not sides.same_console or key in sides.options.fresh

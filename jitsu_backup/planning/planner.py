@@ -39,7 +39,7 @@ _LONG_ENOUGH = 4
 """Characters of a secret that is looked for in texts; what is shorter stands in any text."""
 
 _HALF_RECREATED = (
-    "some entities are there twice, because an earlier --recreate was stopped half-way, or two runs made them at once:"
+    "some entities exist twice, because an earlier --recreate was interrupted or two runs created them at the same time:"
     " --recreate or --prune deletes the older ones"
 )
 
@@ -52,7 +52,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     """
     if options.prune and not snapshot.manifest.complete:
         raise UsageError(
-            "--prune needs a complete snapshot: this one lacks something, and so would the target"
+            "--prune needs a complete snapshot: this one is incomplete, and --prune would delete what it lacks"
         )
     sides = Sides(snapshot, live, options)
     check_overlay(sides)

@@ -39,7 +39,9 @@ def with_code(candidate: Candidate) -> Candidate:
         live = {**live, "code": live_code, **({"draft": live_unpublished} if "draft" in desired else {})}
         if not code and live_code:
             desired["code"] = live_code
-            losses.append(Loss("code", "it was not published then, and an update does not take it back"))
+            losses.append(
+                Loss("code", "it is unpublished in the snapshot, and an update cannot unpublish it")
+            )
         if _function_gone(found) and not _function_gone(entity):
             losses.append(Loss("code", BeyondUpdate.FUNCTION_GONE))
     return candidate.losing(losses, desired=desired, live=live)

@@ -25,7 +25,7 @@ def vain_flags(sides: Sides) -> list[str]:
     """Return a note for each `unprotect` that frees nothing: after an earlier run, its entity may be gone."""
     known = [entity for entity in sides.live.entities if _first(sides, sides.options.protect, entity)]
     return [
-        f"--unprotect {text!r} names no protected entity of the target"
+        f"--unprotect {text!r} matches no protected entity of the target"
         for text in sides.options.unprotect
         if not any(_first(sides, [text], entity) for entity in known)
     ]
@@ -35,12 +35,16 @@ def _blocked(sides: Sides, action: Action) -> Action:
     for entity in _taken(sides, action.key):
         rule = _first(sides, sides.options.protect, entity)
         if rule and not _first(sides, sides.options.unprotect, entity):
-            what = "it" if entity.key == action.key else f"{sides.called(entity)}, which would go with it"
-            how = "make it anew" if action.after else "delete it"
+            what = (
+                ""
+                if entity.key == action.key
+                else f"{sides.called(entity)}, which would be deleted with it, is "
+            )
+            how = "re-create it" if action.after else "delete it"
             left = action.after[0] if action.after else action.key
             reason = (
-                f"the setting protect ({rule!r}) keeps {what}: --unprotect {entity.key} lets this run {how},"
-                f" --skip {left} leaves it as it is"
+                f"{what}protected by the setting protect ({rule!r}): use --unprotect {entity.key} to {how},"
+                f" or --skip {left} to leave it unchanged"
             )
             return replace(action, kind=ActionKind.BLOCKED, reason=reason)
     return action

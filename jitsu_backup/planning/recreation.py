@@ -72,16 +72,16 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
     if again.action.kind is not ActionKind.CREATE:
         return replace(again, action=_not_made_again(action, again.action.reason))
     if new_id is None:
-        return replace(again, action=_not_made_again(action, "it has used up its ids"))
+        return replace(again, action=_not_made_again(action, "its ids are used up"))
     paths = ", ".join(loss.path for loss in _beyond_update(action))
-    reason = f"made anew, for an update cannot reach {paths} of the old one"
+    reason = f"re-created, because an update cannot restore {paths}"
     made = replace(again.action, target_id=new_id, reason=reason, replaced=action.replaced)
     return replace(again, action=made, deletions=(_replaced(pairs, found, key),))
 
 
 def _not_made_again(action: Action, why: str) -> Action:
     losses = tuple(
-        Loss(loss.path, f"{loss.reason.shortfall}; not made anew: {why}")
+        Loss(loss.path, f"{loss.reason.shortfall}; not re-created: {why}")
         if isinstance(loss.reason, BeyondUpdate)
         else loss
         for loss in action.losses
@@ -92,7 +92,7 @@ def _not_made_again(action: Action, why: str) -> Action:
 def _replaced(pairs: Pairs, old: Entity, key: Key) -> Action:
     """Return the action that deletes what `key` was made again for."""
     name = pairs.sides.live_names[old.key]
-    return Action(ActionKind.DELETE, old.key, name, old.key.id, "made anew under another id", after=(key,))
+    return Action(ActionKind.DELETE, old.key, name, old.key.id, "re-created under another id", after=(key,))
 
 
 def finished(pairs: Pairs, links: LinkPairs, chosen: Collection[Key]) -> list[Action]:
@@ -105,7 +105,7 @@ def finished(pairs: Pairs, links: LinkPairs, chosen: Collection[Key]) -> list[Ac
         for old in others if key in chosen else ():
             action, danger = _replaced(pairs, old, key), _danger(pairs, old, links, chosen)
             if danger is not None:
-                reason = f"made anew under another id, but not deleted: {danger}"
+                reason = f"re-created under another id, but the old one is not deleted: {danger}"
                 action = replace(action, kind=ActionKind.SKIPPED, reason=reason, after=())
             actions.append(action)
     return actions
@@ -117,7 +117,7 @@ def _danger(pairs: Pairs, found: Entity, links: LinkPairs, chosen: Collection[Ke
     if not nameable(found.key.id):
         return out_of_reach(found.key.id, "deleted")
     if has_grant(found):
-        return "its grant would be lost, and somebody would have to authorise again in the UI"
+        return "its grant would be lost, and it would have to be authorised again in the UI"
     for link in links_of(sides.live) if sides.options.entitlements.identity_stitching is False else ():
         if stitches(link.body) and found.key.id in (link.body.get(end) for end in END_FIELDS):
             name = quoted(sides.live_names[link.key])

@@ -37,7 +37,7 @@ def without_end(pairs: Pairs, entity: Entity, chosen: Collection[Key]) -> Action
         keys = sides.named(reference.types, named)
         end = _ROLES.get(reference.path[-1], "destination")
         if not keys and entity.key in sides.dead_links:
-            reason = f"dead: its {end} {named} was deleted, so nothing flows through it"
+            reason = f"dead: its {end} {named} was deleted, so no data flows through it"
             return no(ActionKind.SKIPPED, reason, dead=True)
         if not keys:
             return no(ActionKind.SKIPPED, f"dangling: its {end} {named} is not in the snapshot")
@@ -93,15 +93,17 @@ def _why_without(pairs: Pairs, key: Key, reference: Reference, named: str) -> st
     if deleted:
         return (
             f"its {sides.called(sides.by_key[deleted[0]])} was deleted in the target:"
-            f" --take 'source:{sides.selectors[deleted[0]]}' makes it again, --skip {key} leaves this out"
+            f" re-create it with --take 'source:{sides.selectors[deleted[0]]}', or leave this out with --skip {key}"
         )
     keys = sides.named(reference.types, named)
     if not keys:
         return (
-            f"its function {named} is neither in the snapshot nor in the target: leave it out with --skip {key},"
-            " or give it other functions with --overlay"
+            f"its function {named} is neither in the snapshot nor in the target: leave this out with --skip {key},"
+            " or set other functions with --overlay"
         )
     called = sides.called(sides.by_key[keys[0]])
     if keys[0] in pairs.problems:
         return f"its {called} is blocked"
-    return f"its {called} is left out and not in the target: restore that too, or leave this out with --skip {key}"
+    return (
+        f"its {called} is left out and not in the target: restore it too, or leave this out with --skip {key}"
+    )

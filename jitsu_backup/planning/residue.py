@@ -50,7 +50,7 @@ def residue(
 
 def cut_off(actions: Iterable[Action]) -> set[Residue]:
     """Return the streams whose senders need new write keys, because the stream was made again or a key was lost."""
-    reason = "its senders need the new write keys: tell them, or name a file with --keys-out"
+    reason = "its senders need the new write keys: distribute them, or write them to a file with --keys-out"
     return {
         Residue(action.key, action.name, slot.field, reason)
         for action in actions

@@ -47,7 +47,7 @@ _SETTINGS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "it must name a column for each field",
     ),
     "streamOptions": (lambda value: isinstance(value, Mapping), "it must be an object"),
-    "timezone": (lambda value: value == "" or (_is_text(value) and is_time_zone(value)), "there is no such time zone"),
+    "timezone": (lambda value: value == "" or (_is_text(value) and is_time_zone(value)), "unknown time zone"),
     "checkpointEvery": (
         lambda value: type(value) is int and 1 <= value <= _MOST_ROWS, f"it must be from 1 to {_MOST_ROWS}",
     ),
@@ -94,9 +94,9 @@ def refusals(
     found = [*_of_settings(data), *_of_schedule(data.get("schedule"))]
     kind = None if destination is None else str(destination.get("destinationType"))
     if kind is not None and kind not in _STREAMS:
-        found.append(f"toId: a {kind} destination takes no reverse syncs, only {', '.join(_STREAMS)} do")
+        found.append(f"toId: a {kind} destination accepts no reverse syncs, only {', '.join(_STREAMS)} do")
     elif kind is not None and data.get("stream") not in _STREAMS[kind]:
-        found.append(f"data.stream: a {kind} destination takes {', '.join(_STREAMS[kind])}")
+        found.append(f"data.stream: a {kind} destination accepts {', '.join(_STREAMS[kind])}")
     elif kind == "webhook" and destination is not None:
         found += webhook_refusals(data, model, destination)
     elif kind == "google-ads" and data.get("stream") == "audience":
@@ -106,7 +106,7 @@ def refusals(
 
 def _of_settings(data: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(map(str, data.keys() - _SETTINGS.keys() - {"schedule"})):
-        yield f"data.{name}: there is no such setting"
+        yield f"data.{name}: unknown setting"
     for name, (fits, told) in _SETTINGS.items():
         if (name in data or name in _REQUIRED) and not fits(data.get(name)):
             yield f"data.{name}: {told}"
@@ -117,7 +117,7 @@ def _of_google_audience(options: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(options.get("audience"), Mapping):
         yield "data.streamOptions.audience: required"
     if options.get("customerMatchTermsAccepted") is not True:
-        yield "data.streamOptions.customerMatchTermsAccepted: somebody has to confirm it"
+        yield "data.streamOptions.customerMatchTermsAccepted: somebody must confirm it"
 
 
 def _of_schedule(schedule: Any) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _of_schedule(schedule: Any) -> Iterator[str]:
         return
     for field, (least, most, names) in zip(fields, _CRON, strict=True):
         if not all(_fits(item, least, most, names) for item in field.split(",")):
-            yield f"data.schedule: {field!r} is no valid cron field"
+            yield f"data.schedule: {field!r} is not a valid cron field"
 
 
 def _fits(item: str, least: int, most: int, names: tuple[str, ...]) -> bool:

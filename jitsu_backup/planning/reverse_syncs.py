@@ -23,8 +23,11 @@ from jitsu_backup.planning.sides import Sides
 
 _FIELDS = (*END_FIELDS, "data")
 _SWITCH = "disabled"
-_UNREADABLE = "the console cannot read its settings, which an older console saved, and so it can"
-_UNTOUCHABLE, _UNMAKEABLE = f"{_UNREADABLE} neither change nor delete it", f"{_UNREADABLE}not be made"
+_UNREADABLE = "the console cannot read its settings, which an older console saved, so it"
+_UNTOUCHABLE, _UNMAKEABLE = (
+    f"{_UNREADABLE} can be neither updated nor deleted",
+    f"{_UNREADABLE} cannot be created",
+)
 
 
 def why_stuck(sides: Sides, sync: Entity) -> str:
@@ -43,12 +46,12 @@ def why_off(pairs: Pairs, key: Key) -> str:
     """Return why a reverse sync of the snapshot is made disabled, and what would make it as it was."""
     sides, end = pairs.sides, end_without_grant(pairs, pairs.sides.desired[key])
     if sides.overlaid(key, ("data", _SWITCH)):
-        return "it is made disabled, as the overlay says"
+        return "created disabled, as the overlay says"
     if sides.options.disable_links:
-        return "it is made disabled, because of --disable-links"
+        return "created disabled, because of --disable-links"
     if end is not None:
-        return f"it is made disabled, because {end} has to be authorised: enable it in the UI then"
-    return "it is made disabled, because it would write to its destination: --enable-reverse-syncs makes it as it was"
+        return f"created disabled, because {end} must be authorised: enable it in the UI afterwards"
+    return "created disabled, because it would write to its destination: use --enable-reverse-syncs to create it as in the snapshot"
 
 
 def as_desired(pairs: Pairs, candidate: Candidate) -> Candidate:
@@ -97,11 +100,11 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mappi
     ends = (_end(pairs, candidate.desired, end, earlier) if delivery else None for end in END_FIELDS)
     if action.writes and (refused := refusals(data, *ends)):
         why = "; ".join(refused)
-        reason = f"the target console would refuse it: {why}; change it with --overlay, or leave it out with --skip {key}"
+        reason = f"the target console would reject it: {why}; change it with --overlay, or leave it out with --skip {key}"
         return replace(planned, action=action.stopped(ActionKind.BLOCKED, reason))
     is_off = data.get(_SWITCH) is True
     if action.kind is ActionKind.UPDATE and not is_off and f"data.{_SWITCH}" in action.changes:
-        action = replace(action, reason=f"{action.reason}; it runs again")
+        action = replace(action, reason=f"{action.reason}; it is enabled again")
         planned = replace(planned, action=action)
     if action.kind is ActionKind.CREATE:
         off = is_off and runs(candidate.entity)
@@ -135,7 +138,7 @@ def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]
     for key, action in sorted(actions.items()):
         called, found = pairs.sides.called(pairs.sides.by_key[key]), pairs.found.get(key)
         if action.off and action.kind is not ActionKind.CREATE:
-            yield f"{called} is disabled, and runs in the snapshot: enable it in the UI if it is to run"
+            yield f"{called} is disabled, but runs in the snapshot: enable it in the UI if it should run"
         if key.type == "reverse-sync" and action.writes:
             confirmed = [] if pairs.sides.in_place else _confirmed(action.body, found)
             if confirmed:
@@ -143,8 +146,8 @@ def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]
             changes_delivery = action.kind is ActionKind.UPDATE and delivers_otherwise(action)
             if changes_delivery and not pairs.sides.options.knows_syncs:
                 yield (
-                    f"{called} may have run, and then its delivery cannot change: the console cannot tell, because it cannot"
-                    " list its reverse syncs"
+                    f"{called} may have run, in which case its delivery cannot change: this is unknown, because the console"
+                    " cannot list its reverse syncs"
                 )
 
 

@@ -147,7 +147,7 @@ def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[
     if base is None or name is None or schema is None:
         return []
     found = [
-        Refusal(path, "text that looks like a date, which the console refuses")
+        Refusal(path, "text that looks like a date, which the console rejects")
         for path in _dates_as_text(base, body)
     ]
     for error in _errors(name, schema, body):

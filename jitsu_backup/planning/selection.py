@@ -73,7 +73,7 @@ def _add_links(sides: Sides, chosen: set[Key], skipped: set[Key]) -> list[str]:
         if held is not None:  # nothing refers to a link, so what is added here adds no other
             chosen.add(key)
             link, other = (sides.called(sides.by_key[one]) for one in (key, held))
-            notes.append(f"{link} comes along: it is attached to {other}")
+            notes.append(f"{link} is included, because it is attached to {other}")
     return notes
 
 
@@ -86,10 +86,10 @@ def _add_builders(pairs: Pairs, chosen: set[Key], skipped: set[Key], only: list[
             what = f"{sides.called(sides.by_key[builder])}, whose {sides.called(sides.by_key[function])} is"
             intended = builder in pairs.found or _matches(sides, _exact(only), sides.by_key[function])
             if builder in skipped or not intended:
-                notes.append(f"{what} chosen, is not part of this restore, and so it is left out")
+                notes.append(f"{what} selected, is not part of this restore, so the function is left out")
             else:
                 chosen.add(builder)
-                notes.append(f"{what} chosen, comes along: it is written with it")
+                notes.append(f"{what} selected, is included, because the two are written together")
     return notes
 
 
@@ -103,7 +103,7 @@ def _skipped_in_vain(
         if together and _matches(sides, _exact(skip), sides.by_key[function]):
             yield (
                 f"{sides.called(sides.by_key[function])} is written with its"
-                f" {sides.called(sides.by_key[builder])}: skip that one to leave it out"
+                f" {sides.called(sides.by_key[builder])}: skip the latter to leave it out"
             )
 
 
@@ -119,7 +119,7 @@ def _add_needed(pairs: Pairs, chosen: set[Key], skipped: set[Key]) -> list[str]:
                 chosen.add(needed)
                 waiting.append(needed)
                 notes.append(
-                    f"{sides.called(sides.by_key[needed])} comes along:"
+                    f"{sides.called(sides.by_key[needed])} is included, because"
                     f" {sides.called(sides.by_key[key])} needs it"
                 )
     return notes

@@ -199,6 +199,13 @@ class Sides:
         return bool(self.options.since)
 
     @property
+    def why_lacking(self) -> str:
+        """Why the snapshot lacks an entity that the record has, in words."""
+        if self.undoes:
+            return "created by the run being undone"
+        return f"deleted in the {'folder' if self.in_place else 'source'}"
+
+    @property
     def base(self) -> str:
         """What the third side is, in words."""
         if self.undoes:
@@ -285,6 +292,6 @@ class Sides:
         if len(found) > 1:
             some = ", ".join(str(entity.key) for entity in found[:4])
             raise UsageError(
-                f"{option}: {text!r} names {len(found)} entities of {where}: {some}; write one's id"
+                f"{option}: {text!r} matches {len(found)} entities of {where}: {some}; use the id of one of them"
             )
         return found[0]

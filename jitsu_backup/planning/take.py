@@ -103,7 +103,7 @@ def parse_take(texts: Iterable[str]) -> Take:
 
 def settling(selector: str) -> str:
     """Return the words that say how a conflict is settled, of the entity that `selector` names."""
-    return f"--take 'source:{selector}' or --take 'target:{selector}' settles it"
+    return f"settle it with --take 'source:{selector}' or --take 'target:{selector}'"
 
 
 def _parse(text: str) -> Choice:

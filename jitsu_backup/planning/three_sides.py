@@ -31,7 +31,7 @@ _KEYS = ("value",)
 
 
 _DELETED_THERE = (
-    "the target has deleted it {since}, so it stays deleted: --take 'source:{selector}' makes it again"
+    "deleted in the target {since}, so it stays deleted; re-create it with --take 'source:{selector}'"
 )
 
 

@@ -86,7 +86,7 @@ def _ignores(ignored: tuple[str, ...], kind: str, field: str) -> bool:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("destination/*", "names no field; write SELECTOR:FIELD.PATH"),
+        ("destination/*", "has no field; write SELECTOR:FIELD.PATH"),
         (":name", "names no field"),
         ("destination/*:", "names no field"),
         ("service/*:credentials..host", "names no field"),
@@ -122,10 +122,10 @@ def test_a_field_is_chosen_by_the_name_on_either_side() -> None:
     for name in ("Warehouse", "Main", "d1", "*"):
         changes = compare(ONE, live, {}, PlanOptions(ignored=(f"destination/{name}:host",)))
         assert [field.path for change in changes.entities for field in change.fields] == ["name"]
-        assert changes.notes == ("1 field differs and is ignored, as the setting ignore says",)
+        assert changes.notes == ("1 field differs but is ignored by the setting ignore",)
     assert compare(ONE, ONE, {}, PlanOptions(ignored=("destination/*:host",))).notes == ()
     with pytest.raises(
-        UsageError, match=r"ignore: there is no type 'destinatoin'; did you mean 'destination'\?"
+        UsageError, match=r"ignore: unknown type 'destinatoin'; did you mean 'destination'\?"
     ):
         compare(ONE, live, {}, PlanOptions(ignored=("destinatoin/*:host",)))
 

@@ -95,9 +95,9 @@ def test_a_field_that_no_link_has_is_refused_even_where_the_link_is_blocked() ->
 def test_what_an_overlay_names_and_is_not_there_is_counted() -> None:
     rules = {f"stream/gone-{n}": {"name": "x"} for n in range(6)}
     named = ", ".join(f"'stream/gone-{n}'" for n in range(5))
-    way = "(`jitsu-backup show SNAPSHOT '*'` lists what there is)"
+    way = "(`jitsu-backup show SNAPSHOT '*'` lists the entities)"
     assert refusal(in_place(BASE, BASE, overlay=parse_overlay(rules))) == (
-        f"overlay: {named} and 1 more are not in the snapshot; take them out where they are gone for good {way}"
+        f"overlay: {named} and 1 more are not in the snapshot; correct the names, or remove them from the overlay {way}"
     )
 
 
@@ -107,14 +107,14 @@ def test_a_name_that_several_entities_have_is_refused_with_four_of_their_ids() -
     ids = ", ".join(f"stream/web-{n}" for n in range(4))
     rules = parse_overlay({"stream/Web": {"name": "x"}})
     assert refusal(in_place(before, before, overlay=rules)) == (
-        f"overlay: 'stream/Web' names 5 entities: {ids}; write one's id"
+        f"overlay: 'stream/Web' matches 5 entities: {ids}; use the id of one of them"
     )
 
 
 def test_a_name_that_two_entities_have_is_refused_and_an_id_is_not() -> None:
     before = with_(BASE, stream=[WEB, {**WEB, "id": "web-2"}])
     rules = {"stream/Web": {"name": "x"}}
-    told = "overlay: 'stream/Web' names 2 entities: stream/web-1, stream/web-2; write one's id"
+    told = "overlay: 'stream/Web' matches 2 entities: stream/web-1, stream/web-2; use the id of one of them"
     assert refusal(in_place(before, before, overlay=parse_overlay(rules))) == told
     for selector in ("stream/web-1", "stream/*"):
         assert refusal(in_place(before, before, overlay=parse_overlay({selector: {"name": "x"}}))) is None

@@ -287,7 +287,7 @@ def test_a_plan_that_an_attempt_or_a_feature_stops_names_that_cause(tmp_path: Pa
         state.attempts.clear()
         state.workspaces[STAGING].features = []
         off = machine("restore", "--plan", "plan.json", "--yes", code=7)
-    assert "an attempt of it runs or waits" in busy
+    assert "one of its attempts is running or waiting" in busy
     assert "reverse-etl is switched off" in off
     for told in (busy, off):
         assert "would do something else now with model 'Users'" in told

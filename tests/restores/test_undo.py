@@ -146,7 +146,7 @@ def test_what_a_clone_made_and_others_use_or_changed_since_is_not_deleted_unseen
     refused(
         blocked,
         7,
-        "function 'Enrich': deleted in the source, and changed in the target since the run that is undone",
+        "function 'Enrich': created by the run being undone, and changed in the target since the run that is undone",
     )
 
 
@@ -334,7 +334,7 @@ def test_a_hidden_password_that_the_run_replaced_is_told_and_goes_back_with_an_o
     assert told.returncode == 0, told.stderr
     said = " ".join((told.stdout + told.stderr).split())
     assert "password" in said
-    assert "the run that is undone replaced this secret, and no backup has the one of before" in said
+    assert "the run being undone replaced this secret, and no backup has the previous one" in said
     assert "password" in (tmp_path / "lacking.toml").read_text()
     done = shell("undo", "--yes")
     assert done.returncode == 3, done.stdout + done.stderr
