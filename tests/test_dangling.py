@@ -70,9 +70,7 @@ def test_verify_lists_a_connection_that_was_dead_in_the_source_without_alarm(tmp
     done = cli("verify", name, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert done.stdout.startswith("ok")
-    told = (
-        "dangling: link 'Web → gone' refers to the destination gone, which was deleted: no data flows through it"
-    )
+    told = "dangling: link 'Web → gone' refers to the destination gone, which was deleted: no data flows through it"
     assert told in done.stdout
 
 

@@ -84,7 +84,9 @@ def test_a_workspace_changed_at_random_and_rolled_back_is_equal_up_to_ids_and_th
     reasons = {line.reason for line in result.found}
     unreachable = {BeyondUpdate.UNREACHABLE} if not recreate else set()
     by_ends = (
-        {"not in the snapshot, but this console deletes connections by their ends, and another one has the same ends"}
+        {
+            "not in the snapshot, but this console deletes connections by their ends, and another one has the same ends"
+        }
         if generation.is_2024
         else set()
     )

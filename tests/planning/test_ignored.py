@@ -124,9 +124,7 @@ def test_a_field_is_chosen_by_the_name_on_either_side() -> None:
         assert [field.path for change in changes.entities for field in change.fields] == ["name"]
         assert changes.notes == ("1 field differs but is ignored by the setting ignore",)
     assert compare(ONE, ONE, {}, PlanOptions(ignored=("destination/*:host",))).notes == ()
-    with pytest.raises(
-        UsageError, match=r"ignore: unknown type 'destinatoin'; did you mean 'destination'\?"
-    ):
+    with pytest.raises(UsageError, match=r"ignore: unknown type 'destinatoin'; did you mean 'destination'\?"):
         compare(ONE, live, {}, PlanOptions(ignored=("destinatoin/*:host",)))
 
 

@@ -54,7 +54,9 @@ def test_what_json_cannot_hold_is_refused_with_its_kind(value: Any) -> None:
     "patch", [{"n": "\ud800"}, {"\udfff": 1}, {"n": ["a\udc00"]}, {"n": {"in": "\udbff"}}]
 )
 def test_text_that_is_none_is_refused(patch: Any) -> None:
-    with pytest.raises(UsageError, match=f"^overlay: '{SELECTOR}' contains a name or a value that is not valid Unicode text$"):
+    with pytest.raises(
+        UsageError, match=f"^overlay: '{SELECTOR}' contains a name or a value that is not valid Unicode text$"
+    ):
         values_of(patch)
 
 

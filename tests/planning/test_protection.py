@@ -98,7 +98,5 @@ def test_what_is_protected_may_be_updated_and_is_not_told_as_prunable() -> None:
 
 @pytest.mark.parametrize("option", ["protect", "unprotect"])
 def test_a_type_that_there_is_not_is_refused(option: str) -> None:
-    with pytest.raises(
-        UsageError, match=rf"{option}: unknown type 'functoin'; did you mean 'function'\?"
-    ):
+    with pytest.raises(UsageError, match=rf"{option}: unknown type 'functoin'; did you mean 'function'\?"):
         plan_with(**{option: ("functoin/*",)})

@@ -255,7 +255,9 @@ NONE = [
 
 @pytest.mark.parametrize("minute", NONE)
 def test_a_field_that_is_none_is_named(minute: str) -> None:
-    assert refused({"schedule": f"{minute} * * * *"}) == [f"data.schedule: {minute!r} is not a valid cron field"]
+    assert refused({"schedule": f"{minute} * * * *"}) == [
+        f"data.schedule: {minute!r} is not a valid cron field"
+    ]
 
 
 @pytest.mark.parametrize(

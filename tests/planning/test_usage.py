@@ -35,7 +35,9 @@ def refusal(scenario: Scenario) -> str:
 
 
 def test_prune_needs_a_complete_snapshot() -> None:
-    words = "--prune needs a complete snapshot: this one is incomplete, and --prune would delete what it lacks"
+    words = (
+        "--prune needs a complete snapshot: this one is incomplete, and --prune would delete what it lacks"
+    )
     for lacks in ({"refused": (Refusal("link", "HTTP 500"),)}, {"consistent": False}):
         assert refusal(in_place(BASE, BASE, prune=True, of_snapshot=lacks)) == words
         make_plan(side(BASE, **lacks), side(BASE), PlanOptions())  # type: ignore[arg-type]

@@ -205,7 +205,8 @@ def test_an_overlays_name_that_two_entities_share_is_refused_but_for_syncs(
         replace(e, body={**e.body, "name": "Twin"}) if e.key.type == "destination" else e for e in before.entities
     ))  # fmt: skip
     with pytest.raises(
-        UsageError, match=r"'destination/Twin' matches 4 entities: destination/\S+, .*use the id of one of them"
+        UsageError,
+        match=r"'destination/Twin' matches 4 entities: destination/\S+, .*use the id of one of them",
     ):
         plan_for(sandbox, twins, overlay=parse_overlay({"destination/Twin": {"name": "x"}}))
     both = plan_for(

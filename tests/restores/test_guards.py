@@ -399,7 +399,9 @@ def test_with_links_restores_what_was_attached_and_what_that_needs(generation: G
     assert [a.key.type for a in alone.writes] == ["destination"]
     plan = plan_for(sandbox, before, only=("destination/Warehouse",), with_links=True)
     assert {a.key for a in plan.writes if a.key.type in ("link", "reverse-sync")} == {e.key for e in attached}
-    assert any("is included, because it is attached to destination 'Warehouse'" in note for note in plan.notes)
+    assert any(
+        "is included, because it is attached to destination 'Warehouse'" in note for note in plan.notes
+    )
     assert any(a.key == Key("function", "enrich-0001") for a in plan.writes)
     result = roll_back(sandbox, before, only=("destination/Warehouse",), with_links=True)
     assert result.found == []

@@ -32,7 +32,9 @@ def test_what_still_names_a_deleted_object_outside_the_selection_is_told(
     plan = plan_for(sandbox, before, only=("destination/Alerts webhook",))
     assert [a.key.type for a in plan.writes] == ["destination"]
     (note,) = plan.notes
-    assert "link 'Mobile app → Alerts webhook' still refers to the deleted destination 'Alerts webhook'" in note
+    assert (
+        "link 'Mobile app → Alerts webhook' still refers to the deleted destination 'Alerts webhook'" in note
+    )
 
 
 def test_skip_leaves_out_what_was_named_and_prune_leaves_it_too(sandbox: Sandbox, before: Snapshot) -> None:
@@ -135,5 +137,8 @@ def test_unknown_types_follow_only_whole_ids_and_each_is_reported() -> None:
     new = sandbox.state.objects[result.plan.ids[Key("gadget", "m-1")]].config
     assert new["to"] == result.plan.ids[Key("destination", "warehouse-0001")]
     assert (new["fn"], new["sql"]) == ("udf.enrich-0001", "from warehouse-0001")
-    assert "gadget 'M': its to is treated as a reference to destination 'Warehouse' and updated with it" in result.plan.notes
+    assert (
+        "gadget 'M': its to is treated as a reference to destination 'Warehouse' and updated with it"
+        in result.plan.notes
+    )
     assert sum("stays as it is" in note for note in result.plan.notes) == 2
