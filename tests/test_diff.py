@@ -110,7 +110,7 @@ def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask:
         (("diff", "live:@nobody", "latest"), 2, "no profile @nobody"),
         (("diff", "live:no-such-workspace", "live:acme-staging"), 1, "no-such-workspace"),
         (("diff", "live:acme-staging", "gone.json.gz"), 1, "gone.json.gz"),
-        (("diff", "live:acme-staging", "live:acme-staging", "--only", "/x"), 2, "names no type"),
+        (("diff", "live:acme-staging", "live:acme-staging", "--only", "/x"), 2, "has no type"),
         (("diff", "live:", "latest"), 2, "no workspace"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Notes of a plan: what an operator should know of its actions, and would not see in them."""
+"""Notes of a plan: what an operator should know about its actions and cannot see in them."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -11,7 +11,7 @@ from jitsu_backup.planning.requirements import is_there, uses
 from jitsu_backup.planning.reverse_syncs import notes_on_syncs
 
 SECRETS_COME_ALONG = "secrets copied unchanged from the source: "
-"""How the note begins that names secrets which a clone takes along."""
+"""The beginning of the note that lists secrets copied by a clone."""
 
 
 def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> list[str]:
@@ -29,7 +29,7 @@ def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key
 
 
 def _unrecorded(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield what is updated although no clone has recorded it, because earlier ones were about something else."""
+    """Yield entities that are updated although no clone has recorded them, because earlier ones were about other entities."""
     sides = pairs.sides
     updated = [
         (key, Key(key.type, a.target_id))
@@ -49,7 +49,7 @@ def _unrecorded(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
 
 
 def _missing(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield what uses something that the snapshot lacks: only the target has it, or it is gone there as well."""
+    """Yield entities that use something that the snapshot lacks: only the target has it, or it was deleted there too."""
     sides = pairs.sides
     for key, action in sorted(actions.items()):
         for reference, named in uses(sides.desired[key]) if action.writes else ():
@@ -60,7 +60,7 @@ def _missing(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
 
 
 def _missing_images(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield the services whose custom image is left out, and not in the target."""
+    """Yield the services whose custom image is left out and not in the target."""
     sides = pairs.sides
     there = {str(image.body.get("package")) for image in sides.live.of_type("custom-image")}
     for key, action in sorted(actions.items()):
@@ -72,7 +72,7 @@ def _missing_images(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str
 
 
 def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield the source's secrets that another workspace gets: the console shows them and no overlay replaces them."""
+    """Yield the source's secrets that are copied to another workspace: shown by the console, and not in the overlay."""
     sides, found = pairs.sides, []
     for key, action in sorted(actions.items()):
         if action.kind is not ActionKind.CREATE or sides.in_place or key.type in ("stream", "misc"):
@@ -89,7 +89,7 @@ def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[s
 
 
 def _namesakes(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield what is made although the target has one of that name, which may be the same one."""
+    """Yield entities that are created although the target has one of that name, which may be the same."""
     found = [
         f"{pairs.sides.called(pairs.sides.by_key[key])} ({pairs.namesakes[key][0].key})"
         for key, action in sorted(actions.items())
@@ -115,7 +115,7 @@ def _dead(actions: Mapping[Key, Action]) -> Iterator[str]:
 
 
 def _left_behind(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> Iterator[str]:
-    """Yield what names an entity that gets a new id, and is itself not part of the restore."""
+    """Yield entities outside the restore that refer to an entity which gets a new id."""
     sides = pairs.sides
     renewed = {key for key, action in actions.items() if action.kind is ActionKind.CREATE}
     standing = sides.desired.keys() & sides.live_by_key.keys()

@@ -100,6 +100,6 @@ def test_what_two_tables_together_make_wrong_is_told_with_file_and_workspace() -
         called="overlay o.toml",
     )
     with pytest.raises(
-        UsageError, match=r"overlay o.toml: workspace acme: 'service/S' gives 'credentials.password' twice"
+        UsageError, match=r"overlay o.toml: workspace acme: 'service/S' sets 'credentials.password' twice"
     ):
         console_overlay(given, {}, str)

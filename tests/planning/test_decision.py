@@ -105,7 +105,7 @@ def test_the_secrets_of_the_source_that_come_along_are_told_up_to_six() -> None:
             for n in range(count)
         ]
         plan = plan_of(elsewhere({"service": services}, {}))
-        return [note for note in plan.notes if note.startswith("secrets of the source")]
+        return [note for note in plan.notes if note.startswith("secrets copied unchanged")]
 
     six = ", ".join(f"credentials of service 'CRM {n}'" for n in range(6))
     words = "secrets copied unchanged from the source: {}; replace them with --overlay"

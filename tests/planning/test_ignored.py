@@ -87,10 +87,10 @@ def _ignores(ignored: tuple[str, ...], kind: str, field: str) -> bool:
     ("text", "words"),
     [
         ("destination/*", "has no field; write SELECTOR:FIELD.PATH"),
-        (":name", "names no field"),
-        ("destination/*:", "names no field"),
-        ("service/*:credentials..host", "names no field"),
-        ("/x:name", "names no type"),
+        (":name", "has no field"),
+        ("destination/*:", "has no field"),
+        ("service/*:credentials..host", "has no field"),
+        ("/x:name", "has no type"),
         ("link/*:toId", "the field 'toId' cannot be chosen"),
         ("stream/*:id", "the field 'id' cannot be chosen"),
         ("stream/*:*", "cannot be chosen"),
@@ -141,7 +141,7 @@ def test_an_overlay_for_an_ignored_field_is_a_contradiction(path: str) -> None:
         with pytest.raises(UsageError) as raised:
             make_plan(snapshot, live, options)
         assert str(raised.value) == (
-            "overlay: 'service/CRM' gives 'credentials.host', which the setting ignore leaves to the target"
+            "overlay: 'service/CRM' sets 'credentials.host', which the setting ignore leaves to the target"
             f" ('{kind}/{name}:{path}'); remove one of them"
         )
     options = replace(options, ignored=("service/*:credentials.port", "destination/*:credentials.host"))

@@ -88,7 +88,7 @@ def test_a_field_that_no_link_has_is_refused_even_where_the_link_is_blocked() ->
     before = with_(BASE, link=[link("l1", "web-1", "db-1", gone)])
     rules = parse_overlay({"link/l1": {"dta": 1}})
     assert refusal(elsewhere(before, {}, overlay=rules, allow_missing_secrets=True)) == (
-        "overlay: 'link/l1': the target console knows no 'dta' there; did you mean 'data'?"
+        "overlay: 'link/l1': the target console has no field 'dta' there; did you mean 'data'?"
     )
 
 
@@ -123,13 +123,13 @@ def test_a_name_that_two_entities_have_is_refused_and_an_id_is_not() -> None:
 def test_an_end_that_is_a_secret_is_not_shown_where_it_leads_nowhere() -> None:
     rules = parse_overlay({"link/l1": {"toId": "hidden-id"}}, frozenset({"hidden-id"}))
     told = refusal(in_place(BASE, BASE, overlay=rules))
-    assert told == "overlay: link 'Web → Db-1': toId *** is not an id of the snapshot"
+    assert told == "overlay: link 'Web → Db-1': toId *** is not an id in the snapshot"
 
 
 def test_the_hint_for_a_field_is_given_once_whatever_else_the_rule_chooses() -> None:
     two = with_(BASE, destination=[db("db-1", host="h"), db("db-2", host="h", extra=5)])
     rules = parse_overlay({"destination/*": {"hots": "x"}})
-    told = "overlay: 'destination/*': the target console knows no 'hots' there; did you mean 'host'?"
+    told = "overlay: 'destination/*': the target console has no field 'hots' there; did you mean 'host'?"
     assert refusal(in_place(two, two, overlay=rules)) == told
     known = with_(two, destination=[db("db-1", host="h"), {**db("db-2"), "hots": "here"}])
     assert refusal(in_place(known, known, overlay=rules)) is None

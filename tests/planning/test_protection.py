@@ -39,7 +39,7 @@ def assert_protected(one: Scenario, protect: tuple[str, ...], unprotect: tuple[s
     for key in gone & live.keys():
         if is_chosen(protect, live[key], names[key]):
             assert is_chosen(unprotect, live[key], names[key]), key
-    if not any(action.reason.startswith("the setting protect") for action in plan.blocked):
+    if not any("protected by the setting protect" in action.reason for action in plan.blocked):
         assert plan.actions == free.actions
     assert {a.key for a in plan.actions} == {a.key for a in free.actions}
 

@@ -59,7 +59,7 @@ def test_a_whole_sync_between_a_model_and_a_webhook_is_taken(missing: tuple[str,
             "data.streamOptions.recordsPerRequest: it must be from 1 to 200", "data.streamOptions.concurrency: it must be from 1 to 10",
         ]),
         (options(concurrency="5"), ["data.streamOptions.concurrency: it must be from 1 to 10"]),
-        ({"stream": "audience"}, ["data.stream: a webhook destination takes rows"]),
+        ({"stream": "audience"}, ["data.stream: a webhook destination accepts rows"]),
     ],
 )  # fmt: skip
 def test_a_sync_to_a_webhook_is_refused_with_every_reason(data: dict[str, Any], told: list[str]) -> None:
@@ -161,7 +161,7 @@ def test_several_columns_of_the_primary_key_may_be_missing() -> None:
         ({"signatureMethod": "hmac", "signatureSecret": MASK}, []),
         ({"signatureMethod": "hmac"}, ["toId: the webhook signs its requests, but has no signatureSecret"]),
         ({"signatureMethod": "ed25519", "signatureSecret": MASK}, ["toId: the webhook signs its requests, but has no signaturePrivateKey"]),
-        ({"signatureHeader": "X Signature"}, ["toId: the webhook's signatureHeader is no name of a header"]),
+        ({"signatureHeader": "X Signature"}, ["toId: the webhook's signatureHeader is not a valid header name"]),
     ],
 )  # fmt: skip
 def test_a_webhook_is_held_against_what_a_sync_needs(destination: dict[str, Any], told: list[str]) -> None:
@@ -188,7 +188,7 @@ def test_each_kind_of_destination_takes_its_own_streams(kind: str) -> None:
     settings = {"streamOptions": AUDIENCE if kind == "google-ads" else DATA["streamOptions"]}
     for stream in STREAMS[kind]:
         assert refused({"stream": stream, **settings}, MODEL, destination) == []
-    told = [f"data.stream: a {kind} destination takes {', '.join(STREAMS[kind])}"]
+    told = [f"data.stream: a {kind} destination accepts {', '.join(STREAMS[kind])}"]
     assert refused({"stream": "other"}, MODEL, destination) == told
     without = {name: value for name, value in DATA.items() if name != "stream"}
     assert refusals(without, MODEL, destination) == told

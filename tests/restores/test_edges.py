@@ -184,7 +184,7 @@ def test_names_pair_only_what_is_of_the_same_kind(before: Snapshot) -> None:
 def test_an_overlay_that_moves_a_link_to_nowhere_holds_a_mask_or_adds_a_field_is_told(
     sandbox: Sandbox, before: Snapshot
 ) -> None:
-    with pytest.raises(UsageError, match="toId 'nope' is not an id of the snapshot"):
+    with pytest.raises(UsageError, match="toId 'nope' is not an id in the snapshot"):
         plan_for(sandbox, before, overlay=parse_overlay({"link/Web site -> Warehouse": {"toId": "nope"}}))
     with pytest.raises(UsageError, match="mask"):
         parse_overlay({"destination/Warehouse": {"password": MASK}})

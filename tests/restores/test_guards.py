@@ -277,7 +277,7 @@ def test_a_saved_plan_obeys_the_settings_of_whoever_carries_it_out_and_those_tha
     settle(tmp_path, before='protect = ["function/*"]')
     done = shell("restore", "--plan", "plan.json", "--yes")
     assert done.returncode == 7
-    assert "function 'Mine': the setting protect" in done.stderr
+    assert "function 'Mine': protected by the setting protect" in done.stderr
     settle(tmp_path)
     assert shell("restore", "--plan", "plan.json", "--unprotect", "function/Mine", "--yes").returncode == 2
     assert shell("restore", "--plan", "plan.json", "--yes").returncode == 0
