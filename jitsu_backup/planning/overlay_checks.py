@@ -1,4 +1,4 @@
-"""Whether an overlay fits: it names what is there, gives what the console knows, and shows no secret."""
+"""Checks of an overlay: it names existing entities, sets fields that the console knows, and shows no secret."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -23,7 +23,7 @@ from jitsu_backup.planning.sides import Sides
 
 @dataclass(frozen=True, slots=True)
 class OverlayField:
-    """A field that a rule gives to one entity. `hint` is None where the target console knows it there."""
+    """A field that a rule sets in one entity. `hint` is None if the target console knows the field there."""
 
     selector: str
     path: Path
@@ -31,7 +31,7 @@ class OverlayField:
 
 
 def check_overlay(sides: Sides) -> None:
-    """Raise UsageError for an overlay that names nothing or several, contradicts itself, or moves a link to nowhere."""
+    """Raise UsageError for an overlay with unmatched or ambiguous names, contradictions, or ends that do not exist."""
     overlay = sides.options.overlay
     for rule in overlay.rules:
         check_type(rule.selector, overlay.called, sides.types)
@@ -73,7 +73,7 @@ def _check_moved_ends(sides: Sides) -> None:
 def overlay_fields(
     sides: Sides, key: Key, unknown: Iterable[Path], known: Iterable[str]
 ) -> Iterator[OverlayField]:
-    """Yield what the overlay gives to an entity.
+    """Yield the fields that the overlay sets in an entity.
 
     `unknown` are the paths that the target console would drop, `known` the fields that it knows, for the hint.
     """
@@ -85,9 +85,9 @@ def overlay_fields(
 
 
 def check_fields(sides: Sides, fields: Iterable[OverlayField], chosen: Collection[Key]) -> None:
-    """Raise UsageError for a field that the console knows of nothing that its selector chooses.
+    """Raise UsageError for a field that the console knows in none of the entities that its selector matches.
 
-    A selector that also chooses what is not `chosen`, and so was not looked at, may give its field to that.
+    A selector that also matches entities outside `chosen`, which were not checked, may be intended for those.
     """
     overlay, left_out = sides.options.overlay, sides.by_key.keys() - chosen
     others = {r.selector.text for k in left_out for r in overlay.choosing(sides.by_key[k], sides.names[k])}
@@ -103,7 +103,7 @@ def check_fields(sides: Sides, fields: Iterable[OverlayField], chosen: Collectio
 
 
 def check_plain(pairs: Pairs) -> None:
-    """Raise UsageError for a plain value of the overlay that stands where a secret does."""
+    """Raise UsageError for a plain value of the overlay in the place of a secret."""
     sides = pairs.sides
     plain: dict[str, list[Path]] = defaultdict(list)
     for value in sides.options.overlay.outside:
@@ -121,7 +121,7 @@ def check_plain(pairs: Pairs) -> None:
 
 
 def _is_secret(key: Key, path: Path, both: Iterable[Entity]) -> bool:
-    """Return whether a secret stands at, above or below `path`, by the table or masked on one of both sides."""
+    """Return whether there is a secret at, above or below `path`: one of the table, or one masked on either side."""
     masked = {tuple(map(str, masked)) for side in both for masked in masked_paths(side.body)}
     return is_secret_path(path, entity_type(key.type).secrets) or any(
         path[: len(one)] == one[: len(path)] for one in masked

@@ -1,4 +1,4 @@
-"""Protection: entities of the target that are neither deleted nor made anew unless the operator says so."""
+"""Protection: entities of the target that are neither deleted nor re-created unless the operator asks for it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -10,19 +10,19 @@ from jitsu_backup.planning.sides import Sides
 
 
 def check_protection(sides: Sides) -> None:
-    """Raise UsageError for a selector of a type that there is not."""
+    """Raise UsageError for a selector of an unknown type."""
     for option, texts in (("protect", sides.options.protect), ("--unprotect", sides.options.unprotect)):
         for text in texts:
             check_type(Selector(text), option, sides.types)
 
 
 def protected(sides: Sides, deletions: Iterable[Action]) -> list[Action]:
-    """Return the deletions, blocked where they would take a protected entity, for good or to be made anew."""
+    """Return the deletions, blocked if they would delete or re-create a protected entity."""
     return [_blocked(sides, action) if action.kind is ActionKind.DELETE else action for action in deletions]
 
 
 def vain_flags(sides: Sides) -> list[str]:
-    """Return a note for each `unprotect` that frees nothing: after an earlier run, its entity may be gone."""
+    """Return a note for each `unprotect` that matches nothing, because an earlier run may have deleted its entity."""
     known = [entity for entity in sides.live.entities if _first(sides, sides.options.protect, entity)]
     return [
         f"--unprotect {text!r} matches no protected entity of the target"
@@ -51,7 +51,7 @@ def _blocked(sides: Sides, action: Action) -> Action:
 
 
 def _taken(sides: Sides, key: Key) -> Iterator[Entity]:
-    """Yield what goes with a deletion: a profile builder takes its functions along [maintenance/read]."""
+    """Yield everything that a deletion removes: a profile builder is deleted with its functions [maintenance/read]."""
     yield sides.live_by_key[key]
     for function, builder in sides.live_owned.items() if key.type == "profile-builder" else ():
         owned = sides.live_by_key.get(Key("function", function))
@@ -60,6 +60,6 @@ def _taken(sides: Sides, key: Key) -> Iterator[Entity]:
 
 
 def _first(sides: Sides, texts: Iterable[str], entity: Entity) -> str:
-    """Return the first selector that chooses an entity of the target; an empty text where none does."""
+    """Return the first selector that matches an entity of the target; an empty text if none does."""
     name = sides.live_names[entity.key]
     return next((text for text in texts if Selector(text).matches(entity, name)), "")

@@ -1,4 +1,4 @@
-"""What the console would refuse of a reverse sync to a webhook [reverse-sync/create-not-attested]."""
+"""Reasons why the console would reject a reverse sync to a webhook [reverse-sync/create-not-attested]."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,9 +23,9 @@ _SIGNED_WITH = {"hmac": "signatureSecret", "ed25519": "signaturePrivateKey"}
 def webhook_refusals(
     data: Mapping[str, Any], model: Mapping[str, Any] | None, destination: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield why the console would refuse a reverse sync with `data` to a webhook; of a model that is None nothing is known.
+    """Yield why the console would reject a reverse sync with `data` to a webhook; a model that is None is unknown.
 
-    No value is named, because a header or a URL may be secret.
+    No values are shown, because a header or a URL may be secret.
     """
     options = members_of(data.get("streamOptions"))
     if data.get("mode") != "upsert":
@@ -63,7 +63,7 @@ def _mapping(mapping: Mapping[str, Any], primary_key: Any) -> Iterator[str]:
 
 
 def _parts(url: str) -> SplitResult:
-    """Return the parts of a URL; what cannot be parsed has none."""
+    """Return the parts of a URL; all are empty if it cannot be parsed."""
     try:
         return urlsplit(url.strip())
     except ValueError:
