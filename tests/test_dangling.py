@@ -54,7 +54,7 @@ def test_verify_ends_with_3_where_the_archive_itself_cannot_come_back_whole(tmp_
     done = cli("verify", name, cwd=tmp_path)
     assert done.returncode == 3
     assert done.stdout.startswith("DANGLING")
-    told = "dangling: link 'Web → Db-1' names the function enrich, which the archive does not hold"
+    told = "dangling: link 'Web → Db-1' refers to the function enrich, which is not in the archive"
     assert told in done.stdout
     logged = cli("verify", name, "--log-format", "json", cwd=tmp_path)
     assert logged.returncode == 3
@@ -91,8 +91,8 @@ def test_an_alarm_tells_what_harms_and_not_the_dead_connections_beside_it(tmp_pa
         assert done.returncode == 3
         (alarm,) = [line for line in done.stderr.splitlines() if line.startswith("jitsu-backup: ")]
         assert "profile-builder" in alarm
-        assert "nothing flows there" not in alarm
-        assert done.stdout.index("profile-builder") < done.stdout.index("nothing flows there")
+        assert "no data flows through it" not in alarm
+        assert done.stdout.index("profile-builder") < done.stdout.index("no data flows through it")
         assert "lists all" not in alarm
 
 

@@ -261,7 +261,7 @@ def conflict(
     sides, key = pairs.sides, candidate.key
     fields = ", ".join(map(format_path, paths))
     how = (
-        f"{fields} changed in the run and in the target"
+        f"{fields} changed in the run, and again"
         if sides.undoes
         else f"both sides changed {fields} differently"
     )

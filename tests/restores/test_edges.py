@@ -177,7 +177,7 @@ def test_names_pair_only_what_is_of_the_same_kind(before: Snapshot) -> None:
     action = next(a for a in make_plan(before, live, options).actions if a.name == "ClickHouse")
     assert action.kind is ActionKind.CREATE
     mapping = (("destination/ClickHouse", "destination/theirs"),)
-    with pytest.raises(UsageError, match="cannot become"):
+    with pytest.raises(UsageError, match="cannot be mapped to"):
         make_plan(before, live, replace(options, mapping=mapping))
 
 
@@ -189,7 +189,7 @@ def test_an_overlay_that_moves_a_link_to_nowhere_holds_a_mask_or_adds_a_field_is
     with pytest.raises(UsageError, match="mask"):
         parse_overlay({"destination/Warehouse": {"password": MASK}})
     for selector, name, words in (
-        ("link/Web site -> Warehouse", "name", "knows no 'name' there"),
+        ("link/Web site -> Warehouse", "name", "has no field 'name' there"),
         ("destination/Warehouse", "hots", "knows no 'hots' there; did you mean 'host'"),
         ("destination/*", "hots", "knows no 'hots' there"),
         ("service/CRM", "vershion", "did you mean 'version'"),
@@ -266,7 +266,7 @@ def test_secrets_that_go_along_in_clear_are_named_unless_the_overlay_gives_other
             console_of(sandbox), PRODUCTION, before,
             PlanOptions(overlay=parse_overlay(rules), allow_missing_secrets=True), lambda _: None,
         )).plan  # fmt: skip
-        return " ".join(note for note in plan.notes if note.startswith("secrets of the source"))
+        return " ".join(note for note in plan.notes if note.startswith("secrets copied unchanged"))
 
     assert "headers of destination 'Alerts webhook'" in told()
     assert "slackWebhookUrl of notification 'Ops'" in told()

@@ -99,7 +99,7 @@ def test_what_a_colleague_deleted_stays_deleted_until_the_folder_is_taken(repo: 
     delete(repo.sandbox.state, BIGQUERY.id, cascade=True)
     action = action_of(repo.silent_apply().plan, BIGQUERY)
     assert action.kind is ActionKind.SKIPPED
-    assert "deleted it since the folder was unpacked" in action.reason
+    assert "deleted in the target since the folder was unpacked" in action.reason
     repo.apply(take=("source:destination/BigQuery",))
     assert "BigQuery" in {e.name for e in repo.read().of_type("destination")}
 
@@ -244,7 +244,7 @@ def test_what_was_deleted_in_the_target_is_not_made_again_of_hidden_values(hidde
     hidden.silent_apply()
     plan = hidden.plan(take=("source:destination/Alerts webhook",))
     (blocked,) = [a for a in plan.blocked if a.key.type == "destination"]
-    assert "there is none" in blocked.reason
+    assert "the target has none" in blocked.reason
 
 
 def test_a_password_in_an_address_in_code_is_the_targets_own(tmp_path: Path) -> None:

@@ -406,7 +406,7 @@ REFUSED = [
     ({"schedule": "5-3 * * * *"}, "data.schedule: '5-3' is not a valid cron field"),
     ({"schedule": "soon * * * *"}, "data.schedule: 'soon' is not a valid cron field"),
     ({"mode": "mirror"}, "data.mode: a webhook accepts upsert only"),
-    ({"stream": "audience"}, "data.stream: a webhook destination takes rows"),
+    ({"stream": "audience"}, "data.stream: a webhook destination accepts rows"),
     ({"streamOptions": {}}, "data.streamOptions.deliveryAttested: somebody must confirm it"),
     ({"mapping": {"id": "id", "mail": "email"}}, "data.mapping: each field must have the name of its column"),
     ({"mapping": {"email": "email"}}, "data.mapping: the primary key is missing: id"),

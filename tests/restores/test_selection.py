@@ -141,4 +141,4 @@ def test_unknown_types_follow_only_whole_ids_and_each_is_reported() -> None:
         "gadget 'M': its to is treated as a reference to destination 'Warehouse' and updated with it"
         in result.plan.notes
     )
-    assert sum("stays as it is" in note for note in result.plan.notes) == 2
+    assert sum("is copied unchanged" in note for note in result.plan.notes) == 2

@@ -112,7 +112,10 @@ def test_what_others_changed_and_made_since_is_kept_and_a_change_of_both_blocks(
     sandbox.state.objects["enrich-0001"].config["code"] = "of a colleague"
     blocked = restored("undo", "--yes")
     refused(
-        blocked, 7, "both sides changed code since the run that is undone", "--take 'source:function/Enrich'"
+        blocked,
+        7,
+        "code changed in the run, and again since the run that is undone",
+        "--take 'source:function/Enrich'",
     )
     assert "unpacked" not in blocked.stdout + blocked.stderr
     kept = restored("undo", "--yes", "--take", "target")
