@@ -260,12 +260,10 @@ def conflict(
     """Return the action that is blocked because both sides changed the same fields since the last clone, which left `base`."""
     sides, key = pairs.sides, candidate.key
     fields = ", ".join(map(format_path, paths))
-    how = (
-        f"{fields} changed in the run, and again"
-        if sides.undoes
-        else f"both sides changed {fields} differently"
-    )
-    reason = f"{how} {sides.since}: {settling(sides.selectors[key])}"
+    how = f"both sides changed {fields} differently {sides.since}"
+    if sides.undoes:
+        how = f"{fields} changed in the run being undone, and again since"
+    reason = f"{how}: {settling(sides.selectors[key])}"
     return replace(
         _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
         conflicts=tuple(map(format_path, paths)), disputed=True,

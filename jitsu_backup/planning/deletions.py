@@ -92,7 +92,8 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
                 ActionKind.SKIPPED, key, name, key.id, f"{sides.why_lacking}; kept in the target", asked=True
             )
         if winner is None:
-            reason = f"{sides.why_lacking}, and changed in the target {sides.since}: {settling(selector)}"
+            changed = "changed since" if sides.undoes else f"changed in the target {sides.since}"
+            reason = f"{sides.why_lacking}, and {changed}: {settling(selector)}"
             return Action(ActionKind.BLOCKED, key, name, key.id, reason, disputed=True)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:

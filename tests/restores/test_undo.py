@@ -114,7 +114,7 @@ def test_what_others_changed_and_made_since_is_kept_and_a_change_of_both_blocks(
     refused(
         blocked,
         7,
-        "code changed in the run, and again since the run that is undone",
+        "code changed in the run being undone, and again since",
         "--take 'source:function/Enrich'",
     )
     assert "unpacked" not in blocked.stdout + blocked.stderr
@@ -149,7 +149,7 @@ def test_what_a_clone_made_and_others_use_or_changed_since_is_not_deleted_unseen
     refused(
         blocked,
         7,
-        "function 'Enrich': created by the run being undone, and changed in the target since the run that is undone",
+        "function 'Enrich': created by the run being undone, and changed since",
     )
 
 

@@ -35,7 +35,7 @@ def test_taking_the_state_of_before_settles_a_conflict_and_keeps_what_others_alo
     objects["filter-0001"].config["code"] = COLLEAGUE
     objects["web-0001"].config["name"] = "Web of a colleague"
     objects["lake-0001"].config["project"] = "of-a-colleague"
-    refused(both("undo", "--yes"), 7, "code changed in the run, and again since the run that is undone")
+    refused(both("undo", "--yes"), 7, "code changed in the run being undone, and again since")
     done = both("undo", "--yes", "--take", take)
     assert done.returncode == 0, done.stdout + done.stderr
     assert objects["enrich-0001"].config["code"] == "of today"
