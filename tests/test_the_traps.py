@@ -421,7 +421,7 @@ def test_older_consoles_get_what_they_can_take_and_the_rest_is_named(sandbox: Sa
     old = Sandbox(default_state(generation=Generation.OCTOBER_2024), rate_limit=False)
     result = copy(sandbox, old)
     told = " ".join(f"{r.key.type} {r.path} {r.reason}" for r in result.found)
-    assert {"sync cursors": "keeps no cursors"}.get(lost, f"{lost}  the target console") in told
+    assert {"sync cursors": "does not store cursors"}.get(lost, f"{lost}  the target console") in told
     assert copy(sandbox, old).plan.writes == ()
     back = run(read(console_of(old, OTHER), PRODUCTION))
     assert all(a.kind is not ActionKind.BLOCKED for a in make_plan(back, back, PlanOptions()).actions)

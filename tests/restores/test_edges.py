@@ -190,8 +190,8 @@ def test_an_overlay_that_moves_a_link_to_nowhere_holds_a_mask_or_adds_a_field_is
         parse_overlay({"destination/Warehouse": {"password": MASK}})
     for selector, name, words in (
         ("link/Web site -> Warehouse", "name", "has no field 'name' there"),
-        ("destination/Warehouse", "hots", "knows no 'hots' there; did you mean 'host'"),
-        ("destination/*", "hots", "knows no 'hots' there"),
+        ("destination/Warehouse", "hots", "has no field 'hots' there; did you mean 'host'"),
+        ("destination/*", "hots", "has no field 'hots' there"),
         ("service/CRM", "vershion", "did you mean 'version'"),
     ):
         with pytest.raises(UsageError, match=words):

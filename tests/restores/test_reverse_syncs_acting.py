@@ -295,7 +295,7 @@ def test_a_run_that_is_killed_once_a_sync_is_disabled_is_finished_by_the_next_wh
     result = restored(sandbox, before, rebind=True)
     made = outcome_of(result, ActionKind.CREATE)
     assert (made.status, made.action.off) == (Status.DONE, True)
-    assert "it is made disabled" in made.action.reason
+    assert "created disabled" in made.action.reason
     assert not result.found
     row_of(sandbox, sync_of(sandbox).key.id).data["disabled"] = False  # by a person
     assert_silent(sandbox, before, rebind=True)

@@ -159,7 +159,7 @@ def test_making_a_running_sync_again_says_that_it_is_off_then_whatever_the_sourc
     made.data = {**made.data, "disabled": False}
     sandbox.state.objects[HOOK].config["url"] = "https://elsewhere.example/in"
     plan = plan_of(sandbox, backed_up(sandbox), PRODUCTION, rebind=True)
-    assert "it is made disabled" in action_on(plan, SYNC).reason
+    assert "created disabled" in action_on(plan, SYNC).reason
 
 
 def test_what_an_update_newly_confirms_is_named_and_what_is_not_written_is_not() -> None:
@@ -344,7 +344,7 @@ def test_to_send_secrets_again_with_rebind_is_told_to_happen_in_every_run() -> N
     before = backed_up(sandbox)
     notes = plan_of(sandbox, before, rebind=True, resend_secrets=True).notes
     assert [note for note in notes if note.startswith("every run with both --resend-secrets and --rebind")]
-    assert not [note for note in plan_of(sandbox, before, rebind=True).notes if "in every run" in note]
+    assert not [note for note in plan_of(sandbox, before, rebind=True).notes if "every run with both" in note]
 
 
 def test_to_go_on_without_secrets_is_offered_only_where_nothing_blocks_then(tmp_path: Path) -> None:
