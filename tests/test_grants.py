@@ -315,6 +315,6 @@ def test_plan_report_page_and_ledger_name_what_has_to_be_authorised_again(tmp_pa
     assert as_json["grants"] == [{"type": "destination", "id": "sf"}, {"type": "service", "id": "gs"}]
     for text in (plan.stdout, done.stdout, (tmp_path / "plan.html").read_text(encoding="utf-8")):
         plain = " ".join(text.split())
-        assert "authorise again in the UI" in plain
+        assert "authorise it again in the UI" in plain
         assert "switched off until destination 'Salesforce' is authorised" in html.unescape(plain)
     assert done.returncode == 3

@@ -331,7 +331,7 @@ def test_trap_25_a_grant_is_never_copied_and_the_targets_own_stays(
     first = copy(sandbox, target)
     new = target.state.objects[first.plan.ids[Key("service", "crm-0001")]]
     assert "authorized" not in new.config
-    assert "authorise again in the UI" in next(line.reason for line in first.found if line.path == "grant")
+    assert "authorise it again in the UI" in next(line.reason for line in first.found if line.path == "grant")
     new.config["authorized"] = True
     state.objects["crm-0001"].config["authorized"] = False
     copy(sandbox, target)

@@ -92,7 +92,7 @@ def _problem(pairs: Pairs, key: Key, other: Entity, *, deleted: bool) -> str:
     pair = f"pair them with --map {key}={other.key}{by_name}"
     if deleted:
         return (
-            f"--prune would delete the target's {other.key}, which has the same name, and {_LOST.get(key.type, _LOST['stream'])}:"
+            f"--prune would delete the target's {other.key}, which has the same name, and with it {_LOST.get(key.type, _LOST['stream'])}:"
             f" {pair}, or use --ids new if that is intended"
         )
     return (

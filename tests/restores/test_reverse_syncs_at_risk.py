@@ -54,7 +54,7 @@ def test_without_the_feature_what_a_sync_uses_is_blocked_and_the_sync_stays() ->
     sandbox.state.objects[HOOK].config["name"] = "Renamed"
     plan = plan_of(sandbox, before, rebind=True)
     (blocked,) = plan.blocked
-    assert "could not be made again: the feature reverse-etl is switched off" in blocked.reason
+    assert "could not be re-created: the feature reverse-etl is switched off" in blocked.reason
     assert not [action for action in plan.actions if action.kind is ActionKind.DELETE]
 
 
@@ -112,7 +112,7 @@ def test_pruning_a_namesake_that_may_have_run_is_blocked() -> None:
     state.add_link(STAGING, SYNC, MODEL, "ads", data, "retl-second")
     later = backed_up(sandbox)
     (blocked,) = plan_of(sandbox, later, PRODUCTION, prune=True).blocked
-    assert "with its state, so that the new one starts over: pair them with --map" in blocked.reason
+    assert "with it its state, so that the new one starts over: pair them with --map" in blocked.reason
     assert_silent(sandbox, later, PRODUCTION, prune=True, match_by_name=True)
 
 
