@@ -246,10 +246,10 @@ def test_a_dead_connection_tells_all_that_it_lacks_and_that_nothing_flows_there(
         Dangling(key, "fromId", "gone", True, "gone → Db-1", ("stream", "service")),
         Dangling(key, path, "enrich", True, "gone → Db-1", ("function",)),
     ]
-    ends = ", deleted in the source: nothing flows there"
+    ends = ", which was deleted: no data flows through it"
     assert [*map(str, found)] == [
-        f"link 'gone → Db-1' names the stream or service gone{ends}",
-        f"link 'gone → Db-1' names the function enrich{ends}",
+        f"link 'gone → Db-1' refers to the stream or service gone{ends}",
+        f"link 'gone → Db-1' refers to the function enrich{ends}",
     ]
 
 
@@ -259,8 +259,8 @@ def test_a_living_connection_and_a_builder_tell_what_the_archive_lacks() -> None
         "profile-builder": [builder("pb-1", "pf-1", "gone")],
     }  # fmt: skip
     assert [(one.dead, str(one)) for one in dangling_references(side(lists))] == [
-        (False, "link 'Web → Db-1' names the function enrich, which the archive does not hold"),
-        (False, "profile-builder 'Pb-1' names the destination gone, which the archive does not hold"),
+        (False, "link 'Web → Db-1' refers to the function enrich, which is not in the archive"),
+        (False, "profile-builder 'Pb-1' refers to the destination gone, which is not in the archive"),
     ]
 
 
@@ -268,7 +268,7 @@ def test_a_classic_key_of_a_deleted_stream_is_told_as_what_it_is() -> None:
     (found,) = dangling_references(side({"misc": [{"id": "m", "name": "Keys", "value": "gone=key"}]}))
     assert found == Dangling(Key("misc", "m"), "value", "gone", True, "Keys", ("stream",))
     assert str(found) == (
-        "misc 'Keys' has a key of the stream gone, deleted in the source: what is sent with that key goes nowhere"
+        "misc 'Keys' has a key of the stream gone, which was deleted: events sent with that key are lost"
     )
 
 

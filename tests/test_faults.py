@@ -137,7 +137,7 @@ def test_a_sync_that_a_lost_request_makes_a_second_time_later_is_told(before: Sn
     links = list(sandbox.state.live_links(PRODUCTION))
     assert len(links) > 2
     assert result.found
-    assert all(line.reason.startswith("is there twice, beside ") for line in result.found)
+    assert all(line.reason.startswith("duplicate of ") for line in result.found)
     assert {line.key.id for line in result.found} < {link.id for link in links}
     assert len(links) - len(result.found) == 2
 

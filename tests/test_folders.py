@@ -103,7 +103,7 @@ def test_edit_diff_restore_and_again(bench: Bench) -> None:
     assert again.returncode == 0
     edit(bench, "destination/bigquery-*.json", project="of-the-folder")
     blocked = bench.run("restore", "tree", "--yes")
-    refused(blocked, 7, "both sides changed project since the folder was unpacked", "--take")
+    refused(blocked, 7, "both sides changed project differently since the folder was unpacked", "--take")
 
 
 def test_a_saved_plan_finds_its_folder_beside_it_and_is_bound_to_its_content(bench: Bench) -> None:

@@ -295,7 +295,7 @@ def test_a_rehearsal_does_not_fail_for_a_grant_that_only_a_person_can_give() -> 
     ],
 )
 def test_an_overlay_gives_no_grant(rule: Any) -> None:
-    with pytest.raises(UsageError, match="authorise in the UI"):
+    with pytest.raises(UsageError, match="authorise the entity in the UI"):
         parse_overlay(rule)
 
 
@@ -315,6 +315,6 @@ def test_plan_report_page_and_ledger_name_what_has_to_be_authorised_again(tmp_pa
     assert as_json["grants"] == [{"type": "destination", "id": "sf"}, {"type": "service", "id": "gs"}]
     for text in (plan.stdout, done.stdout, (tmp_path / "plan.html").read_text(encoding="utf-8")):
         plain = " ".join(text.split())
-        assert "authorise again in the UI" in plain
+        assert "authorise it again in the UI" in plain
         assert "switched off until destination 'Salesforce' is authorised" in html.unescape(plain)
     assert done.returncode == 3

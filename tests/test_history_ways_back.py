@@ -23,7 +23,7 @@ from tests.test_history_laws import read_history
 
 FEW = settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 AT_ONCE = 5
-IMPOSSIBLE = ("cannot change: ", "a webhook serves one", "is neither in the snapshot nor in the target")
+IMPOSSIBLE = ("cannot change: ", "a webhook serves only one", "is neither in the snapshot nor in the target")
 """Why a plan is blocked: by a reverse sync, which --rebind makes again, because no line does that unasked; and where what was
 before named something that was missing then, which nobody can make."""
 

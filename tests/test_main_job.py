@@ -180,7 +180,7 @@ def test_what_the_target_console_does_not_know_is_skipped_with_what_needs_it() -
         ("gadget", "Users"),
         ("link", "Users → Warehouse"),
     }
-    assert "does not know this type" in next(r.reason for r in result.found if r.key.type == "gadget")
+    assert "does not support this type" in next(r.reason for r in result.found if r.key.type == "gadget")
     assert all(r.status == 200 for r in target.requests if r.method != "GET")
 
 

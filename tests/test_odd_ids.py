@@ -57,7 +57,7 @@ def test_an_object_of_such_an_id_is_backed_up_and_what_it_would_need_is_told_in_
     result = roll_back(sandbox, before)
     skipped = next(a for a in result.plan.actions if a.key.id == one)
     assert (skipped.kind, skipped.target_id) == (ActionKind.SKIPPED, one)
-    assert f"differs: code, but no path of the console can name the id '{one}'" in skipped.reason
+    assert f"changes code, but the console's API cannot address the id '{one}'" in skipped.reason
     assert [(line.key.id, line.reason) for line in result.found] == [(one, skipped.reason)]
     assert sandbox.state.objects["plain"].config["code"] == "then"
     assert moved(sandbox) == []
@@ -90,7 +90,7 @@ def test_on_another_console_such_an_object_gets_an_id_that_a_path_can_name(one: 
     assert one not in target.state.objects
     assert "plain" in target.state.objects
     kept = plan_for(Sandbox(default_state()), before, PRODUCTION, ids=Ids.KEEP, same_console=False)
-    assert "leave out --ids keep" in next(a.reason for a in kept.actions if a.key.id == one)
+    assert "run without --ids keep" in next(a.reason for a in kept.actions if a.key.id == one)
 
 
 def test_every_other_odd_id_is_named_in_a_path_and_means_itself() -> None:

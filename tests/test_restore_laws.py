@@ -85,7 +85,9 @@ def test_a_workspace_changed_at_random_and_rolled_back_is_equal_up_to_ids_and_th
     reasons = {line.reason for line in result.found}
     unreachable = {BeyondUpdate.UNREACHABLE} if not recreate else set()
     by_ends = (
-        {"not in the snapshot, but the console deletes connections by their ends and another has the same"}
+        {
+            "not in the snapshot, but this console deletes connections by their ends, and another one has the same ends"
+        }
         if generation.is_2024
         else set()
     )
@@ -168,14 +170,14 @@ def test_what_a_sync_holds_or_runs_with_is_blocked_and_left_and_all_else_is_roll
         "prune": True, "accept_shrink": True, "overlay": Overlay(), "rebind": rebind, "skip": (),
     }  # fmt: skip
     known = (
-        "cannot change: ", "is blocked", "uses it and stays", "use it and stay", "a webhook serves one",
+        "cannot change: ", "is blocked", "uses it and stays", "use it and stay", "a webhook serves only one",
     )  # fmt: skip
     while blocked := blocked_by(sandbox, before, options):
         assert all(any(words in a.reason for words in known) for a in blocked), blocked
         options["skip"] += tuple(str(action.key) for action in blocked)
     was = rows_of(sandbox, STAGING)
     result = run(restore(lambda: console_of(sandbox), before, STAGING, **options))
-    told = (BeyondUpdate.UNREACHABLE, "an attempt of it runs or waits")
+    told = (BeyondUpdate.UNREACHABLE, "one of its attempts is running or waiting")
     # the console alone can tell that what is left as it is does not suit what was to be made beside it
     unsuitable = ("Could not inspect model columns", "requires a", "require mirror", "require insert")
     assume(
@@ -219,12 +221,12 @@ def test_between_generations_everything_that_the_target_can_take_arrives_and_the
     before = run(read(console_of(source), STAGING))
     options = PlanOptions(overlay=stand_ins(before))
     plan = run(prepare(console_of(target, HOST), PRODUCTION, before, options, lambda _: None)).plan
-    known = ("would refuse it", "is blocked", "takes no events without", "does not know the destination")
+    known = ("would reject it", "is blocked", "accepts no events without", "does not know the destination")
     assert all(any(words in a.reason for words in known) for a in plan.blocked), plan.blocked
     skip = tuple(str(action.key) for action in plan.blocked)
     result = run(restore(lambda: console_of(target, HOST), before, skip=skip))
     told = (
-        "does not know this type", "does not know this field", "keeps no profile builders", "keeps no cursors",
+        "does not support this type", "does not know this field", "does not support profile builders", "does not store cursors",
         *(() if feature else ("the feature reverse-etl is switched off in the target", "is skipped")),
     )  # fmt: skip
     assert all(any(words in line.reason for words in told) for line in result.found), result.found

@@ -151,7 +151,7 @@ def test_trap_n4_02_a_model_whose_warehouse_no_model_can_read_is_blocked(
     sandbox: Sandbox, target: Sandbox
 ) -> None:
     sandbox.state.objects[WAREHOUSE].config["authenticationMethod"] = "google-psc"
-    with pytest.raises(AssertionError, match="is of a kind that models cannot read"):
+    with pytest.raises(AssertionError, match="is of a type that models cannot read"):
         copy(sandbox, target)
     assert writes(target) == 0
 
@@ -267,7 +267,7 @@ def test_trap_n5_12_a_sync_whose_model_is_gone_holds_the_warehouse_all_the_same(
     before, state = backup(sandbox), sandbox.state
     state.objects[MODEL].deleted = True
     state.objects[WAREHOUSE].config["name"] = "Renamed"
-    with pytest.raises(AssertionError, match="what a reverse sync uses cannot change"):
+    with pytest.raises(AssertionError, match="an entity that a reverse sync uses cannot change"):
         roll_back(sandbox, before)
     assert roll_back(sandbox, before, rebind=True).found == []
     sandbox.requests.clear()

@@ -182,7 +182,7 @@ def test_trap_10_write_keys_are_made_anew_and_told_once(sandbox: Sandbox, target
 def test_trap_11_a_domain_of_another_workspace_is_left_out_and_told(sandbox: Sandbox) -> None:
     result = run(restore(lambda: console_of(sandbox), backup(sandbox)))
     assert {r.key.type for r in result.found} == {"domain", "stream"}
-    assert all("belongs to workspace acme-staging" in r.reason for r in result.found)
+    assert all("in use by workspace acme-staging" in r.reason for r in result.found)
 
 
 def test_trap_12_a_provisioned_destination_is_paired_never_made(
@@ -214,7 +214,7 @@ def test_trap_14_dangling_links_are_left_out_with_the_reason_and_are_no_failure(
         result = copy(sandbox, target)
         assert result.found == []
         (dead,) = result.plan.dead
-        assert dead.reason == "dead: its destination hook-0001 was deleted, so nothing flows through it"
+        assert dead.reason == "dead: its destination hook-0001 was deleted, so no data flows through it"
     assert roll_back(sandbox, backup(sandbox)).found == []  # there it dangles as it did
 
 
@@ -331,7 +331,7 @@ def test_trap_25_a_grant_is_never_copied_and_the_targets_own_stays(
     first = copy(sandbox, target)
     new = target.state.objects[first.plan.ids[Key("service", "crm-0001")]]
     assert "authorized" not in new.config
-    assert "authorise again in the UI" in next(line.reason for line in first.found if line.path == "grant")
+    assert "authorise it again in the UI" in next(line.reason for line in first.found if line.path == "grant")
     new.config["authorized"] = True
     state.objects["crm-0001"].config["authorized"] = False
     copy(sandbox, target)
@@ -344,7 +344,7 @@ def test_trap_26_what_no_path_can_name_is_told_and_nothing_is_sent(sandbox: Sand
     state.objects[".."].config["code"] = "now"
     sandbox.requests.clear()
     (line,) = roll_back(sandbox, before).found
-    assert "no path of the console can name the id '..'" in line.reason
+    assert "the console's API cannot address the id '..'" in line.reason
     assert writes(sandbox) == 0
 
 
@@ -421,7 +421,7 @@ def test_older_consoles_get_what_they_can_take_and_the_rest_is_named(sandbox: Sa
     old = Sandbox(default_state(generation=Generation.OCTOBER_2024), rate_limit=False)
     result = copy(sandbox, old)
     told = " ".join(f"{r.key.type} {r.path} {r.reason}" for r in result.found)
-    assert {"sync cursors": "keeps no cursors"}.get(lost, f"{lost}  the target console") in told
+    assert {"sync cursors": "does not store cursors"}.get(lost, f"{lost}  the target console") in told
     assert copy(sandbox, old).plan.writes == ()
     back = run(read(console_of(old, OTHER), PRODUCTION))
     assert all(a.kind is not ActionKind.BLOCKED for a in make_plan(back, back, PlanOptions()).actions)

@@ -164,7 +164,9 @@ def test_a_domain_under_another_workspaces_wildcard_is_foreseen() -> None:
         workspace_id="cforeign",
     )
     result = run(restore(lambda: console_of(sandbox), before))
-    assert [r.reason for r in result.found] == ["domain a.track.example belongs to workspace acme-staging"]
+    assert [r.reason for r in result.found] == [
+        "domain a.track.example not set: in use by workspace acme-staging"
+    ]
     assert [r.status for r in sandbox.requests if r.method != "GET"] == [200]
 
 

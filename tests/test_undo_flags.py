@@ -23,11 +23,11 @@ WHOSE = {
 """Modules whose messages are those of another command."""
 
 NEVER = {
-    "--resend-secrets with --rebind": "undo sends hidden secrets again only once",
-    "it is sent empty: give it later with --overlay and --resend-secrets": "undo has words of its own for that",
-    "may have given it: else give it with --overlay and --resend-secrets": "what an undo goes by names no empty secrets",
-    "it is made disabled, because of --disable-links": "undo cannot be told so",
-    "--with-links adds links": "undo cannot be told so",
+    "both --resend-secrets and --rebind": "undo sends hidden secrets again only once",
+    "so it is sent empty; provide it later with --overlay and --resend-secrets": "undo has words of its own for that",
+    "may have been set: if not, provide it with --overlay and --resend-secrets": "what an undo goes by names no empty secrets",
+    "created disabled, because of --disable-links": "undo cannot be told so",
+    "--with-links adds connections": "undo cannot be told so",
     "--into": "the way back is a whole command of restore",
     "--set ": "undo has no sets of the settings",
     "; give another --store, or --no-safety-backup": "undo has another remedy",

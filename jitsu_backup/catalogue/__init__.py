@@ -1,4 +1,4 @@
-"""One table of what Jitsu keeps: routes, order, references, secrets, volatile fields."""
+"""One table of everything that Jitsu stores: routes, order, references, secrets, volatile fields."""
 
 from jitsu_backup.catalogue.bodies import (
     key_ids as key_ids,

@@ -1,4 +1,4 @@
-"""What the table says of the body of one entity."""
+"""Reading the body of one entity with the help of the table."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -20,13 +20,13 @@ def owned_functions(entities: Iterable[Entity]) -> Iterator[tuple[str, str]]:
 
 
 def subtype(entity: Entity) -> str:
-    """Return what a destination or service is of, such as `postgres`; empty for other types."""
+    """Return the kind of a destination or service, such as `postgres`; an empty text for other types."""
     name = entity_type(entity.key.type).subtype_field
     return str(entity.body.get(name)) if name else ""
 
 
 def without_volatile(entity: Entity) -> dict[str, Any]:
-    """Return a body without what the server makes."""
+    """Return a body without the fields that the server sets."""
     volatile = entity_type(entity.key.type).volatile
     return {name: value for name, value in entity.body.items() if name not in volatile}
 

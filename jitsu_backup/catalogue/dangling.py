@@ -1,4 +1,4 @@
-"""Dangling references: they name what a snapshot does not hold."""
+"""Dangling references: references to entities that a snapshot does not contain."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from jitsu_backup.model import Entity, Key, Snapshot, format_path, quoted
 
 @dataclass(frozen=True, slots=True, order=True)
 class Dangling:
-    """One reference: the entity `key` names `missing_id` at `path`, and the snapshot has no such entity.
+    """One reference: the entity `key` refers to `missing_id` at `path`, and the snapshot has no such entity.
 
-    A `dead` one is what Jitsu leaves when it deletes a source or a destination: nothing flows through that
-    connection, and it cannot be created again [delete/links-now-dangle]; or a classic key of a stream that is gone. Any
-    other keeps its entity from coming back. `name` is the entity's name, `missing`
-    are the types that the other may be of.
+    A `dead` reference is what Jitsu leaves when it deletes a source or a destination: no data flows through that
+    connection, and it cannot be re-created [delete/links-now-dangle]. A classic key of a deleted stream is dead too. An
+    entity with any other dangling reference cannot be restored. `name` is the entity's name; `missing` lists the types that
+    the missing entity may have.
     """
 
     key: Key
@@ -27,20 +27,20 @@ class Dangling:
     missing: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return it in one line."""
+        """Return a one-line description."""
         entity = f"{self.key.type} {quoted(self.name)}"
         other = f"{' or '.join(self.missing)} {self.missing_id}"
         if not self.dead:
-            return f"{entity} names the {other}, which the archive does not hold"
+            return f"{entity} refers to the {other}, which is not in the archive"
         if is_link(self.key):
-            return f"{entity} names the {other}, deleted in the source: nothing flows there"
-        return f"{entity} has a key of the {other}, deleted in the source: what is sent with that key goes nowhere"
+            return f"{entity} refers to the {other}, which was deleted: no data flows through it"
+        return f"{entity} has a key of the {other}, which was deleted: events sent with that key are lost"
 
 
 def dangling_references(snapshot: Snapshot) -> list[Dangling]:
-    """Return every reference to an entity that a snapshot does not hold, in the order of its entities.
+    """Return every reference to an entity that a snapshot does not contain, in the order of its entities.
 
-    References to a type that could not be read are left out, because nobody can tell.
+    References to a type that could not be read are left out, because it is unknown whether they dangle.
     """
     known = {entity.key.id: entity.name for entity in snapshot.entities}
     unread = {refusal.what for refusal in snapshot.manifest.refused if refusal.missing}
@@ -48,7 +48,7 @@ def dangling_references(snapshot: Snapshot) -> list[Dangling]:
 
 
 def _of_one(entity: Entity, known: Mapping[str, str], unread: set[str]) -> Iterator[Dangling]:
-    """Return one entity's references to what is not `known`; all of a dead connection's are dead."""
+    """Yield one entity's references to ids that are not `known`; all those of a dead connection are dead."""
     missing = [
         (reference, missing_id)
         for reference, missing_id in find_references(entity_type(entity.key.type).references, entity.body)

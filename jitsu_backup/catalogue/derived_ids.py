@@ -1,4 +1,4 @@
-"""Ids that are derived, so that they can be computed again: the target workspace is the journal."""
+"""Derived ids: they can be computed again at any time, so the target workspace serves as the journal."""
 
 import hashlib
 import re
@@ -11,9 +11,9 @@ import orjson
 from jitsu_backup.catalogue.table import entity_type
 
 ATTEMPTS = 16
-"""The number of derived ids that an entity may use up, because an id stays taken for ever [delete/recreate-same-id]."""
+"""The number of derived ids for each entity. There are several because an id stays taken forever [delete/recreate-same-id]."""
 
-_CHILDREN = (3, 2, 1, 1, 1)  # how many ids of each generation are followed: each costs hashes
+_CHILDREN = (3, 2, 1, 1, 1)  # the number of ids followed in each generation: each costs hashes
 
 _DIGITS = string.digits + string.ascii_lowercase
 _BASE, _LENGTH = len(_DIGITS), 24
@@ -22,9 +22,9 @@ _SHAPE = re.compile(f"c[0-9a-z]{{{_LENGTH}}}", re.ASCII)
 
 
 def derived_id(workspace_id: str, type_name: str, source_id: str, attempt: int = 0) -> str:
-    """Return the id that `source_id` gets in a workspace: 25 characters, `c` first, as Jitsu's own.
+    """Return the id that `source_id` gets in a workspace: 25 characters, `c` first, like Jitsu's own ids.
 
-    The console derives that of a reverse sync from our request's id. Equal arguments give equal ids for ever; another
+    The console derives the id of a reverse sync from our request's id. Equal arguments always give equal ids; another
     `attempt` gives another id.
     """
     if entity_type(type_name).id_from_request:
@@ -43,13 +43,13 @@ def derived_ids(workspace_id: str, type_name: str, source_id: str) -> Iterator[s
 
 
 def request_id(workspace_id: str, type_name: str, source_id: str, attempt: int) -> str:
-    """Return the id of the request that creates an entity whose id the console derives from it: a UUID."""
+    """Return the id of a creation request from which the console derives the entity's id: a UUID."""
     found = hashlib.sha256(_prefix(workspace_id, type_name, source_id) + b"%d" % attempt).digest()
     return str(uuid.UUID(bytes=found[:16], version=4))
 
 
 def request_id_for(workspace_id: str, type_name: str, source_id: str, new_id: str) -> str | None:
-    """Return the id of the request that creates `new_id`; None for one that is not derived from `source_id`."""
+    """Return the id of the request that creates `new_id`; None if that is not derived from `source_id`."""
     requests = (request_id(workspace_id, type_name, source_id, attempt) for attempt in range(ATTEMPTS))
     return next((one for one in requests if id_from_request(workspace_id, one) == new_id), None)
 
@@ -60,19 +60,19 @@ def id_from_request(workspace_id: str, request: str) -> str:
 
 
 def ids_after(workspace_id: str, type_name: str, source_id: str, taken: str) -> Iterator[str]:
-    """Return the ids to try once `taken` turned out to be taken: a kept id, or a derived one."""
+    """Return the ids to try after `taken`, a kept or a derived id, turned out to be in use."""
     ids = list(derived_ids(workspace_id, type_name, source_id))
     return iter(ids[ids.index(taken) + 1 :] if taken in ids else ids)
 
 
 class KnownIds:
-    """The ids of one type that a workspace has; they know which of them were derived from a source id.
+    """The ids of one type in a workspace, to be searched for those derived from a source id.
 
-    Our own are kept as the numbers that they spell, so that a hash can be compared as a number, 16 times an entity.
+    Derived ids are stored as numbers, because each entity takes 16 hashes and numbers are faster to compare.
     """
 
     def __init__(self, workspace_id: str, type_name: str, ids: Collection[str]) -> None:
-        """Keep those of `ids` that have the shape of derived ones."""
+        """Keep the `ids` that have the shape of derived ids."""
         self._workspace_id, self._type = workspace_id, type_name
         self._from_requests = entity_type(type_name).id_from_request
         self._ids: dict[int | str, str] = (
@@ -82,7 +82,7 @@ class KnownIds:
         )
 
     def derived_of(self, source_id: str) -> list[str]:
-        """Return those that were derived from `source_id`, the first choice first."""
+        """Return the ids that were derived from `source_id`, the first choice first."""
         if not self._ids:
             return []
         found: Iterator[int | str]
@@ -94,9 +94,9 @@ class KnownIds:
         return [self._ids[one] for one in found if one in self._ids]
 
     def descended_from(self, source_id: str, strangers: Collection[str] = ()) -> list[str]:
-        """Return those that were derived from `source_id` in several steps, when what was made of it was made again.
+        """Return the ids that were derived from `source_id` in several steps, by repeated re-creation.
 
-        What was derived from an id of `strangers` is left out, because that one has descendants of its own.
+        Ids derived from one of `strangers` are left out, because those are entities of their own.
         """
         parents = [source_id] if self._ids else []
         for children in _CHILDREN:
@@ -121,4 +121,4 @@ def _number(prefix: bytes, attempt: int) -> int:
 
 
 def _spelt(derived: str) -> int:
-    return int(derived[:0:-1], _BASE)  # the last digit weighs most
+    return int(derived[:0:-1], _BASE)  # the last digit is the most significant

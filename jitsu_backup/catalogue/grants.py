@@ -2,7 +2,7 @@
 
 A destination names its grant in `oauthConnectionId` (`destination.{id}`) [destination/get-salesforce]; a service
 only says `authorized: true`, and its grant is kept under `sync-source.{id}` [service/get-authorized]. So these fields
-mean something in one place alone: they are the target's own, and nothing that is made through the API has a grant.
+are valid only where they were set: they are the target's own, and an object created through the API has no grant.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,12 +19,12 @@ _ALL = frozenset().union(*_FIELDS.values())
 
 
 def grant_fields(type_name: str) -> frozenset[str]:
-    """Return the top-level fields that describe a grant; a type that the table lacks may have any of them."""
+    """Return the top-level fields that describe a grant; a type that is not in the table may have any of them."""
     return _FIELDS.get(type_name, _ALL if entity_type(type_name).generic else frozenset())
 
 
 def has_grant(entity: Entity) -> bool:
-    """Return whether somebody authorised an object: it then has a grant that no archive holds."""
+    """Return whether somebody authorised an object, which then has a grant that no archive contains."""
     own = grant_fields(entity.key.type)
     return any(
         name in own and (entity.body.get(name) is True if name == "authorized" else entity.body.get(name))
@@ -33,7 +33,7 @@ def has_grant(entity: Entity) -> bool:
 
 
 def granted(entities: Iterable[Entity]) -> tuple[Key, ...]:
-    """Return the objects that have a grant, sorted. A copy of one, or one made again, has to be authorised again."""
+    """Return the objects that have a grant, sorted. A copied or re-created one has to be authorised again."""
     return tuple(sorted(entity.key for entity in entities if has_grant(entity)))
 
 
@@ -43,7 +43,7 @@ def is_authorised(entity: Entity, *, borrowing: bool) -> bool:
 
 
 def _borrows_grant(entity: Entity) -> bool:
-    """Return whether an object names the grant of another one, such as the one that it was copied from."""
+    """Return whether an object refers to the grant of another one, such as the one that it was copied from."""
     named = entity.body.get("oauthConnectionId")
     return isinstance(named, str) and bool(named) and named.partition(".")[2] != entity.key.id
 

@@ -10,13 +10,13 @@ import orjson
 
 @cache
 def known_schemas() -> Mapping[str, Any]:
-    """Return every schema that a console of July 2026 serves, by `type` or `type/subtype`, the index among them."""
+    """Return every schema that a console of July 2026 serves, by `type` or `type/subtype`, including the index."""
     return _read("schemas.json")
 
 
 @cache
 def newest_schemas() -> Mapping[str, Any]:
-    """Return the same of the console of autumn 2026 [schema/index]."""
+    """Return the same for the console of autumn 2026 [schema/index]."""
     return _read("schemas-newest.json")
 
 

@@ -10,31 +10,31 @@ from jitsu_backup.model import ARROW, Entity, Key, Snapshot, members_of
 Ends = tuple[str, str, str]
 """Type, source id and destination id of a link."""
 
-BUSY = "an attempt of it runs or waits: cancel it in the UI, or run this again when it has ended"
+BUSY = "one of its attempts is running or waiting: cancel that in the UI, or run this again once it has ended"
 """Why a reverse sync cannot be deleted now [reverse-sync/delete-with-waiting-attempt]."""
 
 MAYBE_BUSY = (
-    "it is enabled, and the console cannot tell whether an attempt of it runs or waits, because it cannot list its"
-    " reverse syncs: disable it in the UI, then run this again"
+    "it is enabled, and one of its attempts may be running or waiting, which is unknown because the console cannot list"
+    " its reverse syncs: disable it in the UI, then run this again"
 )
-"""Why one is not deleted where nobody can tell [reverse-sync/list-with-an-unreadable-one]."""
+"""Why a reverse sync is not deleted while its attempts are unknown [reverse-sync/list-with-an-unreadable-one]."""
 
 OUT_OF_IDS = (
-    "it cannot be made again, because it has used up its ids: delete it in the UI, make the change, and make it anew there,"
-    " where it gets an id of its own"
+    "it cannot be re-created, because its ids are used up: delete it in the UI, make the change, and create it in the UI"
+    " again, where it gets another id"
 )
-"""Why one is not deleted to be made again: an id serves once, for ever [reverse-sync/create-request-id-of-a-deleted-one]."""
+"""Why a reverse sync is not re-created: an id can be used only once [reverse-sync/create-request-id-of-a-deleted-one]."""
 
 _LINKS = frozenset(known.name for known in CATALOGUE.values() if known.paired_by_ends)
 
 
 def is_link(key: Key) -> bool:
-    """Return whether an entity is paired by the two that it joins: the console makes its id, and nothing refers to it."""
+    """Return whether an entity is paired by the two that it joins: the console chooses its id, and nothing refers to it."""
     return key.type in _LINKS
 
 
 def joins(key: Key) -> bool:
-    """Return whether an entity joins two others and is named by them; nothing refers to it."""
+    """Return whether an entity joins two others and is named after them; nothing refers to it."""
     return bool(entity_type(key.type).ends)
 
 
@@ -44,39 +44,38 @@ def links_of(snapshot: Snapshot) -> list[Entity]:
 
 
 def is_sync(link: Mapping[str, Any]) -> bool:
-    """Return whether the body of a link is that of a sync, which runs by its schedule."""
+    """Return whether the body of a link is that of a sync, which runs on a schedule."""
     return link.get("type") == "sync"
 
 
 def ends(link: Mapping[str, Any]) -> Ends:
-    """Return type, source and destination of a link's body."""
+    """Return the type, source id and destination id in a link's body."""
     source, destination = (str(link.get(end)) for end in END_FIELDS)
     return str(link.get("type") or "push"), source, destination
 
 
 def link_name(link: Entity, names: Mapping[str, str]) -> str:
-    """Return `from → to` in the names of the link's ends; `names` maps ids to names."""
+    """Return `from → to` with the names of the link's ends; `names` maps ids to names."""
     found = [str(link.body.get(end, "?")) for end in END_FIELDS]
     return ARROW.join(names.get(end, end) for end in found)
 
 
 def given_name(link: Entity) -> str:
-    """Return the name that a person gave to what joins two others; empty where none is given [reverse-sync/create]."""
+    """Return the name that a person gave to an entity that joins two others, or an empty text [reverse-sync/create]."""
     name = members_of(link.body.get("data")).get("name") if joins(link.key) else None
     return name if isinstance(name, str) else ""
 
 
 def given_names(*snapshots: Snapshot) -> dict[Key, str]:
-    """Return the names that persons gave to what joins two others; the first snapshot that has an entity tells."""
+    """Return the names that people gave to entities that join two others; earlier snapshots take precedence."""
     entities = [entity for snapshot in reversed(snapshots) for entity in snapshot.entities]
     return {entity.key: given_name(entity) for entity in entities if given_name(entity)}
 
 
 def told_apart(entities: Collection[Entity], called: Mapping[Key, str] | None = None) -> Mapping[Key, str]:
-    """Return what people call each entity, with the given name where several that join the same two have one.
+    """Return a name for each entity, with its given name added if several entities join the same two.
 
-    Those that have the same given name are told apart by their ids. `called` are the names without that, where they are
-    known.
+    If the given names are the same too, ids are added. `called` are the plain names, if they are known already.
     """
     called = entity_names(entities) if called is None else called
     given = {entity.key: given_name(entity) for entity in entities if given_name(entity)}
@@ -92,6 +91,6 @@ def told_apart(entities: Collection[Entity], called: Mapping[Key, str] | None = 
 
 
 def entity_names(entities: Collection[Entity]) -> dict[Key, str]:
-    """Return what people call each entity: one that joins two others by its ends."""
+    """Return a name for each entity; one that joins two others is named after its ends."""
     plain = {entity.key.id: entity.name for entity in entities}
     return {e.key: link_name(e, plain) if joins(e.key) else e.name for e in entities}

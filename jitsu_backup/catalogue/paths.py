@@ -1,4 +1,4 @@
-"""Ids that a path of the console's API can name."""
+"""Ids that can be used in a path of the console's API."""
 
 import re
 
@@ -7,10 +7,10 @@ _SLASH = re.compile(r"[/\\]")
 
 
 def nameable(text: str) -> bool:
-    """Return whether one step of a path can be `text`.
+    """Return whether `text` can be one segment of a path.
 
-    The console takes `.` and `..` out of a path, encoded or not, which then names the folder above
-    [function/put-dots]. Between slashes they are refused too: the console takes an encoded slash as part of the
-    name [function/put-slash], but a proxy before it may decode one. All other text can be encoded.
+    The console removes `.` and `..` from a path, encoded or not, so that it then addresses the parent
+    [function/put-dots]. Dots between slashes are excluded too: the console accepts an encoded slash as part of the
+    name [function/put-slash], but a proxy in front of it may decode it. All other text can be encoded.
     """
     return bool(text) and _LEADS_ELSEWHERE.isdisjoint(_SLASH.split(text))

@@ -1,4 +1,4 @@
-"""What must not be shown: the table's secrets, and whatever is named like one."""
+"""Redaction: the table's secrets, and every field that is named like a secret."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ SECRET_NAME = re.compile(
 _URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 _HIDDEN_IN_URL = re.compile(
     rf"(?<=://)(?:[^/\s:@]*:)?{re.escape(HIDDEN)}(?=@)"
-)  # somebody may write user:***
+)  # the user may be given: user:***
 _ANY_CREDENTIALS = re.compile(rf"(?<=://)({MASK}|[^/\s:@]*:[^/\s@]+)@([^/\s?#'\"`]*)")
 _ANY_REST = re.compile(rf"(?<=://)(?:{MASK}|[^/\s:@]*:[^/\s@]+)@([^\s'\"`]*)")
 _NEVER_HIDDEN = frozenset({("id",), ("name",), ("type",)})
@@ -26,8 +26,8 @@ _NEVER_HIDDEN = frozenset({("id",), ("name",), ("type",)})
 def redact(entity: Entity, secrets: tuple[tuple[str, ...], ...] = ()) -> dict[str, Any]:
     """Return the body of `entity` with every known or likely secret replaced by `***`.
 
-    `secrets` are the table's secret paths of its type (`*` for every list item).
-    Masked values stay as they are: they show what the ledger names.
+    `secrets` are the table's secret paths for its type (`*` for every list item).
+    Masked values are left unchanged: they show what the ledger lists.
     """
     result: Any = _redact(entity.body)
     for path in secrets:
@@ -36,7 +36,7 @@ def redact(entity: Entity, secrets: tuple[tuple[str, ...], ...] = ()) -> dict[st
 
 
 def is_secret_path(path: Path, secrets: tuple[tuple[str, ...], ...] = ()) -> bool:
-    """Return whether a secret stands at `path`: one of the table's `secrets`, or something named like one."""
+    """Return whether `path` holds a secret: one of the table's `secrets`, or a field named like one."""
     return stands_in(path, secrets) or any(
         isinstance(part, str) and SECRET_NAME.search(part) for part in path
     )
@@ -51,12 +51,12 @@ def stands_in(path: Path, secrets: tuple[tuple[str, ...], ...]) -> bool:
 
 
 def has_password(value: Any) -> bool:
-    """Return whether a value is an address with a password in it."""
+    """Return whether a value is a URL that contains a password."""
     return isinstance(value, str) and _URL_PASSWORD.search(value) is not None
 
 
 def secret_values(body: Any) -> Iterator[str]:
-    """Yield every string of `body` that stands where a secret stands, long enough to search for."""
+    """Yield every string in `body` that is a secret by its field name, if it is long enough to search for."""
     if isinstance(body, Mapping):
         for name, value in body.items():
             if SECRET_NAME.search(str(name)):
@@ -69,7 +69,7 @@ def secret_values(body: Any) -> Iterator[str]:
 
 
 def hidden_paths(body: Any, at: Path = ()) -> Iterator[Path]:
-    """Yield where `redact` has hidden a value, or a password inside a URL."""
+    """Yield the paths where `redact` has hidden a value, or a password inside a URL."""
     if isinstance(body, Mapping):
         for name in sorted(body):
             yield from hidden_paths(body[name], (*at, name))
@@ -83,7 +83,7 @@ def hidden_paths(body: Any, at: Path = ()) -> Iterator[Path]:
 
 
 def masked_body(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body with Jitsu's mask for every value, and every password in a URL, that `redact` has hidden."""
+    """Return a body with Jitsu's mask in place of every value and URL password that `redact` has hidden."""
 
     def masked(value: Any, at: Path) -> Any:
         if isinstance(value, Mapping):
@@ -98,10 +98,10 @@ def masked_body(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def revealed(text: Any, own: Any) -> str | None:
-    """Return a text with the masked passwords of its URLs as `own` has them; None where it is unclear which is which.
+    """Return a text with the masked passwords of its URLs replaced by those in `own`; None if it is unclear which is which.
 
-    They are taken in order. Of several, each has to go to the host that it goes to in `own`, and where a host has several, to
-    the same path there.
+    Passwords are matched in order. If there are several, the hosts must match too, and if one host has several, also the
+    rest of the URL.
     """
     if not isinstance(text, str) or not isinstance(own, str):
         return None

@@ -9,20 +9,20 @@ _UDF = "udf."
 
 
 class Form(Enum):
-    """How the id stands in the value."""
+    """How a value contains the id."""
 
     WHOLE = "whole"  # the value is the id
-    UDF = "udf"  # `udf.{id}`; `builtin.…` names no entity
+    UDF = "udf"  # `udf.{id}`; `builtin.…` refers to no entity
     LINES = "lines"  # `{id}={apiKey}`, one a line [misc/create]
-    PACKAGE = "package"  # the value is the `package` of what is named, and no id: it is never rewritten
-    ANYWHERE = "anywhere"  # any string value of the body that is a known id, and nothing else
+    PACKAGE = "package"  # the value is the `package` of the other entity, not an id: it is never rewritten
+    ANYWHERE = "anywhere"  # any string value of the body that is exactly a known id
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A place of a body that names other entities: `path`, with `*` for every item of a list.
+    """A place in a body that refers to other entities: `path`, with `*` for every item of a list.
 
-    They are named by their ids, in all forms but PACKAGE. `types` are the types that it may name; empty means any.
+    It holds their ids, in all forms except PACKAGE. `types` are the types that it may refer to; empty means any.
     """
 
     path: tuple[str, ...]
@@ -31,13 +31,13 @@ class Reference:
 
 
 Resolve = Callable[[tuple[str, ...], str], str | None]
-"""Takes (types, source id); returns the id to write, or None to leave it."""
+"""Takes (types, source id); returns the id to write, or None to leave the value unchanged."""
 
 
 def find_references(
     references: tuple[Reference, ...], body: Mapping[str, Any]
 ) -> Iterator[tuple[Reference, str]]:
-    """Yield every (reference, id) of `body`; for ANYWHERE, every string there is."""
+    """Yield every (reference, id) of `body`; for ANYWHERE, every string in it."""
     found: list[tuple[Reference, str]] = []
     for reference in references:
 
@@ -49,7 +49,7 @@ def find_references(
 
 
 def rewrite(references: tuple[Reference, ...], body: Mapping[str, Any], resolve: Resolve) -> dict[str, Any]:
-    """Return a copy of `body` in which every reference that `resolve` knows names the new id."""
+    """Return a copy of `body` with the new id in every reference that `resolve` knows."""
     result: Any = dict(body)
     for reference in references:
         result = _rewrite_at(result, reference.path, reference, resolve)
@@ -91,7 +91,7 @@ def _rewrite_line(line: str, reference: Reference, resolve: Resolve) -> str:
 
 def _rewrite_anywhere(value: Any, resolve: Resolve, *, top: bool = False) -> Any:
     if isinstance(value, Mapping):
-        # the entity's own identity is no reference
+        # the entity's own identity is not a reference
         own = {"id", "type", "workspaceId", "name"} if top else set()
         return {
             name: item if name in own else _rewrite_anywhere(item, resolve) for name, item in value.items()

@@ -1,4 +1,4 @@
-"""Selectors: `type`, `type/id` or `type/name`, with `*`; and of fields, `SELECTOR:FIELD.PATH`."""
+"""Selectors of entities, `type`, `type/id` or `type/name`, with `*`, and of fields, `SELECTOR:FIELD.PATH`."""
 
 import re
 from collections.abc import Iterable
@@ -13,28 +13,28 @@ from jitsu_backup.model import ARROW, Entity, Snapshot, nearest
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """A choice of entities by type and by id or name. `text` is what the operator wrote."""
+    """A selection of entities by type and by id or name. `text` is what the operator wrote."""
 
     text: str
 
     def __post_init__(self) -> None:
         """Raise UsageError for an empty selector or one without a type."""
         if not self.text.partition("/")[0]:
-            raise UsageError(f"selector {self.text!r} names no type; write type, type/id or type/name")
+            raise UsageError(f"selector {self.text!r} has no type; write type, type/id or type/name")
 
     @property
     def exact(self) -> bool:
-        """Whether it names one entity, without `*`."""
+        """Whether it names one entity, that is, contains no `*`."""
         return "*" not in self.text and "/" in self.text
 
     @property
     def named(self) -> tuple[str, str]:
-        """What an exact one names: a type, and an id or a name as `spelt` writes it."""
+        """What an exact selector names: a type, and an id or a name as `spelt` writes it."""
         type_part, _, rest = self.text.partition("/")
         return type_part, spelt(rest)
 
     def matches(self, entity: Entity, name: str | None = None) -> bool:
-        """Return whether it chooses `entity`; `name` takes the place of the entity's own."""
+        """Return whether it selects `entity`; `name` replaces the entity's own name."""
         type_part, slash, rest = self.text.partition("/")
         if not _like(type_part, entity.key.type):
             return False
@@ -42,14 +42,14 @@ class Selector:
 
 
 ANY_NAME = "*"
-"""Stands for one name in the path of a field."""
+"""Stands for any one name in the path of a field."""
 
 _FIXED = ("id", "type", "workspaceId", *END_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldSelector:
-    """A choice of one field of entities. `text` is what the operator wrote; in `path`, ANY_NAME stands for any one name."""
+    """A selection of one field of entities. `text` is what the operator wrote; in `path`, ANY_NAME stands for any one name."""
 
     text: str
     entities: Selector
@@ -58,12 +58,12 @@ class FieldSelector:
 
 @cache
 def field_selector(text: str) -> FieldSelector:
-    """Return what `SELECTOR:FIELD.PATH` means. Raise UsageError for anything else, and for a field that says who is who."""
+    """Return the parsed `SELECTOR:FIELD.PATH`. Raise UsageError for anything else, and for a field that identifies entities."""
     chosen, _, path = text.rpartition(":")
     parts = tuple(path.split("."))
     if not chosen or not all(parts):
         raise UsageError(
-            f"{text!r} names no field; write SELECTOR:FIELD.PATH, such as 'service/*:credentials.host'"
+            f"{text!r} has no field; write SELECTOR:FIELD.PATH, such as 'service/*:credentials.host'"
         )
     if parts[0] in (ANY_NAME, *_FIXED):
         raise UsageError(f"{text!r}: the field {parts[0]!r} cannot be chosen; name another")
@@ -71,15 +71,15 @@ def field_selector(text: str) -> FieldSelector:
 
 
 def check_type(selector: Selector, option: str, known: Iterable[str]) -> None:
-    """Raise UsageError for a selector of a type that is neither in the catalogue nor among the `known` ones."""
+    """Raise UsageError for a selector of a type that is neither in the catalogue nor in `known`."""
     kind = selector.text.partition("/")[0]
     if "*" not in kind and kind not in (types := {*CATALOGUE, *known}):
-        hint = nearest(kind, types) or f"; there are {', '.join(sorted(types))}"
-        raise UsageError(f"{option}: there is no type {kind!r}{hint}")
+        hint = nearest(kind, types) or f"; known types: {', '.join(sorted(types))}"
+        raise UsageError(f"{option}: unknown type {kind!r}{hint}")
 
 
 def names_of_refused(snapshot: Snapshot) -> dict[str, str]:
-    """Return a readable name for all that could not be read: a sync's cursors are named by the sync's ends."""
+    """Return a readable name for everything that could not be read; cursors are named after the ends of their sync."""
     names = {entity.key.id: entity.name for entity in snapshot.entities}
     links = {f"cursor {link.key.id}": f"cursors of {link_name(link, names)}" for link in links_of(snapshot)}
     found = [refusal.what for refusal in snapshot.manifest.refused]
@@ -87,7 +87,7 @@ def names_of_refused(snapshot: Snapshot) -> dict[str, str]:
 
 
 def spelt(text: str) -> str:
-    """Return a name with the arrow that names are compared by; a keyboard has another."""
+    """Return a name with ` -> `, which is easier to type, replaced by the arrow of names."""
     return text.replace(" -> ", ARROW)
 
 

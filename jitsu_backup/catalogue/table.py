@@ -1,4 +1,4 @@
-"""The table of entity types. A type that it lacks is carried generically (`generic=True`)."""
+"""The table of entity types. A type that is not in it is handled generically (`generic=True`)."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -19,54 +19,54 @@ REVERSE_ETL = "reverse-etl"
 """The feature of a workspace that models and reverse syncs need [discovery/workspace]."""
 
 PROBE_NOTES = frozenset({"testConnectionError"})
-"""What the console notes of its last try to connect: sent along, but never a difference."""
+"""What the console records about its last connection test: sent with the rest, but never a difference."""
 
 SOURCES = ("stream", "service")
-"""The known types that a reference to any type may name."""
+"""The known types that a reference without types may refer to."""
 
 
 class Route(Enum):
-    """How the console serves a type. Only the route modules ask: the table's columns answer all else."""
+    """How the console serves a type. Only the route modules use this; everything else reads the table's columns."""
 
     OBJECT = "object"  # the client chooses the id [stream/create-without-id]
-    MODEL = "model"  # as an object; the console asks the warehouse [model/create-unknown-table]
-    LINK = "link"  # the server makes the id [link/create-push]
+    MODEL = "model"  # as an object; the console also queries the warehouse [model/create-unknown-table]
+    LINK = "link"  # the server chooses the id [link/create-push]
     PROFILE_BUILDER = "profile-builder"  # POST {profileBuilder, code} [profile-builder/create]
     REVERSE_SYNC = "reverse-sync"  # POST {requestId, sync} [reverse-sync/create]
 
 
 class Put(Enum):
-    """What a PUT does to what its body leaves out."""
+    """What a PUT does to fields that its body omits."""
 
-    MERGES = "merges"  # it stays, at every depth on newer consoles [destination/put-nested-object-merges]
-    REPLACES_FIELDS = "replaces fields"  # a top-level field stays; one that is sent is replaced whole
-    REPLACES = "replaces"  # it goes
+    MERGES = "merges"  # they stay, at every depth on newer consoles [destination/put-nested-object-merges]
+    REPLACES_FIELDS = "replaces fields"  # top-level fields stay; one that is sent is replaced as a whole
+    REPLACES = "replaces"  # they are removed
 
 
 @dataclass(frozen=True, slots=True)
 class EntityType:
-    """What the table says of one type.
+    """The table's line for one type.
 
-    `stage` orders creation: lower stages exist before higher ones begin, and deletion goes the other way.
-    `ends` are the fields that hold the ids of what an entity joins: it is named by them. With `paired_by_ends` it is also
-    paired by them, because the console makes its id; all others are paired by id. `listed_in` is the type whose list
-    holds the entities too, where their own `type` tells them apart [link/list-shows-reverse-sync]; a console keeps them
-    if it keeps the type `offered_with`. `subtype_field` holds what an entity is of: one of another kind has other fields
-    and other secrets. `volatile` are top-level fields that the server makes or that only name the place, `bookkeeping`
-    those that must be sent but say nothing about a difference.
+    `stage` orders creation: all entities of lower stages are created before those of higher ones, and deleted after them.
+    `ends` are the fields that hold the ids of the two entities that it joins, after which it is named. With
+    `paired_by_ends` it is also paired by them, because the console chooses its id; all others are paired by id.
+    `listed_in` is the type in whose list the entities appear, distinguished by their own `type`
+    [link/list-shows-reverse-sync]; a console supports them if it supports the type `offered_with`. `subtype_field` holds
+    the kind of an entity, on which its other fields and secrets depend. `volatile` are top-level fields that the server
+    sets or that only say where the entity is, `bookkeeping` those that must be sent but are never a difference.
 
-    `put` says what an update does to what it leaves out, `sends_changes_only` whether it may leave anything out, and
-    `marker_removes` whether the console's marker in a PUT removes a key
-    [destination/put-undefined-marker-no-effect]. `named_in_path` tells whether updates and deletions name the id in
-    their path, `revivable` whether `cloneId` fills secrets from a deleted one [delete/clone-from-deleted], `has_schema`
-    whether the console serves a schema of it, and `owns_functions` whether functions are made and deleted with it.
-    The console writes a type with a `feature` only in a workspace that has it switched on, and deletes it in any
+    `put` says what an update does to omitted fields, `sends_changes_only` whether it may omit any, and `marker_removes`
+    whether the console's marker in a PUT removes a field [destination/put-undefined-marker-no-effect]. `named_in_path`
+    says whether updates and deletions have the id in their path, `revivable` whether `cloneId` copies secrets from a
+    deleted entity [delete/clone-from-deleted], `has_schema` whether the console serves a schema for it, and
+    `owns_functions` whether functions are created and deleted with it. The console writes a type with a `feature` only in
+    a workspace where the feature is switched on, but deletes it in any
     [model/create-feature-off, model/delete-feature-off]. With `deleted_first` an entity is deleted before anything
-    is made, because what it uses cannot change while it exists [destination/put-bound]. `null_removes` are the fields
-    that null removes [model/put-null-clears-cursor]. `keeps_secrets` tells whether the target's own secrets stay in an
+    is created, because what it uses cannot change while it exists [destination/put-bound]. `null_removes` are the fields
+    that null removes [model/put-null-clears-cursor]. `keeps_secrets` says whether the target's own secrets are kept in an
     update from another workspace, and `id_from_request` whether the console derives the id from that of a request, so
-    that no id is ever kept [reverse-sync/create]. `heard` tells whether the console's `listen` tells of its changes,
-    deletions included [listen/after-create].
+    that no id can be kept [reverse-sync/create]. `heard` says whether the console's `listen` reports its changes,
+    including deletions [listen/after-create].
     """
 
     name: str
@@ -99,7 +99,7 @@ class EntityType:
 
     @property
     def write_key_fields(self) -> tuple[str, ...]:
-        """The fields that list write keys: each key has an id, a hint and, until the console has it, its plain text."""
+        """The fields that list write keys. Each key has an id, a hint and, until it is sent to the console, its plain text."""
         return tuple(path[0] for path in self.secrets if path[1:] == ("*", "plaintext"))
 
 
@@ -158,7 +158,7 @@ _TYPES = (
             Reference(("connectionOptions", "functions", "*", "functionId"), ("function",), Form.UDF),
         ),
         secrets=(("intermediateStorageCredentials",), ("connectionOptions", "variables")),
-        # its function is restored with it, through `code`
+        # its function is restored with it, by `code`
         volatile=_SERVER_MADE | {"functions"},
         bookkeeping=("version", "createdAt", "updatedAt"),  # [profile-builder/incomplete]
         put=Put.REPLACES_FIELDS,
@@ -177,7 +177,7 @@ _TYPES = (
         route=Route.LINK,
         list_field="links",
         references=(
-            Reference(END_FIELDS[:1], ()),  # a stream, a service, or what newer consoles add
+            Reference(END_FIELDS[:1], ()),  # a stream, a service, or a type that newer consoles add
             Reference(END_FIELDS[1:], ("destination",)),
             Reference(("data", "functions", "*", "functionId"), ("function",), Form.UDF),
         ),
@@ -223,12 +223,12 @@ _LISTED_IN = {(known.listed_in, known.name) for known in _TYPES if known.listed_
 
 
 def listed_under(name: str) -> str:
-    """Return the type whose list holds the entities of a type."""
+    """Return the type in whose list the entities of a type appear."""
     return entity_type(name).listed_in or name
 
 
 def counts_by_list(counts: Mapping[str, int]) -> Counter[str]:
-    """Return counts by type with every entity counted under the type in whose list it stands, as formats 1 and 2 do."""
+    """Return counts by type with every entity counted under the type in whose list it appears, as in formats 1 and 2."""
     found = Counter[str]()
     for name, count in counts.items():
         found[listed_under(name)] += count
@@ -236,13 +236,13 @@ def counts_by_list(counts: Mapping[str, int]) -> Counter[str]:
 
 
 def type_in_list(listed: str, body: Mapping[str, Any]) -> str:
-    """Return the type of an item of the list of the type `listed` [link/list-shows-reverse-sync]."""
+    """Return the type of an item in the list of the type `listed` [link/list-shows-reverse-sync]."""
     own = body.get("type")
     return own if isinstance(own, str) and (listed, own) in _LISTED_IN else listed
 
 
 def types_in_lists(lists: Collection[str]) -> list[str]:
-    """Return the types whose entities stand in the lists of the types `lists`, which a console has."""
+    """Return the types whose entities appear in the lists of the types `lists`, which a console serves."""
     return [
         *lists,
         *(known.name for known in _TYPES if known.listed_in in lists and known.offered_with in lists),
@@ -250,23 +250,23 @@ def types_in_lists(lists: Collection[str]) -> list[str]:
 
 
 def offered_with(name: str) -> list[str]:
-    """Return the types that a console keeps only where it keeps the type `name`."""
+    """Return the types that a console supports only together with the type `name`."""
     return [known.name for known in _TYPES if known.offered_with == name]
 
 
 @lru_cache(maxsize=256)
 def entity_type(name: str) -> EntityType:
-    """Return the table's line for `name`, or a generic one for a type that it does not know."""
+    """Return the table's line for `name`, or a generic one for a type that is not in the table."""
     known = CATALOGUE.get(name)
     if known is not None:
         return known
-    # nobody knows where the console keeps it, and so whether `listen` looks there
+    # it is unknown where the console stores it, and so whether `listen` reports it
     references = (Reference((), (), Form.ANYWHERE),)
     return EntityType(name, GENERIC_STAGE, references=references, heard=False, generic=True)
 
 
 def dependents(name: str) -> frozenset[str]:
-    """Return the known types whose references by id may name an entity of the type `name`."""
+    """Return the known types whose references by id may refer to an entity of the type `name`."""
     return frozenset(
         known.name
         for known in _TYPES

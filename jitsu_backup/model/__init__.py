@@ -1,4 +1,4 @@
-"""The values that everything else is about: keys, entities, snapshots, canonical bytes; text for people."""
+"""The basic values: keys, entities, snapshots, canonical bytes; text for people."""
 
 from jitsu_backup.model.audit_entry import OPERATOR as OPERATOR, AuditEntry as AuditEntry
 from jitsu_backup.model.canonical import (

@@ -6,14 +6,14 @@ from typing import Any
 import orjson
 
 MAX_VALUES = 10_000_000
-"""The most JSON values in one document. A value takes up to 100 bytes of memory, some from two bytes of JSON."""
+"""The maximum number of JSON values in one document. Two bytes of JSON can take 100 bytes of memory."""
 
 
 def canonical(value: Any) -> bytes:
     """Return the canonical UTF-8 JSON of `value`: keys sorted, no white space.
 
-    Raise TypeError (orjson.JSONEncodeError) for values that JSON cannot hold, and for values nested more than about
-    250 levels deep.
+    Raise TypeError (orjson.JSONEncodeError) for values that JSON cannot represent, and for values nested more than
+    about 250 levels deep.
     """
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
@@ -24,5 +24,5 @@ def content_digest(value: Any) -> str:
 
 
 def count_signs(raw: bytes) -> int:
-    """Return the number of commas and opening brackets in JSON: it holds at most one value more than that."""
+    """Return the number of commas and opening brackets in JSON, which has at most one value more than that."""
     return sum(map(raw.count, (b",", b"[", b"{")))

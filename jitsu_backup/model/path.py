@@ -8,12 +8,12 @@ Path = tuple[str | int, ...]
 
 
 def format_path(path: Path) -> str:
-    """Return a path as `credentials.tunnel_method.ssh_key`, the form of ledger and overlay."""
+    """Return a path as `credentials.tunnel_method.ssh_key`, the form used in ledgers and overlays."""
     return ".".join(str(part) for part in path)
 
 
 def paths_inside(value: Any, at: Path = ()) -> Iterator[Path]:
-    """Yield the path of everything inside `value`: of each member, each item, and what is in them."""
+    """Yield the path of everything inside `value`: of each member and item, at every depth."""
     items: Iterable[tuple[str | int, Any]] = ()
     if isinstance(value, Mapping):
         items = value.items()
@@ -25,7 +25,7 @@ def paths_inside(value: Any, at: Path = ()) -> Iterator[Path]:
 
 
 def value_at(value: Any, path: Path) -> Any:
-    """Return what stands at a path; None where there is nothing."""
+    """Return the value at a path; None if there is none."""
     for part in path:
         if isinstance(part, int):
             value = value[part] if isinstance(value, list) and part < len(value) else None
@@ -35,7 +35,7 @@ def value_at(value: Any, path: Path) -> Any:
 
 
 def replaced_at(value: Any, path: Path, new: Any) -> Any:
-    """Return a copy of `value` with `new` at a path that is there."""
+    """Return a copy of `value` with `new` at a path that exists."""
     if not path:
         return new
     head, rest = path[0], path[1:]

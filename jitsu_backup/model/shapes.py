@@ -1,4 +1,4 @@
-"""Reading values that may have another shape: a console accepts anything in places that it does not check."""
+"""Read values of unexpected shapes: a console accepts anything in fields that it does not check."""
 
 from collections.abc import Mapping
 from typing import Any

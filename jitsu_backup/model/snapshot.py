@@ -37,7 +37,7 @@ class Entity:
 
     @property
     def name(self) -> str:
-        """The name that a person gave it, else its id."""
+        """The name that a person gave it, or its id if there is none."""
         name = self.body.get("name")
         return name if isinstance(name, str) and name else self.key.id
 
@@ -46,9 +46,8 @@ class Entity:
 class Source:
     """Where a snapshot was read.
 
-    `host` is the console's base URL without credentials; `role` is that of the
-    API key's user in the workspace (`owner`, `editor`, `analyst`, …), `admin`
-    for the operator's token, or None where the console names none.
+    `host` is the console's base URL without credentials. `role` is the role of the API key's user in the workspace
+    (`owner`, `editor`, `analyst`, …), `admin` for the operator's token, or None if the console reports none.
     """
 
     host: str
@@ -60,16 +59,16 @@ class Source:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The console and the workspace's id: copies of a workspace on two consoles have the same id."""
+        """The console and the workspace's id; the id alone is not unique, because two consoles may hold copies."""
         return self.host.rstrip("/"), self.workspace_id
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Refusal:
-    """Something the console did not let us read.
+    """Something that could not be read, because the console rejected the request.
 
-        `what` is an entity type, `cursor <syncId>`, `workspace/users`, …; `missing` says whether the snapshot lacks
-    configuration because of it.
+    `what` is an entity type, `cursor <syncId>`, `workspace/users`, …. `missing` says whether the snapshot therefore lacks
+    configuration.
     """
 
     what: str
@@ -81,7 +80,8 @@ class Refusal:
 class MaskedField:
     """One line of the ledger: a secret that could not be read.
 
-    It stands in the entity that `type` and `id` name, or in the section `id` of the workspace's options, of type `workspace`.
+    It belongs to the entity with this `type` and `id` or, for the type `workspace`, to section `id` of the workspace's
+    options.
     """
 
     type: str
@@ -90,7 +90,7 @@ class MaskedField:
 
 
 class Tombstone(Enum):
-    """Which side lacks an entity that both had, where nothing about that is left to be decided."""
+    """Which side lacks an entity that both had, once that is settled."""
 
     SOURCE = "source"
     TARGET = "target"
@@ -99,16 +99,16 @@ class Tombstone(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CloneRecord:
-    """What a clone says of itself beside what it left in its target.
+    """What a clone records besides the state in which it left its target.
 
-    `source` is the workspace that it read. `pairs` maps the source's keys to ids of the target, also those of entities
-    that a side has deleted since; `write_keys` maps the ids of the source's write keys to those of the target.
-    `overlay` is the SHA-256 digest of the overlay that was applied, None without one. `tombstones` say, by the target's
-    key, what was deleted and is settled: the target keeps it, the target does without it, or neither side has it. `former`
-    maps keys that the target's entities had before rollbacks to their ids in `pairs`. `deletes` is there in the intent of a
-    clone, which says what the clone is about to leave: the keys of the target that it is about to delete. `secrets` is there in
-    what a run left for `undo`: by key, the paths of the hidden secrets that the run has replaced. `empty` are, by the target's
-    key, the paths of the secrets that were sent empty, because nobody had them, and that no later run has sent.
+    `source` is the workspace that it read. `pairs` maps the source's keys to ids of the target, including entities that
+    either side has deleted since; `write_keys` maps the ids of the source's write keys to those of the target.
+    `overlay` is the SHA-256 digest of the overlay that was applied, None without one. `tombstones` lists, by the target's
+    key, settled deletions: the target keeps the entity, only the target lacks it, or neither side has it. `former`
+    maps keys that the target's entities had before rollbacks to their ids in `pairs`. `deletes` is set only in the intent
+    of a clone: the keys of the target that the clone is about to delete. `secrets` is set only in what a run left for
+    `undo`: by key, the paths of the hidden secrets that the run replaced. `empty` gives, by the target's key, the paths of
+    the secrets that were sent empty because they were missing, and that no later run has sent.
     """
 
     source: Source
@@ -124,11 +124,11 @@ class CloneRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a snapshot says of itself.
+    """A snapshot's description of itself.
 
     `not_offered` names the types and routes that this console does not have, `generic` the types that the catalogue
-    does not know. `consistent` says whether the last round of reading found nothing changed. `cloned` is there in the
-    record of a clone, a snapshot of its target.
+    does not know. `consistent` says whether the last round of reading found no change. `cloned` is set only in the record
+    of a clone, which is a snapshot of its target.
     """
 
     source: Source
@@ -142,7 +142,7 @@ class Manifest:
 
     @property
     def complete(self) -> bool:
-        """Whether the snapshot holds everything that it should."""
+        """Whether the snapshot is consistent and lacks nothing."""
         return self.consistent and not any(refusal.missing for refusal in self.refused)
 
 
@@ -153,10 +153,10 @@ class Snapshot:
     `taken_at` is in UTC. `entities` are sorted by key. `cursors` maps the id of a sync to the states of its streams,
     each a JSON text [sync-state/get]. `workspace`, `members` and `options` are kept for reference and never written
     back. `secrets` holds what only the operator's token could read: by key, the value at each path of the ledger, and
-    `publicKeys.{id}.hash` or `privateKeys.{id}.hash` of streams. `bases` belong to the record of a clone: by key, the body
-    that the source had for an entity of the target, in the target's ids, where the target has another one or none.
-    `older_digest` is the digest of the archive that it was read from, where that has an older format. `hidden` says where a
-    redacted folder has `***`: there stands a mask, alone or in a text, for the value that the target has.
+    `publicKeys.{id}.hash` or `privateKeys.{id}.hash` of streams. `bases` is set only in the record of a clone: by key, the
+    source's body for an entity of the target, in the target's ids, where the target's body differs or is missing.
+    `older_digest` is the digest of the archive that it was read from, if that has an older format. `hidden` lists the paths
+    where a redacted folder has `***`: the body holds a mask there, alone or within a text, for the target's own value.
     """
 
     manifest: Manifest
@@ -182,13 +182,13 @@ def features_of(workspace: Mapping[str, Any]) -> frozenset[str]:
 
 
 def counts_by_type(entities: Iterable[Entity], types: Iterable[str] = ()) -> dict[str, int]:
-    """Return the number of entities by type; each of `types` is included, if only with 0."""
+    """Return the number of entities by type; each of `types` is included, even with 0."""
     counts = Counter(entity.key.type for entity in entities)
     return {name: counts[name] for name in sorted({*counts, *types})}
 
 
 def unknown_secrets(snapshot: Snapshot) -> tuple[MaskedField, ...]:
-    """Return the lines of the ledger whose secrets the snapshot does not hold either."""
+    """Return the lines of the ledger whose secrets are missing from the snapshot."""
     return tuple(
         line
         for line in snapshot.manifest.ledger

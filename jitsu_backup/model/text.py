@@ -27,7 +27,7 @@ def some_of(found: Sequence[str], most: int, between: str = ", ") -> str:
 
 
 def nearest(text: str, known: Iterable[str]) -> str:
-    """Return `; did you mean …?` with the known word closest to `text`; an empty text where none is close."""
+    """Return `; did you mean …?` with the known word closest to `text`, or an empty text if none is close."""
     near = difflib.get_close_matches(text, list(known), 1)
     return f"; did you mean {near[0]!r}?" if near and near[0] != text else ""
 
@@ -69,7 +69,7 @@ def one_line(text: str) -> str:
 
 
 def shortened(name: str, most: int = _LONGEST_NAME) -> str:
-    """Return a name with its middle cut out where it is longer than `most` characters; each end of a link on its own."""
+    """Return a name with its middle cut out if it is longer than `most` characters; each end of a link is cut separately."""
     return ARROW.join(_cut(part, most) for part in name.split(ARROW, 1))
 
 

@@ -1,4 +1,4 @@
-"""Plan, then act: everything about deciding what to do, without doing it."""
+"""Planning: everything about deciding what to do, without doing it."""
 
 from jitsu_backup.catalogue import KEY_FIELDS as KEY_FIELDS, entity_names as entity_names, subtype as subtype
 from jitsu_backup.catalogue.derived_ids import (

@@ -1,9 +1,9 @@
-"""Who made the changes between snapshots, as the console's audit log tells it; it is read from nothing but values.
+"""Who made the changes between snapshots, according to the console's audit log.
 
-An entry of the log belongs to one change at most: to that of its object in the span of time that holds it. Where several
-spans do, because an archive could not read everything, it is the shortest. The console's clock is not ours, so an entry that
-finds no change there explains one of its object in a span close by, if nothing else explains that. What the backup from before a
-run of ours holds was made before that run, and is not its doing.
+An entry of the log belongs to at most one change: that of its object in the span of time that contains the entry. If
+several spans contain it, because an archive could not read everything, the shortest counts. The console's clock may differ
+from ours, so an entry without a change in its span explains a change of its object in a span close by, if nothing else
+explains that. Changes that the safety backup of one of our runs contains were made before that run, so not by it.
 """
 
 from bisect import bisect_left
@@ -20,23 +20,23 @@ from jitsu_backup.planning.changes import Changes, EntityChange
 from jitsu_backup.planning.history import Author, History, Passing
 
 _LONGEST_RUN = timedelta(hours=1)
-"""How long after its safety backup a restore may still write, where no record of a clone says when it ended."""
+"""How long after its safety backup a restore may still write, if no record of a clone says when it ended."""
 
 _DRIFT = timedelta(seconds=30)
-"""How far the console's clock may be from ours in the time of a run."""
+"""How far the console's clock may differ from ours during a run."""
 
 _Place = tuple[int, int]
-"""A change: the number of its span, and its own in that."""
+"""A change: the number of its span, and its own number within that."""
 
 _Object = tuple[str, str]
-"""What the log calls an object: its type, which is `link` for all that join two others, and its id."""
+"""An object in the log: its type, which is `link` for everything that joins two others, and its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnRuns:
     """When this tool wrote into a workspace, and with which key.
 
-    `key` is the id of the API key; `operator` says that it is the operator's token, which has none in the log
+    `key` is the id of the API key. `operator` means the operator's token, which has no id in the log
     [audit-log/since]. `times` are the beginning and the end of each run.
     """
 
@@ -45,9 +45,9 @@ class OwnRuns:
     times: tuple[tuple[datetime, datetime], ...] = ()
 
     def made(self, entry: AuditEntry, until: datetime | None = None) -> bool:
-        """Return whether a run of ours made a change: it has our key, and was made in the time of a run.
+        """Return whether one of our runs made a change: the entry has our key, and its time is within a run.
 
-        A snapshot taken at `until` has the change already, so that no run which began then or later made it.
+        A snapshot taken at `until` has the change already, so runs that began then or later are excluded.
         """
         ours = entry.operator if self.operator else self.key is not None and entry.key == self.key
         return ours and any(
@@ -58,21 +58,21 @@ class OwnRuns:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Who made the changes of a comparison: by the key that a change has in `after`, or in `before` where it has none."""
+    """Who made the changes of a comparison, by the key that a change has in `after`, or else in `before`."""
 
     authors: Mapping[Key, tuple[Author, ...]] = field(default_factory=dict)
     passing: tuple[Passing, ...] = ()
     notes: tuple[str, ...] = ()
 
     def of(self, change: EntityChange) -> tuple[Author, ...]:
-        """Return who made a change, newest first; nobody where the log does not tell."""
+        """Return who made a change, newest first; empty if the log does not say."""
         key = change.after or change.before
         return () if key is None else self.authors.get(key, ())
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A span of time, without its first moment, and what changed in it."""
+    """A span of time, excluding its first moment, and what changed in it."""
 
     begin: datetime
     end: datetime
@@ -86,12 +86,12 @@ class _Span:
         return self.end - self.begin
 
     def away(self, at: datetime) -> timedelta:
-        """Return how far a moment is from the span."""
+        """Return how far a moment is outside the span."""
         return max(self.begin - at, at - self.end, timedelta())
 
 
 def own_runs(known: Iterable[ArchiveName], workspace_id: str, key: str | None) -> OwnRuns:
-    """Return when this tool wrote into a workspace, as the names of its archives tell it.
+    """Return when this tool wrote into a workspace, according to the names of its archives.
 
     A safety backup marks the beginning of a restore, the record of a clone its end.
     """
@@ -109,7 +109,7 @@ def own_runs(known: Iterable[ArchiveName], workspace_id: str, key: str | None) -
 
 
 def attribute_changes(changes: Changes, entries: Iterable[AuditEntry], ours: OwnRuns) -> Attribution:
-    """Return who made the changes between two snapshots of one workspace, in whichever order they were taken."""
+    """Return who made the changes between two snapshots of one workspace, taken in either order."""
     begin, end = sorted((changes.before.taken_at, changes.after.taken_at))
     spans = [_Span(begin, end, changes.entities)]
     entities = [entity for side in (changes.before, changes.after) for entity in side.entities]
@@ -125,7 +125,7 @@ def attribute_changes(changes: Changes, entries: Iterable[AuditEntry], ours: Own
 def chosen_passing(
     passing: Iterable[Passing], selectors: Sequence[Selector], skip: Sequence[Selector] = ()
 ) -> tuple[Passing, ...]:
-    """Return what the selectors choose of what no snapshot saw, all of it without selectors, and nothing of `skip`."""
+    """Return the selected entities that no snapshot saw, or all of them without selectors, except those of `skip`."""
 
     def fits(one: Passing, by: Sequence[Selector]) -> bool:
         entity = Entity(Key(one.type, one.id), {})
@@ -135,9 +135,9 @@ def chosen_passing(
 
 
 def attribute_history(history: History, entries: Iterable[AuditEntry], ours: OwnRuns) -> History:
-    """Return a history whose changes have authors, and which lists what no snapshot saw.
+    """Return a history with the authors of its changes, and with the entities that no snapshot saw.
 
-    It has to be whole: what a selector left out would count as never seen.
+    The history must be whole: entities that a selector left out would count as never seen.
     """
     spans = [
         _Span(step.before.taken_at, step.after.taken_at, [found.change for found in step.changes])
@@ -161,7 +161,7 @@ def attribute_history(history: History, entries: Iterable[AuditEntry], ours: Own
 
 @dataclass(frozen=True, slots=True)
 class _Attributed:
-    """Who made each change, by the number of its span and its own, and what no snapshot saw."""
+    """Who made each change, by the number of its span and its own number, and what no snapshot saw."""
 
     authors: Mapping[_Place, tuple[Author, ...]]
     passing: tuple[Passing, ...]
@@ -173,7 +173,7 @@ class _Attributing:
     def __init__(
         self, spans: Sequence[_Span], moments: Sequence[datetime], entities: Iterable[Entity], ours: OwnRuns
     ) -> None:
-        """`moments` are when snapshots were taken, and `entities` some that they saw."""
+        """`moments` are the times of the snapshots, `entities` some of the entities that they saw."""
         entities = tuple(entities)
         self.spans, self.moments, self.ours = spans, moments, ours
         self.begins = {begin for begin, _ in ours.times}
@@ -214,14 +214,14 @@ class _Attributing:
         return _Attributed(authors, tuple(self._passing(unseen)))
 
     def _held(self, entry: AuditEntry, place: _Place) -> bool:
-        """Return whether the backup from before a run of ours begins a span, and holds a change already."""
+        """Return whether a span begins with the safety backup of one of our runs, which already contains the change."""
         span = self.spans[place[0]]
         return entry.at <= span.begin and span.begin in self.begins and not self.ours.made(entry)
 
     def _part_from_runs(self, found: dict[_Place, list[AuditEntry]]) -> None:
-        """Part what others did just before a run of ours from what that did, where clocks that differ put both in one span.
+        """Separate what others did just before one of our runs from what the run did, if clock drift put both in one span.
 
-        One of both changes has nobody then, and the backup from before the run is between them.
+        One of the two changes then has no author, and the safety backup of the run lies between them.
         """
         for place, entries in list(found.items()):
             span = self.spans[place[0]]
@@ -239,7 +239,7 @@ class _Attributing:
     def _beside(
         self, entries: Sequence[AuditEntry], border: datetime, place: _Place, found: Collection[_Place]
     ) -> _Place | None:
-        """Return the change without authors on the other side of a border to which all the entries may belong."""
+        """Return the change without authors on the other side of a border that all the entries may belong to."""
         for other in self._places(entries[0]) if entries else ():
             span = self.spans[other[0]]
             close = all(span.away(one.at) <= CLOCKS_DIFFER for one in entries)
@@ -248,13 +248,13 @@ class _Attributing:
         return None
 
     def _places(self, entry: AuditEntry) -> Iterator[_Place]:
-        """Yield the changes of what an entry is about; a function's change may be told with the builder that owns it."""
+        """Yield the changes that an entry may explain; a function's change may be part of that of the builder that owns it."""
         yield from self.changes.get((entry.type, entry.object_id), {}).items()
         if entry.type == "function" and entry.object_id in self.owners:
             yield from self.changes.get(("profile-builder", self.owners[entry.object_id]), {}).items()
 
     def _authors(self, entries: Iterable[AuditEntry], until: datetime | None = None) -> tuple[Author, ...]:
-        """Return who made changes that are there at `until`, newest first, each with the time of the last one."""
+        """Return who made the changes that exist at `until`, newest first, each with the time of their last change."""
         found: dict[tuple[object, ...], Author] = {}
         for entry in sorted(entries, key=lambda entry: (entry.at, entry.id), reverse=True):
             ours = self.ours.made(entry, until)
@@ -263,7 +263,7 @@ class _Attributing:
         return tuple(found.values())
 
     def _passing(self, unseen: Mapping[_Object, list[AuditEntry]]) -> Iterator[Passing]:
-        """Yield what was made and deleted between two snapshots, the last deleted first."""
+        """Yield what was created and deleted between two snapshots, the last deleted first."""
         gone: list[tuple[datetime, Passing]] = []
         for (kind, one), entries in unseen.items():
             made = [entry.at for entry in entries if entry.operation == "create"]
@@ -276,7 +276,7 @@ class _Attributing:
         yield from (passing for _, passing in sorted(gone, key=lambda found: found[0], reverse=True))
 
     def _between_two(self, made: datetime, deleted: datetime) -> bool:
-        """Return whether no snapshot was taken between two moments, up to what clocks may differ."""
+        """Return whether no snapshot was taken between two moments, allowing for clock drift."""
         if not self.moments or made > self.moments[-1] or deleted <= self.moments[0] or deleted < made:
             return False
         first, last = bisect_left(self.moments, made), bisect_left(self.moments, deleted)
@@ -285,5 +285,5 @@ class _Attributing:
 
 
 def _logged(key: Key) -> _Object:
-    """Return what the log calls an entity: all that join two others are links to it [audit-log/next-page]."""
+    """Return an entity as the log names it: everything that joins two others is a link there [audit-log/next-page]."""
     return ("link" if joins(key) else key.type, key.id)

@@ -1,6 +1,6 @@
-"""What reverse syncs hold: while one exists, its model, its destination and its warehouse cannot change [destination/put-bound].
+"""Bindings: while a reverse sync exists, its model, destination and warehouse cannot change [destination/put-bound].
 
-Deleted and made again, a sync has another id and no state, so that it starts over.
+A re-created sync has another id and no state, so it starts over.
 """
 
 import shlex
@@ -24,7 +24,7 @@ _SYNC = "reverse-sync"
 
 
 def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
-    """Return the actions, blocked where a reverse sync forbids them; with `rebind`, the sync is made again instead."""
+    """Return the actions, blocked where a reverse sync prevents them; with `rebind`, the sync is re-created instead."""
     sides, pairs = actions.pairs.sides, actions.pairs
     sources = {found.key: key for key, found in pairs.found.items() if key.type == _SYNC}
     changing, moves = _changing(actions), _moves(actions)
@@ -59,23 +59,23 @@ def with_bindings(actions: Actions, chosen: Collection[Key]) -> Actions:
 
 
 _IN_EVERY_RUN = (
-    "--resend-secrets with --rebind deletes the reverse syncs that use what is sent and makes them again in every run: leave"
-    " both out once the secrets are there"
+    "every run with both --resend-secrets and --rebind deletes and re-creates the reverse syncs that use the secrets: omit"
+    " both flags once the target has the secrets"
 )
 
 
 def _without_deletions_for(actions: Actions, blocked: Collection[Key]) -> Actions:
-    """Return the actions without the deletions of what is not made again, because that is blocked."""
+    """Return the actions without the deletions of entities whose re-creation is blocked."""
     left = tuple(action for action in actions.deletions if set(blocked).isdisjoint(action.after))
     return replace(actions, deletions=left)
 
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """A reverse sync that forbids a change.
+    """A reverse sync that prevents a change.
 
-    `own` says why the sync itself cannot change; it is empty where the change is one of what the sync uses. `obstacle`
-    says what to do, or what is in the way.
+    `own` says why the sync itself cannot change; it is empty if the change is to an entity that the sync uses. `obstacle`
+    says what to do, or what prevents it.
     """
 
     sync: Entity
@@ -84,7 +84,7 @@ class _Holder:
 
 
 def _changing(actions: Actions) -> Mapping[Key, Key]:
-    """Return what is updated, or made again under another id, by the target's key: the snapshot's."""
+    """Return the snapshot's keys of what is updated, or re-created under another id, by the target's keys."""
     found = actions.pairs.found
     return {
         found[key].key: key
@@ -96,7 +96,7 @@ def _changing(actions: Actions) -> Mapping[Key, Key]:
 def held_by(sync: Entity, *known: Mapping[Key, Entity]) -> Iterator[Key]:
     """Yield the target's entities that a reverse sync freezes: its ends, and the warehouse of its model.
 
-    The model is looked up in `known`, in that order: a deleted one, which only the snapshot has, holds its warehouse too.
+    The model is looked up in `known`, in that order: even a deleted one, which only the snapshot has, freezes its warehouse.
     """
     model = Key("model", str(sync.body.get(END_FIELDS[0])))
     yield model
@@ -115,7 +115,7 @@ class _Move:
 
 
 def _moves(actions: Actions) -> Mapping[str, _Move]:
-    """Return the reverse syncs that move to another webhook, by the id of the one that each leaves."""
+    """Return the reverse syncs that move to another webhook, by the id of the webhook that each one leaves."""
     pairs = actions.pairs
     found = {}
     for key, action in actions.by_key.items():
@@ -128,25 +128,25 @@ def _moves(actions: Actions) -> Mapping[str, _Move]:
 
 
 def _why_fixed(actions: Actions, action: Action | None, sync: Entity, moves: Mapping[str, _Move]) -> str:
-    """Return why the console would refuse an update of a reverse sync itself; empty where it would not.
+    """Return why the console would reject an update of a reverse sync itself; empty if it would not.
 
-    One that takes a webhook waits until that is left, but not for itself, where webhooks go round in a circle.
+    A sync that moves to a webhook waits until the webhook is free, which is impossible if the moves form a circle.
     [reverse-sync/put-full-locked, reverse-sync/create-webhook-already-used]
     """
     sides = actions.pairs.sides
     if action is None or action.kind is not ActionKind.UPDATE:
         return ""
     if delivers_otherwise(action) and sync.key.id in sides.options.locked_syncs:
-        return "it has run, and so its delivery cannot change"
+        return "it has run, so its delivery cannot change"
     if delivers_otherwise(action) and sides.options.rebind and not sides.options.knows_syncs:
-        return "it may have run, and then its delivery cannot change"
+        return "it may have run, in which case its delivery cannot change"
     first = str(sync.body.get(END_FIELDS[1]))
     if first not in moves or moves[first].sync.key != sync.key:
         return ""
     taken = place = moves[first].to
     for _ in moves:
         if place == first:
-            return f"its webhook still serves {sides.called(moves[taken].sync)}, which waits for it in turn"
+            return f"its webhook still serves {sides.called(moves[taken].sync)}, which in turn waits for this one"
         place = moves[place].to if place in moves else ""
     return ""
 
@@ -158,23 +158,24 @@ def _goes(sides: Sides, sync: Entity, source: Key | None) -> bool:
     return extra and not why_stuck(sides, sync)
 
 
-_REMEDY = "--rebind deletes the sync, makes the change, and makes the sync again, which then starts over"
+_REMEDY = "--rebind deletes the sync, makes the change and re-creates the sync, which then starts over"
 
 
 def _untouched(sides: Sides, source: Key | None) -> str:
-    """Return what to do about a reverse sync that is not chosen; `source` is the snapshot's key, None where it has no such sync."""
+    """Return what to do about a reverse sync that is not selected; `source` is its key in the snapshot, or None."""
     if source is None or sides.options.skip:
-        return "this restore leaves that sync as it is, so delete it first"
+        return "this restore does not include that sync, so delete it first"
     chosen = shlex.quote(sides.selectors[source])
-    return f"with --rebind --only {chosen} added, this deletes the sync, makes the change, and makes the sync again, which then starts over"
+    return f"add --rebind --only {chosen} to delete the sync, make the change and re-create the sync, which then starts over"
 
 
 def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
-    """Return the action that blocks a change because reverse syncs forbid it."""
+    """Return the action that blocks a change because reverse syncs prevent it."""
     names = some_of(sorted(sides.called(holder.sync) for holder in holders), 3)
     uses = "uses" if len(holders) == 1 else "use"
     why = next(
-        (h.own for h in holders if h.own), f"{names} {uses} it, and what a reverse sync uses cannot change"
+        (h.own for h in holders if h.own),
+        f"{names} {uses} it, and an entity that a reverse sync uses cannot change",
     )
     obstacles = list(dict.fromkeys(h.obstacle for h in holders if h.obstacle != _REMEDY)) or [_REMEDY]
     obstacle = some_of(obstacles, 3, "; ")
@@ -183,9 +184,9 @@ def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
 
 
 def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned | str:
-    """Return the action that makes a reverse sync again under another id, with the deletion of the old one.
+    """Return the action that re-creates a reverse sync under another id, with the deletion of the old one.
 
-    Return what is in the way instead where it could not be made again: then nothing may be deleted.
+    If it could not be re-created, return the reason instead, so that nothing is deleted.
     """
     pairs, sides = actions.pairs, actions.pairs.sides
     old, before = pairs.found[key], actions.by_key[key]
@@ -199,12 +200,12 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     so_far = {k: Planned(action) for k, action in actions.by_key.items()}
     planned = plan_object(alone, key, chosen, so_far)
     if planned.action.kind is not ActionKind.CREATE:
-        return f"{sides.called(old)} could not be made again: {planned.action.reason}"
+        return f"{sides.called(old)} could not be re-created: {planned.action.reason}"
     own = with_own_changes(planned.action.body, before, without_volatile(old))
     body = own_fields(sides, sides.desired[key], old).kept_in(own, without_volatile(old))
     is_off = members_of(body.get("data")).get("disabled") is True
     off = planned.action.off or (is_off and runs(old))  # a run that was killed may have disabled the old one
-    reason = "made again under another id, so that what it uses can change: it starts over"
+    reason = "re-created under another id so that what it uses can change; it starts over"
     reason = f"{reason}; {why_off(pairs, key)}" if off else reason
     made = replace(
         planned.action, target_id=new_id, body=body, reason=reason, off=off, replaced=before.replaced
@@ -218,7 +219,7 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
 
 @dataclass(frozen=True, slots=True)
 class _User:
-    """A reverse sync that will write to a webhook: the snapshot's key, None for one that only the target has."""
+    """A reverse sync that will write to a webhook: its key in the snapshot, None if only the target has it."""
 
     key: Key | None
     called: str
@@ -236,8 +237,8 @@ def _without_shared_webhooks(actions: Actions) -> Actions:
             if other.key is not None and actions.by_key[other.key].writes:
                 action = actions.by_key[other.key]
                 reason = (
-                    f"its webhook already serves {first.called}, and a webhook serves one reverse sync: give it another"
-                    f" with --overlay, pair them with --map or --match-by-name, or leave it out with --skip {other.key}"
+                    f"its webhook already serves {first.called}, and a webhook serves only one reverse sync: set another"
+                    f" one with --overlay, pair the two with --map or --match-by-name, or leave this out with --skip {other.key}"
                 )
                 planned[other.key] = Planned(action.stopped(ActionKind.BLOCKED, reason))
     there = {key: pairs.found[key].key.id for key in planned if key in pairs.found}
@@ -245,9 +246,9 @@ def _without_shared_webhooks(actions: Actions) -> Actions:
 
 
 def _users(actions: Actions) -> Iterator[tuple[str, _User]]:
-    """Yield (webhook's id in the target, the reverse sync that will write to it), in the order in which they have a right to it.
+    """Yield (webhook's id in the target, the reverse sync that will write to it), those with precedence first.
 
-    Those that stay as they are come first, what is blocked among them, then those that are made again, then new ones.
+    Syncs that stay unchanged, including blocked ones, come first, then re-created ones, then new ones.
     """
     pairs, sides = actions.pairs, actions.pairs.sides
     gone = {action.key for action in actions.deletions}

@@ -1,4 +1,4 @@
-"""Values that the planning of one entity hands on."""
+"""Values passed between the steps of planning one entity."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,10 +16,10 @@ from jitsu_backup.planning.reasons import UnreadSecret
 class Candidate:
     """One entity before its action is decided: as desired, as it is in the target, and what is lost.
 
-    `desired` is in the snapshot's ids. `live` is the body of `found`, the target's entity, both without what says
-    nothing. `clone_id` names an object of the workspace that masked secrets can be revived from. `overlay_fields` are
-    the overlay's fields that were held against what the console knows. `own` are the fields that the settings leave to
-    the target, and that `desired` has from there.
+    `desired` has the snapshot's ids. `live` is the body of `found`, the target's entity. Both are without volatile
+    fields. `clone_id` is the id of an object of the workspace from which masked secrets can be copied. `overlay_fields` are
+    the overlay's fields, checked against those that the console knows. `own` are the fields that the settings leave to the
+    target; `desired` has the target's values there.
     """
 
     entity: Entity
@@ -37,7 +37,7 @@ class Candidate:
         return replace(self, losses=(*self.losses, *losses), **more)
 
     def leaving(self, own: OwnFields, live: Mapping[str, Any]) -> "Candidate":
-        """Return the candidate with its fields that are the target's own as `live` has them: nothing of them is lost."""
+        """Return the candidate with the values of `live` in the target's own fields, so that nothing of those is lost."""
         if not own:
             return self
         losses = tuple(loss for loss in self.losses if not own.cover(tuple(loss.path.split("."))))
@@ -56,7 +56,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What planning one entity gives: its action, the deletions that follow it, and notes about it."""
+    """The result of planning one entity: its action, the deletions that follow it, and notes about it."""
 
     action: Action
     notes: tuple[str, ...] = ()
@@ -65,14 +65,14 @@ class Planned:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """The paths of the secrets that are to be found nowhere, so that the entity does without them."""
+        """The paths of the secrets that are missing everywhere, so that the entity is written without them."""
         lacking = (loss for loss in self.action.losses if isinstance(loss.reason, UnreadSecret))
         return tuple(loss.path for loss in lacking if loss.reason is not UnreadSecret.REPLACED)
 
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What is planned so far: an action for each of the snapshot's keys, deletions, notes, and who is whom by now."""
+    """What is planned so far: an action for each of the snapshot's keys, deletions, notes, and the current pairs."""
 
     pairs: Pairs
     by_key: Mapping[Key, Action]
@@ -81,7 +81,7 @@ class Actions:
     overlay_fields: tuple[OverlayField, ...] = ()
 
     def after(self, planned: Mapping[Key, Planned], pairs: Pairs) -> "Actions":
-        """Return the actions with those of `planned` in the place of earlier ones; `pairs` hold after them."""
+        """Return the actions with earlier ones replaced by those of `planned`; `pairs` are the pairs afterwards."""
         return Actions(
             pairs,
             {**self.by_key, **{key: one.action for key, one in planned.items()}},

@@ -18,7 +18,7 @@ NO_SETS: Mapping[str, str] = {}
 
 
 class ChangeKind(Enum):
-    """What became of an entity."""
+    """What happened to an entity."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -27,11 +27,11 @@ class ChangeKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EntityChange:
-    """One entity that differs. `before` and `after` are its keys on either side, where it is there.
+    """One entity that differs. `before` and `after` are its keys on the two sides, None on a side that lacks it.
 
-    `name` is what the later side calls it, `was` the earlier name where that was another. `body` is what an added or
-    removed one holds, ready to be shown. `saved_at` is when an entity that is still there was last saved, in UTC, as its
-    console tells; None where it does not.
+    `name` is its name on the later side, `was` the earlier name if that was different. `body` is the content of an added or
+    removed entity, ready to be shown. `saved_at` is when an entity that still exists was last saved, in UTC, according to
+    its console; None if that is unknown.
     """
 
     kind: ChangeKind
@@ -49,7 +49,7 @@ class EntityChange:
 class Changes:
     """What differs between two snapshots.
 
-    `same` names what does not, by the keys of `after`; `pairs` gives the key in `after` of each paired key in `before`.
+    `same` are the keys in `after` of what does not differ; `pairs` maps keys in `before` to their keys in `after`.
     """
 
     before: Snapshot
@@ -78,17 +78,17 @@ class Changes:
 
 
 def last_saved(sides: Iterable[Entity], since: datetime) -> datetime | None:
-    """Return when an entity that changed since a moment was last saved, by the sides of its change in whichever order.
+    """Return when an entity that changed since a moment was last saved, according to the sides of its change, in any order.
 
-    The console tells that of most types; of a profile builder it repeats what was sent, so what is from before the change says
-    nothing [profile-builder/list].
+    The console sets that time for most types. For a profile builder it repeats what was sent, so a time before the change
+    is ignored [profile-builder/list].
     """
     told = [moment for side in sides for moment in _moments(side.body) if moment >= since - CLOCKS_DIFFER]
     return max(told, default=None)
 
 
 def _moments(body: Mapping[str, Any]) -> Iterator[datetime]:
-    """Yield when a body and the functions that it owns were saved."""
+    """Yield when a body, and the functions that it owns, were saved."""
     owned = (members_of(members_of(one).get("function")) for one in items_of(body.get("functions")))
     for part in (body, *owned):
         moment = parse_any_time(part.get("updatedAt"))
@@ -102,12 +102,12 @@ def chosen(
     skip: Sequence[Selector] = (),
     sets: Mapping[str, str] = NO_SETS,
 ) -> Changes:
-    """Return the changes that a selector names, by the id or name on either side; all of them without selectors.
+    """Return the changes that a selector matches, by the id or name on either side; all of them without selectors.
 
-    What one of `skip` names is left out. `sets` tells, by selector, which set of the settings it is from. A pattern that finds
-    nothing is noted, but for one of a set.
+    Matches of `skip` are left out. `sets` gives, by selector, the set of the settings that it comes from. A pattern that
+    matches nothing is noted, unless it comes from a set.
 
-    Raise UsageError for a type that there is not, and for a selector that names one entity and finds none.
+    Raise UsageError for an unknown type, and for a selector that names one entity and matches none.
     """
     if not selectors and not skip:
         return changes
@@ -136,16 +136,16 @@ def chosen(
         given = given_by("--only", selector, sets)
         check_type(selector, given, types)
         if selector.exact and selector.text not in found:
-            raise UsageError(f"{given}: {selector.text!r} is on neither side")
+            raise UsageError(f"{given}: {selector.text!r} matches nothing on either side")
     vain = (s.text for s in selectors if s.text not in found and s.text not in sets)
-    notes = tuple(f"--only: nothing on either side is {text!r}" for text in dict.fromkeys(vain))
+    notes = tuple(f"--only: {text!r} matches nothing on either side" for text in dict.fromkeys(vain))
     return replace(changes, entities=entities, same=same, notes=(*changes.notes, *notes))
 
 
 def _fitting(
     selectors: Iterable[Selector], keys: Collection[Key | None], called: Collection[str | None]
 ) -> set[str]:
-    """Return the selectors that choose an entity by one of its keys and names."""
+    """Return the selectors that match an entity by one of its keys and names."""
     return {
         selector.text
         for selector in selectors

@@ -9,10 +9,10 @@ Lines = Mapping[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class ClassicKeys:
-    """The text of a mapping on three sides; what stands for a stream counts as one value.
+    """The text of a mapping on three sides; all lines of one stream count as one value.
 
-    `wanted` is the source's in its own ids, and `source` the same in the target's. `base` is empty where no clone tells.
-    Where `source_wins`, what the target changed gives way.
+    `wanted` is the source's text with its own ids, `source` the same with the target's ids. `base` is empty without the
+    record of a clone. With `source_wins`, the source replaces what the target changed.
     """
 
     source_wins: bool
@@ -23,14 +23,14 @@ class ClassicKeys:
     _sides: tuple[Lines, Lines, Lines] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Sort the lines by what they are about."""
+        """Sort the lines by stream."""
         sides = (self.base, self.source, self.target)
         object.__setattr__(self, "_sides", tuple(map(_by_stream, sides)))
 
     def merged(self) -> str | None:
-        """Return the target's lines with what the source changed, in the source's ids; None where all is the source's.
+        """Return the target's lines with what the source changed, with the source's ids; None if the source's text applies as is.
 
-        A stream for which the target has made a key itself gets no other: one key must not name two streams.
+        A stream for which the target has created a key itself gets no other, because one key must not refer to two streams.
         """
         has_keys = self.base or "=" in self.target
         if self.source == self.target or not has_keys:
@@ -44,7 +44,7 @@ class ClassicKeys:
         return "\n".join([*kept, *(line for line, _ in added)])
 
     def is_disputed(self) -> bool:
-        """Return whether both sides changed what stands for one stream, in different ways."""
+        """Return whether both sides changed the lines of one stream differently."""
         sides = ([side.get(stream) for side in self._sides] for stream in self._sides[0])
         return any(was not in (mine, theirs) and mine != theirs for was, mine, theirs in sides)
 

@@ -1,4 +1,4 @@
-"""Comparison of two snapshots, which are paired as a restore would pair them."""
+"""Comparison of two snapshots, paired as a restore would pair them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set as AbstractSet
@@ -48,23 +48,23 @@ from jitsu_backup.planning.profile_builders import builder_code
 from jitsu_backup.planning.schema_rules import Schemas, dropped, is_difference, schema_name
 from jitsu_backup.planning.sides import Sides
 
-# what no person has set, beside what is volatile
+# what no person has set, besides volatile fields
 _NOTES = (*PROBE_NOTES, "profileBuilderId", "deleted")
 
 _DEFAULTS = PlanOptions()
 
-# lists whose order says nothing
+# lists whose order is irrelevant
 _UNORDERED = ("domains", "events", "emails")
 
 
 def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOptions = _DEFAULTS) -> Changes:
     """Return what differs between two snapshots, of one workspace or of two.
 
-    Entities are paired as a restore of either into the other would pair them, with the `record` of a clone between both,
-    `mapping` and `match_by_name` of the options; `before` is compared under their overlay. What a console fills in by
-    `schemas`, times, order and ids say nothing and never differ; secrets that a console hides cannot be compared. A profile
-    builder's function counts as any other entity; what differs in its code is told with its builder. Fields that are
-    `ignored` never differ: a note counts them. Raise UsageError for options that name what is not there.
+    Entities are paired as a restore of either into the other would pair them, with the `record` of a clone between the
+    two, `mapping` and `match_by_name` of the options; their overlay is applied to `before`. Defaults of `schemas`, times,
+    order and ids are never differences; secrets that a console hides cannot be compared. A profile builder's function
+    counts as any other entity, but a difference in its code is reported with its builder. Fields that are `ignored` never
+    differ: a note counts them. Raise UsageError for options that name something that does not exist.
     """
     unread = _unread(before, after)
     before = _under_overlay(before, after, schemas, options)
@@ -88,12 +88,12 @@ def compare(before: Snapshot, after: Snapshot, schemas: Schemas, options: PlanOp
     changes += [comparison.added(entity) for entity in other.shown() if entity.key not in paired]
     changes.sort(key=_in_order)
     notes = tuple(
-        f"{name} could not be read on one side, and is not compared"
+        f"{name} could not be read on one side, so it is not compared"
         for name in sorted(unread & {*before.manifest.counts, *after.manifest.counts})
     )
     if left_out:
-        differ = "field differs and is" if left_out == 1 else "fields differ and are"
-        notes += (f"{left_out} {differ} ignored, as the setting ignore says",)
+        differ = "field differs but is" if left_out == 1 else "fields differ but are"
+        notes += (f"{left_out} {differ} ignored by the setting ignore",)
     keys = {key: pair.key for key, pair in found.items()}
     notes += () if options.match_by_name else tuple(_alike(before, after, changes))
     before, after = (_without_secrets(side, secrets) for side in (before, after))
@@ -105,7 +105,7 @@ def _in_order(change: EntityChange) -> tuple[object, ...]:
 
 
 def _without_secrets(side: Snapshot, secrets: frozenset[str]) -> Snapshot:
-    """Return a side in which the overlay's secrets cannot be read: reports show its entities."""
+    """Return a side with the overlay's secrets hidden, because reports show its entities."""
     if not secrets:
         return side
     entities = (
@@ -125,14 +125,14 @@ def _under_overlay(before: Snapshot, after: Snapshot, schemas: Schemas, options:
 
 
 def _given(entity: Entity, desired: Entity, schemas: Schemas) -> Entity:
-    """Return an entity under the overlay, without what that gives for others and the console would drop here."""
+    """Return an entity under the overlay, without fields meant for other entities that the console would drop here."""
     schema = schemas.get(schema_name(desired.key.type, desired.body) or "")
     unknown = {path for path in dropped(schema, desired.body) if not has_value(entity.body, path)}
     return Entity(desired.key, without(desired.body, unknown)) if unknown else desired
 
 
 def _alike(before: Snapshot, after: Snapshot, changes: Iterable[EntityChange]) -> Iterator[str]:
-    """Yield a note where pairing by name would make a difference shorter."""
+    """Yield a note if pairing by name would make the list of changes shorter."""
     removed, added = (
         Counter((c.type, c.name) for c in changes if c.kind is kind and not is_link(Key(c.type, "")))
         for kind in (ChangeKind.REMOVED, ChangeKind.ADDED)
@@ -140,23 +140,23 @@ def _alike(before: Snapshot, after: Snapshot, changes: Iterable[EntityChange]) -
     both = [named for named in removed if removed[named] == added[named] == 1]
     if both and not same_workspace(before, after):
         yield (
-            f"{plural(len(both), 'entity', 'entities')} removed and added under the same name: --match-by-name compares them with"
-            " each other"
+            f"{plural(len(both), 'entity was', 'entities were')} removed and added under the same name: use --match-by-name"
+            " to compare both sides"
         )
 
 
 def _unread(before: Snapshot, after: Snapshot) -> frozenset[str]:
-    """Return the types that cannot be compared, because a side lacks them."""
+    """Return the types that cannot be compared, because one side lacks them."""
     refused = {r.what for side in (before, after) for r in side.manifest.refused if r.missing}
     if same_workspace(before, after):
         return frozenset(refused)
-    # nor can what refers to these types be compared
+    # what refers to these types cannot be compared either
     return frozenset(refused).union(*map(dependents, refused))
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One of both snapshots; `unread` are the types that cannot be compared."""
+    """One of the two snapshots; `unread` are the types that cannot be compared."""
 
     snapshot: Snapshot
     unread: frozenset[str]
@@ -186,7 +186,7 @@ class _Side:
         """Yield the entities that can be compared."""
         for entity in self.snapshot.entities:
             owned = entity.key in self.owned or entity.body.get("kind") == "profile"
-            # whose a function of kind profile is, is unclear without the builders
+            # without the builders, the owner of a function of kind profile is unknown
             unclear = "profile-builder" in self.unread and entity.key.type == "function" and owned
             if entity.key.type not in self.unread and not unclear:
                 yield entity
@@ -194,9 +194,9 @@ class _Side:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Who is whom: `found` gives the later entity for an earlier key, `ids` the later id for an earlier one.
+    """The pairs: `found` maps earlier keys to later entities, `ids` earlier ids to later ones.
 
-    `words` are what the ids of either side are called.
+    `words` are the names to show for the ids of each side.
     """
 
     found: Mapping[Key, Entity]
@@ -205,7 +205,7 @@ class Matches:
 
 
 def _pair(one: _Side, other: _Side, options: PlanOptions) -> Matches:
-    """Pair two sides, where either may be a clone of the other."""
+    """Pair two sides, either of which may be a clone of the other."""
     record = options.record
     forward = record is None or record.manifest.source.workspace_id == other.workspace_id
     pairing = PlanOptions(
@@ -227,7 +227,7 @@ def _pair(one: _Side, other: _Side, options: PlanOptions) -> Matches:
         if mine in one.by_key and theirs in other.by_key and theirs not in taken:
             found[mine] = other.by_key[theirs]
             taken.add(theirs)
-    if sides.in_place:  # one that came to be a builder's, or is one no more
+    if sides.in_place:  # a function that a builder has come to own, or no longer owns
         functions = (one.owned | other.owned) & one.by_key.keys() & other.by_key.keys()
         found |= {key: other.by_key[key] for key in functions - taken - found.keys()}
     return Matches({**found, **_paired_links(sides, ids)}, ids, _words(one, other, ids))
@@ -270,10 +270,10 @@ def _paired_links(sides: Sides, ids: Mapping[str, str]) -> Mapping[Key, Entity]:
 def pair_in_time(
     before: Snapshot, after: Snapshot, naming: tuple[Naming, Naming], unchanged: Collection[Key]
 ) -> Matches:
-    """Pair a workspace with itself at a later time, where both snapshots lack nothing.
+    """Pair a workspace with itself at a later time; both snapshots must be complete.
 
-    An entity is the same one as long as it has its id. What our restores have made again is followed to its new id: objects by
-    derived ids, links by their ends. `unchanged` are keys of what is known to be equal on both sides.
+    An entity keeps its identity as long as it has its id. Entities that our restores re-created are followed to their new
+    ids: objects by derived ids, links by their ends. `unchanged` are keys of entities known to be equal on both sides.
     """
     one, other = (
         _Side(side, frozenset(), names) for side, names in zip((before, after), naming, strict=True)
@@ -304,7 +304,7 @@ def pair_in_time(
 
 
 def _made_again(gone: Snapshot, new: Snapshot) -> dict[Key, Entity]:
-    """Return the objects of `new` whose ids are derived from those of `gone`, or the other way round, by the key of `gone`."""
+    """Return the objects of `new` whose ids are derived from those of `gone`, or vice versa, by the key of `gone`."""
     found = _paired_objects(Sides(gone, new, _DEFAULTS), frozenset())
     taken = {pair.key for pair in found.values()}
     by_key = {entity.key: entity for entity in new.entities}
@@ -322,9 +322,9 @@ def changes_in_time(
     naming: tuple[Naming, Naming],
     unchanged: Collection[Key],
 ) -> list[EntityChange]:
-    """Return what changed in a workspace between two times, where both snapshots lack nothing; fields as `compare` has them.
+    """Return what changed in a workspace between two times; both snapshots must be complete. Fields are as in `compare`.
 
-    `pairs` are those of `pair_in_time`. `unchanged` are keys of what is known to be equal on both sides: it is not compared.
+    `pairs` are those of `pair_in_time`. `unchanged` are keys of entities known to be equal, which are not compared.
     """
     one, other = (
         _Side(side, frozenset(), names) for side, names in zip((before, after), naming, strict=True)
@@ -350,7 +350,7 @@ def _mapped(entity: Entity, ids: Mapping[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """Both sides and who is whom."""
+    """Both sides and their pairs."""
 
     before: _Side
     after: _Side
@@ -365,7 +365,7 @@ class _Comparison:
         return same_workspace(self.before.snapshot, self.after.snapshot)
 
     def changed(self, entity: Entity, other: Entity) -> EntityChange | None:
-        """Return the change of a pair, or None where nothing differs."""
+        """Return the change of a pair, or None if nothing differs."""
         changes = tuple(self._fields(entity, other))
         if not changes:
             return None
@@ -402,12 +402,12 @@ class _Comparison:
     def _fields(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
         """Yield every field of a pair that differs."""
         if entity.key in self.before.owned and other.key in self.after.owned:
-            return  # told with its builder
+            return  # reported with its builder
         mine, theirs = self._essences(entity, other)
         mine, theirs = with_passwords_of(theirs, mine), with_passwords_of(mine, theirs)
         own = self._own(entity, other)
         mine = own.kept_in(mine, theirs)
-        if not (self.same_workspace and entity.key == other.key):  # another one has a grant of its own
+        if not (self.same_workspace and entity.key == other.key):  # a different entity has a grant of its own
             mine, theirs = (without_grant(entity.key.type, body) for body in (mine, theirs))
             yield from self._grant(entity, other)
         schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
@@ -441,17 +441,17 @@ class _Comparison:
         return OwnFields(tuple(field.path for field in fields_ignored(self.ignored, named)))
 
     def _essences(self, entity: Entity, other: Entity) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what a pair says, both with the ids of the later side."""
+        """Return both bodies of a pair in normal form, with the ids of the later side."""
         return self._essence(Entity(entity.key, _mapped(entity, self.pairs.ids))), self._essence(other)
 
     def _grant(self, entity: Entity, other: Entity) -> Iterator[FieldChange]:
-        """Yield the change of a grant. Between different objects its fields say no more than whether there is one."""
+        """Yield the change of a grant. Between different objects its fields only say whether there is one."""
         had, has = (is_authorised(side, borrowing=self.same_workspace) for side in (entity, other))
         if had is not has:
             yield FieldChange(GRANT, _grant_in_words(had), _grant_in_words(has))
 
     def _essence(self, entity: Entity) -> dict[str, Any]:
-        """Return a body in a normal form, without what says nothing about a difference."""
+        """Return a body in normal form, without what is never a difference."""
         table = entity_type(entity.key.type)
         body = link_body(entity) if is_link(entity.key) else without_volatile(entity)
         for name in (*_NOTES, *table.bookkeeping):
@@ -467,7 +467,7 @@ class _Comparison:
             body["name"] = body["name"].lower()
         value = body.get("value")
         if entity.key.type == "misc" and not self.same_workspace and isinstance(value, str) and value != MASK:
-            # each workspace has classic keys of its own; only which streams they name can be compared
+            # each workspace has its own classic keys; only the streams that they refer to can be compared
             body["value"] = "\n".join(sorted(line.partition("=")[0] for line in value.split("\n")))
         for name in _UNORDERED:
             value = body.get(name)
@@ -476,12 +476,12 @@ class _Comparison:
         return body
 
     def _write_keys(self, keys: Any) -> Any:
-        """Return what can be compared of write keys: their ids in one workspace, their number between two."""
+        """Return the comparable part of write keys: their ids within one workspace, their number between two."""
         known = [key for key in items_of(keys) if isinstance(key, Mapping)]
         return sorted(str(key.get("id")) for key in known) if self.same_workspace else len(known)
 
     def _in_words(self, entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
-        """Return what an entity says, with names in the place of the ids that it refers to."""
+        """Return the body of an entity in normal form, with names in place of the ids that it refers to."""
         return self._essence(Entity(entity.key, in_words(entity, words)))
 
 

@@ -1,4 +1,4 @@
-"""Overlays of a whole console: tables that hold for every workspace, and tables that hold for one, which win."""
+"""Overlays of a whole console: tables for every workspace, and tables for single workspaces, which take precedence."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -15,9 +15,9 @@ _Tables = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class OverlayTables:
-    """What a file, which messages call `called`, says of several workspaces: selector → values.
+    """The tables of one file for several workspaces: selector → values. Messages call the file `called`.
 
-    `shared` holds for all of them, `own` for one each, by its id or slug. `secrets` and `outside` are those of Overlay.
+    `shared` applies to all workspaces, `own` to single ones, by id or slug. `secrets` and `outside` are as in Overlay.
     """
 
     called: str
@@ -29,13 +29,13 @@ class OverlayTables:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleOverlay:
-    """The overlay of each workspace that has one of its own, by each name that it was given; `shared` is that of the others."""
+    """The overlays of workspaces that have their own, by each name used for them; `shared` is for all others."""
 
     shared: Overlay = field(default_factory=Overlay)
     own: Mapping[str, Overlay] = field(default_factory=dict)
 
     def check_used(self, called: str, snapshots: Iterable[Snapshot]) -> None:
-        """Raise UsageError where `shared`, which messages call `called`, names one entity, and finds none in any snapshot."""
+        """Raise UsageError if `shared`, which messages call `called`, names an entity that no snapshot has."""
         strict = Overlay(tuple(replace(rule, shared=False) for rule in self.shared.rules))
         left = [rule.selector.text for rule in strict.rules if rule.selector.exact]
         for snapshot in snapshots if left else ():
@@ -45,7 +45,7 @@ class ConsoleOverlay:
         if left:
             told = some_of([repr(text) for text in left], 5)
             raise UsageError(
-                f"{called}: {told}: no workspace of this recovery has that; take it out, or name what is meant"
+                f"{called}: {told} matches nothing in any workspace of this recovery; remove it, or correct the name"
             )
 
 
@@ -57,14 +57,14 @@ def overlay_tables(
 ) -> OverlayTables:
     """Return the tables of a document, in which `WORKSPACE:SELECTOR` names one workspace. Raise UsageError for anything else."""
     if not isinstance(document, Mapping):
-        parse_overlay(document)  # which says what it should be
+        parse_overlay(document)  # raises with an explanation
     shared: _Tables = {}
     own: dict[str, _Tables] = defaultdict(dict)
     for text, patch in document.items() if isinstance(document, Mapping) else ():
         workspace, selector = _split(text)
         tables = own[workspace] if workspace else shared
         if selector in tables:
-            raise UsageError(f"{text!r} stands twice, with and without spaces; merge the two")
+            raise UsageError(f"{text!r} appears twice, with and without spaces; merge the two tables")
         tables[selector] = patch
         of = f" of workspace {workspace}" if workspace else ""
         _check(selector, patch, f"the table {text!r}{of}: " if of else "")
@@ -79,7 +79,7 @@ def _check(selector: str, patch: object, before: str) -> None:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Return the workspace that a table is for, empty for every one, and its selector; types and slugs hold no slash."""
+    """Return the workspace of a table, empty for all, and its selector; types and slugs contain no slash."""
     head, colon, selector = text.partition(":")
     return (head.strip(), selector.strip()) if colon and "/" not in head else ("", text)
 
@@ -87,9 +87,9 @@ def _split(text: str) -> tuple[str, str]:
 def console_overlay(
     given: OverlayTables, beneath: Mapping[str, OverlayTables], identify: Callable[[str], str]
 ) -> ConsoleOverlay:
-    """Return the overlays of all workspaces: what is `given` for one precedes what is given for all, and that what is `beneath`.
+    """Return the overlays of all workspaces. `given` tables for one workspace override those for all, which override `beneath`.
 
-    `beneath` has tables for single workspaces, by any name of each, such as a profile has: what they name need not be there.
+    `beneath` has tables for single workspaces, such as those of profiles, by any name of each; their entities need not exist.
     `identify` returns the same text for all names of a workspace. Raise UsageError for tables that contradict each other.
     """
     named: dict[str, list[str]] = defaultdict(list)
@@ -114,7 +114,7 @@ def _outside(given: OverlayTables, workspaces: Iterable[str]) -> Iterable[Outsid
 
 
 def _overlay(given: OverlayTables, beneath: Mapping[str, OverlayTables], names: Iterable[str]) -> Overlay:
-    """Return the overlay of a workspace with some names."""
+    """Return the overlay of the workspace that has these names."""
     names = tuple(names)
     profiles = [beneath[name] for name in names if name in beneath]
     own = [given.own[name] for name in names if name in given.own]
@@ -137,10 +137,10 @@ def _overlay(given: OverlayTables, beneath: Mapping[str, OverlayTables], names: 
 
 
 def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both tables together; the values of the `other` win."""
+    """Return both tables merged; the values of `other` take precedence."""
     both = dict(one)
     for name, value in other.items():
         before = both.get(name)
         deep = isinstance(before, Mapping) and isinstance(value, Mapping)
-        both[name] = _merged(before, value) if deep else value  # type: ignore[arg-type]  # as was seen above
+        both[name] = _merged(before, value) if deep else value  # type: ignore[arg-type]  # checked above
     return both

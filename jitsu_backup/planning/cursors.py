@@ -1,4 +1,4 @@
-"""Cursors of syncs: which ones are put on a sync that is made or made again."""
+"""Cursors of syncs: which ones are set on a sync that is created or re-created."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from jitsu_backup.planning.sync_states import states_of
 
 @dataclass(frozen=True, slots=True)
 class _Cursors:
-    """The states to put on a sync, by stream; why some stay behind; and a note about that."""
+    """The states to set on a sync, by stream; why some are lost; and notes about that."""
 
     states: Mapping[str, Any] = field(default_factory=dict)
     lost: str | None = None
@@ -26,10 +26,10 @@ class _Cursors:
 def with_cursors(
     pairs: Pairs, link: Entity, planned: Planned, found: Entity | None, newest: Entity | None
 ) -> Planned:
-    """Return what is planned for a link with the cursors to put on it.
+    """Return what is planned for a link, with the cursors to set on it.
 
-    They come from the link that it takes the place of, `newest`, or else from the snapshot. A sync that was never made
-    again keeps what it has: somebody may have reset a stream on purpose.
+    They come from `newest`, the link that it replaces, or else from the snapshot. A sync that was never re-created keeps
+    its cursors, because somebody may have reset a stream on purpose.
     """
     cursors = _cursors(pairs, link, found, newest)
     action, states = planned.action, cursors.states
@@ -50,7 +50,7 @@ def _cursors(pairs: Pairs, link: Entity, found: Entity | None, newest: Entity | 
     unpacked = sides.in_place and sides.options.record is not None
     if (
         unpacked and found is not None and newest is None
-    ):  # a colleague made it, and it reads from where they want
+    ):  # somebody created it by hand, with the cursors that they want
         return _Cursors()
     saved = (sides.live.cursors.get(newest.key.id) if newest is not None else None) or {}
     saved = saved or sides.snapshot.cursors.get(link.key.id, {})
@@ -59,10 +59,10 @@ def _cursors(pairs: Pairs, link: Entity, found: Entity | None, newest: Entity | 
     if not lacking or not sides.options.cursors:
         return _Cursors()
     if "sync-cursor" in sides.live.manifest.not_offered:
-        return _Cursors(lost="the target console keeps no cursors: the source starts over")
-    if newest is None and _has_other_ends(pairs, link):  # the old cursor would leave a gap there
+        return _Cursors(lost="the target console does not store cursors, so the sync starts over")
+    if newest is None and _has_other_ends(pairs, link):  # the old cursor would leave a gap
         name = quoted(sides.desired_names[link.key])
-        note = f"sync {name} begins without cursors: its source or destination is another one here"
+        note = f"sync {name} starts without cursors, because its source or destination differs in the target"
         return _Cursors(notes=(note,) if found is None else ())
     states = states_of(lacking)
     broken = sorted(lacking.keys() - states.keys())
@@ -71,7 +71,7 @@ def _cursors(pairs: Pairs, link: Entity, found: Entity | None, newest: Entity | 
 
 
 def _has_other_ends(pairs: Pairs, link: Entity) -> bool:
-    """Return whether a sync reads from or writes to something else than in the snapshot."""
+    """Return whether a sync has another source or destination than in the snapshot."""
     sides = pairs.sides
     for end in END_FIELDS:
         if link.body.get(end) != sides.by_key[link.key].body.get(end):

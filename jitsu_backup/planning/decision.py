@@ -1,4 +1,4 @@
-"""The decision about one candidate: created, updated, unchanged or blocked, and why."""
+"""The decision about one candidate: create, update, unchanged or blocked, and why."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -59,7 +59,7 @@ def create_or_update(pairs: Pairs, candidate: Candidate) -> Planned:
 def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     options, key, body = pairs.sides.options, candidate.key, candidate.entity.body
     strange = unknown_type(options.schemas, key.type, body)
-    if strange and candidate.found is None and options.check_schemas:  # no secret is asked for in vain
+    if strange and candidate.found is None and options.check_schemas:  # before asking for secrets
         return Planned(_blocked(pairs, candidate, f"{strange}: leave it out with --skip {key}"))
     schema = options.schemas.get(schema_name(key.type, body) or "")
     settled = settle_secrets(pairs, candidate, schema)
@@ -79,7 +79,7 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
 
 
 def _unclear(settled: Settled) -> list[str]:
-    """Return where `***` of a redacted folder may stand for several values of the target's: none of them is to be lost."""
+    """Return the paths where `***` of a redacted folder may stand for several values of the target, none of which may be lost."""
     live = settled.candidate.live
     return [
         format_path(path)
@@ -89,7 +89,7 @@ def _unclear(settled: Settled) -> list[str]:
 
 
 def _why_missing(settled: Settled, unclear: Collection[str]) -> str:
-    """Return why an entity is blocked that lacks secrets, or what `***` of a redacted folder stands for."""
+    """Return why an entity is blocked: it lacks secrets, or the meaning of `***` in a redacted folder is unclear."""
     of_target = [
         text
         for path in settled.missing
@@ -98,14 +98,14 @@ def _why_missing(settled: Settled, unclear: Collection[str]) -> str:
     others = [format_path(path) for path in settled.missing if path not in settled.unnamed]
     reasons = [
         f"secret not in the snapshot: {', '.join(others)}" if others else "",
-        f"*** stands for the target's own value, and there is none: {', '.join(of_target)}"
+        f"*** stands for the target's own value, but the target has none: {', '.join(of_target)}"
         if of_target
         else "",
-        f"*** stands for the target's own value, and it is unclear which: {', '.join(unclear)}"
+        f"*** stands for the target's own value, but it is unclear which one: {', '.join(unclear)}"
         if unclear
         else "",
     ]
-    return "; ".join((*filter(None, reasons), "give it with --overlay"))
+    return "; ".join((*filter(None, reasons), "provide it with --overlay"))
 
 
 def _blocked(pairs: Pairs, candidate: Candidate, reason: str) -> Action:
@@ -113,7 +113,7 @@ def _blocked(pairs: Pairs, candidate: Candidate, reason: str) -> Action:
 
 
 def _shown(pairs: Pairs, candidate: Candidate) -> str:
-    """Return what an entity will be called: as the target calls it where its name is ignored."""
+    """Return the name that an entity will have: the target's own name if the field is ignored."""
     if candidate.found is not None and candidate.own.cover(("name",)):
         return pairs.sides.live_shown[candidate.found.key]
     return pairs.sides.desired_shown[candidate.key]
@@ -127,7 +127,7 @@ def _unread(pairs: Pairs, path: Path, schema: Schema) -> Loss:
 
 
 def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: bool) -> Planned:
-    """Return what is planned, blocked where the target's console would refuse it."""
+    """Return what is planned, blocked if the target's console would reject it."""
     key, body = candidate.key, planned.action.body
     removed = {n for n, value in body.items() if value == UNDEFINED} | {
         n for n in entity_type(key.type).null_removes if body.get(n, "") is None
@@ -137,13 +137,13 @@ def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: b
     try:
         found = refusals(pairs.sides.options.schemas, key.type, whole)
     except UnusableSchemaError as unusable:
-        note = f"the target console's schema of {unusable} cannot be used, and nothing is checked with it"
+        note = f"the target console's schema of {unusable} is unusable, so nothing is validated against it"
         return replace(planned, notes=(*planned.notes, note))
     refused = [refusal for refusal in found if candidate.live is None or refusal.field in body]
     if not refused:
         return planned
     change = "" if strange else "change it with --overlay, or "  # no overlay changes a type
-    reason = f"the target console would refuse it: {some_of(refused, 5, '; ')}; {change}leave it out with --skip {key}"
+    reason = f"the target console would reject it: {some_of(refused, 5, '; ')}; {change}leave it out with --skip {key}"
     return replace(planned, action=_blocked(pairs, candidate, reason))
 
 
@@ -155,12 +155,12 @@ def _create(pairs: Pairs, candidate: Candidate) -> Action:
     slots = (
         key_slots(pairs, key, body, None, pair_keys(pairs, key, body, None)) if key.type == "stream" else ()
     )
-    reason = "not there any more, or never was: it gets a new id" if in_place else "not in the target"
+    reason = "deleted since the backup; re-created with a new id" if in_place else "not in the target"
     if in_place and key in pairs.sides.options.fresh:
         reason = "new in the folder"
     if revived:
         body["cloneId"] = candidate.clone_id
-        reason += f", and {', '.join(revived)} from the deleted one"
+        reason += f"; {', '.join(revived)} copied from the deleted entity"
     return Action(
         ActionKind.CREATE, key, pairs.sides.desired_shown[key], candidate.target_id, reason, body,
         losses=candidate.sorted_losses, new_keys=slots, cuts_off=_cuts_off(pairs, slots),
@@ -169,7 +169,7 @@ def _create(pairs: Pairs, candidate: Candidate) -> Action:
 
 @dataclass(frozen=True, slots=True)
 class _Changes:
-    """The paths whose values are sent, those that are removed, and those that an update cannot remove."""
+    """The paths whose values are sent, those removed, and those that an update cannot remove."""
 
     changed: tuple[Path, ...]
     removed: tuple[Path, ...]
@@ -184,7 +184,7 @@ def _update(
     mapped = pairs.mapped(candidate.entity, candidate.desired)
     whole, unknown, base = live, set[Path](), base_of(pairs, candidate)
     retyped = takes_kind_of_source(pairs, candidate, base)
-    if retyped:  # what the new kind does not know goes with the old one
+    if retyped:  # fields that the new kind does not have are removed
         unknown = set(dropped(schema, live))
         live = without(live, unknown)
     else:
@@ -227,7 +227,7 @@ def _update(
     differing = tuple(sorted({*map(format_path, [*changed, *changes.removed]), *(s.field for s in slots)}))
     hidden = settled.hidden | given_for_hidden(mapped, live)
     action = Action(
-        ActionKind.UNCHANGED, key, _shown(pairs, candidate), candidate.target_id, "already as meant",
+        ActionKind.UNCHANGED, key, _shown(pairs, candidate), candidate.target_id, "already as intended",
         losses=losses.sorted_losses, kept=_sorted(kept | ignored), unseen=_sorted(hidden), replaced=replaced,
         aside=frozenset(kept | ignored) or NO_PATHS, retyped=retyped,
     )  # fmt: skip
@@ -237,12 +237,12 @@ def _update(
     if table.sends_changes_only:
         tops = {str(path[0]) for path in (*changed, *changes.removed, *resent)}
         body = _patch(without_hidden(body, live, resent), tops, changes.removed, table.null_removes)
-        # a stream's PUT clears this one where it is absent [stream/put-known-key]
+        # a stream's PUT clears this field if it is absent [stream/put-known-key]
         if key.type == "stream" and _JAVASCRIPT_DOMAINS in candidate.desired:
             body.setdefault(_JAVASCRIPT_DOMAINS, candidate.desired[_JAVASCRIPT_DOMAINS])
         body |= {s.field: key_list(candidate.desired, found, s.field, keys) for s in slots}
     action = replace(
-        action, kind=ActionKind.UPDATE, reason="differs: " + ", ".join(differing) + _replaced(resent), body=body,
+        action, kind=ActionKind.UPDATE, reason="changes " + ", ".join(differing) + _replaced(resent), body=body,
         paths=frozenset((*changed, *changes.removed)), changes=differing, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
         new_keys=slots, cuts_off=_cuts_off(pairs, slots), unseen=_sorted(hidden - set(resent)),
     )  # fmt: skip
@@ -257,10 +257,13 @@ def conflict(
     live: Mapping[str, Any],
     paths: tuple[Path, ...],
 ) -> Action:
-    """Return the action that is blocked because both sides changed the same since the last clone, which left `base`."""
+    """Return the action that is blocked because both sides changed the same fields since the last clone, which left `base`."""
     sides, key = pairs.sides, candidate.key
     fields = ", ".join(map(format_path, paths))
-    reason = f"both sides changed {fields} {sides.since}, differently: {settling(sides.selectors[key])}"
+    how = f"both sides changed {fields} differently {sides.since}"
+    if sides.undoes:
+        how = f"{fields} changed in the run being undone, and again since"
+    reason = f"{how}: {settling(sides.selectors[key])}"
     return replace(
         _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
         conflicts=tuple(map(format_path, paths)), disputed=True,
@@ -268,7 +271,7 @@ def conflict(
 
 
 def _ignored(pairs: Pairs, candidate: Candidate, live: Mapping[str, Any]) -> set[Path]:
-    """Return where the target keeps another value because the settings ignore the field."""
+    """Return the paths where the target keeps a different value because the settings ignore the field."""
     if not candidate.own:
         return set()
     source = pairs.mapped(candidate.entity, without_volatile(candidate.entity))
@@ -276,18 +279,19 @@ def _ignored(pairs: Pairs, candidate: Candidate, live: Mapping[str, Any]) -> set
 
 
 def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity, keys: KeyPairs) -> tuple[str, ...]:
-    """Return notes about the write keys that only the target's stream has, and about those that somebody has deleted there."""
+    """Return notes about write keys that only the target's stream has, and about those that were deleted there."""
     key, gone, own = candidate.key, keys.revoked, foreign_keys(found, keys)
     called = pairs.sides.called(pairs.sides.by_key[candidate.key])
     note = (
-        f"{called}: {plural(len(own), 'write key')} only in the target {'stays' if len(own) == 1 else 'stay'},"
-        f" because a deleted one never comes back: {some_of(own, 6)}"
+        f"{called}: {plural(len(own), 'write key')} only in the target {'is' if len(own) == 1 else 'are'} kept,"
+        f" because deleted write keys cannot be recovered: {some_of(own, 6)}"
     )
     stays = (
         f"{called}: {plural(len(gone), 'write key')} deleted in the target {pairs.sides.since}"
-        f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([*gone.values()], 6)};"
-        f" --take 'source:{pairs.sides.selectors[key]}' makes a new one for each"
+        f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([*gone.values()], 6)}"
     )
+    if not pairs.sides.undoes:  # an undo never re-creates what others deleted
+        stays += f"; --take 'source:{pairs.sides.selectors[key]}' creates a new one for each"
     return (*((note,) if own else ()), *((stays,) if gone else ()))
 
 
@@ -299,7 +303,7 @@ def _changes(
     schema: Schema,
     skip: set[Path],
 ) -> _Changes:
-    """Sort the differences by what an update can do about them."""
+    """Classify the differences by what an update can do about them."""
     table = entity_type(candidate.key.type)
     whole_fields = table.put is Put.REPLACES_FIELDS or not pairs.sides.capabilities.merges_deeply
     changed: list[Path] = []
@@ -334,7 +338,7 @@ def _fields(
     mapped: Mapping[str, Any],
     base: Mapping[str, Any] | None = None,
 ) -> tuple[FieldChange, ...]:
-    """Return the fields at `paths` in words; with `base`, also what both sides had."""
+    """Return the fields at `paths`, ready to be shown; with `base`, also their common earlier values."""
     (is_now, will_be), key = pairs.words, candidate.key
     before, after = in_words(Entity(key, live), is_now), in_words(Entity(key, mapped), will_be)
     common = None if base is None else in_words(Entity(key, base), is_now)
@@ -350,13 +354,14 @@ def _replaced(secrets: list[Path]) -> str:
     if not secrets:
         return ""
     paths = ", ".join(map(format_path, secrets))
-    return f"; replaces {paths}, which the console hides and no backup brings back"
+    it = "it" if len(secrets) == 1 else "they"
+    return f"; overwrites the {paths} (hidden by Jitsu, so {it} cannot be restored)"
 
 
 def _patch(
     body: Mapping[str, Any], tops: set[str], removed: Iterable[Path], nulled: Collection[str]
 ) -> dict[str, Any]:
-    """Return the fields `tops` of `body`, with null or the console's marker where something is to go."""
+    """Return the fields `tops` of `body`, with null or the console's marker for fields to remove."""
     patch: dict[str, Any] = {name: value for name, value in body.items() if name in tops}
     for path in removed:
         inner = patch

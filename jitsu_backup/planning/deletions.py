@@ -1,4 +1,4 @@
-"""Deletions: what only the target has (`--prune`), what stays, and what stops them."""
+"""Deletions: what only the target has (`--prune`), what is kept, and what prevents deletions."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -30,13 +30,13 @@ from jitsu_backup.planning.sides import Sides
 from jitsu_backup.planning.take import Winner, settling
 
 SHARE = 0.5
-"""More than this share of a type, or of all, is not deleted unless that is said to be meant."""
+"""More than this share of a type, or of all entities, is deleted only with `--accept-shrink`."""
 
 
 def pruned(pairs: Pairs, links: LinkPairs, deleted: Collection[Key]) -> list[Action]:
     """Return the actions that delete what the snapshot does not have, links first.
 
-    What is `deleted` already is left out.
+    The keys in `deleted` have their actions already and are left out.
     """
     sides = pairs.sides
     stays = _staying(pairs)
@@ -63,38 +63,37 @@ def pruned(pairs: Pairs, links: LinkPairs, deleted: Collection[Key]) -> list[Act
 
 
 def _builder_of(sides: Sides, key: Key) -> str | None:
-    """Return the id of the profile builder that owns a function of the target, which goes and stays with it."""
+    """Return the id of the profile builder that owns a function of the target, or None; both are kept or deleted together."""
     return sides.live_owned.get(key.id) if key.type == "function" else None
 
 
 def _staying(pairs: Pairs) -> set[tuple[str, str]]:
-    """Return types and ids of what the target has, or will have, of the snapshot."""
+    """Return the types and ids of the snapshot's entities that the target has or will have."""
     return {(key.type, new_id) for key, new_id in pairs.ids.items()}
 
 
 def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str]]) -> Action:
-    """Return the action that deletes an entity, skipped where the console cannot delete it.
+    """Return the action that deletes an entity, skipped if the console cannot delete it.
 
-    `joined` are the ends of links that stay.
+    `joined` are the ends of links that are kept.
     """
     key, name = entity.key, sides.live_shown[entity.key]
     if entity_type(key.type).named_in_path and not nameable(key.id):
         reason = f"not in the snapshot, but {out_of_reach(key.id, 'deleted')}"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     if is_link(key) and not sides.capabilities.deletes_links_by_id and ends(entity.body) in joined:
-        reason = (
-            "not in the snapshot, but the console deletes connections by their ends and another has the same"
-        )
+        reason = "not in the snapshot, but this console deletes connections by their ends, and another one has the same ends"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     if has_changed(sides, entity) and _builder_of(sides, key) is None:
         winner = sides.take.winner([(entity, name)])
         selector = f"{key.type}/{name}"
         if winner is Winner.TARGET:
             return Action(
-                ActionKind.SKIPPED, key, name, key.id, "deleted in the source; the target's stays", asked=True
+                ActionKind.SKIPPED, key, name, key.id, f"{sides.why_lacking}; kept in the target", asked=True
             )
         if winner is None:
-            reason = f"deleted in the source, and changed in the target {sides.since}: {settling(selector)}"
+            changed = "changed since" if sides.undoes else f"changed in the target {sides.since}"
+            reason = f"{sides.why_lacking}, and {changed}: {settling(selector)}"
             return Action(ActionKind.BLOCKED, key, name, key.id, reason, disputed=True)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
@@ -104,10 +103,10 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
 
 
 def is_own(sides: Sides, entity: Entity) -> bool:
-    """Return whether an entity is the target's own, and is kept; nobody misses a link that lost an end.
+    """Return whether an entity is the target's own and is kept. A link that lost an end is not.
 
-    The target made it, or keeps it although the source has deleted it, unless the source is taken now. Without the
-    record of a clone nobody can tell. In a rollback in place, whatever the snapshot lacks is surplus.
+    It was created in the target, or kept there although the source has deleted it, unless `--take source` applies now.
+    Without the record of a clone this is unknown. In a rollback in place, everything that the snapshot lacks is surplus.
     """
     lineage, key = sides.lineage, entity.key
     known = sides.options.record is not None and not sides.options.prune_own
@@ -124,21 +123,19 @@ def has_changed(sides: Sides, entity: Entity) -> bool:
 
 
 def _lost_with(sides: Sides, entity: Entity) -> str:
-    """Return what goes for ever with an entity that is deleted; empty where nothing does."""
+    """Return what is lost for good when an entity is deleted; empty if nothing is."""
     if entity.key.id in sides.options.locked_syncs:
-        return "; it has run, and its state goes with it for ever"
+        return "; it has run, and its state cannot be recovered"
     keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if entity.key.type == "stream")
-    return (
-        f"; its {plural(keys, 'write key')} {'goes' if keys == 1 else 'go'} with it for ever" if keys else ""
-    )
+    return f"; its {plural(keys, 'write key')} cannot be recovered" if keys else ""
 
 
 def extras(
     pairs: Pairs, links: LinkPairs, told: Collection[Key], prunable: Collection[Action]
 ) -> tuple[Extra, ...]:
-    """Return what only the target has and stays, without what is `told` by an action of its own.
+    """Return what only the target has and is kept, except the keys in `told`, which have an action of their own.
 
-    `prunable` is what `--prune` deletes besides what is there twice, or would delete and is blocked.
+    `prunable` are the deletions of `--prune`, including blocked ones, besides those of duplicates.
     """
     sides = pairs.sides
     stays = _staying(pairs)
@@ -147,7 +144,7 @@ def extras(
     spare = {link.key for link in links.spare} | twice
     would_go = {action.key for action in prunable if action.kind is ActionKind.DELETE} | twice
     would_block = {action.key for action in prunable if action.kind is ActionKind.BLOCKED}
-    known = set(sides.by_key if sides.in_place else ())  # the plan tells already that these are left out
+    known = set(sides.by_key if sides.in_place else ())  # the plan already lists these as left out
     return tuple(
         Extra(
             entity.key,
@@ -166,9 +163,9 @@ def extras(
 
 
 def braked(sides: Sides, deletions: list[Action]) -> list[Action]:
-    """Return the deletions, blocked where they would take most of the target: an emptied source must not empty it.
+    """Return the deletions, blocked if they would delete most of the target: an emptied source must not empty it.
 
-    What is made again in the place of what is deleted does not count, nor does a link that lost an end.
+    Deletions of what is re-created do not count, nor do those of links that lost an end.
     """
     if sides.options.accept_shrink:
         return deletions
@@ -198,7 +195,7 @@ def braked(sides: Sides, deletions: list[Action]) -> list[Action]:
 
 
 def blocked_where_emptied_there(actions: Actions) -> Actions:
-    """Return the actions, blocked where the target has lost most of what the last clone left: that may be an accident."""
+    """Return the actions, blocked if most of what the last clone left was deleted in the target: that may be an accident."""
     sides = actions.pairs.sides
     lineage = sides.lineage
     known = [key for key in lineage.recorded if not lineage.is_settled(key)]
@@ -210,8 +207,8 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
     lost = {
         key: action.stopped(
             ActionKind.BLOCKED,
-            f"the target has lost {most[key.type]} {sides.since}: {again} makes them again, --take target"
-            " leaves them deleted",
+            f"{most[key.type]} were deleted in the target {sides.since}: re-create them with {again}, or leave them"
+            " deleted with --take target",
         )
         for key, action in gone.items()
         if key.type in most and sides.take.winner(sides.sides_of(key, None)) is None
@@ -220,9 +217,9 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
 
 
 def mostly_gone(had: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, str]:
-    """Return by type, in words, how much would be gone, where that is more than half of at least LEAST_COUNT.
+    """Return in words, by type, how much would be deleted, if that is more than half of at least LEAST_COUNT entities.
 
-    Where more than half of all is gone, every type is named.
+    If more than half of all entities would be deleted, the result has every type.
     """
     gone = {name: f"{count} of the {had[name]} {name} entities" for name, count in taken.items()}
     total, going = sum(had.values()), sum(taken.values())
@@ -238,12 +235,13 @@ def _is_most(had: int, taken: int) -> bool:
 def spared(
     pairs: Pairs, actions: Mapping[Key, Action], matched: Mapping[Key, Entity], deletions: list[Action]
 ) -> tuple[list[Action], list[str]]:
-    """Return the deletions, blocked where they would take what stays and uses it, and notes.
+    """Return the deletions, blocked if something that is kept uses the entity, and notes.
 
-    They are skipped where only a reverse sync that cannot be deleted now uses it. `matched` gives the target's entity for
-    one of the snapshot's. Every form of reference counts: the console refuses some of these deletions too, and others
-    leave what dangles [delete/strict-linked, delete/function-in-use-strict, delete/plain-leaves-links]. What a type that
-    the table lacks holds may be a reference or not: that is noted.
+    A deletion is skipped instead if only a reverse sync that cannot be deleted now uses the entity. `matched` maps the
+    snapshot's keys to the target's entities. Every form of reference counts: the console rejects some of these deletions
+    too, and others leave dangling references
+    [delete/strict-linked, delete/function-in-use-strict, delete/plain-leaves-links]. A value in an entity of an unknown
+    type may or may not be a reference, so it is only noted.
     """
     sides = pairs.sides
     stuck = {
@@ -275,7 +273,7 @@ def spared(
 def _users(
     pairs: Pairs, actions: Mapping[Key, Action], matched: Mapping[Key, Entity], deletions: list[Action]
 ) -> tuple[Mapping[Key, Mapping[Key, str]], list[str]]:
-    """Return what uses each entity that is deleted, by key with what it is called, and notes about what may."""
+    """Return the users of each deleted entity, by key with their names, and notes about possible users."""
     sides = pairs.sides
     going = {action.key for action in deletions if action.kind is ActionKind.DELETE}
     afterwards = list(_afterwards(pairs, actions, matched, going))
@@ -292,14 +290,14 @@ def _users(
             for key in filter(None, (by_name.get((kind, named)) for kind in reference.types or types)):
                 if reference.form is Form.ANYWHERE:
                     what = sides.called(sides.live_by_key[key])
-                    notes.append(f"{called} names {what}, which this plan deletes: it may need that")
+                    notes.append(f"{called} mentions {what}, which this plan deletes, and may need it")
                 else:
                     users[key][entity.key] = called
     return users, notes
 
 
 def _name(entity: Entity) -> str:
-    """Return what references name an entity by: its id, or the package of a custom image."""
+    """Return how references refer to an entity: by its id, or by the package of a custom image."""
     return str(entity.body.get("package")) if entity.key.type == "custom-image" else entity.key.id
 
 
@@ -308,7 +306,7 @@ def _why_waiting(users: Mapping[Key, str], stuck: str) -> str:
 
 
 def _why_spared(key: Key, users: Iterable[str]) -> str:
-    return f"{_uses_it(users)}: keep this one with --skip {key}, or let the plan change or delete that too"
+    return f"{_uses_it(users)}: keep this one with --skip {key}, or change or delete what uses it"
 
 
 def _uses_it(users: Iterable[str]) -> str:
@@ -319,7 +317,7 @@ def _uses_it(users: Iterable[str]) -> str:
 def _afterwards(
     pairs: Pairs, actions: Mapping[Key, Action], matched: Mapping[Key, Entity], going: set[Key]
 ) -> Iterator[tuple[str, Entity]]:
-    """Yield what the target will have, each entity with what it is called; references are in the target's ids."""
+    """Yield what the target will have, each entity with its name; references have the target's ids."""
     sides = pairs.sides
     sources = {live.key: key for key, live in matched.items()}
     for live in sides.live.entities:
@@ -336,10 +334,9 @@ def _afterwards(
 
 
 def there_twice(sides: Sides, links: LinkPairs, deleted: Collection[Key]) -> list[Action]:
-    """Return the target's syncs that do again what one of the snapshot's does.
+    """Return the target's syncs that duplicate one of the snapshot's.
 
-    Two runs at once, or a late request, made them.
-    They stay, unless `--prune` deletes them.
+    Two runs at once, or a late request, created them. They are kept unless `--prune` deletes them.
     """
     spare = [
         link
@@ -353,9 +350,9 @@ def there_twice(sides: Sides, links: LinkPairs, deleted: Collection[Key]) -> lis
     return [
         Action(
             ActionKind.SKIPPED, link.key, sides.live_shown[link.key], link.key.id,
-            f"is there twice, beside {standing[_work(link)].key.id}: "
-            + (f"--prune --only {link.key} deletes it" if by_id else "delete it in the UI, for this console does that by the ends only")
-            + f", --skip {link.key} keeps it",
+            f"duplicate of {standing[_work(link)].key.id}: "
+            + (f"delete it with --prune --only {link.key}" if by_id else "delete it in the UI, because this console deletes syncs by their ends only")
+            + f", or keep it with --skip {link.key}",
         )
         for link in spare
         if _work(link) in standing

@@ -1,4 +1,4 @@
-"""Host names of streams: a console gives each to one workspace alone, and a subscription may not include them."""
+"""Host names of streams: only one workspace of a console can use each, and a subscription may not include them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,8 @@ from jitsu_backup.planning.plan import Loss
 def with_domains(pairs: Pairs, candidate: Candidate) -> Candidate:
     """Return the candidate of a stream with the domains that it can have.
 
-    Within one console no other workspace's domains can come along: the target's own stay, but for those that move to
-    another of its streams. Where the subscription includes no custom domains, none is added.
+    Within one console another workspace's domains cannot be copied: the target keeps its own, except those that move to
+    another of its streams. If the subscription does not include custom domains, none is added.
     """
     wanted = candidate.desired.get("domains")
     if not isinstance(wanted, list):
@@ -26,7 +26,7 @@ def with_domains(pairs: Pairs, candidate: Candidate) -> Candidate:
         if owner is None:
             kept.append(domain)
         else:
-            losses.append(Loss("domains", f"domain {domain} belongs to workspace {owner}"))
+            losses.append(Loss("domains", f"domain {domain} not set: in use by workspace {owner}"))
     given = sides.overlaid(candidate.key, ("domains",))
     own_stay = not (sides.in_place or given) and (losses or sides.same_console)
     if candidate.found is not None and own_stay:
@@ -44,7 +44,7 @@ def with_domains(pairs: Pairs, candidate: Candidate) -> Candidate:
 def _without_new(pairs: Pairs, candidate: Candidate) -> Candidate:
     """Return the candidate of a stream without the domains that its subscription does not let it add.
 
-    What another stream cannot take over stays where it is, because the workspace could never get it back.
+    A domain that another stream cannot take over stays where it is, because the workspace could not get it back.
     """
     wanted, own = candidate.desired["domains"], _live_domains(pairs, candidate.key)
     kept = [domain for domain in wanted if str(domain).lower() in own]
@@ -58,13 +58,13 @@ def _without_new(pairs: Pairs, candidate: Candidate) -> Candidate:
 
 
 def _cannot_move(pairs: Pairs, domain: str) -> bool:
-    """Return whether streams of the snapshot shall have a domain, and none of those in the target has it already."""
+    """Return whether streams of the snapshot should have a domain, and none of those in the target has it already."""
     streams = pairs.sides.streams_of_domain.get(domain, ())
     return bool(streams) and not any(domain in _live_domains(pairs, key) for key in streams)
 
 
 def _live_domains(pairs: Pairs, key: Key) -> list[str]:
-    """Return the domains of the stream that the target has for one of the snapshot, in lower case."""
+    """Return the domains of the target's counterpart of one of the snapshot's streams, in lower case."""
     found = pairs.found.get(key)
     return [] if found is None else _in_lower_case(found.body.get("domains"))
 
@@ -74,7 +74,7 @@ def _in_lower_case(domains: Any) -> list[str]:
 
 
 def _owner(domain: Any, domains_elsewhere: Mapping[str, str]) -> str | None:
-    """Return the other workspace that has a host name, or a wildcard above it."""
+    """Return the other workspace that uses a host name, or a wildcard above it."""
     parts = str(domain).split(".")
     above = ("*." + ".".join(parts[n:]) for n in range(1, len(parts)))
     return next(

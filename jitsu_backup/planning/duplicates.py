@@ -1,4 +1,4 @@
-"""Duplicates: what must not be made beside a namesake of the target, or events come twice and write keys are lost."""
+"""Duplicates: entities that must not be created beside a namesake, because events would be sent twice or keys lost."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import product
@@ -11,10 +11,10 @@ from jitsu_backup.planning.selection import selected
 
 
 def duplicates(pairs: Pairs, chosen: Collection[Key]) -> dict[Key, str]:
-    """Return the problem of every entity that is to be made beside a namesake, where that does harm.
+    """Return the problem of every entity that would be created beside a namesake, if that does harm.
 
-    `--ids new` says that it is intended. Namesakes are what a rollback of the source leaves in a clone, and what
-    somebody has made by hand.
+    `--ids new` says that it is intended. Namesakes result from a rollback of the source of a clone, or were created by
+    hand.
     """
     options = pairs.sides.options
     if options.ids is Ids.NEW or not pairs.namesakes:
@@ -34,7 +34,7 @@ def duplicates(pairs: Pairs, chosen: Collection[Key]) -> dict[Key, str]:
 def _fed_twice(
     pairs: Pairs, chosen: Collection[Key], reached: Collection[Key]
 ) -> Iterator[tuple[Key, Entity]]:
-    """Yield what would get from a stream, or load from a service, what a namesake gets already."""
+    """Yield entities that would receive from a stream, or load from a service, what a namesake receives already."""
     sides = pairs.sides
     if sides.options.disable_links:
         return
@@ -48,7 +48,7 @@ def _fed_twice(
             [k for k in sides.named((), end) if k in chosen or k in pairs.found] for end in named
         )
         for source, target in product(sources, targets):
-            # a stream that is made has keys of its own, and gets nothing yet
+            # a new stream has its own keys, so no events are sent to it yet
             standing = _standing(pairs, source, with_namesakes=kind != "push")
             for one, other in product(standing, _standing(pairs, target, with_namesakes=True)):
                 if (kind, one.key.id, other.key.id) in live:
@@ -71,14 +71,14 @@ def _standing(pairs: Pairs, key: Key, *, with_namesakes: bool) -> Sequence[Entit
 
 
 _LOST = {
-    "stream": "write keys that never come back",
+    "stream": "write keys that cannot be recovered",
     "reverse-sync": "its state, so that the new one starts over",
 }
-"""By type, what goes for ever when `--prune` deletes a namesake."""
+"""By type, what is lost for good when `--prune` deletes a namesake."""
 
 
 def _lost(pairs: Pairs, chosen: Collection[Key], reached: Collection[Key]) -> Iterator[tuple[Key, Entity]]:
-    """Yield what has a namesake that `--prune` would delete, with what never comes back. In place there are none."""
+    """Yield entities with a namesake that `--prune` would delete, losing something for good. In place there are none."""
     for key in sorted(key for key in chosen if key.type in _LOST and not pairs.sides.in_place):
         for namesake in pairs.namesakes.get(key, ()):
             has_keys = any(key_ids(namesake, name) for name in KEY_FIELDS)
@@ -92,10 +92,10 @@ def _problem(pairs: Pairs, key: Key, other: Entity, *, deleted: bool) -> str:
     pair = f"pair them with --map {key}={other.key}{by_name}"
     if deleted:
         return (
-            f"--prune would delete the target's {other.key}, of the same name, with {_LOST.get(key.type, _LOST['stream'])}:"
-            f" {pair}, or say --ids new where that is meant"
+            f"--prune would delete the target's {other.key}, which has the same name, and with it {_LOST.get(key.type, _LOST['stream'])}:"
+            f" {pair}, or use --ids new if that is intended"
         )
     return (
-        f"the target has another {quoted(pairs.sides.desired_names[key])}, {other.key}, connected as this one would be, and both would get"
-        f" the same: {pair}, delete it with --prune, or make both with --ids new"
+        f"the target has another {quoted(pairs.sides.desired_names[key])}, {other.key}, and both would receive the same"
+        f" events: {pair}, delete it with --prune, or create both with --ids new"
     )

@@ -1,4 +1,4 @@
-"""What the subscription of the target's workspace includes: what it lacks is left out, and told."""
+"""What the subscription of the target's workspace includes; everything else is left out and reported."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from typing import Any
 
 from jitsu_backup.model import features_of, items_of, members_of, value_at
 
-NO_CUSTOM_DOMAINS = "the workspace's plan does not include custom domains"
+NO_CUSTOM_DOMAINS = "your Jitsu subscription does not include custom domains"
 
-NO_IDENTITY_STITCHING = "the workspace's plan does not include identity stitching"
+NO_IDENTITY_STITCHING = "your Jitsu subscription does not include identity stitching"
 
 _STITCHING = "builtin.transformation.user-recognition"
 
 
 @dataclass(frozen=True, slots=True)
 class Entitlements:
-    """Whether custom domains and identity stitching may be added; None where nobody knows [gate/entitlements].
+    """Whether custom domains and identity stitching may be added; None if unknown [gate/entitlements].
 
-    What the target has already stays, and may be edited [gate/stream-edited].
+    Those that the target has already are kept, and may be edited [gate/stream-edited].
     """
 
     custom_domains: bool | None = None
@@ -30,9 +30,9 @@ class Entitlements:
 
 
 def entitlements(answer: Any, workspace: Mapping[str, Any]) -> Entitlements:
-    """Return what the console told, given its `answer` and its description of the workspace.
+    """Return what a subscription includes, from the console's `answer` and its description of the workspace.
 
-    An answer of another shape tells nothing. The feature `misc` grants custom domains whatever the answer says.
+    An answer of an unexpected shape is ignored. The feature `misc` always grants custom domains.
     """
     told = members_of(answer)
     domains, stitching = (

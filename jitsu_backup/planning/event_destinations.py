@@ -1,4 +1,4 @@
-"""Destinations that take events only once they are set up, which the newest console checks for every connection."""
+"""Destinations that accept events only once they are set up, which the newest console checks for every connection."""
 
 import re
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ _CONVERSION = re.compile(r"\s*\S.*=\s*\d+\s*")
 
 
 def blocked_where_emptied(actions: Actions, links: LinkPairs) -> Actions:
-    """Return the actions, blocked where an update would leave a connected destination without what events need.
+    """Return the actions, blocked if an update would leave a connected destination without what events need.
 
-    The console refuses that as long as a stream is connected [destination/put-meta-pixel-emptied].
+    The console rejects that as long as a stream is connected [destination/put-meta-pixel-emptied].
     """
     pairs = actions.pairs
     connected = _connected(pairs.sides, links) if _checks_connections(pairs.sides) else {}
@@ -30,15 +30,15 @@ def blocked_where_emptied(actions: Actions, links: LinkPairs) -> Actions:
         if link is None or needed is None or _needed(pairs.found[key].body) is not None:
             continue
         name = quoted(pairs.sides.live_names[link])
-        reason = f"its connection {name} takes no events without {needed}; {_help(key)}"
+        reason = f"its connection {name} accepts no events without {needed}; {_help(key)}"
         blocked[key] = Planned(action.stopped(ActionKind.BLOCKED, reason))
     return actions.after(blocked, pairs)
 
 
 def blocked_without_events(actions: Actions, planned: Planned) -> Planned:
-    """Return what is planned for a link, blocked where its destination will lack what events need.
+    """Return what is planned for a link, blocked if its destination will lack what events need.
 
-    The console refuses to create or update such a connection [link/create-meta-without-pixel].
+    The console does not create or update such a connection [link/create-meta-without-pixel].
     """
     sides, action = actions.pairs.sides, planned.action
     kind, _, destination = ends(action.body)
@@ -47,9 +47,7 @@ def blocked_without_events(actions: Actions, planned: Planned) -> Planned:
     for key in sides.named(("destination",), destination):
         needed = _needed(_afterwards(actions, key))
         if needed is not None:
-            reason = (
-                f"its {sides.called(sides.by_key[key])} takes no events without {needed}; {_help(action.key)}"
-            )
+            reason = f"its {sides.called(sides.by_key[key])} accepts no events without {needed}; {_help(action.key)}"
             return replace(planned, action=action.stopped(ActionKind.BLOCKED, reason), deletions=())
     return planned
 
@@ -60,7 +58,7 @@ def _checks_connections(sides: Sides) -> bool:
 
 
 def _connected(sides: Sides, links: LinkPairs) -> dict[str, Key]:
-    """Return a connection for each destination of the target that keeps one, by the destination's id."""
+    """Return one remaining connection for each connected destination of the target, by the destination's id."""
     going = {link.key for link in links.spare if sides.options.prune and selected(sides, link)}
     return {
         ends(link.body)[2]: link.key
@@ -70,7 +68,7 @@ def _connected(sides: Sides, links: LinkPairs) -> dict[str, Key]:
 
 
 def _afterwards(actions: Actions, key: Key) -> Mapping[str, Any]:
-    """Return the body that a destination will have in the target: what is sent over what is there."""
+    """Return the body that a destination will have in the target: what is sent, merged into the current body."""
     action, found = actions.by_key.get(key), actions.pairs.found.get(key)
     sent = {} if action is None else action.body
     made = action is not None and action.kind is ActionKind.CREATE
@@ -78,7 +76,7 @@ def _afterwards(actions: Actions, key: Key) -> Mapping[str, Any]:
 
 
 def _needed(destination: Mapping[str, Any]) -> str | None:
-    """Return what the body of a destination lacks to take events; None where it lacks nothing."""
+    """Return what the body of a destination lacks to accept events; None if it lacks nothing."""
     kind = destination.get("destinationType")
     if kind == "facebook-conversions" and not destination.get("pixelId"):
         return "a pixelId"
@@ -95,4 +93,4 @@ def _converts(google_ads: Mapping[str, Any]) -> bool:
 
 
 def _help(key: Key) -> str:
-    return f"give it with --overlay, or leave this out with --skip {key}"
+    return f"provide it with --overlay, or leave this out with --skip {key}"

@@ -1,4 +1,4 @@
-"""Changes of fields in a reader's words: names for ids, nothing of a secret, programs line by line."""
+"""Changes of fields as shown to people: names instead of ids, no secrets, programs line by line."""
 
 import difflib
 from collections import Counter
@@ -14,17 +14,17 @@ CODE_FIELDS = ("code", "draft")
 
 CONTEXT_LINES = 3
 
-_SHORT = 3  # characters; so short a secret is in other texts by chance
+_SHORT = 3  # characters; a shorter secret occurs in other texts by chance
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
     """One field that differs: its dotted path, and its values ready to be shown.
 
-    A value that the side lacks is None. For a `secret` neither value is given, only whether there is one. `code`
-    are the lines of a unified diff, for a program's text. Of a conflict, `base` is what both sides had, `before` what the
-    target has and `after` what the source has; `code` is then the diff from the base to the source, `own_code` that from the
-    base to the target.
+    A value that a side lacks is None. For a `secret` the values are not given, only whether each exists. `code` has the
+    lines of a unified diff, for a program's text. In a conflict, `base` is what both sides had, `before` what the target
+    has and `after` what the source has; `code` is then the diff from the base to the source, `own_code` that from the base
+    to the target.
     """
 
     path: str
@@ -44,10 +44,10 @@ def field_changes(
     secrets: frozenset[str] = frozenset(),
     base: Mapping[str, Any] | None = None,
 ) -> Iterator[FieldChange]:
-    """Yield what stands at `paths` of two bodies, in words; items of lists are shown together.
+    """Yield the changes at `paths` of two bodies, ready to be shown; items of lists are shown together.
 
-    `secrets` are texts to hide everywhere, in addition to what is known as a secret or named like one. `base` is the body
-    that both came of, where they contradict each other.
+    `secrets` are texts to hide everywhere, in addition to known secrets and fields named like one. In a conflict, `base` is
+    the body that both derive from.
     """
     hidden = entity_type(type_name).secrets
     # the whole bodies, because a value that is shown may hold secrets at any depth
@@ -61,23 +61,23 @@ def field_changes(
 
 
 def upto_list(path: Path) -> Path:
-    """Return the path up to the first list in it: a list is replaced whole."""
+    """Return the path up to the first list in it, because a list is replaced as a whole."""
     return path[: next((n for n, part in enumerate(path) if isinstance(part, int)), None)]
 
 
 def in_words(entity: Entity, words: Mapping[str, str]) -> dict[str, Any]:
-    """Return a body in which `words` replace the ids that it refers to."""
+    """Return a body with the `words` for the ids that it refers to."""
     references = entity_type(entity.key.type).references
     body = rewrite(references, entity.body, lambda _types, one: words.get(one))
     return {name: _with_plain_functions(value) for name, value in body.items()}
 
 
 Called = Mapping[str, tuple[Key, str]]
-"""By id: the entity that it stands for, and its name."""
+"""By id: the key of the entity, and its name."""
 
 
 def words_for(before: Called, after: Called) -> tuple[dict[str, str], dict[str, str]]:
-    """Return a word for each id of both sides: the name, with the id where another of its type has the same name."""
+    """Return a word for each id of both sides: the name, followed by the id if another entity of the type has the same name."""
     known = {(key, name) for side in (before, after) for key, name in side.values()}
     called = Counter((key.type, name) for key, name in known)
     one, other = (
@@ -88,7 +88,7 @@ def words_for(before: Called, after: Called) -> tuple[dict[str, str], dict[str, 
 
 
 def _with_plain_functions(value: Any) -> Any:
-    """Return a value in which functions without options are replaced by their names."""
+    """Return a value with functions without options replaced by their names."""
     if isinstance(value, list):
         plain = all(isinstance(item, Mapping) and item.keys() == {"functionId"} for item in value)
         return [str(item["functionId"]).removeprefix("udf.") for item in value] if plain else value
@@ -109,7 +109,7 @@ def _field_change(path: Path, before: Any, after: Any, secret: bool) -> FieldCha
 
 
 def _of_conflict(change: FieldChange, base: Any) -> FieldChange:
-    """Return the change of a field that both sides changed, with what they had before."""
+    """Return the change of a field that both sides changed, with their common earlier value."""
     if change.secret:
         return change
     if not change.code:
@@ -121,7 +121,7 @@ def _of_conflict(change: FieldChange, base: Any) -> FieldChange:
 def _unified(before: str, after: str) -> tuple[str, ...]:
     one, two = (text.replace("\r\n", "\n").split("\n") if text else [] for text in (before, after))
     if "\n".join(one).rstrip("\n") == "\n".join(two).rstrip("\n"):
-        return ("only its line ends differ",)
+        return ("only the line endings differ",)
     lines = difflib.unified_diff(one, two, lineterm="", n=CONTEXT_LINES)
     return tuple(lines)[2:]
 
@@ -131,7 +131,7 @@ def _presence(value: Any) -> Any:
 
 
 def conceal(value: Any, secrets: Collection[str]) -> Any:
-    """Return a value in which none of `secrets` can be read, and what is hidden in a URL shows as `***`."""
+    """Return a value with all `secrets` hidden, and masked credentials in URLs shown as `***`."""
     return _conceal(value, tuple(sorted(secrets, key=len, reverse=True)))  # one may be part of another
 
 
@@ -146,4 +146,4 @@ def _conceal(value: Any, secrets: tuple[str, ...]) -> Any:
         return HIDDEN
     for secret in secrets:
         value = value.replace(secret, HIDDEN) if len(secret) > _SHORT else value
-    return value.replace(f"://{MASK}@", f"://{HIDDEN}@")  # as a redacted folder has it
+    return value.replace(f"://{MASK}@", f"://{HIDDEN}@")  # as in a redacted folder

@@ -1,4 +1,4 @@
-"""Fingerprints of a target, by which a saved plan is checked to still fit."""
+"""Fingerprints of a target, to check whether a saved plan still fits."""
 
 import hashlib
 from collections import Counter
@@ -10,10 +10,13 @@ from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, entity_type
 from jitsu_backup.model import MASK, Entity, Snapshot, canonical, items_of, members_of, quoted, some_of
 
 MOST_NAMED = 5
-"""How many changes of a target are named one by one."""
+"""How many changes of a target are listed one by one."""
+
+_COUNTED = {"new": "new", "gone": "deleted", "changed": "changed"}
+_HOW = {"new": "is new", "gone": "was deleted", "changed": "has changed"}
 
 _ROUNDS, _MOST_ROUNDS = 50, 10
-"""Rounds of scrypt, about 20 ms each: for all values of a plan together, and at most for one value."""
+"""Rounds of scrypt, about 20 ms each: for all values of a plan together, and at most for each value."""
 
 
 def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
@@ -27,9 +30,9 @@ def fingerprints(live: Snapshot, salt: str) -> dict[str, str]:
 
 
 def unseen_unchanged(before: Mapping[str, str], live: Snapshot, salt: str) -> dict[str, str]:
-    """Return those of the fingerprints `before` that `live` has where the variables of functions are hidden.
+    """Return those of the fingerprints `before` that match `live` if the variables of functions are hidden.
 
-    An analyst's key is shown them so [link/list-as-analyst]: what they were then is unknown, and no difference.
+    An analyst's key sees them hidden [link/list-as-analyst]: their values then are unknown, so they are not a difference.
     """
     hidden = tuple(Entity(link.key, _as_analysts_see(link.body)) for link in live.of_type("link"))
     found = fingerprints(replace(live, entities=hidden), salt)
@@ -45,7 +48,7 @@ def _as_analysts_see(link: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def slow_fingerprints(values: Mapping[str, bytes], salt: str) -> dict[str, str]:
-    """Return a fingerprint of each of `values`, bound to its name, from which even a short value is slow to guess.
+    """Return a fingerprint of each of `values`, bound to its name, that makes even short values slow to guess.
 
     Up to 50 values take about a second together, with 8 MiB of memory; the fewer they are, the slower each is.
     """
@@ -71,13 +74,13 @@ def changes_in_words(changes: Mapping[str, str], names: Mapping[str, str]) -> st
     `changes` is as `changed_since` returns it, `names` maps `type/id` to a name.
     """
     told = [
-        f"{key.partition('/')[0]} {quoted(names[key])} ({key}) is {how}"
+        f"{key.partition('/')[0]} {quoted(names[key])} ({key}) {_HOW[how]}"
         if names.get(key)
-        else f"{key} is {how}"
+        else f"{key} {_HOW[how]}"
         for key, how in changes.items()
     ]
     counts = Counter([*changes.values()][MOST_NAMED:])
-    rest = ", ".join(f"{count} {how}" for how, count in sorted(counts.items()))
+    rest = ", ".join(f"{count} {_COUNTED[how]}" for how, count in sorted(counts.items()))
     return some_of(told, MOST_NAMED, "; ") + (f" ({rest})" if rest else "")
 
 
@@ -86,7 +89,7 @@ def _hash(salt: str, value: Any) -> str:
 
 
 def essence(entity: Entity) -> dict[str, Any]:
-    """Return what a person or a run has set in an entity: its body without what the console notes by itself."""
+    """Return what a person or a run has set in an entity: its body without what the console sets by itself."""
     table = entity_type(entity.key.type)
     unsaid = table.volatile | PROBE_NOTES
     essence = {name: value for name, value in entity.body.items() if name not in unsaid}

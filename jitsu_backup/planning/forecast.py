@@ -1,4 +1,4 @@
-"""How long writes to a console take, by the limits that it sets each key."""
+"""How long writes to a console take, given its rate limits for each key."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,12 +8,12 @@ from jitsu_backup.catalogue import is_link
 from jitsu_backup.planning.plan import ActionKind, Plan
 
 PER_MINUTE = {"GET": 600, "POST": 120, "PUT": 120, "DELETE": 60}
-"""How many requests a minute a console of 2026 lets a key send, by method [limits/429, limits/other-bucket-still-open]."""
+"""How many requests per minute a console of 2026 accepts from a key, by method [limits/429, limits/other-bucket-still-open]."""
 
 WORKSPACE_SECONDS, WORKSPACES_AT_ONCE = 300.0, 2
-"""A key makes 2 workspaces in 5 minutes [workspace/create-third-in-5-min]: two at once, then one every 5 minutes.
+"""A key can create 2 workspaces in 5 minutes [workspace/create-third-in-5-min]: two at once, then one every 5 minutes.
 
-It is no more, because the console weighs the previous 5 minutes, and counts the one that is asked for.
+The rate is not higher, because the console looks at the previous 5 minutes and counts the requested workspace too.
 """
 
 READINGS, READS_OF_ONE = 3, 30
@@ -25,9 +25,9 @@ _METHODS = {ActionKind.CREATE: "POST", ActionKind.UPDATE: "PUT", ActionKind.DELE
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a console is asked for: requests by method, and workspaces to make. Loads add up.
+    """The load on a console: requests by method, and workspaces to create. Loads can be added.
 
-    Connections can be sent with either method, so `requests` count them under "POST or PUT".
+    Connections can be sent with either method, so `requests` counts them under "POST or PUT".
     """
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -38,7 +38,7 @@ class Load:
         return Load(self.requests + other.requests, self.workspaces + other.workspaces)
 
     def seconds(self, *, limited: bool) -> float:
-        """Return about how long it takes with one key at the least; 0 where it is not `limited`, as the operator's token."""
+        """Return the least time, in seconds, that it takes with one key; 0 if not `limited`, as with the operator's token."""
         if not limited:
             return 0.0
         sent = self.requests
@@ -50,7 +50,7 @@ class Load:
 
 
 def load_of(plan: Plan) -> Load:
-    """Return what it takes to carry out a plan: its writes, and three readings of the target where it has any."""
+    """Return the load of carrying out a plan: its writes and, if there are any, three readings of the target."""
     writes = plan.writes
     if not writes:
         return Load()
@@ -68,5 +68,5 @@ def total(loads: Iterable[Load]) -> Load:
 
 
 def _beyond(sent: int, limit: int) -> float:
-    """Return the seconds until a number of requests is through: a minute's budget is there, the rest comes back evenly."""
+    """Return the seconds that a number of requests takes: a minute's budget at once, then the budget refills evenly."""
     return max(0, sent - limit) * 60 / limit

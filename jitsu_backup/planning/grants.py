@@ -1,4 +1,4 @@
-"""Grants in a plan: never copied, reported where one is missing, and nothing runs without one unasked."""
+"""Grants in a plan: never copied, reported if missing, and nothing runs without one unless asked for."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from jitsu_backup.planning.schema_rules import names_grant, schema_name
 from jitsu_backup.planning.switches import is_off, switch
 
 GRANT = "grant"
-"""What an object is without, as the path of a loss."""
+"""The path of a loss for a missing grant."""
 
 
 def lacks_grant(pairs: Pairs, key: Key) -> bool:
@@ -27,23 +27,23 @@ def lacks_grant(pairs: Pairs, key: Key) -> bool:
 
 
 def missing_grant(pairs: Pairs, key: Key) -> tuple[Loss, ...]:
-    """Return the loss of an object that has to be authorised again; empty where it does not have to be."""
+    """Return the loss of an object that has to be authorised again; empty if it need not be."""
     if not lacks_grant(pairs, key):
         return ()
     found = pairs.found.get(key)
     if found is not None and has_grant(found):
-        why = "it names the one that another object was given"
+        why = "it refers to the grant of another entity"
     elif pairs.sides.in_place and found is not None and found.key == key:
-        why = "taken away since"
+        why = "withdrawn since the backup"
     else:
-        why = "kept outside the console, so it does not come along"
-    return (Loss(GRANT, AwaitsGrant(f"{why}: authorise again in the UI")),)
+        why = "kept outside the console, so it is not copied"
+    return (Loss(GRANT, AwaitsGrant(f"{why}: authorise it again in the UI")),)
 
 
 def end_without_grant(pairs: Pairs, link: Entity) -> str | None:
-    """Return what a link would read from or write to without being authorised, in words; None where there is none.
+    """Return the end, in words, that a link would use without its authorisation; None if there is none.
 
-    None too where the link is off in the snapshot, and where the overlay says how it shall be.
+    Also None if the link is off in the snapshot, or if the overlay decides whether it is on.
     """
     if is_off(link.body) or pairs.sides.overlaid(link.key, switch(link.body)):
         return None
@@ -54,7 +54,7 @@ def end_granted_since(pairs: Pairs, link: Entity, own: Mapping[str, Any] | None)
     """Return the end, in words, whose grant keeps a link on that is off in the snapshot and on in the target.
 
     `own` is the link's body in the target. Only the target's end has a grant, so the link may be off in the snapshot
-    for want of one. None where there is no such end, and where the overlay says how the link shall be.
+    because the grant is missing there. None if there is no such end, or if the overlay decides whether the link is on.
     """
     if own is None or is_off(own) or not is_off(link.body):
         return None
@@ -92,17 +92,17 @@ def unauthorised(pairs: Pairs, action: Action) -> tuple[str, ...]:
         return ()
     note = (
         f"{sides.called(sides.by_key[key])} needs a grant, and has none in the snapshot either:"
-        " authorise it in the UI, then switch on its connections that are off"
+        " authorise it in the UI, then enable its disabled connections"
     )
     return (note,)
 
 
 def switched_off(link: Mapping[str, Any], end: str) -> Loss:
-    """Return the loss of a link that does not run as desired, because an end of it is not authorised."""
+    """Return the loss of a link that is switched off because one of its ends is not authorised."""
     what = "schedule" if is_sync(link) else "events"
     return Loss(what, AwaitsGrant(f"switched off until {end} is authorised; then run this again"))
 
 
 def needs_authorising(path: str, reason: str) -> bool:
-    """Return whether a loss or residue is there only because somebody has to authorise an object in the UI."""
+    """Return whether a loss or residue exists only because somebody has to authorise an object in the UI."""
     return path == GRANT or isinstance(reason, AwaitsGrant)

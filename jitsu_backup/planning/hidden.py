@@ -1,4 +1,4 @@
-"""What a redacted folder hides: `***`, and passwords in URLs, stand for the values that the target has."""
+"""Hidden values of a redacted folder: `***`, and passwords in URLs, stand for the target's own values."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,10 +14,10 @@ from jitsu_backup.planning.three_sides import base_of
 
 
 def settle_hidden(pairs: Pairs, candidate: Candidate) -> tuple[Candidate, frozenset[Path]]:
-    """Return a candidate with what the folder hides as the target has it, and where the target has nothing for it.
+    """Return a candidate with the target's values for what the folder hides, and the paths for which the target has none.
 
-    What the target has under a whole value stays masked. Where only the target has changed, the value of before stands
-    there, so that its change is kept; but not where the source is taken.
+    Whole values that the target has stay masked. If only the target has changed one, the previous value is filled in, so
+    that the change is kept, unless `--take source` applies.
     """
     hidden = pairs.sides.snapshot.hidden.get(candidate.key)
     if hidden is None:
@@ -42,7 +42,7 @@ def settle_hidden(pairs: Pairs, candidate: Candidate) -> tuple[Candidate, frozen
 
 
 def with_hidden_of(pairs: Pairs, candidate: Candidate) -> Candidate:
-    """Return a candidate with all that the folder hides as the target has it, for what takes the place of the target's entity."""
+    """Return a candidate with the target's values for everything that the folder hides, to replace the target's entity."""
     settled, unnamed = settle_hidden(pairs, candidate)
     hidden = pairs.sides.snapshot.hidden.get(candidate.key, frozenset()) - unnamed
     masked = (path for path in hidden if value_at(settled.desired, path) == MASK)
@@ -51,7 +51,7 @@ def with_hidden_of(pairs: Pairs, candidate: Candidate) -> Candidate:
 
 
 def with_passwords_of(own: Any, value: Any) -> Any:
-    """Return a value with the passwords of another one where its URLs have masks; what is unclear stays masked."""
+    """Return a value with masks in URLs replaced by the passwords of another value; ambiguous ones stay masked."""
     if isinstance(value, Mapping):
         there = members_of(own)
         return {name: with_passwords_of(there.get(name), item) for name, item in value.items()}
@@ -65,7 +65,7 @@ def with_passwords_of(own: Any, value: Any) -> Any:
 
 
 def _partly_masked(value: Any, at: Path = ()) -> Iterator[Path]:
-    """Yield where a text holds a mask and something else."""
+    """Yield the paths of texts that contain a mask and something else."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from _partly_masked(item, (*at, name))
@@ -77,13 +77,13 @@ def _partly_masked(value: Any, at: Path = ()) -> Iterator[Path]:
 
 
 def _same_place(desired: Any, other: Any, path: Path) -> bool:
-    """Return whether another body has something at a path, in lists that are as long: else nobody knows which item is meant."""
+    """Return whether another body has a value at a path, in lists of the same lengths, because otherwise items may not match."""
     lists = [path[:depth] for depth, part in enumerate(path) if isinstance(part, int)]
     as_long = all(len(items_of(value_at(desired, at))) == len(items_of(value_at(other, at))) for at in lists)
     return as_long and has_value(other, path)
 
 
 def _is_taken(pairs: Pairs, candidate: Candidate, path: Path) -> bool:
-    """Return whether the source is taken there, whatever the target has changed."""
+    """Return whether the source wins at a path, whatever the target has changed."""
     sides, key = pairs.sides, candidate.key
     return sides.take.winner(sides.sides_of(key, candidate.found), path) is Winner.SOURCE

@@ -11,10 +11,10 @@ from jitsu_backup.planning.changes import EntityChange
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who made a change, as the console's audit log tells it.
+    """Who made a change, according to the console's audit log.
 
-    `at` is in UTC. `key` is the id of the API key, None for a change in the user interface; `way` is how the console
-    calls the way the change came ("ui", "api", "cli", "mcp"), None where it does not say. `ours` are changes that this tool made.
+    `at` is in UTC. `key` is the id of the API key, None for a change in the user interface; `way` is the console's word for
+    how the change was made ("ui", "api", "cli", "mcp"), None if unknown. `ours` marks changes that this tool made.
     """
 
     who: str
@@ -29,11 +29,10 @@ class Author:
 class HistoryChange:
     """One change of one entity.
 
-    `lineage` identifies the entity over renames and over new ids that restores gave it: it is the same text in all its
-    changes. `selector` names the entity in the archive of before, as SELECTOR does, or in that of after where it was added.
-    `way_back` are the arguments of `restore` that bring back the state of before; there are none where it is the state of
-    now, because what was added is gone again. `authors` are those who changed it in that time, newest first, where the audit
-    log tells.
+    `lineage` identifies the entity across renames and new ids that restores gave it: all its changes have the same text.
+    `selector` selects the entity in the archive before the change, or in the one after it if it was added. `way_back` are
+    the arguments of `restore` that bring back the previous state; empty if that is the current state, because what was
+    added no longer exists. `authors` are those who changed it in that time, newest first, if the audit log lists them.
     """
 
     change: EntityChange
@@ -47,7 +46,7 @@ class HistoryChange:
 class Step:
     """What changed between two archives: `before` is the last with the earlier state, `after` the first with the later.
 
-    `console` is the address of its console where several have a workspace of that id, else empty.
+    `console` is the address of the console if several consoles have a workspace of that id, else empty.
     """
 
     before: ArchiveName
@@ -58,7 +57,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """An entity that the audit log knows and no snapshot saw: it was made and deleted between two of them."""
+    """An entity that only the audit log lists: it was created and deleted between two snapshots."""
 
     type: str
     id: str
@@ -71,14 +70,16 @@ class History:
     """The history of one workspace, newest step first.
 
     `archives` are those that count, oldest first; `unread` are those that could not be read, each with the reason.
-    `newest` is the state at the end, None where nothing could be read; `lineages` gives the lineage of each key in it.
-    `notes` tell what does not count, and why. `console` is the address of its console where several have a workspace of that
-    id, else empty.
+    `newest` is the state at the end, None if nothing could be read; `lineages` gives the lineage of each key in it.
+    `notes` say what does not count, and why. `console` is the address of the console if several consoles have a workspace
+    of that id, else empty.
     """
 
     workspace_id: str
     slug: str
-    steps: tuple[Step, ...] = field(repr=False)  # thousands, and asyncio may write out what a task returns
+    steps: tuple[Step, ...] = field(
+        repr=False
+    )  # there are thousands, and asyncio may log what a task returns
     archives: tuple[ArchiveName, ...] = field(repr=False)
     unread: tuple[tuple[ArchiveName, str], ...] = field(default=(), repr=False)
     newest: Snapshot | None = field(default=None, repr=False)
@@ -89,5 +90,5 @@ class History:
 
     @property
     def called(self) -> str:
-        """What the workspace is called: by its slug, and its console where that is not clear."""
+        """The name to show: the slug, with the console if the slug is ambiguous."""
         return f"{self.slug} on {self.console}" if self.console else self.slug

@@ -1,4 +1,4 @@
-"""A history without the fields that a workspace has of its own, as the setting `ignore` says."""
+"""A history without the fields that the setting `ignore` names."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,9 +12,9 @@ from jitsu_backup.planning.ignored import OwnFields, check_types, fields_ignored
 
 
 def without_ignored(history: History, ignored: Sequence[str]) -> History:
-    """Return a history in which changes of fields that are `ignored`, as SELECTOR:FIELD.PATH, do not count: a note says so.
+    """Return a history without changes of the `ignored` fields, given as SELECTOR:FIELD.PATH, and with a note about that.
 
-    Raise UsageError for a type that there is not.
+    Raise UsageError for an unknown type.
     """
     types = {one.change.type for step in history.steps for one in step.changes}
     check_types(ignored, types if history.newest is None else types | history.newest.manifest.counts.keys())
@@ -26,12 +26,12 @@ def without_ignored(history: History, ignored: Sequence[str]) -> History:
         steps += [replace(step, changes=kept)] if kept else []
     if not changed:
         return history
-    note = "fields that the setting ignore names changed as well, and are not told"
+    note = "fields that the setting ignore names changed too, and are not listed"
     return replace(history, steps=tuple(steps), notes=(note, *history.notes))
 
 
 def _told(change: EntityChange, ignored: Sequence[str]) -> EntityChange | None:
-    """Return a change without the fields that are ignored, itself where there are none, None where nothing else changed."""
+    """Return a change without ignored fields: the change itself if it has none, None if nothing else changed."""
     sides = ((change.before, change.was or change.name), (change.after, change.name))
     named = [(Entity(key, {}), name) for key, name in sides if key is not None]
     own = OwnFields(tuple(field.path for field in fields_ignored(ignored, named)))
@@ -42,7 +42,7 @@ def _told(change: EntityChange, ignored: Sequence[str]) -> EntityChange | None:
 
 
 def _is_own(field: FieldChange, own: OwnFields) -> bool:
-    """Return whether all that differs in a field is in fields of the workspace's own."""
+    """Return whether everything that differs in a field is ignored."""
     path = tuple(field.path.split("."))
     if own.cover(path) or field.secret:
         return own.cover(path)
@@ -51,7 +51,7 @@ def _is_own(field: FieldChange, own: OwnFields) -> bool:
 
 
 def _body(path: Path, value: Any) -> dict[str, Any]:
-    """Return a body that has nothing but a value at a path, None for no value."""
+    """Return a body with a single value at a path; None stands for no value."""
     first, *rest = path
     inner = _body(tuple(rest), value) if rest else value
     return {} if inner is None else {str(first): inner}

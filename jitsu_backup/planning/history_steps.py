@@ -1,4 +1,4 @@
-"""From what each archive shows to the steps of a history: who is who over time, and the way back of each change."""
+"""Build the steps of a history from what each archive shows: lineages over time, and the way back of each change."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _BUILDER = "profile-builder"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Archives one after the other that hold the same, oldest first."""
+    """Consecutive archives with the same content, oldest first."""
 
     archives: tuple[ArchiveName, ...]
 
@@ -39,7 +39,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a run of archives shows to have changed since those before it, and who was made again under which key."""
+    """What changed between a run of archives and the previous one, and the new keys of re-created entities."""
 
     run: Run
     differences: Sequence[Difference] = ()
@@ -47,7 +47,7 @@ class Shown:
 
 
 def runs_of(archives: Sequence[ArchiveName]) -> list[Run]:
-    """Return archives of one workspace, newest first, in the order of their times, those that hold the same together."""
+    """Return the runs of equal content, oldest first, of one workspace's archives, which are given newest first."""
     runs: list[list[ArchiveName]] = []
     for archive in reversed(archives):
         if runs and runs[-1][0].digest_prefix == archive.digest_prefix:
@@ -60,7 +60,7 @@ def runs_of(archives: Sequence[ArchiveName]) -> list[Run]:
 def steps_of(shown: Iterable[Shown], newest: Snapshot) -> tuple[tuple[Step, ...], dict[Key, str]]:
     """Return the steps of a history, newest first, and the lineage of each key of `newest`, the state at the end.
 
-    `shown` are in the order of time.
+    `shown` are in chronological order.
     """
     lineages = _Lineages(newest.manifest.source.workspace_id)
     last: dict[str, ArchiveName] = {}
@@ -82,7 +82,7 @@ def steps_of(shown: Iterable[Shown], newest: Snapshot) -> tuple[tuple[Step, ...]
 
 
 class _Lineages:
-    """Who is who over time, by key: the text that identifies an entity is that of its first key."""
+    """The lineage of each key over time: the text of the first key that an entity had."""
 
     def __init__(self, workspace_id: str) -> None:
         self._workspace_id = workspace_id
@@ -102,7 +102,7 @@ class _Lineages:
         return self.at(key)
 
     def follow(self, shown: Shown) -> None:
-        """Take in what archives show: what was made again, what is gone, what came back."""
+        """Process what a run of archives shows: re-created, deleted and restored entities."""
         for old, new in shown.pairs.items():
             self._set(new, self.at(old))
         for difference in shown.differences:
@@ -128,7 +128,7 @@ class _Lineages:
             self._heirs[Key(key.type, one)] = lineage
 
     def _joined(self, difference: Difference) -> tuple[str, ...]:
-        """Return type and ends of a link, these as the lineages that they are of; something unique for all else."""
+        """Return the type of a link and the lineages of its ends; something unique for any other entity."""
         key = difference.change.after or difference.change.before
         if key is None or not is_link(key):
             return (str(key),)
@@ -137,7 +137,7 @@ class _Lineages:
 
 
 class _WaysBack:
-    """The arguments of `restore` for each change, in a workspace that is as `newest` says."""
+    """The arguments of `restore` that undo each change, in a workspace whose state is `newest`."""
 
     def __init__(self, newest: Snapshot, lineages: _Lineages) -> None:
         self._newest = newest
@@ -162,7 +162,7 @@ class _WaysBack:
         return HistoryChange(change, lineage, difference.selector, way_back=way_back)
 
     def _without(self, key: Key) -> Iterator[str]:
-        """Yield the arguments that delete what was added, and what uses it by now."""
+        """Yield the arguments that delete what was added, and what uses it now."""
         going = self._with_users(key)
         for one in going:
             yield from ("--only", str(one))
@@ -171,7 +171,7 @@ class _WaysBack:
             yield "--accept-shrink"
 
     def _with_users(self, key: Key) -> list[Key]:
-        """Return the keys of an entity and of all that uses it, directly or not; a builder for its function."""
+        """Return the keys of an entity and of everything that uses it, directly or not; a builder in place of its function."""
         going: dict[Key, None] = {}
         waiting = [key]
         while waiting:
@@ -184,12 +184,12 @@ class _WaysBack:
 
 
 def _called(entity: Entity) -> str:
-    """Return what references name an entity by: its id, or the package of a custom image."""
+    """Return how references refer to an entity: by its id, or by the package of a custom image."""
     return str(entity.body.get("package")) if entity.key.type == "custom-image" else entity.key.id
 
 
 def _users(entities: Iterable[Entity]) -> Mapping[str, list[Key]]:
-    """Return the keys of what refers to each entity, by what it is called in references."""
+    """Return the keys of what refers to each entity, by its id or package in references."""
     found: dict[str, list[Key]] = defaultdict(list)
     for entity in entities:
         table = entity_type(entity.key.type)
@@ -201,10 +201,9 @@ def _users(entities: Iterable[Entity]) -> Mapping[str, list[Key]]:
 def narrowed(
     history: History, selectors: Sequence[Selector], since: datetime | None, until: datetime | None
 ) -> History:
-    """Return the part of a history that selectors choose, and that may have happened between two times.
+    """Return the part of a history that selectors match, and that may have happened between two times.
 
-    An entity is chosen by any of its ids, and by whatever it was called. Archives that could not be read are told where they
-    are of that time.
+    An entity is matched by any of its ids and names. Unreadable archives are kept if they are of that time.
     """
     passing = tuple(one for one in chosen_passing(history.passing, selectors) if _in_span(one, since, until))
     steps = tuple(step for step in history.steps if _in_time(step.before, step.after, since, until))
@@ -229,7 +228,7 @@ def _in_span(passing: Passing, since: datetime | None, until: datetime | None) -
 
 
 def _chosen(history: History, selectors: Sequence[Selector]) -> set[str]:
-    """Return the lineages of what the selectors choose, and of the builders of functions that they choose."""
+    """Return the lineages of what the selectors match, and of the builders of functions that they match."""
     names: dict[str, set[tuple[Key, str]]] = defaultdict(set)
     for step in history.steps:
         for one in step.changes:
@@ -249,5 +248,5 @@ def _chosen(history: History, selectors: Sequence[Selector]) -> set[str]:
 
 
 def named_nowhere(histories: Iterable[History], selector: Selector) -> bool:
-    """Return whether a selector finds nothing in the histories, at any time."""
+    """Return whether a selector matches nothing in the histories, at any time."""
     return not any(_chosen(history, [selector]) for history in histories)

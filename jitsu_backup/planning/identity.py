@@ -4,9 +4,9 @@ from jitsu_backup.model import Snapshot
 
 
 def same_workspace(snapshot: Snapshot, live: Snapshot) -> bool:
-    """Return whether `live` is the workspace that `snapshot` was read from, under whatever host name.
+    """Return whether `live` is the workspace that `snapshot` was read from, whatever its host name.
 
-    The time of its creation distinguishes it from another workspace of the same id, on a console that was set up again.
+    The creation time distinguishes it from another workspace with the same id, on a console that was set up again.
     """
     source, target = snapshot.manifest.source, live.manifest.source
     if source.workspace_id != target.workspace_id:

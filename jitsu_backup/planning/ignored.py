@@ -1,4 +1,4 @@
-"""Ignored fields: what the settings leave to the target for good, so that it never differs and is never written."""
+"""Ignored fields: those that the settings leave to the target, so that they never differ and are never written."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,45 +19,45 @@ Pattern = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class OwnFields:
-    """The fields of one entity that are the target's own. A pattern that leads into a list means the whole list."""
+    """The fields of one entity that are the target's own. A pattern that leads into a list covers the whole list."""
 
     patterns: tuple[Pattern, ...] = ()
 
     def __bool__(self) -> bool:
-        """Return whether there is any."""
+        """Return whether there are any."""
         return bool(self.patterns)
 
     def kept_in(self, body: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `body` with what `live` has in these fields, or without them where `live` has nothing."""
+        """Return `body` with the values of `live` in these fields, or without fields that `live` lacks."""
         return dict(_kept(body, live, self.patterns)) if self.patterns else dict(body)
 
     def cover(self, path: Path) -> bool:
-        """Return whether what stands at `path` is in one of these fields."""
+        """Return whether `path` is in one of these fields."""
         whole = upto_list(path)
         in_list = len(whole) < len(path)
         return any(_begins(p[: len(whole)] if in_list else p, whole) for p in self.patterns)
 
     def differing(self, body: Mapping[str, Any], live: Mapping[str, Any]) -> list[Path]:
-        """Return the paths that differ between two bodies, and are left as they are in `live`."""
+        """Return the paths that differ between two bodies and are left unchanged in `live`."""
         return [*paths_that_differ(body, self.kept_in(body, live))] if self.patterns else []
 
 
 def check_types(texts: Iterable[str], types: Iterable[str]) -> None:
-    """Raise UsageError for ignored fields of a type that there is not; `types` are those that either side has."""
+    """Raise UsageError for ignored fields of an unknown type; `types` are those that either side has."""
     for text in texts:
         check_type(field_selector(text).entities, "ignore", types)
 
 
 def fields_ignored(texts: Iterable[str], named: Collection[tuple[Entity, str]]) -> list[FieldSelector]:
-    """Return the ignored fields whose selector chooses one of the entities, each given with what it is called."""
+    """Return the ignored fields whose selector matches one of the entities, which are given with their names."""
     fields = map(field_selector, texts)
     return [f for f in fields if any(f.entities.matches(entity, name) for entity, name in named)]
 
 
 def own_fields(sides: Sides, entity: Entity, found: Entity | None) -> OwnFields:
-    """Return the fields that `found`, which stands for an entity of the snapshot in the target, keeps as its own.
+    """Return the fields that `found`, the target's counterpart of an entity of the snapshot, keeps as its own.
 
-    A selector names either of them. An entity that the target lacks has none, because nothing is there to be kept.
+    A selector may match either of them. An entity that the target lacks has none, because there is nothing to keep.
     """
     if found is None or not sides.options.ignored:
         return OwnFields()
@@ -65,7 +65,7 @@ def own_fields(sides: Sides, entity: Entity, found: Entity | None) -> OwnFields:
 
 
 def check_against_overlay(sides: Sides, found: Mapping[Key, Entity]) -> None:
-    """Raise UsageError where the overlay gives a field that is ignored; `found` is the target's entity for a key."""
+    """Raise UsageError if the overlay sets a field that is ignored; `found` maps keys to the target's entities."""
     if not (sides.options.ignored and sides.options.overlay.rules):
         return
     for key, entity in sides.by_key.items():
@@ -75,7 +75,7 @@ def check_against_overlay(sides: Sides, found: Mapping[Key, Entity]) -> None:
                 given = next((path for path in rule.paths() if _meet(field.path, path)), None)
                 if given is not None:
                     raise UsageError(
-                        f"{sides.options.overlay.called}: {rule.selector.text!r} gives {format_path(given)!r}, which the setting ignore leaves to"
+                        f"{sides.options.overlay.called}: {rule.selector.text!r} sets {format_path(given)!r}, which the setting ignore leaves to"
                         f" the target ({field.text!r}); remove one of them"
                     )
 
@@ -88,7 +88,7 @@ def _fields_of(sides: Sides, entity: Entity, found: Entity | None) -> list[Field
 
 
 def _kept(mine: Any, theirs: Any, patterns: Sequence[Pattern]) -> Any:
-    """Return `mine` with the values of `theirs` in the fields of `patterns`; _ABSENT where nothing is left."""
+    """Return `mine` with the values of `theirs` in the fields of `patterns`; _ABSENT if nothing is left."""
     if () in patterns or (patterns and (isinstance(mine, list) or isinstance(theirs, list))):
         return theirs
     one, other = members_of(mine), members_of(theirs)
@@ -104,10 +104,10 @@ def _kept(mine: Any, theirs: Any, patterns: Sequence[Pattern]) -> Any:
 
 
 def _begins(pattern: Pattern, path: Path) -> bool:
-    """Return whether a path begins as a pattern says."""
+    """Return whether a path begins with a pattern."""
     return len(pattern) <= len(path) and _meet(pattern, path)
 
 
 def _meet(pattern: Pattern, path: Path) -> bool:
-    """Return whether what a pattern and a path name is the same, or one of them is in the other."""
+    """Return whether a pattern and a path name the same field, or one is inside the other."""
     return all(part in (ANY_NAME, str(name)) for part, name in zip(pattern, path, strict=False))

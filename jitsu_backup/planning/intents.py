@@ -1,4 +1,4 @@
-"""Intents of clones: what a clone is about to leave in its target, so that the next one knows half-done work as ours."""
+"""Intents of clones: what a clone is about to leave in its target, so that the next one recognises half-done work."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -58,7 +58,7 @@ class Intent:
     """What a clone leaves in the store before its first write.
 
     `planned` is the record that it will leave if it ends as planned, with what it deletes. `begun` is the record that it
-    goes by, with what the plan pairs or deletes beyond that; None where there is nothing of the kind.
+    starts from, with what the plan pairs or deletes beyond that; None if there is neither.
     """
 
     begun: Snapshot | None
@@ -66,7 +66,7 @@ class Intent:
 
 
 def intent_of(snapshot: Snapshot, plan: Plan, options: PlanOptions, live: Snapshot) -> Intent:
-    """Return the intent of a clone that is about to carry out `plan` in the target, which is `live`."""
+    """Return the intent of a clone that is about to carry out `plan` in the target `live`."""
     begun = _begun(snapshot, plan, options.record, live)
     deleted = {a.key for a in plan.writes if a.kind is ActionKind.DELETE}
     known = {} if begun is None else still_there(begun, live)
@@ -80,16 +80,16 @@ def intent_of(snapshot: Snapshot, plan: Plan, options: PlanOptions, live: Snapsh
     cloned = made.manifest.cloned
     assert cloned is not None  # noqa: S101  it is a record
     manifest = replace(made.manifest, cloned=replace(cloned, deletes=frozenset(deletes)))
-    # what is there still, although it is to be deleted, is half deleted
+    # an entity that still exists although it was to be deleted is half deleted
     bases = {key: body for key, body in made.bases.items() if key not in deletes}
     return Intent(begun, replace(made, manifest=manifest, bases=bases))
 
 
 def with_intent(record: Snapshot | None, intent: Snapshot, live: Snapshot) -> Snapshot:
-    """Return the record of the last clone with what a later one has reached of its `intent` before it was killed.
+    """Return the record of the last clone, updated with what a later one achieved of its `intent` before it was killed.
 
-    Where the target is as that clone meant it, it counts as the base; what that clone was to delete is no loss of the
-    target's. Everything else is as `record` says, which is None where no clone has ended yet.
+    Where the target is as that clone intended, that counts as the base; what that clone was to delete does not count as
+    deleted by the target. Everything else is as in `record`, which is None if no clone has ended yet.
     """
     before, planned = _Known(record, live), _Known(intent, live)
     there = {entity.key: entity for entity in live.entities}
@@ -121,7 +121,7 @@ def with_intent(record: Snapshot | None, intent: Snapshot, live: Snapshot) -> Sn
     alive = planned.alive if record is None else before.alive
     cloned = _called_now(_cloned(base), alive)
     tombstones = {**cloned.tombstones, **dict.fromkeys(lost, Tombstone.BOTH)}
-    # whether it was reached nobody sees, so what either says is empty may be
+    # it is unknown what was reached, so a secret that either calls empty may be empty
     empty = {**_called_now(_cloned(intent), planned.alive).empty, **cloned.empty}
     cloned = replace(
         cloned, write_keys={**earlier, **made_keys}, tombstones=tombstones, deletes=None, empty=empty
@@ -131,7 +131,7 @@ def with_intent(record: Snapshot | None, intent: Snapshot, live: Snapshot) -> Sn
 
 
 def _called_now(cloned: CloneRecord, alive: Mapping[Key, Key]) -> CloneRecord:
-    """Return what a record says of deleted and former entities, with the keys that the target's entities have now."""
+    """Return a record's deleted and former entities with the keys that the target's entities have now."""
     former = ((then, Key(then.type, one)) for then, one in cloned.former.items())
     return replace(
         cloned,
@@ -144,7 +144,7 @@ def _called_now(cloned: CloneRecord, alive: Mapping[Key, Key]) -> CloneRecord:
 def _renaming_functions(
     intent: Snapshot, planned: "_Known", live: Snapshot
 ) -> Callable[[Key, Mapping[str, Any]], dict[str, Any]]:
-    """Return what gives the functions in a body the ids that the console has made for them with their builders."""
+    """Return a mapper that replaces function ids in a body by those that the console gave them with their builders."""
     made = {Key(_BUILDER, builder): function for function, builder in owned_functions(live.entities)}
     ids = {
         function: made[now]
@@ -159,7 +159,7 @@ def _renaming_functions(
 
 
 class _Known:
-    """What a record or an intent knows of the target as it is now: `alive` is as in a lineage."""
+    """What a record or an intent says about the current target; `alive` is as in a lineage."""
 
     def __init__(self, record: Snapshot | None, live: Snapshot) -> None:
         self.pairs = {} if record is None else recorded_pairs(record)
@@ -174,7 +174,7 @@ class _Known:
 
 
 def _begun(snapshot: Snapshot, plan: Plan, record: Snapshot | None, live: Snapshot) -> Snapshot | None:
-    """Return the record with what a plan pairs or deletes and it does not know: that is in the target as it found it."""
+    """Return the record, extended by unrecorded entities that a plan pairs or deletes, as they were found in the target."""
     known, there = _Known(record, live), {entity.key: entity.body for entity in live.entities}
     paired = {
         a.key: Key(a.key.type, plan.ids[a.key])
@@ -209,7 +209,7 @@ def _as_record(
     known: Collection[Key],
     taken_at: datetime,
 ) -> Snapshot:
-    """Return a record of what the target has of `pairs` and of the `known` entities: others were made there since."""
+    """Return a record of the entities in `pairs` and `known` that the target has; others were created there since."""
     known = {*known, *pairs.values()}
     entities = tuple(entity for entity in live.entities if entity.key in known)
     there = {entity.key: entity for entity in entities}
@@ -228,7 +228,7 @@ def _as_record(
 
 
 def _link_ids(plan: Plan) -> dict[Key, str]:
-    """Return ids that stand for those which the console will give to new links."""
+    """Return placeholders for the ids that the console will give to new links."""
     new = (a.key for a in plan.writes if a.kind is ActionKind.CREATE and a.key not in plan.ids)
     return {key: derived_id(plan.target.workspace_id, key.type, key.id) for key in new}
 
@@ -236,7 +236,7 @@ def _link_ids(plan: Plan) -> dict[Key, str]:
 def _planned(
     snapshot: Snapshot, plan: Plan, ids: Mapping[Key, str], live: Snapshot, secrets: Collection[str]
 ) -> Snapshot:
-    """Return the target as a plan means it, without `secrets`; a reverse sync is disabled before it is deleted."""
+    """Return the target as planned, without `secrets`; reverse syncs to delete are disabled, because that comes first."""
     shown = {entity.key: entity.body for entity in snapshot.entities}
     bodies = {entity.key: entity.body for entity in live.entities}
     owned = {builder: function for function, builder in plan.owned_functions}
@@ -245,7 +245,7 @@ def _planned(
             key = Key(action.key.type, ids[action.key])
             sent = _without_new_secrets(action.key.type, _mapped(ids, action), shown.get(action.key))
             body = _planned_body(action, key, bodies.get(key), sent)
-            if action.kind is ActionKind.CREATE and action.key.id in owned:  # as others name it so far
+            if action.kind is ActionKind.CREATE and action.key.id in owned:  # as others refer to it so far
                 body["functions"][0]["functionId"] = owned[action.key.id]
             bodies[key] = {**without_secrets(body, secrets), "id": key.id}
         elif entity_type(action.key.type).deleted_first:
@@ -258,7 +258,7 @@ def _planned(
 
 
 def _mapped(ids: Mapping[Key, str], action: Action) -> dict[str, Any]:
-    """Return what an action sends, in the target's ids."""
+    """Return what an action sends, with the target's ids."""
     types = sorted({key.type for key in ids})
 
     def resolve(named: tuple[str, ...], source_id: str) -> str | None:
@@ -271,7 +271,7 @@ def _mapped(ids: Mapping[Key, str], action: Action) -> dict[str, Any]:
 
 
 def _without_new_secrets(type_name: str, body: dict[str, Any], shown: Any) -> dict[str, Any]:
-    """Return a body with the mask for what stands where secrets stand, unless the source's body, which is `shown`, has it."""
+    """Return a body with secrets masked, except those that the source's body `shown` has in clear."""
     known = entity_type(type_name).secrets
 
     def masked(value: Any, at: Path) -> Any:
@@ -309,7 +309,7 @@ def _planned_body(
 
 
 def _view(entity: Entity) -> dict[str, Any]:
-    """Return a body as it is compared: write keys by their ids, a profile builder with its code, a link with its data."""
+    """Return a body in the form that is compared: write keys by id, a profile builder with code, a link with data."""
     key, body = entity.key, dict(entity.body)
     for name in KEY_FIELDS if key.type == "stream" else ():
         body[name] = sorted(key_ids(entity, name))
@@ -320,7 +320,7 @@ def _view(entity: Entity) -> dict[str, Any]:
 
 
 def _listed(key: Key, view: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body whose view is `view`, in the form of `like`: as a console lists it."""
+    """Return the body for a view, in the form in which a console lists it, as in `like`."""
     body = {**view, "id": key.id}
     for name in KEY_FIELDS if key.type == "stream" else ():
         body[name] = [{"id": one} for one in view.get(name) or ()]
@@ -336,14 +336,14 @@ def _listed(key: Key, view: Mapping[str, Any], like: Mapping[str, Any]) -> dict[
 def _reached(
     live: Entity, planned: Mapping[str, Any], common: Mapping[str, Any], before: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Return the base of an entity: `common`, which the clone would have left, but `before` where it was not reached.
+    """Return the base of an entity: `common`, which the clone would have left, or `before` where it did not get that far.
 
-    An entity without `before` was made by the clone: what of it is not as planned, the target has changed since.
+    An entity without `before` was created by the clone, so its differences from the plan are changes by the target.
     """
     wanted, base, there = (_view(Entity(live.key, body)) for body in (planned, common, live.body))
     differing = {upto_list(path) for path in paths_that_differ(wanted, there)}
     if entity_type(live.key.type).owns_functions and there["draft"] == there["code"] == wanted["code"]:
-        differing.discard(_DRAFT)  # it is published, and its draft would have come next
+        differing.discard(_DRAFT)  # the code is published, and the draft would have been sent next
         base["draft"] = there["draft"]
     if before is None:
         base = taken(base, there, {(name,) for name in grant_fields(live.key.type)})
@@ -354,7 +354,7 @@ def _reached(
 
 
 def _functions_with(functions: Any, code: Any, draft: Any) -> list[Any]:
-    """Return the functions of a profile builder, of which the first one has a code and a draft."""
+    """Return the functions of a profile builder, with this code and draft in the first one."""
     first, *others = map(members_of, items_of(functions) or [{}])
     function = members_of(first.get("function"))
     config = dict(members_of(function.get("config")))

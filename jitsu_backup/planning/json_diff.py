@@ -7,11 +7,9 @@ from jitsu_backup.model import MASK, Path, value_at
 
 
 def paths_that_differ(desired: Any, live: Any, at: Path = ()) -> Iterator[Path]:
-    """Yield the path of every value that `live` lacks, has in addition to `desired`, or has differently.
+    """Yield the path of every value that `live` lacks, has in addition to `desired`, or that differs.
 
-    Null counts as no value.
-
-    A masked value equals any secret in its place, even an empty one or null, because it cannot be compared
+    Null counts as no value. A masked value equals any secret, even an empty one or null, because it cannot be compared
     [destination/put-masked-keeps-secret, destination/get-empty-password, service/get-null-secret].
     """
     if MASK in (desired, live):
@@ -36,7 +34,7 @@ def differs(one: Any, other: Any) -> bool:
 
 
 def has_value(body: Any, path: Path) -> bool:
-    """Return whether something stands at `path`, be it null or empty."""
+    """Return whether there is a value at `path`, including null and empty ones."""
     *above, last = path
     holder = value_at(body, tuple(above))
     if isinstance(holder, list):
@@ -74,7 +72,7 @@ def with_values(body: Any, values: Mapping[Path, Any], at: Path = ()) -> Any:
 def with_changes(
     body: Mapping[str, Any], values: Mapping[Path, Any], removed: AbstractSet[Path]
 ) -> dict[str, Any]:
-    """Return a copy of a body with `values` at their paths, and without what stands at the `removed` ones."""
+    """Return a copy of a body with `values` at their paths, and without the `removed` paths."""
     return dict(without(with_values(body, values), removed)) if values or removed else dict(body)
 
 

@@ -1,4 +1,4 @@
-"""What a run left in a workspace by itself, whatever others have done there while it wrote."""
+"""The state in which a run left a workspace, without what others did there at the same time."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -12,18 +12,18 @@ from jitsu_backup.planning.secrets import hidden_in
 
 
 def left_by(before: Snapshot, after: Snapshot, tried: Collection[Action], ids: Mapping[Key, str]) -> Snapshot:
-    """Return a workspace as a run left it: as it was `before`, with what the run has done, as it was read back `after` it.
+    """Return a workspace as a run left it: its state `before`, with what the run did, as read back `after` it.
 
-    `tried` are the actions that the run has sent, and `ids` the ids that the snapshot's keys have in the workspace now. What
-    others did meanwhile to other entities, or to fields that the run did not send, is no part of it. It is a record in which
-    everything stands for itself, and which names the hidden secrets that the run has replaced.
+    `tried` are the actions that the run sent, and `ids` the ids that the snapshot's keys have in the workspace now. Changes
+    that others made meanwhile, to other entities or fields, are not included. The result is a record in which every entity
+    is its own counterpart, and which lists the hidden secrets that the run replaced.
     """
     had, there = ({entity.key: entity for entity in side.entities} for side in (before, after))
     left, secrets, deleted, coded = dict(had), dict[Key, tuple[str, ...]](), set[Key](), set[Key]()
     for action in tried:
         if action.kind is ActionKind.DELETE:
             deleted |= {action.key} - there.keys()
-            # one that could not be deleted may have been changed for that
+            # an entity that could not be deleted may have been changed first
             left |= {action.key: there[action.key]} if action.key in there else {}
             continue
         key = Key(action.key.type, ids.get(action.key, ""))
@@ -45,7 +45,7 @@ def left_by(before: Snapshot, after: Snapshot, tried: Collection[Action], ids: M
 
 
 def _sent(action: Action, key: Key, had: Entity | None, there: Entity | None) -> Entity | None:
-    """Return an entity as a run has sent it; None for a new one that is not there, or not any more."""
+    """Return an entity as a run sent it; None for a new one that does not exist, or no longer."""
     if had is None and there is None:
         return None
     body = as_sent(action, had, there)
@@ -55,7 +55,7 @@ def _sent(action: Action, key: Key, had: Entity | None, there: Entity | None) ->
 
 
 def _replaced(action: Action, had: Entity | None) -> tuple[str, ...]:
-    """Return the paths of the hidden secrets in the place of which a run has sent another one."""
+    """Return the paths of the hidden secrets that a run replaced."""
     hidden = () if had is None else sorted(hidden_in(had.body), key=format_path)
     sent = (path for path in hidden if has_value(action.body, path) and value_at(action.body, path) != MASK)
     return tuple(map(format_path, sent))
@@ -66,7 +66,7 @@ def _builder(builder_id: str) -> Key:
 
 
 def _gone_with(deleted: Collection[Key], before: Snapshot, there: Collection[Key]) -> set[Key]:
-    """Return what the console has deleted together with what a run has: functions of builders, and links."""
+    """Return what the console deleted along with the entities that a run deleted: functions of builders, and links."""
     owned = {
         Key("function", one)
         for one, builder in owned_functions(before.entities)

@@ -1,4 +1,4 @@
-"""Likely pairs among links of equal ends, found without comparing each with each."""
+"""Likely pairs among links with equal ends, found without comparing each with every other."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -8,16 +8,16 @@ from typing import Any
 from jitsu_backup.model import Entity, Key, Path
 
 ALL_PAIRS = 64
-"""The most links of equal ends that are all compared with each other. Of more, each is compared with the likeliest."""
+"""Up to this many links with equal ends are all compared with each other; beyond that, only with the likeliest."""
 
 _LIKELIEST = 16
 
 
 class LikelyLinks:
-    """The target's links of equal ends that are not paired yet."""
+    """The target's links with equal ends that are not paired yet."""
 
     def __init__(self, live: list[Entity]) -> None:
-        """Hold `live`, links of the same ends."""
+        """Store `live`, links with the same ends."""
         self.left = {link.key: (at, link) for at, link in enumerate(live)}
         self._many = len(live) > ALL_PAIRS
         self._holders: dict[Any, dict[Key, None]] = defaultdict(dict)
@@ -26,9 +26,9 @@ class LikelyLinks:
                 self._holders[sign][link.key] = None
 
     def of(self, key: Key, data: Any) -> list[tuple[int, Entity]]:
-        """Return the links that may be like one of this key and data, with their positions; all of them where they are few.
+        """Return the links that may resemble one with this key and data, with their positions; if there are few, all of them.
 
-        Of many, these are the one with the same id, those of equal data, and those that share a rare value with it.
+        If there are many, these are the one with the same id, those with equal data, and those that share a rare value.
         """
         if not self._many:
             return list(self.left.values())
@@ -47,7 +47,7 @@ class LikelyLinks:
 
 
 def _signs(data: Any) -> Iterator[Any]:
-    """Yield each value of the data with its path, and then all of them together."""
+    """Yield each value of the data with its path, then all of them together."""
     yield from _values(data, ())
     yield _whole(data)
 

@@ -1,4 +1,4 @@
-"""Who is whom since the last clone: entities that were made again since are followed on both sides."""
+"""Lineage since the last clone: re-created entities are followed on both sides."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,11 +14,11 @@ from jitsu_backup.planning.identity import same_workspace
 
 @dataclass(frozen=True)  # without slots, because what follows from the fields is cached
 class Lineage:
-    """What the record of a clone tells of both sides as they are now.
+    """What the record of a clone says about both sides as they are now.
 
-    `recorded` gives the record's key in the target for a key of the source, `alive` what stands now for whatever the target
-    had then, and `bases` the body that both sides had, by the record's key. What the target has deleted is not `alive`. `tombstones`
-    are those of the record.
+    `recorded` maps keys of the source to the record's keys in the target, `alive` the record's keys to those that the
+    target's entities have now, and `bases` the record's keys to the bodies that both sides had. Entities deleted in the
+    target are not `alive`. `tombstones` are those of the record.
     """
 
     recorded: Mapping[Key, Key] = field(default_factory=dict)
@@ -27,32 +27,32 @@ class Lineage:
     tombstones: Mapping[Key, Tombstone] = field(default_factory=dict)
 
     def standing_for(self, source: Key) -> Key | None:
-        """Return the target's key for one of the source; None where there is none, or none any more."""
+        """Return the target's key for one of the source; None if there is none, or no longer."""
         recorded = self.recorded.get(source)
         return None if recorded is None else self.alive.get(recorded)
 
     def was_deleted(self, source: Key) -> bool:
-        """Return whether an entity of the source was in the target once, and somebody has deleted it there."""
+        """Return whether an entity of the source was in the target and has been deleted there."""
         recorded = self.recorded.get(source)
         return recorded is not None and recorded not in self.alive
 
     def is_settled(self, source: Key) -> bool:
-        """Return whether an earlier clone has left an entity of the source deleted in the target."""
+        """Return whether an earlier clone left an entity of the source deleted in the target."""
         return self.tombstones.get(self.recorded[source]) is Tombstone.TARGET
 
     def stood(self, live: Key) -> bool:
-        """Return whether the target had an entity when the record was made, whoever had made it."""
+        """Return whether the target had an entity when the record was made, whoever created it."""
         return live in self._records
 
     def record_of(self, live: Key) -> Key | None:
-        """Return the record's key of an entity that a clone has paired; None for any other."""
+        """Return the record's key of an entity that a clone paired; None for any other."""
         recorded = self._records.get(live)
         return recorded if recorded in self.bases else None
 
     def base_of(self, live: Key) -> Mapping[str, Any] | None:
-        """Return what both sides had in the place of an entity of the target.
+        """Return the body that both sides had for an entity of the target.
 
-        It is None for what the target made itself, made again, or keeps although the source has deleted it.
+        It is None for entities that were created or re-created in the target, or kept there although deleted in the source.
         """
         recorded = self._records.get(live)
         if recorded is None or (recorded in self.tombstones and recorded not in self._of_source):
@@ -69,9 +69,9 @@ class Lineage:
 
 
 def trace(record: Snapshot, snapshot: Snapshot, live: Snapshot) -> Lineage:
-    """Follow what a clone has recorded to the source and the target of now.
+    """Follow what a clone recorded to the current source and target.
 
-    Whoever was rolled back has new ids since, which are derived from the old ones; links are told by their ends.
+    A rollback gives entities new ids, which are derived from the old ones; links are recognised by their ends.
     """
     targets, bases, tombstones = recorded_pairs(record), recorded_bodies(record), _tombstones(record)
     alive = still_there(record, live)
@@ -79,7 +79,7 @@ def trace(record: Snapshot, snapshot: Snapshot, live: Snapshot) -> Lineage:
     recorded = {now: targets[then] for then, now in reversed(sources.items())}
     recorded |= _links_recorded(bases, recorded, snapshot)
     recorded = {key: targets[key] for key in targets.keys() & _dangling(snapshot)} | recorded
-    if not same_workspace(record, live):  # in one that was set up anew, nobody has deleted anything
+    if not same_workspace(record, live):  # in a workspace that was set up again, nothing counts as deleted
         recorded = {source: target for source, target in recorded.items() if target in alive}
     gone = {key for key, side in tombstones.items() if side is Tombstone.BOTH and key not in alive}
     recorded = {source: target for source, target in recorded.items() if target not in gone}
@@ -103,7 +103,7 @@ def recorded_bodies(record: Snapshot) -> dict[Key, Mapping[str, Any]]:
 
 
 def still_there(record: Snapshot, live: Snapshot) -> dict[Key, Key]:
-    """Return what stands in the target now for each key of a record, what the target made itself included."""
+    """Return the target's current key for each key of a record, including entities created in the target."""
     known = recorded_bodies(record) | _known_bodies(record)
     alive = _followed(known, _standing(live), live.manifest.source.workspace_id)
     alive |= _made_of_former(record.manifest.cloned, alive, live)
@@ -121,7 +121,7 @@ def _tombstones(record: Snapshot) -> Mapping[Key, Tombstone]:
 
 
 def _standing(side: Snapshot) -> set[Key]:
-    """Return the keys of a side, without those of links that lost an end: others may have taken their place."""
+    """Return the keys of a side, without links that lost an end, because others may have replaced them."""
     return {entity.key for entity in side.entities} - _dangling(side)
 
 
@@ -131,7 +131,7 @@ def _dangling(side: Snapshot) -> set[Key]:
 
 
 def _followed(then: Iterable[Key], now: set[Key], workspace_id: str) -> dict[Key, Key]:
-    """Return what each key of `then` is called now: the same, or an id that our restores have derived from it."""
+    """Return the current key for each key of `then`: the same, or one with an id that our restores derived from it."""
     followed = {key: key for key in then if key in now}
     others: dict[str, list[str]] = defaultdict(list)
     for key in now - followed.keys():
@@ -153,7 +153,7 @@ def _followed(then: Iterable[Key], now: set[Key], workspace_id: str) -> dict[Key
 def _made_of_former(
     cloned: CloneRecord | None, alive: Mapping[Key, Key], live: Snapshot
 ) -> Iterator[tuple[Key, Key]]:
-    """Yield the record's keys that are gone, each with what a rollback made of what that was called before."""
+    """Yield the record's keys that no longer exist, each with what a rollback derived from its former key."""
     former = {} if cloned is None else cloned.former
     gone = {then: key for then, now in former.items() if (key := Key(then.type, now)) not in alive}
     standing = _standing(live) - {*alive.values()}
@@ -164,7 +164,7 @@ def _made_of_former(
 def _links_alive(
     bases: Mapping[Key, Mapping[str, Any]], alive: Mapping[Key, Key], live: Snapshot
 ) -> Iterator[tuple[Key, Key]]:
-    """Yield the recorded links that were made again in the target, each with the link of the same ends."""
+    """Yield the recorded links that were re-created in the target, each with the link between the same ends."""
     ids = {then.id: now.id for then, now in alive.items()}
     gone = [key for key in bases if is_link(key) and key not in alive]
     standing = _by_ends(links_of(live), {*alive.values()}, lambda end: end)
@@ -184,7 +184,7 @@ def _links_alive(
 def _links_recorded(
     bases: Mapping[Key, Mapping[str, Any]], recorded: Mapping[Key, Key], snapshot: Snapshot
 ) -> Iterator[tuple[Key, Key]]:
-    """Yield the links that were made again in the source, each with the record of a link of the same ends."""
+    """Yield the links that were re-created in the source, each with the record of a link between the same ends."""
     ids = {source.id: target.id for source, target in recorded.items()}
     made = _by_ends(links_of(snapshot), {*recorded}, lambda end: ids.get(end, end))
     known = {*recorded.values()}

@@ -1,4 +1,4 @@
-"""Pairing of links: the server makes their ids, so they are paired by ends and content."""
+"""Pairing of links: the server chooses their ids, so they are paired by ends and content."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,11 +18,10 @@ from jitsu_backup.planning.sync_states import states_of
 
 @dataclass(frozen=True, slots=True)
 class LinkPairs:
-    """`found` gives the target's link for one of the snapshot's; `spare` the target's links that pair with none.
+    """`found` maps the snapshot's links to the target's; `spare` are the target's links without a counterpart.
 
-    `leftover` is the one of them that --recreate has made again already, by the snapshot's link. `doubled` gives, for
-    a link of the snapshot, another one with the same ends: a console keeps one of them
-    [link/upsert-push-with-any-id].
+    `leftover` maps the snapshot's links to old ones that --recreate has re-created already. `doubled` maps a link of the
+    snapshot to another one with the same ends, because a console keeps only one of them [link/upsert-push-with-any-id].
     """
 
     found: Mapping[Key, Entity] = field(default_factory=dict)
@@ -32,10 +31,10 @@ class LinkPairs:
 
 
 def pair_links(pairs: Pairs, chosen: Collection[Key]) -> LinkPairs:
-    """Pair links of equal ends, where the ids of objects that are being replaced count as the new ones.
+    """Pair links with equal ends; ids of objects that are being replaced count as the new ids.
 
-    Of links that are equally like one of the target's, those that are `chosen` come first: what an earlier run has made of
-    them is theirs, and so a second run makes it no more.
+    Of links that match one of the target equally well, the `chosen` ones come first, so that a second run finds what the
+    first one created for them.
     """
     sides = pairs.sides
     new_ids = {old.key.id: pairs.ids[key] for key, others in pairs.superseded.items() for old in others}
@@ -63,9 +62,9 @@ def pair_groups(
     live: Mapping[Ends, list[Entity]],
     chosen: Collection[Key] = (),
 ) -> LinkPairs:
-    """Pair the links of `groups` with `live` ones of equal ends; both mappings are by the ends in the target's ids.
+    """Pair the links of `groups` with `live` ones; both mappings are by ends, with the target's ids.
 
-    Those that are `chosen` come first among equals.
+    Among equals, the `chosen` ones come first.
     """
     found: dict[Key, Entity] = {}
     spare: list[Entity] = []
@@ -79,9 +78,9 @@ def pair_groups(
 
 
 def link_body(link: Entity) -> dict[str, Any]:
-    """Return a link's body as it is compared and sent.
+    """Return a link's body in the form that is compared and sent.
 
-    No data is sent as empty data, because a PUT without data leaves what is there.
+    Missing data is sent as empty data, because a PUT without data keeps the current data.
     """
     body = without_volatile(link)
     body.setdefault("type", "push")
@@ -126,19 +125,16 @@ class _Group:
     ) -> None:
         self.pairs, self.group, self.chosen = pairs, group, chosen
         self.members = sorted(members, key=lambda link: link.key not in chosen)
-        # those with an end that is replaced come last
+        # links with an end that is being replaced come last
         self.likely = LikelyLinks(sorted(live, key=self._is_replaced))
         self.found: dict[Key, Entity] = {}
 
     def paired(self) -> LinkPairs:
-        """Pair by id, then by cursors, then of equal data, then the likest first, then what is left."""
+        """Pair by id, by cursors, by equal data, by likeness, and finally whatever is left."""
         chosen = [link for link in self.members if link.key in self.chosen]
         self._pair_where(self._same_id, self.members)
         self._pair_where(self._same_link_there, self.members)
-        for links in (
-            chosen,
-            self.members,
-        ):  # a run that was stopped has made a chosen one without its cursors
+        for links in (chosen, self.members):  # an interrupted run created a chosen one without its cursors
             self._pair_where(self._same_link_and_streams, links)
             self._pair_where(self._same_link, links)
         self._pair_the_likest()
@@ -179,7 +175,7 @@ class _Group:
                 self._pair(key, other)
 
     def _made_again(self) -> Iterator[tuple[Key, Entity]]:
-        """Yield the link with an end that is being replaced, where a stopped --recreate has made it again."""
+        """Yield links with an end that is being replaced, if an interrupted --recreate has re-created them."""
         for link in self.members:
             if link.key in self.found and not self._is_replaced(self.found[link.key]):
                 old = (other for _, other in self._like(link) if self._is_replaced(other))
@@ -192,7 +188,7 @@ class _Group:
         return ends(live.body) != self.group
 
     def _same_id(self, link: Entity, other: Entity) -> bool:
-        # between the old ends it may have been made again already, by a --recreate that was stopped
+        # an interrupted --recreate may have re-created the link between the old ends already
         return link.key == other.key and ends(other.body) == ends(self.pairs.mapped(link, link.body))
 
     def _same_link(self, link: Entity, other: Entity) -> bool:
@@ -212,7 +208,7 @@ class _Group:
         return set(saved) == set(present) and self._same_link(link, other)
 
     def _distance(self, link: Entity, other: Entity) -> tuple[bool, int]:
-        """Return how unlike two links of equal ends are; one with an end that is being replaced comes last."""
+        """Return how much two links with equal ends differ; one with an end that is being replaced comes last."""
         saved, present = self._cursors(link, other)
         mine, theirs = self.pairs.mapped(link, link_body(link)).get("data"), link_body(other).get("data")
         unlike = sum(1 for _ in paths_that_differ(mine, theirs))

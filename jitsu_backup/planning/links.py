@@ -1,4 +1,4 @@
-"""What becomes of one link: a connection or a sync."""
+"""The planning of one link: a connection or a sync."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ _FIELDS = ("type", *END_FIELDS, "data")
 
 
 def plan_links(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> Actions:
-    """Plan all links. Those that are paired get the ids of the target's own ones."""
+    """Plan all links. Paired ones get the ids of their counterparts in the target."""
     actions = blocked_where_emptied(actions, links)
     planned = {
         key: blocked_without_events(actions, plan_link(actions.pairs, key, links, chosen))
@@ -49,7 +49,7 @@ def plan_links(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> A
 
 
 def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key]) -> Planned:
-    """Plan one link; one whose end is replaced is made again, with its cursors, and then deleted."""
+    """Plan one link; one whose end is replaced is re-created with its cursors, and the old one is deleted."""
     out = _left_out(pairs, key, links, chosen)
     if out is not None:
         return Planned(out)
@@ -65,7 +65,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     if found is None and before is not None:
         desired = with_hidden_of(pairs, Candidate(link, desired, link_body(before), before, None)).desired
     replaced: Mapping[Path, Any] = {}
-    if moved and paired is not None:  # it keeps what the target changed of the one whose place it takes
+    if moved and paired is not None:  # it keeps the target's changes to the link that it replaces
         stood, mapped = Candidate(link, desired, link_body(paired), paired, None), pairs.mapped(link, desired)
         base, own_body = base_of(pairs, stood), link_body(paired)
         merged = merge_sides(pairs, stood, base, mapped, own_body, {}, {(name,) for name in END_FIELDS})
@@ -86,7 +86,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     if action.kind is ActionKind.BLOCKED:
         return planned
     if action.kind is ActionKind.CREATE:
-        reason = "one of its ends is made anew: it moves along" if moved else "not in the target"
+        reason = "re-created, because one of its ends is re-created" if moved else "not in the target"
         no_data = not action.body["data"] and link.body.get("data") is None  # [link/create-without-data]
         body = without(action.body, {("data",)}) if no_data else action.body
         planned = replace(planned, action=replace(action, reason=reason, body=body, replaced=replaced))
@@ -97,15 +97,15 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
 
 
 def _decided_here(link: Entity, wanted: Mapping[str, Any]) -> frozenset[Path]:
-    """Return where an option, a grant or the target's own environment has decided in the place of the source."""
+    """Return the paths where an option, a grant or the target's own environment overrides the source."""
     source = link_body(link)
     paths = (switch(source), ("data", "functionsEnv"))
     return frozenset(path for path in paths if value_at(source, path) != value_at(wanted, path))
 
 
 def _replaced(pairs: Pairs, old: Entity, key: Key) -> Action:
-    """Return the deletion of a link that `key` was made again for."""
-    reason, name = "made again for the object that took its end's place", pairs.sides.live_names[old.key]
+    """Return the deletion of the link that `key` replaces."""
+    reason, name = "replaced, because one of its ends is re-created", pairs.sides.live_names[old.key]
     return Action(ActionKind.DELETE, old.key, name, old.key.id, reason, old.body, after=(key,))
 
 
@@ -127,14 +127,14 @@ def _left_out(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     if other is None:
         return None
     moved_there = any(ends(sides.desired[k].body) != ends(sides.by_key[k].body) for k in (key, other))
-    reason = f"a console keeps one connection from a source to a destination, and {quoted(sides.desired_names[other])} has the same"
+    reason = f"a console keeps one connection from a source to a destination, and {quoted(sides.desired_names[other])} already joins these two"
     kind = ActionKind.BLOCKED if moved_there else ActionKind.SKIPPED
     return Action(kind, key, sides.desired_names[key], None, reason)
 
 
 @dataclass(frozen=True, slots=True)
 class _Intent:
-    """The body that a link should have, what is lost and what the target's own link keeps, and notes."""
+    """The body that a link should have, what is lost, what the target's own link keeps, and notes."""
 
     body: dict[str, Any]
     losses: tuple[Loss, ...]
@@ -143,7 +143,7 @@ class _Intent:
 
 
 def _switched(pairs: Pairs, link: Entity, paired: Entity | None, found: Entity | None) -> _Intent:
-    """Return the link switched off where an option or a missing grant asks for it, or on as the target has it."""
+    """Return the link, switched off if an option or a missing grant requires it, or on as in the target."""
     sides, body = pairs.sides, link_body(link)
     own = None if paired is None else link_body(paired)
     losses = _missing_functions(pairs, link, paired)
@@ -158,14 +158,14 @@ def _switched(pairs: Pairs, link: Entity, paired: Entity | None, found: Entity |
     if end is None or (on := switched_as(body, own)) == body:
         return _Intent(body, tuple(losses))
     note = (
-        f"{sides.called(sides.by_key[link.key])} stays switched on: the snapshot has it off, where {end} lacks the"
-        " grant that the target's has; --overlay can switch it off"
+        f"{sides.called(sides.by_key[link.key])} stays switched on: it is off in the snapshot, where {end} lacks the"
+        " grant that the target has; use --overlay to switch it off"
     )
     return _Intent(on, tuple(losses), (format_path(switch(body)),), (note,))
 
 
 def _as_subscribed(pairs: Pairs, intent: _Intent, found: Entity | None) -> _Intent:
-    """Return the link without identity stitching where the subscription does not let it be added [gate/stitching]."""
+    """Return the link without identity stitching if the subscription does not allow adding it [gate/stitching]."""
     new = stitches(intent.body) and not (found is not None and stitches(found.body))
     if not new or pairs.sides.options.entitlements.identity_stitching is not False:
         return intent
@@ -174,7 +174,7 @@ def _as_subscribed(pairs: Pairs, intent: _Intent, found: Entity | None) -> _Inte
 
 
 def _missing_functions(pairs: Pairs, link: Entity, paired: Entity | None) -> list[Loss]:
-    """Return the functions that a link still names in the target, where they are not."""
+    """Return the losses for functions that a link refers to in the target although they do not exist there."""
     sides = pairs.sides
     named = set() if paired is None else {one for _, one in uses(paired, Form.UDF)}
     return [
@@ -187,9 +187,9 @@ def _missing_functions(pairs: Pairs, link: Entity, paired: Entity | None) -> lis
 
 
 def _with_own_environment(pairs: Pairs, link: Entity, intent: _Intent, found: Entity | None) -> _Intent:
-    """Return the link with the target's own `functionsEnv`, but for what an overlay gives or the target lacks.
+    """Return the link with the target's own `functionsEnv`, except variables that an overlay sets or the target lacks.
 
-    In place, the snapshot's goes back as it is.
+    In place, the snapshot's `functionsEnv` is restored unchanged.
     """
     if found is None or pairs.sides.in_place:
         return intent

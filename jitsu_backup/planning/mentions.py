@@ -1,4 +1,4 @@
-"""Ids that stand inside text, where nobody can rewrite them safely."""
+"""Ids inside text, where they cannot be rewritten safely."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -13,7 +13,7 @@ from jitsu_backup.planning.sides import Sides
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _SHORTEST = 4  # a shorter id may be any word
 
-# texts that name nothing but the entity itself: what it is called, what it is, and its write keys
+# texts that only describe the entity itself: its name, its kind and its write keys
 _NO_MENTIONS = (
     *(("name",), ("slug",), ("destinationType",), ("package",)),
     *((name, "*", "*") for name in KEY_FIELDS),
@@ -21,7 +21,7 @@ _NO_MENTIONS = (
 
 
 def mentions(pairs: Pairs, chosen: Collection[Key]) -> list[str]:
-    """Return notes about texts that name an entity, or the workspace, by an id that it does not have in the target."""
+    """Return notes about texts that mention an entity, or the workspace, by an id that it does not have in the target."""
     sides = pairs.sides
     moved: dict[str, Key | None] = {
         key.id: key
@@ -42,8 +42,8 @@ def mentions(pairs: Pairs, chosen: Collection[Key]) -> list[str]:
                 token for token in _TOKEN.findall(text) if token in moved and moved[token] != key
             )
             lines.extend(
-                f"{sides.called(sides.by_key[key])}: its {format_path(path)} names {_called(sides, moved[token])}"
-                f" ({token}) in text, which stays as it is"
+                f"{sides.called(sides.by_key[key])}: its {format_path(path)} mentions {_called(sides, moved[token])}"
+                f" ({token}) in text, which is copied unchanged"
                 for token in found
             )
     return lines
@@ -54,7 +54,7 @@ def _called(sides: Sides, key: Key | None) -> str:
 
 
 def followed(pairs: Pairs, chosen: Collection[Key]) -> list[str]:
-    """Return notes about values that were taken for references, in types that the table does not know."""
+    """Return notes about values that are treated as references, in types that are not in the table."""
     sides, lines = pairs.sides, []
     for key in sorted(chosen):
         if entity_type(key.type).generic:
@@ -62,8 +62,8 @@ def followed(pairs: Pairs, chosen: Collection[Key]) -> list[str]:
                 named = next((k for k in sides.keys_of_id.get(text, ()) if k in pairs.ids), None)
                 if named not in (None, key) and path != ("name",):
                     lines.append(
-                        f"{sides.called(sides.by_key[key])}: its {format_path(path)} is taken for"
-                        f" {sides.called(sides.by_key[named])} and follows it"
+                        f"{sides.called(sides.by_key[key])}: its {format_path(path)} is treated as a reference"
+                        f" to {sides.called(sides.by_key[named])} and updated with it"
                     )
     return lines
 

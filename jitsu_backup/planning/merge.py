@@ -9,19 +9,19 @@ from jitsu_backup.model import Path
 from jitsu_backup.planning.fields import CODE_FIELDS
 
 SET_FIELDS = ("domains", "emails", "events", "functions", "hosts")
-"""Lists whose items are told apart by what they are, and not by where they stand."""
+"""Lists whose items are identified by their content, not by their position."""
 
 _MISSING = object()
-"""Stands for a value where there is none; null counts as none too."""
+"""Stands for a missing value; null counts as missing too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How two values are compared, and what settles a difference: both are asked with a path.
+    """How two values are compared, and what settles a difference, by path.
 
-    `same` returns whether two values at a path mean the same. `takes_source` says that the source wins wherever the target
-    differs, `settles_for_source` that it wins where the changes of both sides touch each other, `takes_target` that the target
-    wins there, and `is_given` that the source wins wherever both changed, because its value is meant for the target.
+    `same` returns whether two values at a path are equivalent. `takes_source` means that the source wins wherever the
+    target differs, `settles_for_source` that it wins if changes of both sides overlap, `takes_target` that the target wins
+    then, and `is_given` that the source wins wherever both changed, because its value is intended for the target.
     """
 
     same: Callable[[Path, Any, Any], bool]
@@ -33,9 +33,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What became of a merge: by path, each value that is not the source's; a field that goes is in `removed`.
+    """The result of a merge: the values that are not the source's, by path, and the fields `removed`.
 
-    `conflicts` are the paths that both sides changed in different ways; there the target's value stays.
+    `conflicts` are the paths that both sides changed differently; the target's value is kept there.
     """
 
     values: Mapping[Path, Any]
@@ -49,7 +49,7 @@ class Merged:
 
 
 def merge(base: Any, source: Any, target: Any, rules: Rules) -> Merged:
-    """Merge two bodies that were equal to `base` once."""
+    """Merge two bodies that both derive from `base`."""
     values: dict[Path, Any] = {}
     removed: set[Path] = set()
     conflicts: list[Path] = []
@@ -66,7 +66,7 @@ def merge(base: Any, source: Any, target: Any, rules: Rules) -> Merged:
 def _differences(
     at: Path, base: Any, source: Any, target: Any, rules: Rules
 ) -> Iterator[tuple[Path, Any, bool]]:
-    """Yield each path where the result is not the source's value, with the result, and whether that is settled."""
+    """Yield each path where the result is not the source's value, with the result and whether it is settled."""
     if rules.same(at, _plain(source), _plain(target)):
         return
     if isinstance(source, Mapping) and isinstance(target, Mapping):
@@ -92,7 +92,7 @@ def _differences(
 
 
 def _both(at: Path, base: Any, source: Any, target: Any, rules: Rules) -> Any:
-    """Return what both changes make together; _MISSING where they touch each other."""
+    """Return the combination of both changes; _MISSING if they overlap."""
     name = at[-1] if at else ""
     sides = (base, source, target)
     if name in SET_FIELDS and all(isinstance(side, list) for side in sides):
@@ -106,9 +106,9 @@ def _both(at: Path, base: Any, source: Any, target: Any, rules: Rules) -> Any:
 
 
 def _merge_sets(at: Path, base: list[Any], source: list[Any], target: list[Any], rules: Rules) -> Any:
-    """Return the items of both sides, in the order of the side that changed it; _MISSING for a conflict.
+    """Return the items of both sides, in the order of the side that changed the order; _MISSING for a conflict.
 
-    It is one too where nothing would be left, although either side has kept something.
+    It is also a conflict if no item would be left although each side has some.
     """
     known, mine, theirs = (_by_identity(side) for side in (base, source, target))
     if known is None or mine is None or theirs is None:
@@ -131,7 +131,7 @@ _CONFLICT = object()
 
 
 def _merge_item(at: Path, base: Any, source: Any, target: Any, rules: Rules) -> Any:
-    """Return an item of a set, _MISSING where it goes, _CONFLICT where both sides changed it."""
+    """Return an item of a set, _MISSING if it is removed, _CONFLICT if both sides changed it."""
     if rules.same(at, _plain(source), _plain(target)) or rules.same(at, _plain(target), _plain(base)):
         return source
     if rules.same(at, _plain(source), _plain(base)):
@@ -140,7 +140,7 @@ def _merge_item(at: Path, base: Any, source: Any, target: Any, rules: Rules) -> 
 
 
 def _by_identity(items: list[Any]) -> dict[Hashable, Any] | None:
-    """Return the items by what tells them apart; None where two are the same or one cannot be told."""
+    """Return the items by their identity; None if two have the same identity or one has none."""
     found: dict[Hashable, Any] = {}
     for item in items:
         name = item.get("functionId") or item.get("id") if isinstance(item, Mapping) else item
@@ -153,7 +153,7 @@ def _by_identity(items: list[Any]) -> dict[Hashable, Any] | None:
 def _merge_order(
     base: list[Hashable], source: list[Hashable], target: list[Hashable]
 ) -> list[Hashable] | None:
-    """Return all names in the order of the side that changed it; None where both did, in different ways."""
+    """Return all names in the order of the side that changed the order; None if both changed it differently."""
     common = {*base} & {*source} & {*target}
     was, mine, theirs = ([name for name in side if name in common] for side in (base, source, target))
     if mine != was and theirs not in (was, mine):
@@ -171,9 +171,9 @@ def _merge_order(
 
 
 def _merge_lines(base: str, source: str, target: str) -> Any:
-    """Return a text with the changes of both sides; _MISSING where they touch each other or might.
+    """Return a text with the changes of both sides; _MISSING if they overlap or might.
 
-    Which of several equal lines is meant is never guessed: the texts are aligned at lines that each has once.
+    Repeated lines are never matched by guessing: the texts are aligned at lines that occur once in each.
     """
     sides = [text.splitlines(keepends=True) for text in (base, source, target)]
     fixed = _fixed_lines(*sides)
@@ -189,12 +189,12 @@ def _merge_lines(base: str, source: str, target: str) -> Any:
         merged += piece
     moved = (
         both_gone & one_new or both_new & one_gone
-    )  # by one side perhaps, while the other deleted or added it
+    )  # perhaps by one side, while the other deleted or added it
     return _MISSING if moved else "".join(merged)
 
 
 def _fixed_lines(*sides: list[str]) -> set[str]:
-    """Return the lines that each of the three has once, and that none has moved past another."""
+    """Return the lines that occur once in each of the three texts and in the same order."""
     common = set.intersection(*({line for line, n in Counter(side).items() if n == 1} for side in sides))
     fixed: set[str] = set()
     apart: set[tuple[str, str]] = set()
@@ -208,7 +208,7 @@ def _fixed_lines(*sides: list[str]) -> set[str]:
 
 
 def _split(lines: list[str], at: Collection[str]) -> list[list[str]]:
-    """Return the lines in pieces, of which each but the first begins with one of `at`."""
+    """Split the lines before each one in `at`."""
     pieces: list[list[str]] = [[]]
     for line in lines:
         if line in at:

@@ -12,20 +12,20 @@ _TRIMMED = ("name", "query")
 
 
 def trimmed(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a model as the console stores it [model/get-second]."""
+    """Return the body of a model in the form that the console stores [model/get-second]."""
     return {n: v.strip() if n in _TRIMMED and isinstance(v, str) else v for n, v in body.items()}
 
 
 def unusable_warehouse(pairs: Pairs, candidate: Candidate, earlier: Mapping[Key, Planned]) -> str:
-    """Return why the console could not read the warehouse of a model; empty where it can, or nobody can tell.
+    """Return why the console could not read the warehouse of a model; empty if it can, or if this is unknown.
 
-    `earlier` is what is planned already: a warehouse without a secret of its own refuses to be read.
+    `earlier` is what is planned already: a warehouse that lacks its secret cannot be read.
     """
     sides = pairs.sides
     for key in sides.named(("destination",), str(candidate.desired.get("warehouseId"))):
         warehouse, called = sides.desired[key], sides.called(sides.by_key[key])
         if not _is_readable(warehouse):
-            return f"its warehouse, {called}, is of a kind that models cannot read"
+            return f"its warehouse, {called}, is of a type that models cannot read"
         unread = earlier[key].unread if key in earlier else ()
         if unread:
             return (

@@ -1,4 +1,4 @@
-"""Naming entities as SELECTOR does: by their names where these are clear, else by their ids."""
+"""Selectors for entities: by name if that is unambiguous, else by id."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -11,20 +11,20 @@ _LONGEST = 80  # characters; a longer name is no easier to read than an id
 
 
 class Naming:
-    """How to name the entities of one snapshot."""
+    """The names and selectors of one snapshot's entities."""
 
     def __init__(self, entities: Collection[Entity]) -> None:
-        """Name these, which are all that a snapshot has."""
+        """Use these entities, which must be all those of a snapshot."""
         self.entities = entities
 
     @cached_property
     def by_key(self) -> Mapping[Key, Entity]:
-        """The entities."""
+        """The entities by key."""
         return {entity.key: entity for entity in self.entities}
 
     @cached_property
     def names(self) -> Mapping[Key, str]:
-        """What they are called."""
+        """The names of the entities."""
         return entity_names(self.entities)
 
     @cached_property
@@ -34,7 +34,7 @@ class Naming:
 
     @cached_property
     def held(self) -> frozenset[str]:
-        """The ids of all that connections, syncs and reverse syncs refer to."""
+        """The ids of everything that connections, syncs and reverse syncs refer to."""
         return frozenset(
             named
             for entity in self.entities
@@ -49,7 +49,7 @@ class Naming:
         return Counter([*words, *ids])
 
     def selector(self, key: Key) -> str:
-        """Return a selector that chooses this entity and no other: `function/Enrich`, else by its id."""
+        """Return a selector that matches only this entity: `function/Enrich`, or one by id."""
         name = self.names[key]
         clear = (
             "*" not in name and name == name.strip() and len(name) <= _LONGEST and not HARMFUL.search(name)

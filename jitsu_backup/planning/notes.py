@@ -1,17 +1,17 @@
-"""Notes of a plan: what an operator should know of its actions, and would not see in them."""
+"""Notes of a plan: what an operator should know about its actions and cannot see in them."""
 
 from collections.abc import Collection, Iterator, Mapping
 
 from jitsu_backup.catalogue import Form, entity_type, find_references, is_link, redact
-from jitsu_backup.model import Entity, Key, format_path, shortened, some_of, value_at
+from jitsu_backup.model import Entity, Key, format_path, plural, shortened, some_of, value_at
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.requirements import is_there, uses
 from jitsu_backup.planning.reverse_syncs import notes_on_syncs
 
-SECRETS_COME_ALONG = "secrets of the source come along as they are: "
-"""How the note begins that names secrets which a clone takes along."""
+SECRETS_COME_ALONG = "secrets copied unchanged from the source: "
+"""The beginning of the note that lists secrets copied by a clone."""
 
 
 def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> list[str]:
@@ -29,7 +29,7 @@ def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key
 
 
 def _unrecorded(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield what is updated although no clone has recorded it, because earlier ones were about something else."""
+    """Yield entities that are updated although no clone has recorded them, because earlier ones were about other entities."""
     sides = pairs.sides
     updated = [
         (key, Key(key.type, a.target_id))
@@ -43,24 +43,24 @@ def _unrecorded(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
     ]
     if found:
         yield (
-            f"no earlier clone has recorded {some_of(found, 6)}, so changes made there in the target cannot be told from"
-            " changes in the source"
+            f"no earlier clone recorded {some_of(found, 6)}, so changes made in the target cannot be distinguished from"
+            " changes made in the source"
         )
 
 
 def _missing(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield what uses something that the snapshot lacks: only the target has it, or it is gone there as well."""
+    """Yield entities that use something that the snapshot lacks: only the target has it, or it was deleted there too."""
     sides = pairs.sides
     for key, action in sorted(actions.items()):
         for reference, named in uses(sides.desired[key]) if action.writes else ():
             if not sides.named(reference.types, named):
                 what = f"{sides.called(sides.by_key[key])} uses {' or '.join(reference.types)} {named}"
-                where = "only the target has" if is_there(pairs, reference, named) else "was deleted"
+                where = "exists only in the target" if is_there(pairs, reference, named) else "was deleted"
                 yield f"{what}, which {where}"
 
 
 def _missing_images(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield the services whose custom image is left out, and not in the target."""
+    """Yield the services whose custom image is left out and not in the target."""
     sides = pairs.sides
     there = {str(image.body.get("package")) for image in sides.live.of_type("custom-image")}
     for key, action in sorted(actions.items()):
@@ -72,7 +72,7 @@ def _missing_images(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str
 
 
 def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield the source's secrets that another workspace gets: the console shows them and no overlay replaces them."""
+    """Yield the source's secrets that are copied to another workspace: shown by the console, and not in the overlay."""
     sides, found = pairs.sides, []
     for key, action in sorted(actions.items()):
         if action.kind is not ActionKind.CREATE or sides.in_place or key.type in ("stream", "misc"):
@@ -85,11 +85,11 @@ def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[s
         }
         found += [f"{name} of {sides.called(sides.by_key[key])}" for name in sorted(own)]
     if found:
-        yield f"{SECRETS_COME_ALONG}{some_of(found, 6)}; give others with --overlay"
+        yield f"{SECRETS_COME_ALONG}{some_of(found, 6)}; replace them with --overlay"
 
 
 def _namesakes(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield what is made although the target has one of that name, which may be the same one."""
+    """Yield entities that are created although the target has one of that name, which may be the same."""
     found = [
         f"{pairs.sides.called(pairs.sides.by_key[key])} ({pairs.namesakes[key][0].key})"
         for key, action in sorted(actions.items())
@@ -97,8 +97,8 @@ def _namesakes(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
     ]
     if found:
         yield (
-            f"made anew beside another of the same name in the target: {some_of(found, 6)};"
-            " --match-by-name or --map pairs them instead"
+            f"created although the target has another of the same name: {some_of(found, 6)};"
+            " use --match-by-name or --map to pair them instead"
         )
 
 
@@ -107,14 +107,15 @@ def _dead(actions: Mapping[Key, Action]) -> Iterator[str]:
     found = [action.name for action in actions.values() if action.dead]
     if found:
         one = len(found) == 1
+        count, of = plural(len(found), "dead connection"), "its" if one else "their"
         yield (
-            f"{len(found)} dead connection{' is' if one else 's are'} left out: what {'it' if one else 'they'} joined was deleted"
-            f" in the source, and nothing flows there: {some_of(sorted(map(shortened, found)), 6)}"
+            f"{count} {'is' if one else 'are'} left out, because {of} source or destination was deleted and no data flows"
+            f" through {'it' if one else 'them'}: {some_of(sorted(map(shortened, found)), 6)}"
         )
 
 
 def _left_behind(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> Iterator[str]:
-    """Yield what names an entity that gets a new id, and is itself not part of the restore."""
+    """Yield entities outside the restore that refer to an entity which gets a new id."""
     sides = pairs.sides
     renewed = {key for key, action in actions.items() if action.kind is ActionKind.CREATE}
     standing = sides.desired.keys() & sides.live_by_key.keys()
@@ -125,6 +126,6 @@ def _left_behind(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection
             for named in sides.named(reference.types, source_id):
                 if named in renewed and reference.form not in (Form.ANYWHERE, Form.PACKAGE):
                     yield (
-                        f"{sides.called(sides.by_key[key])} still names the deleted"
-                        f" {sides.called(sides.by_key[named])}, and is not part of this restore"
+                        f"{sides.called(sides.by_key[key])} still refers to the deleted"
+                        f" {sides.called(sides.by_key[named])} and is not part of this restore"
                     )

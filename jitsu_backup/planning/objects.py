@@ -1,4 +1,4 @@
-"""What becomes of one object: what stands in its way, what it should be, and what is decided."""
+"""The planning of one object: what prevents writing it, what it should be, and the decision."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -33,9 +33,9 @@ from jitsu_backup.planning.write_keys import with_hashes
 
 
 def plan_objects(pairs: Pairs, chosen: Collection[Key]) -> Actions:
-    """Plan all that are no links, in the order in which they are made.
+    """Plan everything that is not a link, in order of creation.
 
-    What turns out to be skipped or blocked has no id in the target, so that nothing planned later refers to it.
+    An entity that turns out to be skipped or blocked gets no id in the target, so nothing planned later refers to it.
     """
     ids, problems = dict(pairs.ids), dict(pairs.problems)
     so_far = replace(pairs, ids=ids, problems=problems)
@@ -52,7 +52,7 @@ def plan_objects(pairs: Pairs, chosen: Collection[Key]) -> Actions:
 
 
 def _in_order(pairs: Pairs) -> list[Key]:
-    """Return the keys of all that has an action of its own and is no link, by stage and key."""
+    """Return the keys of everything that has its own action and is not a link, by stage and key."""
     stages = {key: entity_type(key.type).stage for key in sorted(pairs.sides.desired) if not is_link(key)}
     owned = pairs.sides.owned
     return [
@@ -66,7 +66,7 @@ def _in_order(pairs: Pairs) -> list[Key]:
 def plan_object(
     pairs: Pairs, key: Key, chosen: Collection[Key], earlier: Mapping[Key, Planned] = MappingProxyType({})
 ) -> Planned:
-    """Plan one object that is no link; `earlier` is what is planned already."""
+    """Plan one object that is not a link; `earlier` is what is planned already."""
     sides, found = pairs.sides, pairs.found.get(key)
     entity, name = sides.desired[key], sides.desired_names[key]
     unneeded = _as_it_is(pairs, entity, found)
@@ -83,59 +83,59 @@ def plan_object(
     notes = [*planned.notes, *unauthorised(pairs, action)]
     if key.type == "misc" and action.writes and sides.same_console and not sides.in_place:
         notes.append(
-            f"misc {quoted(name)}: its classic keys will name a stream in each workspace of this console;"
-            " give them other values with --overlay"
+            f"misc {quoted(name)}: its classic keys will refer to streams in both workspaces of this console;"
+            " set other keys with --overlay"
         )
     return replace(planned, action=action, notes=tuple(notes))
 
 
 def _as_it_is(pairs: Pairs, entity: Entity, found: Entity | None) -> Action | None:
-    """Return the action of an object that cannot be written, or need not be; None where it shall be compared."""
+    """Return the action of an object that cannot or need not be written; None if it has to be compared."""
     sides, key = pairs.sides, entity.key
 
     def no(kind: ActionKind, reason: str, target_id: str | None = None) -> Action:
         return Action(kind, key, sides.desired_shown[key], target_id, reason)
 
     if key.type not in sides.live.manifest.counts:
-        return no(ActionKind.SKIPPED, "the target console does not know this type")
+        return no(ActionKind.SKIPPED, "the target console does not support this type")
     if key in pairs.problems:
         return no(ActionKind.BLOCKED, pairs.problems[key])
     if key in pairs.deleted and stays_deleted(sides, key):
         return replace(no(ActionKind.SKIPPED, deleted_there(sides, sides.selectors[key])), deleted_there=True)
     if found is None and sides.belongs_to_unread_builder(entity):
-        return no(ActionKind.SKIPPED, "it belongs to a profile builder, and those could not be read")
+        return no(ActionKind.SKIPPED, "belongs to a profile builder, and profile builders could not be read")
     if entity.body.get("provisioned") is True or (found and found.body.get("provisioned") is True):
         target_id = None if found is None else found.key.id
-        return no(ActionKind.UNCHANGED, "provisioned: the target's own one stands for it", target_id)
+        return no(ActionKind.UNCHANGED, "provisioned by Jitsu: the target has its own", target_id)
     if key.type == "domain" and found is None:
         owner = sides.options.domains_elsewhere.get(str(entity.body.get("name")).lower())
         if owner is not None:
-            return no(ActionKind.SKIPPED, f"the domain belongs to workspace {owner}")
+            return no(ActionKind.SKIPPED, f"in use by workspace {owner}")
         if sides.options.entitlements.custom_domains is False:  # [gate/domain-created]
             return no(ActionKind.SKIPPED, NO_CUSTOM_DOMAINS)
     if key.type == "profile-builder" and found is None and not sides.capabilities.profile_builders:
-        return no(ActionKind.SKIPPED, "the target console keeps no profile builders")
+        return no(ActionKind.SKIPPED, "the target console does not support profile builders")
     return None
 
 
 def _allowed(pairs: Pairs, candidate: Candidate, action: Action, earlier: Mapping[Key, Planned]) -> Action:
-    """Return an action, skipped or blocked where the console would not take a write of this kind now."""
+    """Return an action, skipped or blocked if the console would not accept such a write now."""
     key, feature = action.key, entity_type(action.key.type).feature
     if not action.writes:
         return action
     if feature and feature not in pairs.sides.features:
         reason = (
-            f"the feature {feature} is switched off in the target, so nothing of this type can be written"
+            f"the feature {feature} is switched off in the target, so entities of this type cannot be written"
         )
         return action.stopped(ActionKind.SKIPPED, reason)
     unusable = unusable_warehouse(pairs, candidate, earlier) if key.type == "model" else ""
     if unusable:
-        return action.stopped(ActionKind.BLOCKED, f"{unusable}; --skip {key} leaves it out")
+        return action.stopped(ActionKind.BLOCKED, f"{unusable}; leave it out with --skip {key}")
     return action
 
 
 def _within_reach(action: Action) -> Action:
-    """Return an action, skipped where it would update what no path can name [function/put-dots]."""
+    """Return an action, skipped if it would update an object that no path can address [function/put-dots]."""
     if action.kind is not ActionKind.UPDATE or action.target_id is None or nameable(action.target_id):
         return action
     if not entity_type(action.key.type).named_in_path:
@@ -145,12 +145,12 @@ def _within_reach(action: Action) -> Action:
 
 
 def out_of_reach(target_id: str, done: str) -> str:
-    """Return why an object cannot be updated or deleted through the API, as `done` says."""
-    return f"no path of the console can name the id {target_id!r}, so it cannot be {done}"
+    """Return why an object cannot be updated or deleted through the API; `done` is the participle."""
+    return f"the console's API cannot address the id {target_id!r}, so it cannot be {done}"
 
 
 def candidate_of(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidate:
-    """Return what an object should be, in the snapshot's ids, beside what it is."""
+    """Return what an object should be, with the snapshot's ids, together with what it is."""
     candidate = _candidate(pairs, entity, found)
     return candidate.leaving(own_fields(pairs.sides, entity, found), candidate.live or {})
 
@@ -173,7 +173,7 @@ def _candidate(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidate:
     if key.type == "model":
         return replace(candidate, desired=trimmed(candidate.desired))
     if key.type == "domain" and isinstance(candidate.desired.get("name"), str):
-        name = candidate.desired["name"].lower()  # as the console does [domain/list]
+        name = candidate.desired["name"].lower()  # as the console stores it [domain/list]
         return replace(candidate, desired={**candidate.desired, "name": name})
     return _stream(pairs, candidate) if key.type == "stream" else candidate
 
@@ -187,7 +187,8 @@ def _without_unknown(pairs: Pairs, candidate: Candidate) -> Candidate:
     losses = [
         Loss(format_path(path), "the target console does not know this field")
         for path in unknown
-        if value_at(original, path) is not None  # else the overlay's, for others that it chooses
+        if value_at(original, path)
+        is not None  # else it is the overlay's, for other entities that it selects
     ]
     fields = overlay_fields(sides, entity.key, unknown, fields_of(schema))
     return candidate.losing(
@@ -196,8 +197,8 @@ def _without_unknown(pairs: Pairs, candidate: Candidate) -> Candidate:
 
 
 def _stream(pairs: Pairs, candidate: Candidate) -> Candidate:
-    """Return the candidate of a stream with its domains and the write keys that can be carried."""
-    # newer consoles fill the domains in, older ones do not [stream/get-after-marker]
+    """Return the candidate of a stream with its domains and the write keys that can be copied."""
+    # newer consoles fill in the domains, older ones do not [stream/get-after-marker]
     live = None if candidate.live is None else {**candidate.live}
     desired = {**candidate.desired, **with_hashes(pairs, candidate.entity, candidate.found)}
     for body in (desired, live or {}):

@@ -1,4 +1,4 @@
-"""What a plan is asked for, and what it has to know of the target's console."""
+"""The options of a plan, and what it has to know about the target's console."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,36 +15,36 @@ from jitsu_backup.planning.take import parse_take
 class Ids(Enum):
     """Which ids new entities get."""
 
-    AUTO = "auto"  # kept on another console where they are free, derived elsewhere
+    AUTO = "auto"  # kept on another console if they are free, else derived
     KEEP = "keep"
     NEW = "new"
 
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What the operator and the surroundings decide.
+    """What the operator asks for, and what is known about the surroundings.
 
-    With `accept_shrink`, `prune` may delete most of what the target has. With `rebind`, a reverse sync is deleted and
-    made again where something that it uses has to change; `enable_reverse_syncs` makes them as the snapshot says, where
-    they would be made disabled. With `checks_selectors`, every one of `only`
-    and `skip` that names one entity has to find it; `sets` tells, by selector, which set of the settings it is from. `mapping` holds (source, target) selectors of entities to pair.
-    `domains_elsewhere` maps host names in use by other workspaces of the target's console to the name of that
-    workspace; `keys_elsewhere` are the ids of their write keys, and `keys_beside` those that workspaces, by
-    their names, have rightly: they had them with other secrets beside this one on the console that is recovered. `entitlements` are what the target's subscription
-    includes. Of the target's reverse syncs, `locked_syncs` have run, so that their delivery is locked
-    [reverse-sync/put-full-locked], and `busy_syncs` have an attempt that has not ended; unless `knows_syncs`, the console
-    could not tell, and any of them may be either. `schemas` are the target console's. `same_console` tells whether the snapshot's workspace lives on it too
-    (None: as the host names say).
+    With `accept_shrink`, `prune` may delete most of what the target has. With `rebind`, a reverse sync is re-created if
+    something that it uses has to change. `enable_reverse_syncs` creates reverse syncs as they are in the snapshot instead
+    of disabled. With `checks_selectors`, every selector of `only` and `skip` that names one entity has to match it; `sets`
+    gives, by selector, the set of the settings that it comes from. `mapping` holds (source, target) selectors of entities
+    to pair. `domains_elsewhere` maps host names in use by other workspaces of the target's console to the name of that
+    workspace; `keys_elsewhere` are the ids of their write keys, and `keys_beside` lists, by workspace name, those that
+    workspaces of the recovered console already shared with this one, with other secrets. `entitlements` are what the
+    target's subscription includes. Of the target's reverse syncs, `locked_syncs` have run, so their delivery is locked
+    [reverse-sync/put-full-locked], and `busy_syncs` have an unfinished attempt; without `knows_syncs`, this is unknown and
+    may apply to any of them. `schemas` are those of the target console. `same_console` says whether the snapshot's
+    workspace is on that console too (None: decided by the host names).
 
     `record` is what the last clone of the same source left in the target: with it, what only the target changed since is
-    kept, and what both changed is blocked unless `take` settles it, each as `source` or `target`, or with a selector, and a
-    field of it: `source:function/Enrich:code`. `prune_own` lets `prune` delete what the target made by itself.
-    `with_links` adds to what `only` chooses the links that are attached to it. What `protect` chooses of the target is
-    neither deleted nor made anew, unless `unprotect` chooses it too. `ignored` are fields, as `SELECTOR:FIELD.PATH`, that
-    are the target's own for good. `fresh` are the entities that somebody has added to a folder: their ids are free, as far as
-    anybody knows. In place, `record` is what the folder was unpacked from, or what the run that is undone has left, as
-    `record_in_place` gives it; `since` says in words since when it tells changes apart, where that is neither a clone nor a folder.
-    `sent` are the entities of the source that the run has just sent, so that the record of before says nothing of their secrets.
+    kept, and what both changed is blocked unless `take` settles it. Each item of `take` is `source` or `target`, alone or
+    with a selector and a field: `source:function/Enrich:code`. With `prune_own`, `prune` also deletes what was created in
+    the target. `with_links` adds the links attached to what `only` selects. What `protect` selects in the target is neither
+    deleted nor re-created, unless `unprotect` selects it too. `ignored` are fields, as `SELECTOR:FIELD.PATH`, that always
+    stay the target's own. `fresh` are the entities that were added to a folder by hand: their ids are assumed to be free.
+    In place, `record` is what the folder was unpacked from, or what the run being undone left, as returned by
+    `record_in_place`; `since` says in words from when changes are counted, if that is neither a clone nor a folder. `sent`
+    are the entities of the source that the run has just sent, so the previous record no longer applies to their secrets.
     """
 
     overlay: Overlay = field(default_factory=Overlay)
@@ -86,12 +86,12 @@ class PlanOptions:
     same_console: bool | None = None
 
     def afterwards(self, sent: Iterable[Key]) -> "PlanOptions":
-        """Return the options of the plan that tells what is left after a run, which has just `sent` some entities."""
+        """Return the options of the plan that checks what is left after a run, which has just `sent` some entities."""
         sent = frozenset(sent)
         return replace(self, resend_secrets=False, accept_shrink=True, checks_selectors=False, sent=sent)
 
     def __post_init__(self) -> None:
-        """Raise UsageError for `with_links` without `only`, because all links are chosen then, and for a `take` that names no side."""
+        """Raise UsageError for `with_links` without `only`, which selects all links anyway, and for a `take` without a side."""
         if self.with_links and not self.only:
-            raise UsageError("--with-links adds links to what --only or --set chooses; give one of them")
+            raise UsageError("--with-links adds connections to what --only or --set selects; use one of them")
         parse_take(self.take)

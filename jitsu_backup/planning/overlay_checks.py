@@ -1,4 +1,4 @@
-"""Whether an overlay fits: it names what is there, gives what the console knows, and shows no secret."""
+"""Checks of an overlay: it names existing entities, sets fields that the console knows, and shows no secret."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
@@ -23,7 +23,7 @@ from jitsu_backup.planning.sides import Sides
 
 @dataclass(frozen=True, slots=True)
 class OverlayField:
-    """A field that a rule gives to one entity. `hint` is None where the target console knows it there."""
+    """A field that a rule sets in one entity. `hint` is None if the target console knows the field there."""
 
     selector: str
     path: Path
@@ -31,7 +31,7 @@ class OverlayField:
 
 
 def check_overlay(sides: Sides) -> None:
-    """Raise UsageError for an overlay that names nothing or several, contradicts itself, or moves a link to nowhere."""
+    """Raise UsageError for an overlay with unmatched or ambiguous names, contradictions, or ends that do not exist."""
     overlay = sides.options.overlay
     for rule in overlay.rules:
         check_type(rule.selector, overlay.called, sides.types)
@@ -41,19 +41,19 @@ def check_overlay(sides: Sides) -> None:
         one = len(unmatched) == 1
         raise UsageError(
             f"{overlay.called}: {some_of([repr(text) for text in unmatched], 5)} {'is' if one else 'are'} not in the snapshot;"
-            f" take {'it out where it is' if one else 'them out where they are'} gone for good"
-            " (`jitsu-backup show SNAPSHOT '*'` lists what there is)"
+            f" correct the {'name' if one else 'names'}, or remove {'it' if one else 'them'} from the overlay"
+            " (`jitsu-backup show SNAPSHOT '*'` lists the entities)"
         )
     for selector, keys in overlay.ambiguous(named):
         raise UsageError(
-            f"{overlay.called}: {selector!r} names {len(keys)} entities: {', '.join(map(str, keys[:4]))}; write one's id"
+            f"{overlay.called}: {selector!r} matches {len(keys)} entities: {', '.join(map(str, keys[:4]))}; use the id of one of them"
         )
     for entity, name in named.values():
         clash = overlay.contradiction(entity, name)
         if clash is not None:
             first, second, path = clash
             raise UsageError(
-                f"{overlay.called}: {first!r} and {second!r} are one entity, and both give {format_path(path)!r}; remove one of them"
+                f"{overlay.called}: {first!r} and {second!r} select the same entity, and both set {format_path(path)!r}; remove one of them"
             )
     _check_moved_ends(sides)
 
@@ -66,14 +66,14 @@ def _check_moved_ends(sides: Sides) -> None:
             if named != sides.by_key[key].body.get(end) and named not in known:
                 shown = HIDDEN if named in sides.options.overlay.secrets else repr(named)
                 raise UsageError(
-                    f"{sides.options.overlay.called}: link {quoted(sides.names[key])}: {end} {shown} is not an id of the snapshot"
+                    f"{sides.options.overlay.called}: link {quoted(sides.names[key])}: {end} {shown} is not an id in the snapshot"
                 )
 
 
 def overlay_fields(
     sides: Sides, key: Key, unknown: Iterable[Path], known: Iterable[str]
 ) -> Iterator[OverlayField]:
-    """Yield what the overlay gives to an entity.
+    """Yield the fields that the overlay sets in an entity.
 
     `unknown` are the paths that the target console would drop, `known` the fields that it knows, for the hint.
     """
@@ -85,9 +85,9 @@ def overlay_fields(
 
 
 def check_fields(sides: Sides, fields: Iterable[OverlayField], chosen: Collection[Key]) -> None:
-    """Raise UsageError for a field that the console knows of nothing that its selector chooses.
+    """Raise UsageError for a field that the console knows in none of the entities that its selector matches.
 
-    A selector that also chooses what is not `chosen`, and so was not looked at, may give its field to that.
+    A selector that also matches entities outside `chosen`, which were not checked, may be intended for those.
     """
     overlay, left_out = sides.options.overlay, sides.by_key.keys() - chosen
     others = {r.selector.text for k in left_out for r in overlay.choosing(sides.by_key[k], sides.names[k])}
@@ -98,12 +98,12 @@ def check_fields(sides: Sides, fields: Iterable[OverlayField], chosen: Collectio
     for (selector, path), found in hints.items():
         if found[0] is not None and None not in found:
             raise UsageError(
-                f"{overlay.called}: {selector!r}: the target console knows no {format_path(path)!r} there{found[0]}"
+                f"{overlay.called}: {selector!r}: the target console has no field {format_path(path)!r} there{found[0]}"
             )
 
 
 def check_plain(pairs: Pairs) -> None:
-    """Raise UsageError for a plain value of the overlay that stands where a secret does."""
+    """Raise UsageError for a plain value of the overlay in the place of a secret."""
     sides = pairs.sides
     plain: dict[str, list[Path]] = defaultdict(list)
     for value in sides.options.overlay.outside:
@@ -121,7 +121,7 @@ def check_plain(pairs: Pairs) -> None:
 
 
 def _is_secret(key: Key, path: Path, both: Iterable[Entity]) -> bool:
-    """Return whether a secret stands at, above or below `path`, by the table or masked on one of both sides."""
+    """Return whether there is a secret at, above or below `path`: one of the table, or one masked on either side."""
     masked = {tuple(map(str, masked)) for side in both for masked in masked_paths(side.body)}
     return is_secret_path(path, entity_type(key.type).secrets) or any(
         path[: len(one)] == one[: len(path)] for one in masked

@@ -1,4 +1,4 @@
-"""Overlays: changes that an operator makes to the snapshot on the way in."""
+"""Overlays: changes that an operator applies to the snapshot before it is written."""
 
 import math
 import re
@@ -10,17 +10,27 @@ from typing import Any
 
 from jitsu_backup.catalogue import Selector, grant_fields, is_link, spelt
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import MASK, Entity, Key, Path, format_path, masked_paths, printable, shortened
+from jitsu_backup.model import (
+    MASK,
+    Entity,
+    Key,
+    Path,
+    format_path,
+    masked_paths,
+    plural,
+    printable,
+    shortened,
+)
 
-_DEEPEST = 200  # an archive nests about 250 levels deep
+_DEEPEST = 200  # an archive can have about 250 levels
 _POSITION = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The values of `patch` take the place of the snapshot's in what `selector` chooses.
+    """The values of `patch` replace the snapshot's in the entities that `selector` matches.
 
-    One that is `shared` by several workspaces need not find anything in each.
+    A rule `shared` by several workspaces need not match anything in each of them.
     """
 
     selector: Selector
@@ -34,9 +44,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """A value that an overlay takes from outside its file, for the field `path` of what `selector` chooses.
+    """A value that an overlay takes from outside its file, for the field `path` of what `selector` matches.
 
-    `reference` is how the overlay names it, such as `{ env = "PG_HOST" }`. Only a `plain` one may be shown.
+    `reference` is its reference in the overlay, such as `{ env = "PG_HOST" }`. Only a `plain` value may be shown.
     """
 
     selector: str
@@ -47,15 +57,15 @@ class Outside:
 
     @property
     def place(self) -> str:
-        """What a person calls the field that it is for."""
+        """The field that it is for, as shown to people."""
         return f"{self.selector} {format_path(self.path)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Rules, applied in order. `secrets` are values to hide, and `outside` all that come from outside the file.
+    """Rules, applied in order. `secrets` are values to hide, `outside` the values that come from outside the file.
 
-    `called` is what messages call it.
+    `called` is its name in messages.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -66,7 +76,7 @@ class Overlay:
     _wide: list[int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Index the rules by what they name, so that not every one is compared with every entity."""
+        """Index the rules by what they name, so that not every rule is compared with every entity."""
         exact: dict[tuple[str, str], list[int]] = defaultdict(list)
         for position, rule in enumerate(self.rules):
             if rule.selector.exact:
@@ -75,22 +85,22 @@ class Overlay:
         object.__setattr__(self, "_wide", [n for n, rule in enumerate(self.rules) if not rule.selector.exact])
 
     def apply(self, entity: Entity, name: str) -> dict[str, Any]:
-        """Return the body of `entity` with every rule that chooses it applied."""
+        """Return the body of `entity` with every rule that matches it applied."""
         body: Any = dict(entity.body)
         for rule in self.choosing(entity, name):
             body = _merge(body, rule.patch, str(entity.key))
         return dict(body)
 
     def choosing(self, entity: Entity, name: str) -> list[Rule]:
-        """Return the rules that choose `entity`, in order."""
+        """Return the rules that match `entity`, in order."""
         positions = {n for found in _names(entity, name) for n in self._exact.get(found, ())}
         candidates = (self.rules[position] for position in sorted(positions.union(self._wide)))
         return [rule for rule in candidates if rule.selector.matches(entity, name)]
 
     def contradiction(self, entity: Entity, name: str) -> tuple[str, str, Path] | None:
-        """Return two selectors that name `entity` itself and both give one field, with the field's path, or None.
+        """Return two selectors that both name `entity` and set the same field, with the field's path, or None.
 
-        A link's name may mean several, of which an id then chooses one.
+        Links are excluded: a name may match several, and a second selector by id may refine that for one of them.
         """
         given: dict[Path, str] = {}
         for rule in self.choosing(entity, name) if not is_link(entity.key) else ():
@@ -102,7 +112,7 @@ class Overlay:
         return None
 
     def ambiguous(self, entities: Mapping[Any, tuple[Entity, str]]) -> list[tuple[str, list[Any]]]:
-        """Return the selectors that should name one entity and find several of `entities`, with these."""
+        """Return the selectors that should name one entity and match several of `entities`, with the matches."""
         named: dict[tuple[str, str], list[Any]] = defaultdict(list)
         for key, (entity, name) in entities.items():
             # several syncs between the same ends have the same name
@@ -116,7 +126,7 @@ class Overlay:
         return [(text, keys) for text, keys in found if len(keys) > 1]
 
     def unmatched(self, entities: Mapping[Any, tuple[Entity, str]]) -> list[str]:
-        """Return the selectors that name one entity and find none among `entities` (with their names)."""
+        """Return the selectors that name one entity and match none of `entities` (given with their names)."""
         there = {found for entity, name in entities.values() for found in _names(entity, name)}
         return [
             rule.selector.text
@@ -128,40 +138,40 @@ class Overlay:
 def parse_overlay(
     document: object, secrets: frozenset[str] = frozenset(), outside: tuple[Outside, ...] = ()
 ) -> Overlay:
-    """Return the overlay of a document, selector → values, whose references are resolved to `secrets` and `outside`.
+    """Return the overlay of a document, selector → values, with references resolved to `secrets` and `outside`.
 
-    Raise UsageError for anything else.
+    Raise UsageError for a document of any other shape.
     """
     if not isinstance(document, Mapping):
         raise UsageError(
-            "an overlay must be a table of selectors, such as 'destination/Warehouse', to values"
+            "an overlay must be a table that maps selectors, such as 'destination/Warehouse', to values"
         )
     rules = []
     for text, patch in document.items():
         if not isinstance(patch, Mapping):
-            raise UsageError(f"overlay: {text!r} must hold a table of fields and their new values")
+            raise UsageError(f"overlay: {text!r} must be a table of fields and their new values")
         for forbidden in ("id", "type", "workspaceId"):
             if forbidden in patch and not (forbidden == "type" and text.startswith("link")):
                 raise UsageError(f"overlay: {text!r} cannot change {forbidden!r}; remove that line")
         for name in sorted(grant_fields(text.partition("/")[0]) & {name.partition(".")[0] for name in patch}):
             raise UsageError(
-                f"overlay: {text!r} cannot change {name!r}: authorise in the UI, and remove that line"
+                f"overlay: {text!r} cannot change {name!r}; remove that line, and authorise the entity in the UI"
             )
         values = _json_like(patch, f"overlay: {text[:60]!r}")
         if any(True for _ in masked_paths(values)):
-            raise UsageError(f"overlay: {text!r} holds Jitsu's mask {MASK}; give the secret itself")
+            raise UsageError(f"overlay: {text!r} contains Jitsu's mask {MASK}; provide the secret itself")
         rule = Rule(Selector(text), values)
         twice = [path for path, count in Counter(rule.paths()).items() if count > 1]
         if twice:
-            raise UsageError(f"overlay: {text!r} gives {format_path(twice[0])!r} twice; remove one of them")
+            raise UsageError(f"overlay: {text!r} sets {format_path(twice[0])!r} twice; remove one of them")
         rules.append(rule)
     return Overlay(tuple(rules), secrets, outside)
 
 
 def overlay_selectors(names: Mapping[Key, str]) -> dict[Key, str]:
-    """Return the selector for each entity: by its name where that is unique within its type, else by its id.
+    """Return the selector for each entity: by its name if that is unique within its type, else by its id.
 
-    A name outlives a rollback, which may give an entity another id.
+    A name survives a rollback, which may give an entity another id.
     """
     taken = Counter((key.type, spelt(text)) for key, name in names.items() for text in {key.id, name})
     return {
@@ -183,12 +193,12 @@ def _leaves(patch: Any, at: Path) -> Iterator[Path]:
 
 
 def _names(entity: Entity, name: str) -> set[tuple[str, str]]:
-    """Return what an exact selector may name an entity by."""
+    """Return the names that an exact selector may use for an entity."""
     return {(entity.key.type, spelt(text)) for text in (entity.key.id, name or entity.name)}
 
 
 def _json_like(value: Any, where: str, depth: int = 0) -> Any:
-    """Return `value` as JSON can hold it, dates as text. Raise UsageError where it cannot."""
+    """Return `value` as JSON, with dates as text. Raise UsageError for what JSON cannot represent."""
     if depth > _DEEPEST:
         raise UsageError(f"{where} is nested too deeply")
     if isinstance(value, Mapping):
@@ -203,13 +213,13 @@ def _json_like(value: Any, where: str, depth: int = 0) -> Any:
         return value.isoformat()
     fits = isinstance(value, int) and -(2**63) <= value < 2**64
     if not fits and not (isinstance(value, float) and math.isfinite(value)) and value is not None:
-        raise UsageError(f"{where} holds a value that JSON cannot hold: {type(value).__name__}")
+        raise UsageError(f"{where} contains a value that JSON cannot represent: {type(value).__name__}")
     return value
 
 
 def _json_text(text: object, where: str) -> str:
     if not isinstance(text, str) or any("\ud800" <= c <= "\udfff" for c in text):
-        raise UsageError(f"{where} holds text, or a name, that is none")
+        raise UsageError(f"{where} contains a name or a value that is not valid Unicode text")
     return text
 
 
@@ -223,7 +233,9 @@ def _merge(base: Any, patch: Any, where: str) -> Any:
         result_list = list(base)
         for position, value in patch.items():
             if int(position) >= len(base):
-                raise UsageError(f"overlay: {where} has no item {position} there, only {len(base)}")
+                raise UsageError(
+                    f"overlay: {where} has no item {position} there, only {plural(len(base), 'item')}"
+                )
             result_list[int(position)] = _merge(base[int(position)], value, where)
         return result_list
     if not isinstance(patch, Mapping) or not isinstance(base, Mapping):
@@ -231,7 +243,7 @@ def _merge(base: Any, patch: Any, where: str) -> Any:
     result = dict(base)
     for name, value in patch.items():
         head, dot, rest = name.partition(".")
-        if dot and name not in base:  # `credentials.password`, as the ledger writes it
+        if dot and name not in base:  # `credentials.password`, as in the ledger
             result[head] = _merge(result.get(head, {}), {rest: value}, where)
         else:
             result[name] = _merge(result.get(name), value, where)

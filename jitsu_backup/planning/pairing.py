@@ -1,4 +1,4 @@
-"""Pairing: find the object of the target that stands for each object of the snapshot, and give the others ids."""
+"""Pairing: find the target's counterpart of each object of the snapshot, and give ids to the others."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -29,9 +29,9 @@ _SYNC = "reverse-sync"
 
 
 def pair_objects(sides: Sides) -> Pairs:
-    """Pair by kept or derived id, by the last clone's record, by `--map`, and by name if asked; give the rest their ids.
+    """Pair by kept or derived id, by the record of the last clone, by `--map`, and on request by name; give ids to the rest.
 
-    Links are not paired here. Raise UsageError for a mapping that names nothing, several, or different types.
+    Links are not paired here. Raise UsageError for a mapping that matches nothing, several entities, or different types.
     """
     pairing = _Pairing(sides)
     objects = [
@@ -70,7 +70,7 @@ def pair_objects(sides: Sides) -> Pairs:
 
 @dataclass(slots=True)
 class _Pairing:
-    """The pairs while they are being found; `claimed` are the target's entities that stand for something already."""
+    """The pairs found so far; `claimed` are the target's entities that are paired already."""
 
     sides: Sides
     ids: dict[Key, str] = field(default_factory=dict)
@@ -88,21 +88,23 @@ class _Pairing:
         self.deleted.discard(entity.key)
 
     def by_id(self, objects: Iterable[Entity]) -> None:
-        """Pair what has the same id, or one derived from it."""
+        """Pair entities with the same id, or one derived from it."""
         known = _known_ids(self.sides.workspace_id, self.sides.live_by_key)
         for entity in objects:
             self._by_id(entity, known.get(entity.key.type))
 
     def _by_id(self, entity: Entity, known: KnownIds | None) -> None:
         sides, (kind, source_id) = self.sides, entity.key
-        others = sides.ids_of_type[kind]  # what the snapshot has by itself did not come of this one
+        others = sides.ids_of_type[
+            kind
+        ]  # an id that the snapshot has itself does not derive from this entity
         derived = known.derived_of(source_id) if known is not None else []
         derived = [one for one in derived if one not in others]
         if known is not None and not derived and entity.key not in sides.live_by_key:
             derived = known.descended_from(source_id, others)[-1:]
         same_id = sides.live_by_key.get(entity.key)
         stranger = same_id is not None and self._is_another(entity, same_id)
-        # the last one alive is the newest: --recreate may have been stopped between making and deleting
+        # the last existing one is the newest: --recreate may have been interrupted before deleting the old one
         alive = [] if same_id is None or stranger else [same_id]
         alive += [sides.live_by_key[Key(kind, one)] for one in derived if Key(kind, one) not in self.claimed]
         if alive:
@@ -112,17 +114,17 @@ class _Pairing:
                 self.claimed |= {old.key for old in alive[:-1]}
         elif same_id is not None and sides.options.ids is not Ids.NEW:
             self.problems[entity.key] = (
-                f"the target's {same_id.key} is another one, {quoted(same_id.name)}: choose with --map {entity.key}={kind}/ID,"
-                " or give it a new id with --ids new"
+                f"the target's {same_id.key} is a different entity, {quoted(same_id.name)}: pair it with --map {entity.key}={kind}/ID,"
+                " or create it under a new id with --ids new"
             )
 
     def _is_another(self, entity: Entity, other: Entity) -> bool:
-        """Return whether what has the same id has it by chance, elsewhere: it differs in kind and in name."""
+        """Return whether an entity of another workspace has the same id by chance: it differs in kind and in name."""
         differs = subtype(entity) != subtype(other) and entity.name != other.name
         return not self.sides.in_place and differs
 
     def by_record(self, objects: Iterable[Entity]) -> None:
-        """Pair what the last clone has paired, and note what the target has deleted since."""
+        """Pair entities that the last clone paired, and note those that the target has deleted since."""
         lineage = self.sides.lineage
         for entity in objects:
             standing = lineage.standing_for(entity.key)
@@ -135,7 +137,7 @@ class _Pairing:
                 self.deleted.add(entity.key)
 
     def with_origins(self, objects: Iterable[Entity]) -> None:
-        """Pair what came of an entity of the target when that was cloned into the snapshot's workspace."""
+        """Pair entities that were created by a clone of the target into the snapshot's workspace with their origins."""
         unpaired = {e.key: e for e in objects if not self._is_settled(e.key)}
         known = _known_ids(self.sides.snapshot.manifest.source.workspace_id, unpaired)
         for origin in self.sides.live.entities:
@@ -149,7 +151,7 @@ class _Pairing:
                     self._take(entity, origin)
 
     def by_map(self) -> None:
-        """Pair what `--map` says. Raise UsageError for what cannot be paired."""
+        """Pair as `--map` says. Raise UsageError for entities that cannot be paired."""
         sides = self.sides
         sources = [source for source, _ in sides.options.mapping]
         for source_text, target_text in sides.options.mapping:
@@ -160,28 +162,30 @@ class _Pairing:
             check_type(Selector(target_text), option, sides.types)
             target_type = target_text.partition("/")[0]
             if target_type != source.key.type:
-                raise UsageError(f"{option}: a {source.key.type} cannot stand for a {target_type}")
+                raise UsageError(f"{option}: a {source.key.type} cannot be mapped to a {target_type}")
             paired = self.found.get(source.key)
             if paired is None:
                 self._map(source, sides.one(target_text, live=True, option=option), option)
             elif not Selector(target_text).matches(paired):
-                self.notes.append(f"{option} is not used: {paired.key} of the target stands for it already")
+                self.notes.append(
+                    f"{option} is not used, because it is already paired with the target's {paired.key}"
+                )
 
     def _map(self, source: Entity, target: Entity, option: str) -> None:
         desired = self.sides.desired[source.key]
         if subtype(desired) != subtype(target):
             raise UsageError(
-                f"{option}: a {subtype(source)} {source.key.type} cannot become a {subtype(target)} one"
+                f"{option}: a {subtype(source)} {source.key.type} cannot be mapped to a {subtype(target)} one"
             )
         if is_link(source.key):
-            raise UsageError(f"{option}: links are paired by their ends; map those")
+            raise UsageError(f"{option}: connections are paired by their ends; map the ends instead")
         if target.key in self.claimed:
-            raise UsageError(f"{option}: the target's {target.key} stands for another entity already")
+            raise UsageError(f"{option}: the target's {target.key} is already paired with another entity")
         self.problems.pop(source.key, None)
         self._take(desired, target)
 
     def provisioned(self, objects: Iterable[Entity]) -> None:
-        """Pair what Jitsu made itself, where the target has one such entity."""
+        """Pair entities that Jitsu provisioned, if the target has exactly one of the kind."""
         for entity in objects:
             if entity.body.get("provisioned") is True and entity.key not in self.found:
                 self._provisioned(entity)
@@ -205,7 +209,7 @@ class _Pairing:
         )
 
     def by_webhook(self, objects: Iterable[Entity]) -> None:
-        """Pair the reverse syncs of one model and one webhook, which serves a single one.
+        """Pair the reverse syncs between the same model and webhook, because a webhook serves only one.
 
         [reverse-sync/create-webhook-already-used]
         """
@@ -223,7 +227,7 @@ class _Pairing:
                     self._take(sync, found)
 
     def by_name(self, objects: Iterable[Entity]) -> None:
-        """Pair what has a name that is unique on both sides; note what stays deleted beside a namesake."""
+        """Pair entities whose name is unique on both sides; note those that stay deleted despite a namesake."""
         for name, entities, candidates in list(self.namesakes(objects)):
             if len(entities) == len(candidates) == 1:
                 self._take(entities[0], candidates[0])
@@ -246,7 +250,7 @@ class _Pairing:
             ]
 
     def namesakes(self, objects: Iterable[Entity]) -> Iterator[tuple[str, list[Entity], list[Entity]]]:
-        """Yield each name that both sides have in one type and subtype, with the entities of both that are not paired."""
+        """Yield each name that both sides have in one type and subtype, with the unpaired entities of both."""
         return self._alike(entity for entity in objects if not self._is_settled(entity.key))
 
     def _alike(self, objects: Iterable[Entity]) -> Iterator[tuple[str, list[Entity], list[Entity]]]:
@@ -264,14 +268,14 @@ class _Pairing:
                 yield alike[2], entities, offered[alike]
 
     def _is_settled(self, key: Key) -> bool:
-        """Return whether an entity is paired, cannot be, or stays deleted."""
+        """Return whether an entity is paired, cannot be paired, or stays deleted."""
         return key in self.found or key in self.problems or self._stays_deleted(key)
 
     def _stays_deleted(self, key: Key) -> bool:
         return key in self.deleted and stays_deleted(self.sides, key)
 
     def give_ids(self, objects: Iterable[Entity]) -> None:
-        """Give ids to what is not paired, and to the functions that profile builders own."""
+        """Give ids to unpaired entities, and to the functions that profile builders own."""
         for entity in objects:
             if entity.key not in self.found and entity.body.get("provisioned") is not True:
                 self._give_id(entity.key)
@@ -287,12 +291,10 @@ class _Pairing:
         if ids is Ids.KEEP and not derived:
             self.ids[key] = key.id
             if not nameable(key.id):
-                problem = f"nothing could change or delete it under its id {key.id!r}; leave out --ids keep"
+                problem = f"the console's API could not address its id {key.id!r}; run without --ids keep"
                 self.problems.setdefault(key, problem)
             if sides.same_console:
-                problem = (
-                    "its id is taken on this console for ever, even by what was deleted; leave out --ids keep"
-                )
+                problem = "its id is already used on this console, even if by a deleted entity; run without --ids keep"
                 self.problems.setdefault(key, problem)
             return
         elsewhere = not sides.same_console or key in sides.options.fresh
@@ -303,11 +305,11 @@ class _Pairing:
             is_live = Key(key.type, choice) in sides.live_by_key
             if choice not in sides.taken_ids and not is_live and not of_another:
                 break
-        self.ids[key] = choice  # the last one where all are taken: acting tells what is
+        self.ids[key] = choice  # the last one if all are taken, which carrying out the plan will show
 
 
 def _known_ids(workspace_id: str, keys: Iterable[Key]) -> dict[str, KnownIds]:
-    """Return the ids of `keys`, by type, to be asked which were derived in a workspace."""
+    """Return the ids of `keys` by type, to be searched for those derived in a workspace."""
     ids_of_type: dict[str, list[str]] = defaultdict(list)
     for kind, known in keys:
         ids_of_type[kind].append(known)

@@ -23,7 +23,7 @@ class ActionKind(Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Loss:
-    """A part of an entity that is lost: its path (empty for the whole) and the reason."""
+    """A part of an entity that is lost: its path (empty for the whole entity) and the reason."""
 
     path: str
     reason: str
@@ -42,30 +42,31 @@ class KeySlot:
 
     @property
     def made(self) -> bool:
-        """Whether its secret is generated; else it is carried with its own hash or plain text."""
+        """Whether its secret is generated; otherwise it is copied with its hash or plain text."""
         return self.id != self.source_id
 
 
 NO_VALUES: Mapping[Path, Any] = {}
 NO_PATHS: frozenset[Path] = frozenset()
-"""Shared by all actions that have none, because every empty one takes memory."""
+"""Shared by all actions without paths, to save memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """One step of a plan, for the entity that the snapshot knows as `key`; a DELETE names the target's own key.
 
-    `body` is what will be sent, with references still in the snapshot's ids: they are rewritten while acting, when it
-    is certain which ids were free. `changes` are the paths that differ, `fields` what is and will be there for an
-    UPDATE, `losses` what will be missing all the same, `kept` the secrets that the target's own entity keeps, `unseen`
-    those that both sides hide, so that nobody can compare them, and `cursors` the states to put on a sync, by stream.
-    `paths` are those of `changes`, `aside` those at which an option, a setting or a secret of the target has decided and not
-    the source; `retyped` tells that the entity becomes one of another subtype. `replaced` is what the source has where the target keeps changes of its own, by path in the target's ids; `conflicts`
-    are the paths that both sides changed since the last clone, differently, and `disputed` tells that both changed the
-    entity, or one changed it and the other deleted it. A DELETE waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first.
-    `asked` marks what was left out on request, `deleted_there` what the target has deleted since the last clone, `dead` a connection that lost an end in the source, `cuts_off` a stream
-    in use whose senders need its new write keys, and `off` a reverse sync that runs in the snapshot and will be
-    disabled in the target.
+    `body` is what will be sent, with references still in the snapshot's ids: they are rewritten when the plan is carried
+    out, once it is certain which ids were free. `changes` are the paths that differ, `fields` the current and new values
+    for an UPDATE, `losses` what will be missing nevertheless, `kept` the secrets that the target's own entity keeps,
+    `unseen` those that both sides hide, so that they cannot be compared, and `cursors` the states to set on a sync, by
+    stream. `paths` are those of `changes`, `aside` those where an option, a setting or a secret of the target overrides the
+    source; `retyped` means that the entity gets another subtype. `replaced` is what the source has where the target keeps
+    changes of its own, by path, with the target's ids. `conflicts` are the paths that both sides changed differently since
+    the last clone, and `disputed` means that both changed the entity, or one changed it and the other deleted it. A DELETE
+    waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first. `asked` marks what
+    was left out on request, `deleted_there` what the target has deleted since the last clone, `dead` a connection that lost
+    an end in the source, `cuts_off` a stream in use whose senders need its new write keys, and `off` a reverse sync that
+    runs in the snapshot and will be disabled in the target.
     """
 
     kind: ActionKind
@@ -87,7 +88,7 @@ class Action:
     cuts_off: bool = False
     off: bool = False
     replaced: Mapping[Path, Any] = field(default_factory=lambda: NO_VALUES, repr=False)
-    # what a record needs to know of what the other fields say
+    # needed for records, and implied by the other fields
     paths: frozenset[Path] = field(default=NO_PATHS, repr=False, compare=False)
     aside: frozenset[Path] = field(default=NO_PATHS, repr=False, compare=False)
     retyped: bool = field(default=False, repr=False, compare=False)
@@ -101,7 +102,7 @@ class Action:
         return tuple(sorted(map(format_path, self.replaced)))
 
     def stopped(self, kind: ActionKind, reason: str) -> "Action":
-        """Return the action of `kind`, SKIPPED or BLOCKED, that stands in the place of this one and writes nothing."""
+        """Return an action of `kind`, SKIPPED or BLOCKED, that replaces this one and writes nothing."""
         return Action(kind, self.key, self.name, self.target_id, reason)
 
     @property
@@ -111,17 +112,17 @@ class Action:
 
     @property
     def writes(self) -> bool:
-        """Whether carrying it out sends anything that changes the target."""
+        """Whether carrying it out changes the target."""
         return self.kind in (ActionKind.CREATE, ActionKind.UPDATE, ActionKind.DELETE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Extra:
-    """An entity that only the target has, and that stays.
+    """An entity that only the target has, and that is kept.
 
-    `prunable` tells whether `--prune` would delete it, `left_out` whether `only` and `skip` leave it out; a `dead`
-    connection lost an end, and nothing flows through it [delete/links-now-dangle]. The target made what is its `own` since
-    the last clone, or has had it from before. With `blocks`, `--prune` would need a decision about it.
+    `prunable` says whether `--prune` would delete it, `left_out` whether `only` and `skip` leave it out. A `dead`
+    connection lost an end, and no data flows through it [delete/links-now-dangle]. An entity is the target's `own` if it
+    was created there, before or after the last clone. With `blocks`, `--prune` would need a decision about it.
     """
 
     key: Key
@@ -137,13 +138,13 @@ class Extra:
 class Plan:
     """Ordered actions, and `ids`: which target id each of the snapshot's keys has or will have.
 
-    `words` are what the snapshot's ids are called, `selectors` what an overlay may name its entities by, and `secrets`
-    texts to hide. With `fixed_ids` a new entity takes its id or none. `owned_functions` holds (function id, profile
-    builder id) of the snapshot: such a function is made with its builder. Of the snapshot's entities, `with_builders`
-    and `skipped_with_builders` count those functions, which have no action of their own, and `left_out` counts those
-    that `only` and `skip` leave out. `extras` are what only the target has, and what stays. `write_keys`
-    are the ids in the target of the write keys of the snapshot. `since` and `base` say, in words, since when both sides are
-    compared, and what they were then.
+    `words` are the names for the snapshot's ids, `selectors` the selectors of its entities for an overlay, and `secrets`
+    texts to hide. With `fixed_ids` a new entity gets its planned id or is not created. `owned_functions` holds
+    (function id, profile builder id) of the snapshot: such a function is created with its builder. `with_builders` and
+    `skipped_with_builders` count those functions, which have no action of their own; `left_out` counts the snapshot's
+    entities that `only` and `skip` leave out. `extras` are entities that only the target has and that are kept.
+    `write_keys` maps ids of the snapshot's write keys to those in the target. `since` and `base` say, in words, from when
+    changes of both sides are counted, and what the common state was.
     """
 
     source: Source
@@ -165,7 +166,7 @@ class Plan:
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def fields(self, action: Action) -> tuple[FieldChange, ...]:
-        """Return what each field of an action's entity is and will be, ready to be shown."""
+        """Return the current and new values of an action's fields, ready to be shown."""
         if action.kind is not ActionKind.CREATE:
             return action.fields
         unsaid = {"cloneId", *(slot.field for slot in action.new_keys)}
@@ -192,17 +193,17 @@ class Plan:
 
     @property
     def dead(self) -> tuple[Action, ...]:
-        """The connections that are left out because they lost an end in the source: nothing flows through them."""
+        """The connections that are left out because they lost an end in the source, so no data flows through them."""
         return tuple(action for action in self.actions if action.dead)
 
     @property
     def deleted_there(self) -> tuple[Action, ...]:
-        """What is not made again because the target has deleted it since the last clone."""
+        """What is not re-created because the target has deleted it since the last clone."""
         return tuple(action for action in self.actions if action.deleted_there)
 
     @property
     def made_keys(self) -> int:
-        """The number of write keys that it makes: what senders use has to be shown to somebody."""
+        """The number of write keys that it generates, which have to be passed on to senders."""
         return sum(len(action.made_keys) for action in self.writes)
 
     @property

@@ -36,10 +36,10 @@ from jitsu_backup.planning.take import check_take
 from jitsu_backup.planning.write_keys import standing_keys
 
 _LONG_ENOUGH = 4
-"""Characters of a secret that is looked for in texts; what is shorter stands in any text."""
+"""Minimum length of a secret that is searched for in texts; a shorter one occurs in any text."""
 
 _HALF_RECREATED = (
-    "some entities are there twice, because an earlier --recreate was stopped half-way, or two runs made them at once:"
+    "some entities exist twice, because an earlier --recreate was interrupted or two runs created them at the same time:"
     " --recreate or --prune deletes the older ones"
 )
 
@@ -47,12 +47,12 @@ _HALF_RECREATED = (
 def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     """Plan how `live` becomes what `snapshot` holds, as `options` say.
 
-    Raise UsageError where an overlay, a mapping or a selector names an entity that is not there,
-    and where `--prune` would delete by an incomplete snapshot.
+    Raise UsageError if an overlay, a mapping or a selector names an entity that does not exist, and if `--prune` is used
+    with an incomplete snapshot.
     """
     if options.prune and not snapshot.manifest.complete:
         raise UsageError(
-            "--prune needs a complete snapshot: this one lacks something, and so would the target"
+            "--prune needs a complete snapshot: this one is incomplete, and --prune would delete what it lacks"
         )
     sides = Sides(snapshot, live, options)
     check_overlay(sides)
@@ -83,7 +83,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
 
 
 def _recreated(objects: Actions, links: LinkPairs, chosen: Collection[Key]) -> Actions:
-    """Return the actions in which objects are made again, but not what follows from one that a reverse sync forbids."""
+    """Return the actions with objects re-created, except those that a reverse sync prevents, with their consequences."""
     recreated = recreate(objects, links, chosen)
     bound = with_bindings(recreated, chosen)
     forbidden = {
@@ -101,7 +101,7 @@ def _recreated(objects: Actions, links: LinkPairs, chosen: Collection[Key]) -> A
 
 @dataclass(frozen=True, slots=True)
 class _Deletions:
-    """The deletions, in order; what only the target has and stays; and notes about both."""
+    """The deletions, in order; the entities that only the target has and keeps; and notes about both."""
 
     actions: tuple[Action, ...]
     extras: tuple[Extra, ...]
@@ -109,7 +109,7 @@ class _Deletions:
 
 
 def _deletions(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> _Deletions:
-    """Return what is deleted: what was made again in another place and, with `--prune`, what the snapshot lacks."""
+    """Return what is deleted: re-created entities and, with `--prune`, what the snapshot lacks."""
     pairs, options = actions.pairs, actions.pairs.sides.options
     found = [action for action in actions.deletions if entity_type(action.key.type).deleted_first]
     if options.recreate or options.prune:
@@ -126,7 +126,7 @@ def _deletions(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> _
 
 
 def _plan(actions: Actions, chosen: Collection[Key], deletions: _Deletions, notes: Iterable[str]) -> Plan:
-    """Return the plan, its actions in order, with nothing of the overlay's secrets in what is shown."""
+    """Return the plan, with its actions in order and the overlay's secrets hidden in everything that is shown."""
     sides = actions.pairs.sides
     hidden = [secret for secret in sides.options.overlay.secrets if len(secret) >= _LONG_ENOUGH]
     with_builders = _with_builders(actions, chosen)
@@ -155,7 +155,7 @@ def _plan(actions: Actions, chosen: Collection[Key], deletions: _Deletions, note
 
 
 def _write_keys(actions: Actions) -> Iterator[tuple[str, str]]:
-    """Yield the ids of the snapshot's write keys, each with the one that it has, or will have, in the target."""
+    """Yield the ids of the snapshot's write keys, each with its current or future id in the target."""
     pairs = actions.pairs
     for key, action in actions.by_key.items():
         if key.type == "stream" and action.kind in (
@@ -192,4 +192,4 @@ def _without_secrets(action: Action, secrets: Collection[str]) -> Action:
 
 def _scrubbed(text: str, secrets: Collection[str]) -> str:
     scrubbed = scrub(text, iter(secrets))
-    return text if scrubbed == text else scrubbed  # a reason that later steps ask about stays one
+    return text if scrubbed == text else scrubbed  # the type of a reason matters to later steps

@@ -1,4 +1,4 @@
-"""Profile builders: each owns a function, whose code is written with it."""
+"""Profile builders: each owns a function whose code is written with it."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from jitsu_backup.planning.reasons import BeyondUpdate
 
 
 def builder_code(builder: Entity) -> tuple[str, str]:
-    """Return code and draft of the function that a profile builder owns.
+    """Return the code and the draft of the function that a profile builder owns.
 
-    A published draft is the code [profile-builder/list].
+    Once published, the draft equals the code [profile-builder/list].
     """
     code, draft = (value_at(_function(builder), ("config", name)) for name in ("code", "draft"))
     code = code if isinstance(code, str) else ""
@@ -23,7 +23,7 @@ def with_code(candidate: Candidate) -> Candidate:
     """Return the candidate of a profile builder with its function's code on both sides, and its bookkeeping."""
     entity, found = candidate.entity, candidate.found
     code, unpublished = builder_code(entity)
-    given = entity.body.get("code")  # no console lists it: an overlay gives it
+    given = entity.body.get("code")  # no console lists this field: it comes from an overlay
     if isinstance(given, str):
         code, unpublished = given, given
     bookkeeping = {n: entity.body[n] for n in entity_type(entity.key.type).bookkeeping if n in entity.body}
@@ -39,7 +39,9 @@ def with_code(candidate: Candidate) -> Candidate:
         live = {**live, "code": live_code, **({"draft": live_unpublished} if "draft" in desired else {})}
         if not code and live_code:
             desired["code"] = live_code
-            losses.append(Loss("code", "it was not published then, and an update does not take it back"))
+            losses.append(
+                Loss("code", "it is unpublished in the snapshot, and an update cannot unpublish it")
+            )
         if _function_gone(found) and not _function_gone(entity):
             losses.append(Loss("code", BeyondUpdate.FUNCTION_GONE))
     return candidate.losing(losses, desired=desired, live=live)
@@ -50,5 +52,5 @@ def _function(builder: Entity) -> Any:
 
 
 def _function_gone(builder: Entity) -> bool:
-    """Return whether the function that a profile builder owns was deleted by itself."""
+    """Return whether the function of a profile builder was deleted without the builder."""
     return value_at(_function(builder), ("deleted",)) is True

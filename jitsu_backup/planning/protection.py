@@ -1,4 +1,4 @@
-"""Protection: entities of the target that are neither deleted nor made anew unless the operator says so."""
+"""Protection: entities of the target that are neither deleted nor re-created unless the operator asks for it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -10,22 +10,22 @@ from jitsu_backup.planning.sides import Sides
 
 
 def check_protection(sides: Sides) -> None:
-    """Raise UsageError for a selector of a type that there is not."""
+    """Raise UsageError for a selector of an unknown type."""
     for option, texts in (("protect", sides.options.protect), ("--unprotect", sides.options.unprotect)):
         for text in texts:
             check_type(Selector(text), option, sides.types)
 
 
 def protected(sides: Sides, deletions: Iterable[Action]) -> list[Action]:
-    """Return the deletions, blocked where they would take a protected entity, for good or to be made anew."""
+    """Return the deletions, blocked if they would delete or re-create a protected entity."""
     return [_blocked(sides, action) if action.kind is ActionKind.DELETE else action for action in deletions]
 
 
 def vain_flags(sides: Sides) -> list[str]:
-    """Return a note for each `unprotect` that frees nothing: after an earlier run, its entity may be gone."""
+    """Return a note for each `unprotect` that matches nothing, because an earlier run may have deleted its entity."""
     known = [entity for entity in sides.live.entities if _first(sides, sides.options.protect, entity)]
     return [
-        f"--unprotect {text!r} names no protected entity of the target"
+        f"--unprotect {text!r} matches no protected entity of the target"
         for text in sides.options.unprotect
         if not any(_first(sides, [text], entity) for entity in known)
     ]
@@ -35,19 +35,23 @@ def _blocked(sides: Sides, action: Action) -> Action:
     for entity in _taken(sides, action.key):
         rule = _first(sides, sides.options.protect, entity)
         if rule and not _first(sides, sides.options.unprotect, entity):
-            what = "it" if entity.key == action.key else f"{sides.called(entity)}, which would go with it"
-            how = "make it anew" if action.after else "delete it"
+            what = (
+                ""
+                if entity.key == action.key
+                else f"{sides.called(entity)}, which would be deleted with it, is "
+            )
+            how = "re-create it" if action.after else "delete it"
             left = action.after[0] if action.after else action.key
             reason = (
-                f"the setting protect ({rule!r}) keeps {what}: --unprotect {entity.key} lets this run {how},"
-                f" --skip {left} leaves it as it is"
+                f"{what}protected by the setting protect ({rule!r}): use --unprotect {entity.key} to {how},"
+                f" or --skip {left} to leave it unchanged"
             )
             return replace(action, kind=ActionKind.BLOCKED, reason=reason)
     return action
 
 
 def _taken(sides: Sides, key: Key) -> Iterator[Entity]:
-    """Yield what goes with a deletion: a profile builder takes its functions along [maintenance/read]."""
+    """Yield everything that a deletion removes: a profile builder is deleted with its functions [maintenance/read]."""
     yield sides.live_by_key[key]
     for function, builder in sides.live_owned.items() if key.type == "profile-builder" else ():
         owned = sides.live_by_key.get(Key("function", function))
@@ -56,6 +60,6 @@ def _taken(sides: Sides, key: Key) -> Iterator[Entity]:
 
 
 def _first(sides: Sides, texts: Iterable[str], entity: Entity) -> str:
-    """Return the first selector that chooses an entity of the target; an empty text where none does."""
+    """Return the first selector that matches an entity of the target; an empty text if none does."""
     name = sides.live_names[entity.key]
     return next((text for text in texts if Selector(text).matches(entity, name)), "")

@@ -1,4 +1,4 @@
-"""Records of clones: what the source had and the target has, for the three sides of the next clone."""
+"""Records of clones: what the source had and the target has, for the three-way merge of the next clone."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,7 @@ from jitsu_backup.planning.plan import Action, ActionKind, Plan
 from jitsu_backup.planning.sent_empty import left_empty
 
 REACHED = (ActionKind.CREATE, ActionKind.UPDATE, ActionKind.UNCHANGED)
-"""The kinds of actions after which an entity of the target is as the source means it."""
+"""The kinds of actions after which an entity of the target is as intended."""
 
 Bodies = dict[Key, Mapping[str, Any]]
 
@@ -43,11 +43,11 @@ def new_record(
     ids: Mapping[Key, str],
     undone: Collection[Key] = (),
 ) -> Snapshot:
-    """Return the record of a clone that has ended: `after`, the target as it was read back, marked as cloned.
+    """Return the record of a clone that has ended: `after`, the target as read back, marked as cloned.
 
-    `live` is the target as it was planned against: what somebody has changed since, and the run did not send, is the
-    target's own. `ids` are the ids that the source's keys have in the target now. What an action of the `undone` keys was
-    to do was not done, so that what the record of before says of it stays.
+    `live` is the target that the plan was made for: what changed since, and was not sent by the run, is the target's own.
+    `ids` are the ids that the source's keys have in the target now. Actions of the `undone` keys were not carried out, so
+    the previous record remains valid for them.
     """
     there, before = ({entity.key: entity for entity in side.entities} for side in (after, live))
     actions = {a.key: a for a in plan.actions if a.kind in REACHED and a.key not in undone}
@@ -85,7 +85,7 @@ def new_record(
 
 
 def record_in_place(base: Snapshot) -> Snapshot:
-    """Return a workspace, as a folder was unpacked from it or as a run left it, as a record in which everything stands for itself."""
+    """Return a record of a workspace as unpacked, or as a run left it, in which every entity is its own counterpart."""
     keys = {key_id: key_id for key_id in write_key_ids(base)}
     pairs = {entity.key: entity.key.id for entity in base.entities}
     cloned = CloneRecord(base.manifest.source, pairs, keys)
@@ -93,7 +93,7 @@ def record_in_place(base: Snapshot) -> Snapshot:
 
 
 def with_entities(live: Snapshot, entities: tuple[Entity, ...]) -> Snapshot:
-    """Return a snapshot of the target with other entities, and without what no record needs."""
+    """Return a snapshot of the target with other entities, and without what records do not need."""
     counts = counts_by_type(entities, live.manifest.counts)
     manifest = replace(live.manifest, counts=counts, ledger=masked_fields(entities, live.options))
     return replace(live, entities=entities, manifest=manifest, cursors={}, secrets={})
@@ -101,7 +101,7 @@ def with_entities(live: Snapshot, entities: tuple[Entity, ...]) -> Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What is kept of the record of before."""
+    """What is kept of the previous record."""
 
     pairs: dict[Key, str] = field(default_factory=dict)
     bases: Bodies = field(default_factory=dict)
@@ -110,7 +110,7 @@ class _Kept:
 
 
 def _decided(plan: Plan, snapshot: Snapshot, known: Lineage) -> set[Key]:
-    """Return the record's keys of what one side has deleted, where the plan has decided that it stays so."""
+    """Return the record's keys of entities that one side has deleted, if the plan has decided that this is final."""
     of_source = {entity.key for entity in snapshot.entities}
     left = {known.recorded[a.key] for a in plan.deleted_there if a.key in known.recorded}
     return left | {
@@ -127,9 +127,9 @@ def _kept(
     reached: Mapping[Key, Key],
     decided: Collection[Key],
 ) -> _Kept:
-    """Return the pairs and bases of the record of before, and what of them is deleted and settled.
+    """Return the pairs and bases of the previous record, and which of them are deleted and settled.
 
-    What either side has deleted stays known, because a rollback may bring it back.
+    Entities that either side has deleted are kept in the record, because a rollback may bring them back.
     """
     if record is None or record.manifest.cloned is None:
         return _Kept()
@@ -153,7 +153,7 @@ def _kept(
 
 
 def _former(cloned: CloneRecord, lineage: Lineage, reached: Mapping[Key, Key]) -> dict[Key, str]:
-    """Return the keys that the target's entities had before, each with the id of now. Links are told by their ends."""
+    """Return the former keys of the target's entities, each with the current id. Links are recognised by their ends."""
     made_again = {
         then: target
         for source, target in reached.items()
@@ -167,14 +167,14 @@ def _former(cloned: CloneRecord, lineage: Lineage, reached: Mapping[Key, Key]) -
 
 
 def _lacking(*, of_source: bool, of_target: bool) -> Tombstone:
-    """Return which side lacks an entity that not both have."""
+    """Return which side lacks an entity that one or both lack."""
     if of_source:
         return Tombstone.TARGET
     return Tombstone.SOURCE if of_target else Tombstone.BOTH
 
 
 def _write_keys(record: Snapshot | None, plan: Plan, snapshot: Snapshot, after: Snapshot) -> dict[str, str]:
-    """Return which write keys belong together: those of this plan, and earlier ones of which a side has its key yet."""
+    """Return the pairs of write keys: those of this plan, and earlier ones if at least one side still has its key."""
     mine, theirs = map(write_key_ids, (snapshot, after))
     cloned = None if record is None else record.manifest.cloned
     earlier = {} if cloned is None else cloned.write_keys
@@ -192,17 +192,17 @@ class _Sides:
 
 
 def _base(action: Action, sides: _Sides, secrets: Collection[str]) -> dict[str, Any]:
-    """Return the body by which the next clone tells what each side has changed.
+    """Return the body from which the next clone can tell what each side has changed.
 
-    It is what the plan saw, with what the run has sent, and the source's values where the target keeps its own. Where an
-    option or a setting has decided in the place of the source, it is as it was before.
+    It is what the plan saw, with what the run sent, and the source's values where the target keeps its own. Where an
+    option or a setting overrides the source, the previous base is kept.
     """
     body = _as_the_source_had(as_sent(action, sides.before, sides.after), action, secrets)
     return body if sides.base is None else taken(body, sides.base, action.aside)
 
 
 def as_sent(action: Action, before: Entity | None, after: Entity | None) -> dict[str, Any]:
-    """Return the body of a target's entity as it was `before` a run, with what the run has sent, as it was read back `after` it."""
+    """Return the body of a target's entity `before` a run, with what the run sent, as read back `after` it."""
     if before is None or after is None or action.kind is ActionKind.CREATE or action.retyped:
         found = after or before
         return {} if found is None else dict(found.body)
@@ -213,7 +213,7 @@ def as_sent(action: Action, before: Entity | None, after: Entity | None) -> dict
 
 
 def sends_code(action: Action) -> bool:
-    """Return whether an update sends the code of a profile builder, so that its function changes with it."""
+    """Return whether an update sends the code of a profile builder, which changes its function."""
     return entity_type(action.key.type).owns_functions and not _CODE.isdisjoint(action.paths)
 
 
@@ -221,26 +221,26 @@ _CODE = frozenset((name,) for name in CODE_FIELDS)
 
 
 def taken(body: Mapping[str, Any], other: Mapping[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
-    """Return a body with what another one has at some paths; a list is taken whole."""
+    """Return a body with another body's values at some paths; a list is copied as a whole."""
     whole = {_reachable(body, upto_list(path)) for path in paths}
     values = {path: value_at(other, path) for path in whole if has_value(other, path)}
     return with_changes(body, values, whole - values.keys())
 
 
 def _reachable(body: Mapping[str, Any], path: Path) -> Path:
-    """Return the path up to where a body has no object that could hold the rest: a link may have no data."""
+    """Return the path, cut where a body has no object for the rest, such as a link without data."""
     while path[:-1] and not isinstance(value_at(body, path[:-1]), Mapping):
         path = path[:-1]
     return path
 
 
 def is_as(entity: Entity | None, body: Mapping[str, Any]) -> bool:
-    """Return whether an entity has a body, but for what the console notes by itself."""
+    """Return whether an entity has this body, apart from fields that the console sets by itself."""
     return entity is not None and essence(entity) == essence(Entity(entity.key, body))
 
 
 def _as_the_source_had(body: Mapping[str, Any], action: Action, secrets: Collection[str]) -> dict[str, Any]:
-    """Return the body of a target's entity with the source's values in the place of the target's own."""
+    """Return the body of a target's entity with the source's values in place of the target's own."""
     values: dict[Path, Any] = {
         path: MASK if _holds(value, secrets) else value
         for path, value in action.replaced.items()
@@ -250,7 +250,7 @@ def _as_the_source_had(body: Mapping[str, Any], action: Action, secrets: Collect
 
 
 def _renaming(renamed: Mapping[Key, str], key: Key, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body that names what was made by the ids that the console gave, where the plan had foreseen others."""
+    """Return a body with the ids that the console gave to new entities in place of the planned ones."""
 
     def resolve(types: tuple[str, ...], foreseen: str) -> str | None:
         return next((renamed[Key(one, foreseen)] for one in types if Key(one, foreseen) in renamed), None)
@@ -266,13 +266,13 @@ def _holds(value: Any, secrets: Collection[str]) -> bool:
 
 
 def _overlay_digest(overlay: Overlay) -> str | None:
-    """Return the digest of an overlay, of which the secrets are no part, so that none can be guessed from it."""
+    """Return the digest of an overlay without its secrets, so that none can be guessed from it."""
     rules = [[rule.selector.text, without_secrets(rule.patch, overlay.secrets)] for rule in overlay.rules]
     return content_digest(rules) if rules else None
 
 
 def without_secrets(value: Any, secrets: Collection[str]) -> Any:
-    """Return a value in which the mask stands for every text that holds one of `secrets`."""
+    """Return a value with every text that contains one of `secrets` replaced by the mask."""
     if isinstance(value, Mapping):
         return {name: without_secrets(item, secrets) for name, item in value.items()}
     if isinstance(value, list):

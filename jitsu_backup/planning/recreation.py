@@ -1,4 +1,4 @@
-"""Objects that are made again because an update cannot bring them back (`--recreate`)."""
+"""Re-creation of objects that an update cannot restore (`--recreate`)."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -22,9 +22,9 @@ from jitsu_backup.planning.three_sides import with_own_changes
 def recreate(
     actions: Actions, links: LinkPairs, chosen: Collection[Key], *, without: Collection[Key] = ()
 ) -> Actions:
-    """Return the actions in which objects that an update cannot bring back are made again, where that is safe.
+    """Return the actions with objects re-created that an update cannot restore, if that is safe.
 
-    Those `without` which it goes on stay as they are.
+    Objects in `without` are not re-created.
     """
     pairs = actions.pairs
     planned = {
@@ -53,9 +53,9 @@ def _beyond_update(action: Action) -> tuple[Loss, ...]:
 
 
 def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collection[Key]) -> Planned:
-    """Return the action that makes an object again, with the deletion of the old one.
+    """Return the action that re-creates an object, with the deletion of the old one.
 
-    Where that is not safe, return the action as it was, with the reason.
+    If that is not safe, return the unchanged action, with the reason.
     """
     key, found = action.key, pairs.found[action.key]
     danger = _danger(pairs, found, links, chosen)
@@ -72,16 +72,16 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
     if again.action.kind is not ActionKind.CREATE:
         return replace(again, action=_not_made_again(action, again.action.reason))
     if new_id is None:
-        return replace(again, action=_not_made_again(action, "it has used up its ids"))
+        return replace(again, action=_not_made_again(action, "its ids are used up"))
     paths = ", ".join(loss.path for loss in _beyond_update(action))
-    reason = f"made anew, for an update cannot reach {paths} of the old one"
+    reason = f"re-created, because an update cannot restore {paths}"
     made = replace(again.action, target_id=new_id, reason=reason, replaced=action.replaced)
     return replace(again, action=made, deletions=(_replaced(pairs, found, key),))
 
 
 def _not_made_again(action: Action, why: str) -> Action:
     losses = tuple(
-        Loss(loss.path, f"{loss.reason.shortfall}; not made anew: {why}")
+        Loss(loss.path, f"{loss.reason.shortfall}; not re-created: {why}")
         if isinstance(loss.reason, BeyondUpdate)
         else loss
         for loss in action.losses
@@ -90,34 +90,34 @@ def _not_made_again(action: Action, why: str) -> Action:
 
 
 def _replaced(pairs: Pairs, old: Entity, key: Key) -> Action:
-    """Return the action that deletes what `key` was made again for."""
+    """Return the action that deletes the old object that `key` replaces."""
     name = pairs.sides.live_names[old.key]
-    return Action(ActionKind.DELETE, old.key, name, old.key.id, "made anew under another id", after=(key,))
+    return Action(ActionKind.DELETE, old.key, name, old.key.id, "re-created under another id", after=(key,))
 
 
 def finished(pairs: Pairs, links: LinkPairs, chosen: Collection[Key]) -> list[Action]:
-    """Return the deletions that are left of an earlier `--recreate`, which was stopped before it deleted the old ones.
+    """Return the deletions left over from an earlier `--recreate`, which was interrupted before it deleted the old objects.
 
-    One that somebody has come to use since stays, with the reason.
+    An old object that has come into use since is kept, with the reason.
     """
     actions = []
     for key, others in pairs.superseded.items():
         for old in others if key in chosen else ():
             action, danger = _replaced(pairs, old, key), _danger(pairs, old, links, chosen)
             if danger is not None:
-                reason = f"made anew under another id, but not deleted: {danger}"
+                reason = f"re-created under another id, but the old one is not deleted: {danger}"
                 action = replace(action, kind=ActionKind.SKIPPED, reason=reason, after=())
             actions.append(action)
     return actions
 
 
 def _danger(pairs: Pairs, found: Entity, links: LinkPairs, chosen: Collection[Key]) -> str | None:
-    """Return why an object of the target must not be deleted; None where nothing would be lost."""
+    """Return why an object of the target must not be deleted; None if nothing would be lost."""
     sides = pairs.sides
     if not nameable(found.key.id):
         return out_of_reach(found.key.id, "deleted")
     if has_grant(found):
-        return "its grant would be lost, and somebody would have to authorise again in the UI"
+        return "its grant would be lost, and it would have to be authorised again in the UI"
     for link in links_of(sides.live) if sides.options.entitlements.identity_stitching is False else ():
         if stitches(link.body) and found.key.id in (link.body.get(end) for end in END_FIELDS):
             name = quoted(sides.live_names[link.key])

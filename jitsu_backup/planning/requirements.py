@@ -1,4 +1,4 @@
-"""Whether what an entity cannot do without is in the target: the ends of a link, its functions."""
+"""Whether the target has what an entity requires: the ends of a link, its functions."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -13,9 +13,9 @@ _ROLES = {END_FIELDS[0]: "source", "warehouseId": "warehouse"}
 
 
 def uses(entity: Entity, *forms: Form) -> Iterator[tuple[Reference, str]]:
-    """Yield the references of an entity and the ids that they name.
+    """Yield the references of an entity and the ids in them.
 
-    Without `forms`, these are what has to lead somewhere: the ends and the functions of a link or profile builder.
+    Without `forms`, these are the required ones: the ends and the functions of a link or profile builder.
     """
     for reference, named in find_references(entity_type(entity.key.type).references, entity.body):
         if reference.form in (forms or (Form.WHOLE, Form.UDF)):
@@ -23,9 +23,9 @@ def uses(entity: Entity, *forms: Form) -> Iterator[tuple[Reference, str]]:
 
 
 def without_end(pairs: Pairs, entity: Entity, chosen: Collection[Key]) -> Action | None:
-    """Return the action of a link or profile builder that cannot be there; None where it can.
+    """Return the action of a link or profile builder that cannot be written; None if it can.
 
-    It cannot where an end is missing, skipped or blocked.
+    It cannot be written if an end is missing, skipped or blocked.
     """
     sides = pairs.sides
 
@@ -37,7 +37,7 @@ def without_end(pairs: Pairs, entity: Entity, chosen: Collection[Key]) -> Action
         keys = sides.named(reference.types, named)
         end = _ROLES.get(reference.path[-1], "destination")
         if not keys and entity.key in sides.dead_links:
-            reason = f"dead: its {end} {named} was deleted, so nothing flows through it"
+            reason = f"dead: its {end} {named} was deleted, so no data flows through it"
             return no(ActionKind.SKIPPED, reason, dead=True)
         if not keys:
             return no(ActionKind.SKIPPED, f"dangling: its {end} {named} is not in the snapshot")
@@ -56,14 +56,14 @@ def without_end(pairs: Pairs, entity: Entity, chosen: Collection[Key]) -> Action
 
 
 def names_as_before(entity: Entity, live: Entity | None) -> bool:
-    """Return whether the target's own one names all that `entity` does."""
+    """Return whether the target's counterpart refers to everything that `entity` does."""
     return live is not None and {*uses(entity)} <= {*uses(live)}
 
 
 def with_its_functions(pairs: Pairs, planned: Planned, live: Entity | None) -> Planned:
-    """Return a plan, blocked where it writes a link or profile builder one of whose functions would not be in the target.
+    """Return what is planned, blocked if a function of the link or profile builder would be missing in the target.
 
-    What the target's own one, `live`, runs already does not count: that is no worse afterwards.
+    Functions that the target's counterpart `live` runs already do not count, because that is no worse afterwards.
     """
     action = planned.action
     runs_already = set() if live is None else {named for _, named in uses(live, Form.UDF)}
@@ -76,10 +76,10 @@ def with_its_functions(pairs: Pairs, planned: Planned, live: Entity | None) -> P
 
 
 def is_there(pairs: Pairs, reference: Reference, named: str) -> bool:
-    """Return whether what a reference of the snapshot names is in the target, or will be."""
+    """Return whether the target has, or will have, what a reference of the snapshot refers to."""
     sides = pairs.sides
     keys = sides.named(reference.types, named)
-    if any(key.id in sides.owned for key in keys):  # comes with its profile builder
+    if any(key.id in sides.owned for key in keys):  # it is created with its profile builder
         return True
     in_target = not keys and any(Key(name, named) in sides.live_by_key for name in reference.types)
     return in_target or pairs.resolve(reference.types, named) is not None
@@ -93,15 +93,17 @@ def _why_without(pairs: Pairs, key: Key, reference: Reference, named: str) -> st
     if deleted:
         return (
             f"its {sides.called(sides.by_key[deleted[0]])} was deleted in the target:"
-            f" --take 'source:{sides.selectors[deleted[0]]}' makes it again, --skip {key} leaves this out"
+            f" re-create it with --take 'source:{sides.selectors[deleted[0]]}', or leave this out with --skip {key}"
         )
     keys = sides.named(reference.types, named)
     if not keys:
         return (
-            f"its function {named} is neither in the snapshot nor in the target: leave it out with --skip {key},"
-            " or give it other functions with --overlay"
+            f"its function {named} is neither in the snapshot nor in the target: leave this out with --skip {key},"
+            " or set other functions with --overlay"
         )
     called = sides.called(sides.by_key[keys[0]])
     if keys[0] in pairs.problems:
         return f"its {called} is blocked"
-    return f"its {called} is left out and not in the target: restore that too, or leave this out with --skip {key}"
+    return (
+        f"its {called} is left out and not in the target: restore it too, or leave this out with --skip {key}"
+    )

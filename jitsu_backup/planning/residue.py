@@ -10,7 +10,7 @@ from jitsu_backup.planning.sent_empty import is_unseen
 
 @dataclass(frozen=True, slots=True, order=True)
 class Residue:
-    """One thing that the target lacks or has differently; `path` is empty for a whole entity."""
+    """One difference that remains in the target; `path` is empty for a whole entity."""
 
     key: Key
     name: str
@@ -23,14 +23,14 @@ def residue(
     reasons: Mapping[Key, tuple[Loss, ...]] | None = None,
     undeleted: Mapping[Key, str] | None = None,
 ) -> list[Residue]:
-    """Return what is left to do, by a plan for the target as it is after a restore.
+    """Return what is left to do, from a plan for the target after a restore.
 
-    `reasons` and `undeleted` give the reasons for what the console refused to write and to delete.
+    `reasons` and `undeleted` explain what the console did not write and did not delete.
     """
     found: set[Residue] = set()
     for action in check.actions:
         known = {loss.path: loss.reason for loss in (reasons or {}).get(action.key, ())}
-        if action.asked or action.dead or action.deleted_there:  # nobody wants it there
+        if action.asked or action.dead or action.deleted_there:  # not wanted in the target
             continue
         if action.kind is ActionKind.CREATE:
             found.add(Residue(action.key, action.name, "", known.get("", "is not in the target")))
@@ -49,8 +49,8 @@ def residue(
 
 
 def cut_off(actions: Iterable[Action]) -> set[Residue]:
-    """Return the streams whose senders need new write keys, because the stream was made again or a key was lost."""
-    reason = "its senders need the new write keys: tell them, or name a file with --keys-out"
+    """Return the streams whose senders need new write keys, because the stream was re-created or a key was lost."""
+    reason = "its senders need the new write keys: distribute them, or write them to a file with --keys-out"
     return {
         Residue(action.key, action.name, slot.field, reason)
         for action in actions
@@ -61,7 +61,7 @@ def cut_off(actions: Iterable[Action]) -> set[Residue]:
 
 
 def left_out(actions: Iterable[Action]) -> set[Residue]:
-    """Return what new entities lack: a console may show an empty secret as it shows a real one, so no plan can tell."""
+    """Return what new entities lack. A console masks an empty secret like a real one, so reading back cannot show it."""
     return {
         Residue(action.key, action.name, loss.path, loss.reason)
         for action in actions

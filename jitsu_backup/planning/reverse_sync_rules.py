@@ -1,4 +1,4 @@
-"""What the console would refuse of a reverse sync, as far as that is known beforehand."""
+"""Reasons why the console would reject a reverse sync, as far as they are known beforehand."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +9,7 @@ from jitsu_backup.model import Entity, members_of
 from jitsu_backup.planning.webhook_rules import webhook_refusals
 
 READABLE_VERSION = 2
-"""The version of a sync's settings that the console reads; it can do nothing with others [reverse-sync/delete-unreadable]."""
+"""The only version of a sync's settings that the console can read [reverse-sync/delete-unreadable]."""
 
 DEFAULTS: Mapping[str, Any] = {
     "version": READABLE_VERSION,
@@ -17,14 +17,14 @@ DEFAULTS: Mapping[str, Any] = {
     "errorPolicy": "fail",
     "disabled": False,
 }
-"""What the console fills in, and shows [link/list-shows-reverse-sync]."""
+"""The defaults that the console fills in and shows [link/list-shows-reverse-sync]."""
 
 _LONGEST_NAME, _MOST_ROWS = 200, 1_000_000
 
 ALWAYS_EDITABLE = frozenset(
     {"data.name", "data.schedule", "data.timezone", "data.disabled", "data.checkpointEvery"}
 )
-"""What can change of a sync that has run [reverse-sync/put-settings-locked, reverse-sync/put-full-locked-but-unchanged]."""
+"""The settings that can change once a sync has run [reverse-sync/put-settings-locked, reverse-sync/put-full-locked-but-unchanged]."""
 
 ATTESTATIONS = ("deliveryAttested", "customerMatchTermsAccepted", "exclusiveManagementConfirmed")
 """Settings by which a person confirms something in their own name [reverse-sync/create-not-attested]."""
@@ -47,17 +47,17 @@ _SETTINGS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "it must name a column for each field",
     ),
     "streamOptions": (lambda value: isinstance(value, Mapping), "it must be an object"),
-    "timezone": (lambda value: value == "" or (_is_text(value) and is_time_zone(value)), "there is no such time zone"),
+    "timezone": (lambda value: value == "" or (_is_text(value) and is_time_zone(value)), "unknown time zone"),
     "checkpointEvery": (
         lambda value: type(value) is int and 1 <= value <= _MOST_ROWS, f"it must be from 1 to {_MOST_ROWS}",
     ),
     "errorPolicy": (lambda value: value == "fail", "it must be fail"),
     "disabled": (lambda value: isinstance(value, bool), "it must be true or false"),
 }  # fmt: skip
-"""What each setting must be, and the words for one that is not. The console refuses any other [reverse-sync/create-unknown-option]."""
+"""A check of each setting, and what is wrong if it fails. The console rejects others [reverse-sync/create-unknown-option]."""
 
 _REQUIRED = ("mode", "mapping")
-"""What a sync cannot do without, besides a stream that its destination takes."""
+"""The required settings, besides a stream that the destination accepts."""
 
 _STREAMS: Mapping[str, tuple[str, ...]] = {
     "webhook": ("rows",),
@@ -68,7 +68,7 @@ _MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight",
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _CRON = ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 7, _WEEKDAYS))
-"""The least and the most of minute, hour, day, month and weekday, and the names that stand for numbers."""
+"""Minimum and maximum of minute, hour, day, month and weekday, and the names that stand for numbers."""
 
 _ITEM = re.compile(r"(?:[*?]|(\w+)(?:-(\w+))?)(?:/(\d{1,9}))?", re.ASCII)
 
@@ -80,23 +80,23 @@ def is_readable(body: Mapping[str, Any]) -> bool:
 
 
 def runs(sync: Entity) -> bool:
-    """Return whether a reverse sync is switched on, and the console can read it."""
+    """Return whether a reverse sync is enabled and the console can read it."""
     return is_readable(sync.body) and members_of(sync.body.get("data")).get("disabled") is not True
 
 
 def refusals(
     data: Mapping[str, Any], model: Mapping[str, Any] | None, destination: Mapping[str, Any] | None
 ) -> list[str]:
-    """Return why the console would refuse to save a reverse sync with `data` between a model and a destination.
+    """Return why the console would reject a reverse sync with `data` between a model and a destination.
 
-    Of an end that is None nothing is known. [reverse-sync/create-unsupported-destination, reverse-sync/create-bad-schedule]
+    An end that is None is unknown. [reverse-sync/create-unsupported-destination, reverse-sync/create-bad-schedule]
     """
     found = [*_of_settings(data), *_of_schedule(data.get("schedule"))]
     kind = None if destination is None else str(destination.get("destinationType"))
     if kind is not None and kind not in _STREAMS:
-        found.append(f"toId: a {kind} destination takes no reverse syncs, only {', '.join(_STREAMS)} do")
+        found.append(f"toId: a {kind} destination accepts no reverse syncs, only {', '.join(_STREAMS)} do")
     elif kind is not None and data.get("stream") not in _STREAMS[kind]:
-        found.append(f"data.stream: a {kind} destination takes {', '.join(_STREAMS[kind])}")
+        found.append(f"data.stream: a {kind} destination accepts {', '.join(_STREAMS[kind])}")
     elif kind == "webhook" and destination is not None:
         found += webhook_refusals(data, model, destination)
     elif kind == "google-ads" and data.get("stream") == "audience":
@@ -106,7 +106,7 @@ def refusals(
 
 def _of_settings(data: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(map(str, data.keys() - _SETTINGS.keys() - {"schedule"})):
-        yield f"data.{name}: there is no such setting"
+        yield f"data.{name}: unknown setting"
     for name, (fits, told) in _SETTINGS.items():
         if (name in data or name in _REQUIRED) and not fits(data.get(name)):
             yield f"data.{name}: {told}"
@@ -117,7 +117,7 @@ def _of_google_audience(options: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(options.get("audience"), Mapping):
         yield "data.streamOptions.audience: required"
     if options.get("customerMatchTermsAccepted") is not True:
-        yield "data.streamOptions.customerMatchTermsAccepted: somebody has to confirm it"
+        yield "data.streamOptions.customerMatchTermsAccepted: somebody must confirm it"
 
 
 def _of_schedule(schedule: Any) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _of_schedule(schedule: Any) -> Iterator[str]:
         return
     for field, (least, most, names) in zip(fields, _CRON, strict=True):
         if not all(_fits(item, least, most, names) for item in field.split(",")):
-            yield f"data.schedule: {field!r} is no valid cron field"
+            yield f"data.schedule: {field!r} is not a valid cron field"
 
 
 def _fits(item: str, least: int, most: int, names: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""What becomes of one reverse sync: it writes to somebody's CRM, so none starts by itself."""
+"""The planning of one reverse sync. It writes to somebody's CRM, so none is enabled unless asked for."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,12 +23,15 @@ from jitsu_backup.planning.sides import Sides
 
 _FIELDS = (*END_FIELDS, "data")
 _SWITCH = "disabled"
-_UNREADABLE = "the console cannot read its settings, which an older console saved, and so it can"
-_UNTOUCHABLE, _UNMAKEABLE = f"{_UNREADABLE} neither change nor delete it", f"{_UNREADABLE}not be made"
+_UNREADABLE = "the console cannot read its settings, which an older console saved, so it"
+_UNTOUCHABLE, _UNMAKEABLE = (
+    f"{_UNREADABLE} can be neither updated nor deleted",
+    f"{_UNREADABLE} cannot be created",
+)
 
 
 def why_stuck(sides: Sides, sync: Entity) -> str:
-    """Return why a reverse sync of the target can be neither deleted nor made again now; empty where it can.
+    """Return why a reverse sync of the target can be neither deleted nor re-created now; empty if it can.
 
     [reverse-sync/delete-unreadable, reverse-sync/delete-with-waiting-attempt]
     """
@@ -40,22 +43,22 @@ def why_stuck(sides: Sides, sync: Entity) -> str:
 
 
 def why_off(pairs: Pairs, key: Key) -> str:
-    """Return why a reverse sync of the snapshot is made disabled, and what would make it as it was."""
+    """Return why a reverse sync of the snapshot is created disabled, and how to enable it."""
     sides, end = pairs.sides, end_without_grant(pairs, pairs.sides.desired[key])
     if sides.overlaid(key, ("data", _SWITCH)):
-        return "it is made disabled, as the overlay says"
+        return "created disabled, as the overlay says"
     if sides.options.disable_links:
-        return "it is made disabled, because of --disable-links"
+        return "created disabled, because of --disable-links"
     if end is not None:
-        return f"it is made disabled, because {end} has to be authorised: enable it in the UI then"
-    return "it is made disabled, because it would write to its destination: --enable-reverse-syncs makes it as it was"
+        return f"created disabled, because {end} must be authorised: enable it in the UI afterwards"
+    return "created disabled, because it would write to its destination: use --enable-reverse-syncs to create it as in the snapshot"
 
 
 def as_desired(pairs: Pairs, candidate: Candidate) -> Candidate:
-    """Return the candidate as the console would store it, switched as it shall be.
+    """Return the candidate in the form that the console stores, enabled or disabled as it should be.
 
-    A new one is off, one that was made of another stays as it is now, and a rollback in place takes the same sync as the
-    snapshot has it. The overlay and the options may say otherwise.
+    A new sync is disabled, a copy of another sync keeps its current state, and a rollback in place restores the state of
+    the snapshot. The overlay and the options may override this.
     """
     sides, key = pairs.sides, candidate.key
     unknown = candidate.desired.keys() - sides.by_key[key].body.keys() - {*_FIELDS}
@@ -71,7 +74,7 @@ def as_desired(pairs: Pairs, candidate: Candidate) -> Candidate:
 
 
 def _switch(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
-    """Return the setting that says whether a sync is off; none where that of the snapshot counts."""
+    """Return the setting that disables or enables a sync; empty if that of the snapshot applies."""
     sides, found = pairs.sides, candidate.found
     if found is not None:
         same = found.key == candidate.key and sides.in_place
@@ -81,7 +84,7 @@ def _switch(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
 
 
 def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mapping[Key, Planned]) -> Planned:
-    """Return what is planned for a reverse sync: blocked where the console would refuse it.
+    """Return what is planned for a reverse sync, blocked if the console would reject it.
 
     `earlier` is what is planned already: a webhook that lacks its secret cannot sign its requests. The action says whether a
     sync that runs in the snapshot is disabled in the target.
@@ -92,16 +95,16 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mappi
     if action.writes and (untouchable or not is_readable(candidate.entity.body)):
         reason = _UNTOUCHABLE if untouchable else _UNMAKEABLE
         return replace(planned, action=action.stopped(ActionKind.SKIPPED, reason))
-    # else the console does not look at the ends [reverse-sync/put-full-locked-but-unchanged]
+    # otherwise the console does not check the ends [reverse-sync/put-full-locked-but-unchanged]
     delivery = action.kind is not ActionKind.UPDATE or delivers_otherwise(action)
     ends = (_end(pairs, candidate.desired, end, earlier) if delivery else None for end in END_FIELDS)
     if action.writes and (refused := refusals(data, *ends)):
         why = "; ".join(refused)
-        reason = f"the target console would refuse it: {why}; change it with --overlay, or leave it out with --skip {key}"
+        reason = f"the target console would reject it: {why}; change it with --overlay, or leave it out with --skip {key}"
         return replace(planned, action=action.stopped(ActionKind.BLOCKED, reason))
     is_off = data.get(_SWITCH) is True
     if action.kind is ActionKind.UPDATE and not is_off and f"data.{_SWITCH}" in action.changes:
-        action = replace(action, reason=f"{action.reason}; it runs again")
+        action = replace(action, reason=f"{action.reason}; it is enabled again")
         planned = replace(planned, action=action)
     if action.kind is ActionKind.CREATE:
         off = is_off and runs(candidate.entity)
@@ -122,7 +125,7 @@ def delivers_otherwise(action: Action) -> bool:
 def _end(
     pairs: Pairs, desired: Mapping[str, Any], end: str, earlier: Mapping[Key, Planned]
 ) -> Mapping[str, Any] | None:
-    """Return the body that an end of a reverse sync will have; None for one that the snapshot lacks."""
+    """Return the body that an end of a reverse sync will have; None if the snapshot lacks the end."""
     keys = pairs.sides.named((), str(desired.get(end)))
     if not keys:
         return None
@@ -131,11 +134,11 @@ def _end(
 
 
 def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield notes about reverse syncs: those that stand still, and what is risky about those that are written."""
+    """Yield notes about reverse syncs: those that are disabled, and the risks of those that are written."""
     for key, action in sorted(actions.items()):
         called, found = pairs.sides.called(pairs.sides.by_key[key]), pairs.found.get(key)
         if action.off and action.kind is not ActionKind.CREATE:
-            yield f"{called} is disabled, and runs in the snapshot: enable it in the UI if it is to run"
+            yield f"{called} is disabled, but runs in the snapshot: enable it in the UI if it should run"
         if key.type == "reverse-sync" and action.writes:
             confirmed = [] if pairs.sides.in_place else _confirmed(action.body, found)
             if confirmed:
@@ -143,8 +146,8 @@ def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]
             changes_delivery = action.kind is ActionKind.UPDATE and delivers_otherwise(action)
             if changes_delivery and not pairs.sides.options.knows_syncs:
                 yield (
-                    f"{called} may have run, and then its delivery cannot change: the console cannot tell, because it cannot"
-                    " list its reverse syncs"
+                    f"{called} may have run, in which case its delivery cannot change: this is unknown, because the console"
+                    " cannot list its reverse syncs"
                 )
 
 

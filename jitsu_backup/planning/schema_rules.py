@@ -1,4 +1,4 @@
-"""Rules of a console's own schemas: what it fills in, drops or refuses."""
+"""Rules of a console's own schemas: what it fills in, drops or rejects."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -20,21 +20,21 @@ Schemas = Mapping[str, Mapping[str, Any]]
 _MOST_ERRORS = 100
 
 _MOST_STEPS = 100_000
-"""Rules that are applied to one body before its schema counts as unusable: references multiply, and lead to themselves."""
+"""Rules applied to one body before its schema counts as unusable, because references may multiply or be circular."""
 
 _LONGEST_TEXT = 1000
 _CLASS_OR_ESCAPE = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]|\\.")
 
-# text that the console takes for a date, and then refuses as text [function/create-name-like-a-date]
+# text that the console interprets as a date, and then rejects as text [function/create-name-like-a-date]
 _DATE_LIKE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{2}|Z)?")
 
 
 class UnusableSchemaError(Exception):
-    """A console serves a schema that nothing can be checked with; `str()` is its name."""
+    """A console serves a schema that cannot be used for validation; `str()` is its name."""
 
 
 def schema_name(type_name: str, body: Mapping[str, Any]) -> str | None:
-    """Return the name of the schema that the console checks such a body with, or None."""
+    """Return the name of the schema with which the console validates such a body, or None."""
     if not entity_type(type_name).has_schema:
         return None
     subtype = body.get("destinationType") if type_name == "destination" else None
@@ -42,7 +42,7 @@ def schema_name(type_name: str, body: Mapping[str, Any]) -> str | None:
 
 
 def schemas_needed(entities: tuple[Entity, ...]) -> list[str]:
-    """Return the names of the schemas that a plan over `entities` consults, sorted."""
+    """Return the names of the schemas that a plan for `entities` uses, sorted."""
     names = {schema_name(entity.key.type, entity.body) for entity in entities}
     bases = {name.partition("/")[0] for name in names if name is not None}
     return sorted(bases | {name for name in names if name is not None})
@@ -57,9 +57,9 @@ def default_at(schema: Schema, path: Path) -> Any:
 
 
 def is_difference(mine: Any, theirs: Any, path: Path, schema: Schema) -> bool:
-    """Return whether what two bodies say at `path` counts as different.
+    """Return whether the values of two bodies at `path` count as different.
 
-    A default that the console fills in does not, nor does one empty value for another.
+    A missing value equals the default that the console fills in, and all empty values are equal.
     """
     sides = (value_at(mine, path), value_at(theirs, path))
     filled_in = default_at(schema, path)
@@ -68,7 +68,7 @@ def is_difference(mine: Any, theirs: Any, path: Path, schema: Schema) -> bool:
 
 
 def is_required(schema: Schema, path: Path) -> bool:
-    """Return whether `schema` refuses a body without the value at `path`."""
+    """Return whether `schema` requires a value at `path`."""
     for part in path[:-1]:
         schema = _property(schema, part)
     required = (schema or {}).get("required")
@@ -76,7 +76,7 @@ def is_required(schema: Schema, path: Path) -> bool:
 
 
 def may_be_null(schema: Schema, path: Path) -> bool:
-    """Return whether `schema` takes null at `path`; where it says nothing of a field, it does."""
+    """Return whether `schema` accepts null at `path`; it does if it does not mention the field."""
     for part in path:
         schema = _property(schema, part)
     allowed = (schema or {}).get("type")
@@ -84,15 +84,15 @@ def may_be_null(schema: Schema, path: Path) -> bool:
 
 
 def fields_of(schema: Schema) -> Mapping[Any, Any]:
-    """Return the fields that `schema` names, each with its own schema; empty where it names none."""
+    """Return the fields that `schema` names, each with its own schema; empty if it names none."""
     found = (schema or {}).get("properties")
     return found if isinstance(found, Mapping) else {}
 
 
 def names_grant(schema: Schema) -> bool:
-    """Return whether `schema` has a field for the name of an OAuth grant, so that its type works with one alone.
+    """Return whether `schema` has a field for an OAuth grant, which means that its type needs one.
 
-    The schema of services has none, so nobody can tell which packages need a grant.
+    The schema of services has none, so it is unknown which packages need a grant.
     """
     return _property(schema, "oauthConnectionId") is not None
 
@@ -103,9 +103,9 @@ def _property(schema: Schema, name: str | int) -> Schema:
 
 
 def dropped(schema: Schema, body: Any, at: Path = ()) -> Iterator[Path]:
-    """Yield the paths of the fields that the console would drop without a word.
+    """Yield the paths of the fields that the console would drop silently.
 
-    `additionalProperties: false` means dropped, not refused [function/get-unknown-field-dropped].
+    `additionalProperties: false` means dropped, not rejected [function/get-unknown-field-dropped].
     """
     properties = fields_of(schema)
     if not isinstance((schema or {}).get("properties"), Mapping) or not isinstance(body, Mapping):
@@ -118,36 +118,36 @@ def dropped(schema: Schema, body: Any, at: Path = ()) -> Iterator[Path]:
 
 
 def unknown_type(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> str:
-    """Return that the console does not know the destination type of `body`; empty where it does, or nobody can tell."""
+    """Return a message if the console does not know the destination type of `body`; empty if it does, or if unknown."""
     if type_name not in schemas or schema_name(type_name, body) in (None, *schemas):
         return ""
     return f"the target console does not know the destination type {body.get('destinationType')!r}"
 
 
 class Refusal(str):
-    """Why the console would refuse a body: `path: problem`, without values. `field` is the top-level field."""
+    """Why the console would reject a body: `path: problem`, without values. `field` is the top-level field."""
 
     field: str
 
     def __new__(cls, path: Path, problem: str) -> Self:
-        """Make the text; an empty path stands for the whole body."""
+        """Create the text; an empty path stands for the whole body."""
         made = super().__new__(cls, f"{format_path(path) or 'it'}: {problem}")
         made.field = str(path[0]) if path else ""
         return made
 
 
 def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[Refusal]:
-    """Return why the console would refuse `body`; empty when it would not.
+    """Return why the console would reject `body`; empty if it would not.
 
-    Without a schema for its type or subtype nothing is refused; `unknown_type` reports a subtype that is unknown.
-    Raise UnusableSchemaError.
+    Without a schema for its type or subtype nothing is rejected; `unknown_type` reports an unknown subtype.
+    Raise UnusableSchemaError if the schema cannot be used.
     """
     base, name = schemas.get(type_name), schema_name(type_name, body)
     schema = schemas.get(name or "")
     if base is None or name is None or schema is None:
         return []
     found = [
-        Refusal(path, "text that looks like a date, which the console refuses")
+        Refusal(path, "text that looks like a date, which the console rejects")
         for path in _dates_as_text(base, body)
     ]
     for error in _errors(name, schema, body):
@@ -165,12 +165,12 @@ class _TooManyStepsError(Exception):
 
 
 class _Steps:
-    """Counts the rules that are applied to one body."""
+    """A limit on the rules that are applied to one body."""
 
     left = _MOST_STEPS
 
     def counted(self, rule: Any) -> Any:
-        """Return a rule of jsonschema that counts its use."""
+        """Return a rule of jsonschema that counts its uses."""
 
         def apply(*given: Any) -> Any:
             self.left -= 1
@@ -192,7 +192,7 @@ def _errors(name: str, schema: Mapping[str, Any], body: Mapping[str, Any]) -> li
         validator, steps = _validator(canonical(schema))
         steps.left = _MOST_STEPS
         return list(islice(validator.iter_errors(body), _MOST_ERRORS))
-    except Exception:  # noqa: BLE001  a stranger's schema: an unknown reference, one that leads to itself, a bad pattern, …
+    except Exception:  # noqa: BLE001  not our schema: an unknown or circular reference, a bad pattern, …
         raise UnusableSchemaError(name) from None
 
 
@@ -219,7 +219,7 @@ def _validator(schema: bytes) -> tuple[Any, _Steps]:
     from referencing.jsonschema import EMPTY_REGISTRY  # noqa: PLC0415
 
     def additional(validator: Any, rule: Any, instance: Any, whole: Any) -> Iterator[Any]:
-        if rule is not False:  # false means dropped, see above
+        if rule is not False:  # false means dropped, see `dropped`
             yield from jsonschema.Draft7Validator.VALIDATORS["additionalProperties"](
                 validator, rule, instance, whole
             )
@@ -234,7 +234,7 @@ def _validator(schema: bytes) -> tuple[Any, _Steps]:
     for slow in (
         "patternProperties",
         "uniqueItems",
-    ):  # no console uses them, and a stranger's take time without bound
+    ):  # no console uses them, and their run time is unbounded
         known.pop(slow)
     rules: dict[str, Any] = {name: steps.counted(rule) for name, rule in known.items()}
     whole = orjson.loads(schema)

@@ -1,4 +1,4 @@
-"""Secrets of one entity: where each comes from, and which stay as the target has them."""
+"""Secrets of one entity: where each comes from, and which of the target's own are kept."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,16 +32,16 @@ from jitsu_backup.planning.schema_rules import Schema, is_required
 from jitsu_backup.planning.sent_empty import SentEmpty, sent_empty
 from jitsu_backup.planning.take import Winner
 
-# secrets of the table that say where data goes rather than who may send it: staging's come along with its hosts
+# secrets of the table that say where data goes rather than who may send it: these are copied from staging
 _OFTEN_PLAIN = ("url", "parameters", "options", "payload")
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A candidate without masks; `missing` are the secrets that nobody has, `hidden` those that the target keeps.
+    """A candidate without masks; `missing` are the secrets that were found nowhere, `hidden` those that the target keeps.
 
-    Of those that are missing, a redacted folder has `***` for the `unnamed` ones, which stands for the target's own.
-    `empty` are those that an earlier run has sent empty.
+    The `unnamed` ones among the missing are `***` in a redacted folder, which stands for the target's own value. `empty`
+    are those that an earlier run sent empty.
     """
 
     candidate: Candidate
@@ -52,11 +52,11 @@ class Settled:
 
 
 def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settled:
-    """Take masked values out of what is desired.
+    """Replace or remove the masked values in what is desired.
 
-    In order, a secret is the target's own, the snapshot's, or, for an object that is made again, its predecessor's. A
-    mask is never sent but beside a `cloneId`: a POST would drop it, an old console would store it
-    [destination/create-masked-elsewhere]. What is left out of a PUT stays as it is.
+    A secret is, in this order, the target's own, the snapshot's, or, for a re-created object, its predecessor's. A mask is
+    sent only with a `cloneId`: otherwise a POST would drop it, and an old console would store it
+    [destination/create-masked-elsewhere]. A field that a PUT omits stays unchanged.
     """
     in_place, secrets = pairs.sides.in_place, pairs.sides.snapshot.secrets.get(candidate.key, {})
     fill: dict[Path, Any] = {}
@@ -76,11 +76,11 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
             if path in sent.still and read in secrets:
                 fill[path] = secrets[read]
             if in_place and _is_news(pairs, candidate, read) and not candidate.own.cover(path):
-                fill[path] = secrets[read]  # goes back with any other change
+                fill[path] = secrets[read]  # restored together with any other change
         elif there:
             whole = upto_list(path)
             if differs(value_at(candidate.desired, whole), value_at(candidate.live, whole)):
-                missing.append(path)  # a list is replaced whole, and one of its secrets is unknown
+                missing.append(path)  # a list is replaced as a whole, and one of its secrets is unknown
             else:
                 own.add(whole)
         elif read in secrets:
@@ -89,7 +89,7 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
             missing.append(path)
     missing += sorted(unnamed, key=format_path)
     empty = {path for path in missing if is_required(schema, path) or in_list(path)}
-    fill |= dict.fromkeys(empty, "")  # refused without it; an empty one is at least no false one
+    fill |= dict.fromkeys(empty, "")  # required, and an empty one is at least not a wrong one
     absent = {*missing} - empty
     desired = dict(without(with_values(candidate.desired, fill), (own | absent) - fill.keys()))
     settled = replace(candidate, desired=desired)
@@ -97,7 +97,7 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
 
 
 def _is_news(pairs: Pairs, candidate: Candidate, path: str) -> bool:
-    """Return whether the snapshot has a secret, and another one than the folder's archive had: that goes back too."""
+    """Return whether the snapshot has a secret that differs from that in the folder's archive: it is restored too."""
     record, key = pairs.sides.options.record, candidate.key
     secrets = pairs.sides.snapshot.secrets.get(key, {})
     before = {} if record is None else record.secrets.get(key, {})
@@ -107,9 +107,9 @@ def _is_news(pairs: Pairs, candidate: Candidate, path: str) -> bool:
 def own_secrets(
     pairs: Pairs, entity: Entity, mapped: Mapping[str, Any], live: Mapping[str, Any]
 ) -> set[Path]:
-    """Return where the target's entity keeps a readable secret that is neither the snapshot's nor an overlay's.
+    """Return the paths where the target's entity keeps a readable secret of its own, which no overlay replaces.
 
-    There are some between workspaces only: rolled back in place, a secret in clear goes back with the rest.
+    This applies only between workspaces: in a rollback in place, secrets in clear are restored with the rest.
     """
     if pairs.sides.in_place or not entity_type(entity.key.type).keeps_secrets:
         return set()
@@ -125,9 +125,9 @@ def own_secrets(
 
 
 def is_the_targets_own(pairs: Pairs, key: Key) -> bool:
-    """Return whether another source or warehouse stands for one of the snapshot.
+    """Return whether the counterpart of a source or warehouse is a different one.
 
-    It is Jitsu's own one, or one with secrets of its own.
+    It is one provisioned by Jitsu, or one with secrets of its own.
     """
     sides, found = pairs.sides, pairs.found.get(key)
     if found is None or sides.in_place:
@@ -140,7 +140,7 @@ def is_the_targets_own(pairs: Pairs, key: Key) -> bool:
 
 
 def with_own_secrets(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
-    """Return what is desired with the secrets of the target's entity: hidden ones as masks, to be revived."""
+    """Return what is desired with the secrets of the target's entity; hidden ones are masks, to be filled in by `cloneId`."""
     live, candidate = candidate.live or {}, with_hidden_of(pairs, candidate)
     own = own_secrets(pairs, candidate.entity, pairs.mapped(candidate.entity, candidate.desired), live)
     masked = {p for p in hidden_in(live) if has_value(candidate.desired, p)}
@@ -149,7 +149,7 @@ def with_own_secrets(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
 
 
 def from_overlay(pairs: Pairs, entity: Entity, path: Path) -> bool:
-    """Return whether the overlay changes what stands at `path` of an entity, which is under the overlay."""
+    """Return whether the overlay changes the value at `path`; `entity` has the overlay applied."""
     original, desired = pairs.sides.by_key[entity.key].body, entity.body
     same = has_value(original, path) == has_value(desired, path)
     return not same or bool(value_at(original, path) != value_at(desired, path))
@@ -158,16 +158,16 @@ def from_overlay(pairs: Pairs, entity: Entity, path: Path) -> bool:
 def replacing_hidden(
     pairs: Pairs, candidate: Candidate, mapped: Mapping[str, Any], live: Mapping[str, Any]
 ) -> list[Path]:
-    """Return where there is a secret for one that the target hides: nobody can tell whether it is the same.
+    """Return the paths where a known secret replaces one that the target hides, so the two cannot be compared.
 
-    It comes from the overlay or, in place, from the archive.
+    The known secret comes from the overlay or, in place, from the archive.
     """
     sides = pairs.sides
     read = sides.snapshot.secrets.get(candidate.key, ())
-    # in place, the snapshot may have in clear what the console masks now: an older one showed it
+    # in place, the snapshot may have secrets in clear that an older console showed and the current one masks
     shown = given_for_hidden(sides.by_key[candidate.key].body, live) if sides.in_place else set()
     there = given_for_hidden(mapped, live)
-    # what the run that is undone has not replaced is as it was
+    # secrets that the run being undone did not replace are unchanged
     known = {path for path in there if path in shown or format_path(path) in read}
     known &= _replaced_by_run(pairs, candidate) if sides.undoes else known
     return [
@@ -178,13 +178,13 @@ def replacing_hidden(
 
 
 def lost_by_run(pairs: Pairs, candidate: Candidate, resent: Iterable[Path]) -> Iterator[Loss]:
-    """Yield the secrets that the run that is undone has replaced, and that are not sent again."""
+    """Yield the secrets that the run being undone replaced, and that are not sent again."""
     for path in _replaced_by_run(pairs, candidate).difference(resent):
         yield Loss(format_path(path), UnreadSecret.REPLACED)
 
 
 def _replaced_by_run(pairs: Pairs, candidate: Candidate) -> set[Path]:
-    """Return where the run that is undone has replaced a secret that the target hides, and the target is not to keep that."""
+    """Return the paths where the run being undone replaced a hidden secret, unless the target's value is to be kept."""
     sides, found = pairs.sides, candidate.found
     cloned = None if sides.options.record is None else sides.options.record.manifest.cloned
     if found is None or cloned is None:
@@ -200,22 +200,22 @@ def _replaced_by_run(pairs: Pairs, candidate: Candidate) -> set[Path]:
 
 
 def given_for_hidden(mapped: Mapping[str, Any], live: Mapping[str, Any]) -> set[Path]:
-    """Return where there is a value, be it empty or null, for one that the target hides."""
+    """Return the paths where there is a value, even an empty one or null, for one that the target hides."""
     return {p for p in hidden_in(live) if has_value(mapped, p) and value_at(mapped, p) != MASK}
 
 
 def hidden_in(live: Mapping[str, Any]) -> set[Path]:
-    """Return where the target hides a secret, outside of lists."""
+    """Return the paths, outside of lists, where the target hides a secret."""
     return {path for path in masked_paths(live) if not in_list(path)}
 
 
 def without_hidden(body: Mapping[str, Any], live: Mapping[str, Any], resent: Collection[Path]) -> Any:
-    """Return a body without what the target hides, but for the secrets that are sent again."""
+    """Return a body without what the target hides, except the secrets that are sent again."""
     return without(body, hidden_in(live) - set(resent))
 
 
 def in_list(path: Path) -> bool:
-    """Return whether a path leads into a list, which is sent whole."""
+    """Return whether a path leads into a list, which is sent as a whole."""
     return any(isinstance(part, int) for part in path)
 
 

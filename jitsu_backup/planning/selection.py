@@ -1,4 +1,4 @@
-"""Which entities a plan is about: `--only`, `--skip`, and what the chosen ones need."""
+"""Which entities a plan is about: `--only`, `--skip`, and what the selected ones need."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from jitsu_backup.planning.sides import Sides
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The snapshot's keys to act on; `notes` tell what was pulled in, and what was not."""
+    """The snapshot's keys to act on; `notes` say what was included in addition, and what was not."""
 
     keys: frozenset[Key]
     notes: tuple[str, ...]
 
 
 def choose(pairs: Pairs) -> Selection:
-    """Select what `--only` and `--skip` say, with what it needs.
+    """Select the entities that `--only` and `--skip` ask for, with what they need.
 
-    Raise UsageError for a selector that names one entity and finds none.
+    Raise UsageError for a selector that names one entity and matches none.
     """
     sides = pairs.sides
     only, skip = _selectors(sides.options.only), _selectors(sides.options.skip)
@@ -39,7 +39,7 @@ def choose(pairs: Pairs) -> Selection:
 
 
 def selected(sides: Sides, entity: Entity) -> bool:
-    """Return whether an entity that only the target has is within `--only` and `--skip`."""
+    """Return whether `--only` and `--skip` select an entity that only the target has."""
     only, skip = _selectors(sides.options.only), _selectors(sides.options.skip)
     return (not only or _matches(sides, only, entity)) and not _matches(sides, skip, entity)
 
@@ -66,19 +66,19 @@ def given_by(option: str, selector: Selector, sets: Mapping[str, str]) -> str:
 
 
 def _add_links(sides: Sides, chosen: set[Key], skipped: set[Key]) -> list[str]:
-    """Add the connections, syncs and reverse syncs that are attached to what was chosen; return notes."""
+    """Add the connections, syncs and reverse syncs attached to selected entities; return notes."""
     notes = []
     for key in sorted(filter(joins, sides.desired.keys() - chosen - skipped - sides.dead_links)):
         held = next((needed for needed in _needs(sides, key) if needed in chosen), None)
         if held is not None:  # nothing refers to a link, so what is added here adds no other
             chosen.add(key)
             link, other = (sides.called(sides.by_key[one]) for one in (key, held))
-            notes.append(f"{link} comes along: it is attached to {other}")
+            notes.append(f"{link} is included, because it is attached to {other}")
     return notes
 
 
 def _add_builders(pairs: Pairs, chosen: set[Key], skipped: set[Key], only: list[Selector]) -> list[str]:
-    """Add the profile builders of chosen functions, which are written with them; return notes."""
+    """Add the profile builders of selected functions, which are written with them; return notes."""
     sides, notes = pairs.sides, []
     for function_id, builder_id in sorted(sides.owned.items()):
         function, builder = Key("function", function_id), Key("profile-builder", builder_id)
@@ -86,29 +86,29 @@ def _add_builders(pairs: Pairs, chosen: set[Key], skipped: set[Key], only: list[
             what = f"{sides.called(sides.by_key[builder])}, whose {sides.called(sides.by_key[function])} is"
             intended = builder in pairs.found or _matches(sides, _exact(only), sides.by_key[function])
             if builder in skipped or not intended:
-                notes.append(f"{what} chosen, is not part of this restore, and so it is left out")
+                notes.append(f"{what} selected, is not part of this restore, so the function is left out")
             else:
                 chosen.add(builder)
-                notes.append(f"{what} chosen, comes along: it is written with it")
+                notes.append(f"{what} selected, is included, because the two are written together")
     return notes
 
 
 def _skipped_in_vain(
     sides: Sides, chosen: set[Key], skipped: set[Key], skip: list[Selector]
 ) -> Iterable[str]:
-    """Return notes about the functions that were to be skipped and are written with their profile builders."""
+    """Yield notes about functions that should be skipped but are written with their profile builders."""
     for function_id, builder_id in sorted(sides.owned.items()):
         function, builder = Key("function", function_id), Key("profile-builder", builder_id)
         together = function in skipped and builder in chosen
         if together and _matches(sides, _exact(skip), sides.by_key[function]):
             yield (
                 f"{sides.called(sides.by_key[function])} is written with its"
-                f" {sides.called(sides.by_key[builder])}: skip that one to leave it out"
+                f" {sides.called(sides.by_key[builder])}: skip the latter to leave it out"
             )
 
 
 def _add_needed(pairs: Pairs, chosen: set[Key], skipped: set[Key]) -> list[str]:
-    """Add what the chosen ones need and the target lacks; return notes."""
+    """Add what the selected entities need and the target lacks; return notes."""
     sides, notes = pairs.sides, []
     waiting = sorted(chosen)
     while waiting:
@@ -119,7 +119,7 @@ def _add_needed(pairs: Pairs, chosen: set[Key], skipped: set[Key]) -> list[str]:
                 chosen.add(needed)
                 waiting.append(needed)
                 notes.append(
-                    f"{sides.called(sides.by_key[needed])} comes along:"
+                    f"{sides.called(sides.by_key[needed])} is included, because"
                     f" {sides.called(sides.by_key[key])} needs it"
                 )
     return notes
@@ -143,7 +143,7 @@ def _exact(selectors: list[Selector]) -> list[Selector]:
 
 
 def _chooses(pairs: Pairs, selectors: list[Selector], key: Key) -> bool:
-    """Return whether an entity of the snapshot is chosen; in an undo also by what it is called now."""
+    """Return whether selectors match an entity of the snapshot; in an undo, its current name counts too."""
     sides = pairs.sides
     found = pairs.found.get(key) if sides.undoes else None
     now = found is not None and _matches(sides, selectors, found)

@@ -1,4 +1,4 @@
-"""Secrets that were sent empty because nobody had them: a console shows them as any other, so only the record tells."""
+"""Secrets that were sent empty because they were missing. A console masks them like others; only the record lists them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ _UNSEEN = (*_EMPTY, UnreadSecret.MAY_BE_EMPTY)
 
 @dataclass(frozen=True, slots=True)
 class SentEmpty:
-    """Where the target's entity hides a secret that an earlier run sent empty.
+    """The paths where the target's entity hides a secret that an earlier run sent empty.
 
-    It is `still` empty, or `may_be`, where somebody has saved the entity since, who may have given it.
+    It is `still` empty, or `may_be` if the entity has been saved since, because the secret may have been set then.
     """
 
     still: frozenset[Path] = frozenset()
@@ -33,7 +33,7 @@ class SentEmpty:
         return self.still | self.may_be
 
     def losses(self, mapped: Mapping[str, Any]) -> Iterator[Loss]:
-        """Yield what is lost where what is meant now, `mapped`, does not give the secret either."""
+        """Yield the losses for secrets that the desired body `mapped` does not provide either."""
         for path in self.paths:
             if not has_value(mapped, path) or value_at(mapped, path) == MASK:
                 still = path in self.still
@@ -43,7 +43,7 @@ class SentEmpty:
 
 
 def sent_empty(pairs: Pairs, candidate: Candidate) -> SentEmpty:
-    """Return what an earlier run has sent empty of an entity, and this one has not sent."""
+    """Return the secrets of an entity that an earlier run sent empty and that this one has not sent."""
     sides, found, record = pairs.sides, candidate.found, pairs.sides.options.record
     cloned = None if record is None else record.manifest.cloned
     if record is None or cloned is None or found is None or candidate.key in sides.options.sent:
@@ -62,17 +62,17 @@ def sent_empty(pairs: Pairs, candidate: Candidate) -> SentEmpty:
 
 
 def _saved_at(side: Snapshot, key: Key | None) -> object:
-    """Return when an entity was saved last; None where the console does not tell."""
+    """Return when an entity was last saved; None if the console does not say."""
     return next((entity.body.get("updatedAt") for entity in side.entities if entity.key == key), None)
 
 
 def is_empty(loss: Loss) -> bool:
-    """Return whether a loss is a secret that is empty in the target for certain."""
+    """Return whether a loss is a secret that is certainly empty in the target."""
     return loss.reason in _EMPTY
 
 
 def is_unseen(loss: Loss) -> bool:
-    """Return whether a loss is one that nobody sees in what is read back: an empty secret is shown as any other."""
+    """Return whether reading back cannot show a loss, because an empty secret is masked like any other."""
     return loss.reason in _UNSEEN
 
 
@@ -81,8 +81,8 @@ def left_empty(
 ) -> dict[Key, tuple[str, ...]]:
     """Return the paths of what is empty in the target after a run, by the target's keys.
 
-    `actions` are those that were carried out, by the source's keys, for which `reached` gives the target's. What a record
-    says of other entities stays.
+    `actions` are those that were carried out, by the source's keys; `reached` maps these to the target's. Entries of the
+    record for other entities are kept.
     """
     done = {reached[key]: action for key, action in actions.items() if key in reached}
     cloned = None if record is None else record.manifest.cloned

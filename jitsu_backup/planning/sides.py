@@ -1,4 +1,4 @@
-"""Both sides of a plan: the snapshot under the overlay, and the target as it is."""
+"""Both sides of a plan: the snapshot under the overlay, and the current target."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ from jitsu_backup.planning.take import Called, Take, parse_take
 
 @dataclass(frozen=True)  # without slots, because what follows from the fields is cached
 class Sides:
-    """A snapshot, the target `live` and the options, with what follows from them. Planning never changes it."""
+    """A snapshot, the target `live` and the options, with what follows from them. Planning never changes this object."""
 
     snapshot: Snapshot
     live: Snapshot
@@ -47,7 +47,7 @@ class Sides:
 
     @cached_property
     def names(self) -> Mapping[Key, str]:
-        """What the snapshot's entities are called."""
+        """The names of the snapshot's entities."""
         return entity_names(self.snapshot.entities)
 
     @cached_property
@@ -58,7 +58,7 @@ class Sides:
 
     @cached_property
     def desired_names(self) -> Mapping[Key, str]:
-        """What the snapshot's entities will be called. A name that is a secret of the overlay is not shown."""
+        """The names that the snapshot's entities will have. A name that is a secret of the overlay is not shown."""
         secrets = self.options.overlay.secrets
         return entity_names(
             [self.by_key[key] if entity.name in secrets else entity for key, entity in self.desired.items()]
@@ -66,7 +66,7 @@ class Sides:
 
     @cached_property
     def desired_shown(self) -> Mapping[Key, str]:
-        """As `desired_names`, but those of the same ends are told apart by their given names."""
+        """As `desired_names`, with given names added for entities between the same ends."""
         secrets = self.options.overlay.secrets
         entities = [
             self.by_key[key] if {entity.name, given_name(entity)} & secrets else entity
@@ -89,7 +89,7 @@ class Sides:
 
     @cached_property
     def keys_of_id(self) -> Mapping[str, list[Key]]:
-        """The snapshot's keys that a reference to an id may mean. Nothing refers to a link."""
+        """The snapshot's keys that an id in a reference may stand for. Nothing refers to a link."""
         found: dict[str, list[Key]] = defaultdict(list)
         for key in self.by_key:
             if not is_link(key):
@@ -98,7 +98,7 @@ class Sides:
 
     @cached_property
     def dead_links(self) -> set[Key]:
-        """The snapshot's links that lost an end there: nothing flows through them [delete/links-now-dangle]."""
+        """The snapshot's links that lost an end: no data flows through them [delete/links-now-dangle]."""
         return {one.key for one in dangling_references(self.snapshot) if one.dead and is_link(one.key)}
 
     @cached_property
@@ -112,7 +112,7 @@ class Sides:
 
     @cached_property
     def streams_of_domain(self) -> Mapping[str, set[Key]]:
-        """The snapshot's streams that shall have a domain, by the domain in lower case."""
+        """The snapshot's streams that should have a domain, by the domain in lower case."""
         found: dict[str, set[Key]] = defaultdict(set)
         for key, entity in self.desired.items():
             domains = entity.body.get("domains") if key.type == "stream" else None
@@ -134,12 +134,12 @@ class Sides:
 
     @cached_property
     def live_names(self) -> Mapping[Key, str]:
-        """What the target's entities are called."""
+        """The names of the target's entities."""
         return entity_names(self.live.entities)
 
     @cached_property
     def live_shown(self) -> Mapping[Key, str]:
-        """As `live_names`, but those of the same ends are told apart by their given names."""
+        """As `live_names`, with given names added for entities between the same ends."""
         return told_apart(self.live.entities, self.live_names)
 
     @cached_property
@@ -154,7 +154,7 @@ class Sides:
 
     @cached_property
     def taken_ids(self) -> set[str]:
-        """Ids that were deleted, and so are taken for ever: what the target's references name and nothing has."""
+        """Ids of deleted entities, which stay taken: those in references of the target that no entity has."""
         taken = {
             named
             for entity in self.live.entities
@@ -183,24 +183,31 @@ class Sides:
 
     @cached_property
     def lineage(self) -> Lineage:
-        """Who is whom since the last clone, or in place since a folder was unpacked; empty without a record."""
+        """The lineage since the last clone or, in place, since a folder was unpacked; empty without a record."""
         record = self.options.record
         return Lineage() if record is None else trace(record, self.snapshot, self.live)
 
     @property
     def since(self) -> str:
-        """Since when both sides are compared, in words."""
+        """The moment from which changes of both sides are counted, in words."""
         there = "since the folder was unpacked" if self.in_place else "since the last clone"
         return self.options.since or there
 
     @property
     def undoes(self) -> bool:
-        """Whether a run is undone, and the record is what that has left."""
+        """Whether a run is being undone; the record is then the state that it left."""
         return bool(self.options.since)
 
     @property
+    def why_lacking(self) -> str:
+        """Why the snapshot lacks an entity that the record has, in words."""
+        if self.undoes:
+            return "created by the run being undone"
+        return f"deleted in the {'folder' if self.in_place else 'source'}"
+
+    @property
     def base(self) -> str:
-        """What the third side is, in words."""
+        """The common state of both sides, in words."""
         if self.undoes:
             return "as the run left it"
         return "as unpacked" if self.in_place else "last clone"
@@ -212,7 +219,7 @@ class Sides:
 
     @cached_property
     def take(self) -> Take:
-        """Which side wins, as the operator says."""
+        """Which side wins, according to the operator."""
         return parse_take(self.options.take)
 
     # -- both ----------------------------------------------------------------------
@@ -224,7 +231,7 @@ class Sides:
 
     @cached_property
     def same_console(self) -> bool:
-        """Whether the snapshot's workspace lives on the target's console."""
+        """Whether the snapshot's workspace is on the target's console."""
         same_host = self.snapshot.manifest.source.host == self.live.manifest.source.host
         known = self.options.same_console
         return self.in_place or (same_host if known is None else known)
@@ -235,26 +242,26 @@ class Sides:
         return {*self.snapshot.manifest.counts, *self.live.manifest.counts}
 
     def overlaid(self, key: Key, path: Path) -> bool:
-        """Return whether the overlay gives the value at `path` of an entity, or anything in it."""
+        """Return whether the overlay sets the value at `path` of an entity, or anything inside it."""
         rules = self.options.overlay.choosing(self.by_key[key], self.names[key])
         return any(given[: len(path)] == path for rule in rules for given in rule.paths())
 
     def belongs_to_unread_builder(self, entity: Entity) -> bool:
-        """Return whether a function may be a profile builder's, and no builder could be read.
+        """Return whether a function may belong to a profile builder, and the builders could not be read.
 
-        Such a function is made with its builder alone [profile-builder/function-listed-too].
+        Such a function is created only with its builder [profile-builder/function-listed-too].
         """
         unread = any(refusal.what == "profile-builder" for refusal in self.snapshot.manifest.refused)
         return unread and entity.key.type == "function" and entity.body.get("kind") == "profile"
 
     def named(self, types: tuple[str, ...], source_id: str) -> list[Key]:
-        """Return the snapshot's keys that a reference may mean; a custom image is named by its package."""
+        """Return the snapshot's keys that a reference may stand for; a custom image is referred to by its package."""
         if types == ("custom-image",):
             return self.images_of_package.get(source_id, [])
         return [key for key in self.keys_of_id.get(source_id, ()) if not types or key.type in types]
 
     def called(self, entity: Entity) -> str:
-        """Return `type 'name'`, as notes write it, for an entity of either side."""
+        """Return `type 'name'`, as used in notes, for an entity of either side."""
         names = self.desired_shown if self.by_key.get(entity.key) is entity else self.live_shown
         return f"{entity.key.type} {quoted(names[entity.key])}"
 
@@ -263,12 +270,12 @@ class Sides:
         return is_link(link.key) and not {*ends(link.body)[1:]} <= self.live_ids
 
     def sides_of(self, key: Key, found: Entity | None) -> Called:
-        """Return an entity of the snapshot and `found`, which stands for it in the target, each with what it is called."""
+        """Return an entity of the snapshot and its counterpart `found` in the target, each with its name."""
         source = self.by_key[key], self.names[key]
         return [source] if found is None else [source, (found, self.live_names[found.key])]
 
     def all_called(self, found: Mapping[Key, Entity]) -> Iterator[Called]:
-        """Yield all entities of both sides; `found` gives the target's entity for one of the snapshot's."""
+        """Yield all entities of both sides; `found` maps the snapshot's keys to the target's entities."""
         paired = {entity.key for entity in found.values()}
         yield from (self.sides_of(key, found.get(key)) for key in self.by_key)
         yield from ([(e, self.live_names[key])] for key, e in self.live_by_key.items() if key not in paired)
@@ -285,6 +292,6 @@ class Sides:
         if len(found) > 1:
             some = ", ".join(str(entity.key) for entity in found[:4])
             raise UsageError(
-                f"{option}: {text!r} names {len(found)} entities of {where}: {some}; write one's id"
+                f"{option}: {text!r} matches {len(found)} entities of {where}: {some}; use the id of one of them"
             )
         return found[0]

@@ -1,4 +1,4 @@
-"""What is known of a workspace from one archive to the next: what an archive could not see stays as it was seen last."""
+"""What is known about a workspace from archive to archive; what an archive could not read stays as last seen."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,17 +25,17 @@ from jitsu_backup.planning.naming import Naming
 from jitsu_backup.planning.schema_rules import Schemas
 
 Secret = tuple[Key, str]
-"""A place of a secret: the entity's key, and the path as the ledger writes it."""
+"""The place of a secret: the entity's key, and the path as in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a workspace at the time of an archive.
+    """What is known about a workspace at the time of an archive.
 
-    `snapshot` has the entities as they were seen last, and in its `secrets` the values of masked fields, where an archive
-    had them. `seen` gives the id of the archive that listed each type last, `told` that of the one that last had the value
-    of a masked field, where that is not the newest. `texts` are the canonical bytes of the bodies. It
-    is `exact` where every body is as an archive has it: else it names by their new ids what restores have made again since. `naming` says how to name the entities.
+    `snapshot` has the entities as last seen and, in its `secrets`, the values of masked fields that an archive had. `seen`
+    gives the id of the archive that last listed each type, `told` that of the archive that last had the value of a masked
+    field, if that is not the newest. `texts` are the canonical bytes of the bodies. It is `exact` if every body is as in an
+    archive; otherwise some refer to re-created entities by their new ids. `naming` gives names and selectors.
     """
 
     snapshot: Snapshot
@@ -48,11 +48,11 @@ class Known:
 
     @property
     def carried(self) -> bool:
-        """Whether it holds what only older archives say."""
+        """Whether it contains anything that only older archives have."""
         return bool(self.told) or any(archive != self.archive for archive in self.seen.values())
 
     def archives(self) -> set[str]:
-        """Return the ids of all the archives that it is made of."""
+        """Return the ids of all archives that it is based on."""
         return {self.archive, *self.seen.values(), *self.told.values()}
 
 
@@ -60,9 +60,9 @@ class Known:
 class Difference:
     """A change that an archive shows.
 
-    `since` is the id of the last archive that had the earlier state. `selector` names the entity there, or in the new
-    archive where it was added. `joined` tells of what was removed whether connections were attached to it, and `ends` what a
-    connection joins: its type and the ids of both.
+    `since` is the id of the last archive with the earlier state. `selector` selects the entity there, or in the new archive
+    if it was added. `joined` says whether connections were attached to a removed entity. `ends` are the type of a
+    connection and the ids of its two ends.
     """
 
     change: EntityChange
@@ -74,7 +74,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What an archive shows to have changed, and `pairs`, the new key of each entity that a restore has made again."""
+    """What an archive shows to have changed; `pairs` gives the new keys of re-created entities."""
 
     known: Known
     differences: tuple[Difference, ...] = ()
@@ -82,7 +82,7 @@ class Move:
 
 
 def first_known(snapshot: Snapshot, archive: str) -> Known:
-    """Return what the oldest archive says; `archive` is its id."""
+    """Return what is known from the oldest archive; `archive` is its id."""
     listed = _listed(snapshot, ())
     entities = tuple(entity for entity in snapshot.entities if entity.key.type in listed)
     manifest = replace(snapshot.manifest, refused=(), counts=counts_by_type(entities, listed))
@@ -92,7 +92,7 @@ def first_known(snapshot: Snapshot, archive: str) -> Known:
 
 
 def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) -> Move:
-    """Return what the next archive, of the id `archive`, shows to have changed since what is known."""
+    """Return what the next archive shows to have changed; `archive` is its id."""
     listed = _listed(snapshot, known.snapshot.entities)
     after, kept = _with_the_unseen(known, snapshot, listed)
     texts = {entity.key: canonical(entity.body) for entity in after.entities}
@@ -119,7 +119,7 @@ def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) ->
 
 
 def _with_the_unseen(known: Known, snapshot: Snapshot, listed: set[str]) -> tuple[Snapshot, set[Key]]:
-    """Return an archive's content with what it could not see as it was seen last, and the keys of that."""
+    """Return an archive's content, completed by what it could not read as last seen, and the keys of the latter."""
     new = [entity for entity in snapshot.entities if entity.key.type in listed]
     kept = list(_kept(known.snapshot, listed, new))
     entities = tuple(sorted([*new, *kept], key=lambda entity: entity.key))
@@ -131,7 +131,7 @@ def _with_the_unseen(known: Known, snapshot: Snapshot, listed: set[str]) -> tupl
 def known_again(
     snapshots: Mapping[str, Snapshot], archive: str, seen: Mapping[str, str], told: Mapping[Secret, str]
 ) -> Known | None:
-    """Return what was known, put together from the archives that it is made of, by their ids; None where that is unclear.
+    """Return what was known, rebuilt from the archives that it is based on, by their ids; None if that is unclear.
 
     `archive`, `seen` and `told` are as in Known.
     """
@@ -157,7 +157,7 @@ def known_again(
 
 
 def _told_value(snapshot: Snapshot, key: Key, name: str, body: Mapping[str, Any]) -> list[Any]:
-    """Return the value that an archive has at the place of a secret that `body` has masked, in a list; empty without one."""
+    """Return the value that an archive has for a secret masked in `body`, in a list; empty if it has none."""
     own = snapshot.secrets.get(key, {})
     if name in own:
         return [own[name]]
@@ -169,7 +169,7 @@ def _told_value(snapshot: Snapshot, key: Key, name: str, body: Mapping[str, Any]
 
 
 def _listed(snapshot: Snapshot, known: Iterable[Entity]) -> set[str]:
-    """Return the types of which an archive has all entities: a type that a console does not have has none, if none is known."""
+    """Return the types that an archive lists completely, including types that a console lacks if no entity is known."""
     manifest = snapshot.manifest
     refused = {refusal.what for refusal in manifest.refused if refusal.missing}
     types = {entity.key.type for entity in known}
@@ -178,7 +178,7 @@ def _listed(snapshot: Snapshot, known: Iterable[Entity]) -> set[str]:
 
 
 def _differences(changes: Iterable[EntityChange], known: Known, now: Known) -> Iterator[Difference]:
-    """Yield changes as an archive shows them, each with how to name its entity."""
+    """Yield the changes that an archive shows, each with the selector of its entity."""
     before, after = known.naming, now.naming
     for change in changes:
         side, key = (after, change.after) if change.before is None else (before, change.before)
@@ -193,7 +193,7 @@ def _differences(changes: Iterable[EntityChange], known: Known, now: Known) -> I
 
 
 def _kept(known: Snapshot, listed: set[str], new: Iterable[Entity]) -> Iterator[Entity]:
-    """Yield what an archive could not see as it was seen last, under the new id where something names it by that by now."""
+    """Yield what an archive could not read as last seen, with the new id if something refers to it by that."""
     kept = [entity for entity in known.entities if entity.key.type not in listed]
     if not kept:
         return
@@ -209,7 +209,7 @@ def _kept(known: Snapshot, listed: set[str], new: Iterable[Entity]) -> Iterator[
 
 
 def _with_new_ids(now: Known, listed: set[str], pairs: Mapping[Key, Key]) -> Known:
-    """Return what is known, in which what an archive could not see refers to what was made again by its new ids."""
+    """Return what is known, with references from unread entities to re-created ones updated to the new ids."""
     ids = {old.id: new.id for old, new in pairs.items()}
     entities = []
     for entity in now.snapshot.entities:
@@ -228,7 +228,7 @@ def _with_new_ids(now: Known, listed: set[str], pairs: Mapping[Key, Key]) -> Kno
 
 
 def _parts(change: EntityChange, known: Known) -> Iterator[tuple[str, EntityChange]]:
-    """Yield a change after the archive of before, in parts where an older one alone has the value of a secret."""
+    """Yield a change with its earlier archive, split if only an older archive has the value of a secret."""
     usual = known.seen.get(change.type, known.archive)
     if change.kind is not ChangeKind.CHANGED or change.before is None or not known.told:
         yield usual, change
@@ -246,10 +246,10 @@ def _with_secrets(snapshot: Snapshot, secrets: Mapping[Key, Mapping[str, Any]]) 
 
 
 class _Secrets:
-    """The values of masked fields from what is known to the next archive; `olds` gives the earlier key of what has a new one.
+    """The values of masked fields before and after an archive; `olds` maps new keys to earlier ones.
 
-    `known` are those known afterwards, `told` the archives that say those which the next one lacks; `before` and `after` are
-    the values of both sides that can be compared, and `differing` the keys for which some differ.
+    `known` are the values known afterwards, `told` the archives of those that the new archive lacks. `before` and `after`
+    are the values of both sides that can be compared, `differing` the keys for which some differ.
     """
 
     def __init__(
@@ -269,7 +269,7 @@ class _Secrets:
                 self._take(entity, old, after.secrets.get(key, {}))
 
     def _take(self, entity: Entity, old: Key, has: Mapping[str, Any]) -> None:
-        """Take in one entity, of which the archive has some values."""
+        """Process one entity; `has` are the values that the archive has."""
         key, had, body = entity.key, self._was.snapshot.secrets.get(old, {}), self._bodies.get(old, {})
         masked, was_masked = _masked(entity.body), _masked(body)
         before = {**_in_clear(body, masked, was_masked), **had}
@@ -292,7 +292,7 @@ def _masked(body: Mapping[str, Any]) -> dict[str, Path]:
 def _in_clear(
     body: Mapping[str, Any], wanted: Mapping[str, Path], masked: Mapping[str, Path]
 ) -> dict[str, Any]:
-    """Return what stands at the `wanted` paths of a body, where that is not masked."""
+    """Return the values at the `wanted` paths of a body that are not masked."""
     return {
         n: value_at(body, path) for n, path in wanted.items() if n not in masked and has_value(body, path)
     }

@@ -1,4 +1,4 @@
-"""Whether a link runs: a sync runs by its schedule, any other link until it is disabled."""
+"""Whether a link runs: a sync runs on its schedule, any other link unless it is disabled."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,18 +8,18 @@ from jitsu_backup.model import Path, value_at
 
 
 def switch(link: Mapping[str, Any]) -> Path:
-    """Return where the body of a link says whether it runs."""
+    """Return the path in the body of a link that decides whether it runs."""
     return ("data", "schedule" if is_sync(link) else "disabled")
 
 
 def is_off(link: Mapping[str, Any]) -> bool:
-    """Return whether the body of a link says that it does not run."""
+    """Return whether a link is off, by its body."""
     value = value_at(link, switch(link))
     return not value if is_sync(link) else value is True
 
 
 def switched_as(link: dict[str, Any], live: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the body of a link switched as the target's own one is, or switched off where there is none."""
+    """Return the body of a link, on or off as its counterpart in the target, or off if there is none."""
     data = link.get("data")
     data = dict(data) if isinstance(data, Mapping) else {}
     *_, name = switch(link)

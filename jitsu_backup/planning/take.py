@@ -1,4 +1,4 @@
-"""Which side wins where the source and the target differ: `--take`."""
+"""Which side wins if the source and the target differ: `--take`."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Path, format_path, members_of, nearest
 
 Called = Sequence[tuple[Entity, str]]
-"""One entity as either side has it, each with what it is called there."""
+"""One entity on each side that has it, with its name there."""
 
 
 class Winner(Enum):
@@ -22,16 +22,16 @@ class Winner(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One `--take`: a side, for what `selector` chooses, or for all; with a `field`, for that field and what is in it."""
+    """One `--take`: a side, for all entities or those that `selector` matches; a field in it includes what is inside."""
 
     text: str
     winner: Winner
     selector: str = ""
 
     def chooses(self, entity: Entity, name: str, path: Path) -> bool:
-        """Return whether it is about a field of an entity; the empty path means the entity as a whole.
+        """Return whether it applies to a field of an entity; the empty path means the entity as a whole.
 
-        A name may hold a colon, so the whole is tried first.
+        A name may contain a colon, so the whole selector is tried first.
         """
         if not self.selector or Selector(self.selector).matches(entity, name):
             return True
@@ -41,23 +41,23 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What `--take` says, in the order in which it was given; a later one wins over an earlier one."""
+    """All `--take` choices in the order given; a later one overrides an earlier one."""
 
     choices: tuple[Choice, ...] = ()
 
     def choice(self, called: Called, path: Path = ()) -> Choice | None:
-        """Return what is said of a path of an entity; None where nobody has said anything."""
+        """Return the choice for a path of an entity; None if there is none."""
         found = (c for c in reversed(self.choices) if any(c.chooses(*one, path) for one in called))
         return next(found, None)
 
     def winner(self, called: Called, path: Path = ()) -> Winner | None:
-        """Return which side wins at a path of an entity; None where nobody has said so."""
+        """Return which side wins at a path of an entity; None if no choice applies."""
         choice = self.choice(called, path)
         return None if choice is None else choice.winner
 
 
 def check_take(take: Take, known: Iterable[Called], types: Iterable[str]) -> None:
-    """Raise UsageError for a choice that names one entity, a field or a type that neither side has."""
+    """Raise UsageError for a choice that names an entity, a field or a type that neither side has."""
     called = list(known)
     for choice in take.choices:
         if choice.selector:
@@ -84,7 +84,7 @@ def _matching(selector: str, known: Iterable[Called]) -> list[Called]:
 
 
 def _fields(entity: Entity) -> Iterator[str]:
-    """Yield what may be compared in an entity, each field as `format_path` writes it."""
+    """Yield the fields of an entity that may be compared, in the form of `format_path`."""
     if entity_type(entity.key.type).owns_functions:
         yield from ("code", "draft")
     yield from _members(without_volatile(entity), ())
@@ -97,13 +97,13 @@ def _members(value: Any, at: Path) -> Iterator[str]:
 
 
 def parse_take(texts: Iterable[str]) -> Take:
-    """Return what `--take` says. Raise UsageError."""
+    """Return the parsed `--take` choices. Raise UsageError for invalid ones."""
     return Take(tuple(map(_parse, texts)))
 
 
 def settling(selector: str) -> str:
-    """Return the words that say how a conflict is settled, of the entity that `selector` names."""
-    return f"--take 'source:{selector}' or --take 'target:{selector}' settles it"
+    """Return the words that say how to settle a conflict of the entity that `selector` names."""
+    return f"settle it with --take 'source:{selector}' or --take 'target:{selector}'"
 
 
 def _parse(text: str) -> Choice:

@@ -1,4 +1,4 @@
-"""The three sides of one entity: what the last clone left, what the source is now, and what the target is now."""
+"""The three sides of one entity: what the last clone left, the current source, and the current target."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -27,11 +27,11 @@ from jitsu_backup.planning.sides import Sides
 from jitsu_backup.planning.take import Winner
 
 _KEYS = ("value",)
-"""Where a `misc` entity has its classic keys, of which each workspace has some of its own."""
+"""The path of classic keys in a `misc` entity; each workspace has its own."""
 
 
 _DELETED_THERE = (
-    "the target has deleted it {since}, so it stays deleted: --take 'source:{selector}' makes it again"
+    "deleted in the target {since}, so it stays deleted; re-create it with --take 'source:{selector}'"
 )
 
 
@@ -41,13 +41,13 @@ def deleted_there(sides: Sides, selector: object) -> str:
 
 
 NOTHING_MERGED = Merged({}, frozenset(), ())
-"""What there is to merge where no clone tells."""
+"""The result of a merge without the record of a clone."""
 
 
 def stays_deleted(sides: Sides, key: Key) -> bool:
-    """Return whether an entity of the source stays as the target has it: deleted since the last clone.
+    """Return whether an entity of the source that the target has deleted since the last clone stays deleted.
 
-    In an undo, `--take source` alone makes again only what the run has changed: that settles a conflict.
+    In an undo, `--take source` without a selector re-creates only what the run changed, because it settles conflicts only.
     """
     choice = sides.take.choice(sides.sides_of(key, None))
     if choice is None or choice.winner is not Winner.SOURCE:
@@ -56,7 +56,7 @@ def stays_deleted(sides: Sides, key: Key) -> bool:
 
 
 def _changed_by_run(sides: Sides, key: Key) -> bool:
-    """Return whether the run that is undone has changed an entity of the snapshot."""
+    """Return whether the run being undone changed an entity of the snapshot."""
     lineage = sides.lineage
     left = lineage.bases.get(lineage.recorded[key])
     return left is None or essence(sides.by_key[key]) != essence(Entity(key, left))
@@ -71,10 +71,10 @@ def merge_sides(
     schema: Schema,
     skip: Collection[Path],
 ) -> Merged:
-    """Return where an entity should not be as the source has it, because the target changed it since the last clone.
+    """Return where an entity should differ from the source, because the target changed it since the last clone.
 
-    `base` is what that has left, as `base_of` gives it, and `mapped` what the source wants, in the target's ids. What stands
-    at the paths of `skip` is not compared.
+    `base` is what the last clone left, as returned by `base_of`, and `mapped` the source's body with the target's ids. The
+    paths of `skip` are not compared.
     """
     sides, entity = pairs.sides, candidate.entity
     keys = _has_keys_of_each(pairs, entity, mapped, live)
@@ -108,21 +108,21 @@ def _winner(pairs: Pairs, candidate: Candidate, path: Path) -> Winner | None:
 
 
 def _takes_source(pairs: Pairs, candidate: Candidate, path: Path) -> bool:
-    """Return whether the source is taken whatever the target has changed; an undo keeps what others alone have changed."""
+    """Return whether the source wins whatever the target has changed; an undo keeps what only others have changed."""
     return not pairs.sides.undoes and _winner(pairs, candidate, path) is Winner.SOURCE
 
 
 def _has_keys_of_each(
     pairs: Pairs, entity: Entity, mapped: Mapping[str, Any], live: Mapping[str, Any]
 ) -> bool:
-    """Return whether an entity holds classic keys of which each side may have some of its own."""
+    """Return whether an entity has classic keys, of which each side may have its own."""
     texts = all(isinstance(value_at(side, _KEYS), str) for side in (mapped, live))
     apart = entity.key.type == "misc" and not pairs.sides.in_place
     return apart and texts and not pairs.sides.overlaid(entity.key, _KEYS)
 
 
 def _with_keys(merged: Merged, classic: ClassicKeys, *, settled: bool) -> Merged:
-    """Return what was merged with the classic keys."""
+    """Return the merge result, including the classic keys."""
     text = classic.merged()
     values = merged.values if text is None else {**merged.values, _KEYS: text}
     disputed = (_KEYS,) if classic.is_disputed() and not settled else ()
@@ -130,9 +130,9 @@ def _with_keys(merged: Merged, classic: ClassicKeys, *, settled: bool) -> Merged
 
 
 def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
-    """Return what both sides had, in the form in which the target's body is compared; None where no clone tells.
+    """Return what both sides had, in the form in which the target's body is compared; None without the record of a clone.
 
-    They had nothing in the place of what was made in the target since the last clone.
+    For an entity that was created in the target since the last clone, it is empty.
     """
     found, key = candidate.found, candidate.key
     if found is None or pairs.sides.options.record is None:
@@ -140,7 +140,7 @@ def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
     lineage = pairs.sides.lineage
     recorded = lineage.base_of(found.key)
     if recorded is None and not lineage.stood(found.key):
-        recorded = lineage.bases.get(lineage.recorded.get(key, found.key))  # it was made again by hand
+        recorded = lineage.bases.get(lineage.recorded.get(key, found.key))  # it was re-created by hand
         if recorded is None:
             return {}
     if recorded is None:
@@ -162,7 +162,7 @@ def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
 
 
 def takes_kind_of_source(pairs: Pairs, candidate: Candidate, base: Mapping[str, Any] | None) -> bool:
-    """Return whether the target's destination or service becomes one of another kind, as the source's is."""
+    """Return whether the target's destination or service changes its kind to that of the source."""
     kind, field = subtype(candidate.entity), entity_type(candidate.key.type).subtype_field
     if candidate.found is None or subtype(candidate.found) == kind:
         return False
@@ -177,7 +177,7 @@ def changed_by_target(
     live: Mapping[str, Any],
     paths: Collection[Path],
 ) -> tuple[Path, ...]:
-    """Return which of `paths` the target has changed since the last clone, where the source is not to win."""
+    """Return which of `paths` the target has changed since the last clone, except those where the source wins."""
     return tuple(
         path
         for path in sorted(paths, key=format_path)
@@ -188,12 +188,12 @@ def changed_by_target(
 
 
 def taken_from_target(pairs: Pairs, candidate: Candidate, paths: Collection[Path]) -> bool:
-    """Return whether the target is to win at all of `paths`."""
+    """Return whether the target wins at all of `paths`."""
     return all(_winner(pairs, candidate, path) is Winner.TARGET for path in paths)
 
 
 def as_target_has_it(mapped: Mapping[str, Any], live: Mapping[str, Any]) -> Merged:
-    """Return where an entity is not as the source has it if it stays as it is: its kind goes with its fields."""
+    """Return the merge result in which an entity stays as in the target, because its kind and its fields belong together."""
     values: dict[Path, Any] = {
         (name,): value for name, value in live.items() if differs(mapped.get(name), value)
     }
@@ -203,7 +203,7 @@ def as_target_has_it(mapped: Mapping[str, Any], live: Mapping[str, Any]) -> Merg
 def without_defaults(
     pairs: Pairs, candidate: Candidate, mapped: Mapping[str, Any], live: Mapping[str, Any], schema: Schema
 ) -> dict[str, Any]:
-    """Return what is wanted without the console's defaults that the target lacks: since a clone, they are no difference."""
+    """Return the desired body without console defaults that the target lacks: after a clone, they are not a difference."""
     filled_in = {
         path
         for path in paths_that_differ(mapped, live)
@@ -215,14 +215,14 @@ def without_defaults(
 
 
 def with_merged(body: Mapping[str, Any], merged: Merged) -> dict[str, Any]:
-    """Return a body of the source with what the target keeps of its own."""
+    """Return a body of the source with the values that the target keeps."""
     return with_changes(body, merged.values, merged.removed)
 
 
 def with_own_changes(body: Mapping[str, Any], before: Action, old: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of what takes the place of an entity, with what that keeps of its own.
+    """Return the body of an entity's replacement, with the values that the target keeps.
 
-    `before` is what would be done with the entity if it stayed, `old` its body.
+    `before` is the action for the entity if it were not replaced, `old` its body.
     """
     sides = {path: before.body if has_value(before.body, path) else old for path in before.replaced}
     values = {path: value_at(side, path) for path, side in sides.items() if has_value(side, path)}
@@ -230,7 +230,7 @@ def with_own_changes(body: Mapping[str, Any], before: Action, old: Mapping[str, 
 
 
 def replaced_values(mapped: Mapping[str, Any], merged: Merged) -> Mapping[Path, Any]:
-    """Return what the source has where the target keeps its own; the console's marker where it has nothing."""
+    """Return the source's values where the target keeps its own; the console's marker if the source has none."""
     if not merged.own:
         return NO_VALUES
     return {path: value_at(mapped, path) if has_value(mapped, path) else UNDEFINED for path in merged.own}

@@ -1,4 +1,4 @@
-"""What the console would refuse of a reverse sync to a webhook [reverse-sync/create-not-attested]."""
+"""Reasons why the console would reject a reverse sync to a webhook [reverse-sync/create-not-attested]."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,13 +23,13 @@ _SIGNED_WITH = {"hmac": "signatureSecret", "ed25519": "signaturePrivateKey"}
 def webhook_refusals(
     data: Mapping[str, Any], model: Mapping[str, Any] | None, destination: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield why the console would refuse a reverse sync with `data` to a webhook; of a model that is None nothing is known.
+    """Yield why the console would reject a reverse sync with `data` to a webhook; a model that is None is unknown.
 
-    No value is named, because a header or a URL may be secret.
+    No values are shown, because a header or a URL may be secret.
     """
     options = members_of(data.get("streamOptions"))
     if data.get("mode") != "upsert":
-        yield "data.mode: a webhook takes upsert only"
+        yield "data.mode: a webhook accepts upsert only"
     yield from _options(options)
     yield from _mapping(members_of(data.get("mapping")), () if model is None else model.get("primaryKey"))
     url = _parts(str(destination.get("url")))
@@ -40,9 +40,9 @@ def webhook_refusals(
 
 def _options(options: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(map(str, options.keys() - _OPTIONS)):
-        yield f"data.streamOptions.{name}: there is no such setting"
+        yield f"data.streamOptions.{name}: unknown setting"
     if options.get("deliveryAttested") is not True:
-        yield "data.streamOptions.deliveryAttested: somebody has to confirm it"
+        yield "data.streamOptions.deliveryAttested: somebody must confirm it"
     for name, most in (("recordsPerRequest", 200), ("concurrency", 10)):
         number = options.get(name, 1)
         if type(number) is not int or not 1 <= number <= most:
@@ -51,19 +51,19 @@ def _options(options: Mapping[str, Any]) -> Iterator[str]:
 
 def _mapping(mapping: Mapping[str, Any], primary_key: Any) -> Iterator[str]:
     if not 1 <= len(mapping) <= _MOST_FIELDS:
-        yield f"data.mapping: a webhook takes 1 to {_MOST_FIELDS} columns"
+        yield f"data.mapping: a webhook accepts 1 to {_MOST_FIELDS} columns"
     if any(field != column for field, column in mapping.items()):
-        yield "data.mapping: columns are sent under their own names"
+        yield "data.mapping: each field must have the name of its column"
     odd = [field for field in mapping if not _FIELD_NAME.fullmatch(field)]
     if odd:
-        yield f"data.mapping: the column {odd[0]!r} is no field name"
+        yield f"data.mapping: the column {odd[0]!r} is not a valid field name"
     unsent = [key for key in items_of(primary_key) if key not in mapping]
     if unsent:
-        yield f"data.mapping: it lacks the primary key {', '.join(map(str, unsent))}"
+        yield f"data.mapping: the primary key is missing: {', '.join(map(str, unsent))}"
 
 
 def _parts(url: str) -> SplitResult:
-    """Return the parts of a URL; what cannot be parsed has none."""
+    """Return the parts of a URL; all are empty if it cannot be parsed."""
     try:
         return urlsplit(url.strip())
     except ValueError:
@@ -80,9 +80,9 @@ def _destination(destination: Mapping[str, Any], url: SplitResult) -> Iterator[s
     yield from _headers([str(line) for line in items_of(destination.get("headers")) if str(line).strip()])
     secret = _SIGNED_WITH.get(str(destination.get("signatureMethod")))
     if secret is not None and not destination.get(secret):
-        yield f"toId: the webhook's requests are to be signed, and it has no {secret}"
+        yield f"toId: the webhook signs its requests, but has no {secret}"
     if not _HEADER_NAME.fullmatch(str(destination.get("signatureHeader", "Jitsu-Signature"))):
-        yield "toId: the webhook's signatureHeader is no name of a header"
+        yield "toId: the webhook's signatureHeader is not a valid header name"
 
 
 def _headers(lines: list[str]) -> Iterator[str]:

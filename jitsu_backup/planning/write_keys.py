@@ -13,22 +13,22 @@ from jitsu_backup.planning.take import Winner
 
 
 def has_key_material(item: Any) -> bool:
-    """Return whether a stream's key can be sent as it is: with its hash or its plain text."""
+    """Return whether a stream's key can be sent unchanged, with its hash or its plain text."""
     return isinstance(item, Mapping) and any(item.get(name) for name in ("plaintext", "hash"))
 
 
 def with_hashes(pairs: Pairs, entity: Entity, found: Entity | None) -> dict[str, Any]:
-    """Return a stream's key lists with the hashes that the snapshot has, where they may be carried.
+    """Return a stream's key lists with the hashes of the snapshot that may be copied.
 
-    One key on two streams of a console would make events ambiguous. So no key goes to another workspace of the same
-    console, or where another stream has it; in place, a key goes only to a stream that takes a deleted one's place.
+    One key on two streams of a console would make events ambiguous. So a key is never copied to another workspace of the
+    same console, or if another stream has it; in place, it is copied only to a stream that replaces a deleted one.
     """
     sides = pairs.sides
     carried = not sides.same_console or (sides.in_place and found is None)
     hashes = sides.snapshot.secrets.get(entity.key, {}) if carried else {}
     used = (
         sides.options.keys_elsewhere | sides.live_write_keys
-    )  # what the stream itself has is never sent again
+    )  # keys of the stream itself are never sent again
     lists: dict[str, Any] = {}
     for name in KEY_FIELDS:
         items = entity.body.get(name)
@@ -39,7 +39,7 @@ def with_hashes(pairs: Pairs, entity: Entity, found: Entity | None) -> dict[str,
 
 @dataclass(frozen=True, slots=True)
 class KeyPairs:
-    """The write keys of a stream of the snapshot, by their ids: the target's that stand for them, and those revoked there."""
+    """The ids of a stream's write keys in the snapshot, mapped to their counterparts in the target, and the revoked ones."""
 
     standing: Mapping[str, str]
     revoked: Mapping[str, str]
@@ -49,7 +49,7 @@ NO_KEYS = KeyPairs({}, {})
 
 
 def pair_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None) -> KeyPairs:
-    """Return which write keys of the target belong to those of a stream, for which `found` stands there."""
+    """Return the counterparts of a stream's write keys; `found` is the stream's counterpart in the target."""
     standing = standing_keys(pairs, key, desired, found)
     return KeyPairs(standing, _revoked_keys(pairs, key, desired, found, standing))
 
@@ -57,7 +57,7 @@ def pair_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity 
 def key_slots(
     pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None, paired: KeyPairs
 ) -> tuple[KeySlot, ...]:
-    """Return the write keys that the target's stream lacks: to generate, or to send as they are."""
+    """Return the write keys that the target's stream lacks, to be generated or sent unchanged."""
     slots, settled = [], paired.standing.keys() | paired.revoked.keys()
     for name in KEY_FIELDS:
         for item in items_of(desired.get(name)):
@@ -73,9 +73,9 @@ def key_slots(
 
 
 def key_list(desired: Mapping[str, Any], found: Entity, name: str, paired: KeyPairs) -> list[Any]:
-    """Return a stream's key list for a PUT: those it has, as they are listed [stream/put-known-key], and the new ones.
+    """Return a stream's key list for a PUT: current keys as listed [stream/put-known-key], and the new ones.
 
-    The console keeps only the hash of a known key; everything else has to be sent again.
+    The console keeps only the hash of a current key; everything else has to be sent again.
     """
     known, settled = key_ids(found, name), paired.standing.keys() | paired.revoked.keys()
     own = [
@@ -92,16 +92,16 @@ def key_list(desired: Mapping[str, Any], found: Entity, name: str, paired: KeyPa
 
 
 def foreign_keys(found: Entity, paired: KeyPairs) -> list[str]:
-    """Return the ids of the keys that only the target's stream has."""
+    """Return the ids of keys that only the target's stream has."""
     known = {*paired.standing.values()}
     return [key_id for name in KEY_FIELDS for key_id in key_ids(found, name) if key_id not in known]
 
 
 def standing_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None) -> dict[str, str]:
-    """Return which of the target's keys stands for each of the snapshot's, by their ids.
+    """Return the target's counterpart of each of the snapshot's keys, by their ids.
 
-    After a rollback of the source its keys have other ids. They stand for those that the last clone has recorded and
-    that nothing else stands for; in a stream that was paired by its name, or made again since, for those that are left.
+    A rollback of the source changes the ids of its keys. They are then paired with recorded keys of the last clone that
+    have no other counterpart or, in a stream that was paired by name or re-created, with the remaining ones.
     """
     record, recorded_key = pairs.sides.options.record, pairs.sides.lineage.recorded.get(key)
     cloned = None if record is None else record.manifest.cloned
@@ -127,9 +127,9 @@ def standing_keys(pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Ent
 def _revoked_keys(
     pairs: Pairs, key: Key, desired: Mapping[str, Any], found: Entity | None, standing: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the snapshot's keys, each with that of the target which somebody has deleted there since the last clone.
+    """Return the snapshot's keys whose counterparts were deleted in the target since the last clone, with those.
 
-    They stay deleted, unless the source is taken; in an undo always, because others alone deleted them.
+    They stay deleted unless the source wins; in an undo always, because only others deleted them.
     """
     sides = pairs.sides
     record = sides.options.record
@@ -149,7 +149,7 @@ def _revoked_keys(
 def stands_for(pairs: Pairs, key: Key, found: Entity | None, name: str, source_id: str) -> str | None:
     """Return the id of the target's key for one of the snapshot's, or None.
 
-    That is the same key, one made of it, or the one that it was made of.
+    It is the same key, one derived from it, or the one that it derives from.
     """
     live = [key_id for field in KEY_FIELDS for key_id in key_ids(found, field)]
     made = derived_id(pairs.sides.workspace_id, name, f"{key.id}/{source_id}")

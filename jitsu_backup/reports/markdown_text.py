@@ -13,7 +13,7 @@ from urllib.parse import quote
 from jitsu_backup.model import printable, shortened
 
 _PLAIN_WORD = re.compile(
-    r"""[("']* (?: [^\W\d_]+ (?:'[^\W\d_]+)* [)"',.;?…]* [:!]? | [0-9]+ [,;:]? )""", re.VERBOSE
+    r"""[("']* (?: [^\W\d_]+ (?:['-][^\W\d_]+)* [)"',.;?…]* [:!]? | [0-9]+ [,;:]? )""", re.VERBOSE
 )
 """A word in which no platform finds anything: letters or a number, and punctuation around them, signs of meaning last."""
 

@@ -138,8 +138,8 @@ def own_changes(plan: Plan, *, most: int = _NAMED) -> Iterator[str]:
 
 def why(action: Action, *, told: bool) -> Iterator[str]:
     """Yield the reasons of an action that its kind does not say; `told` where its fields are shown too."""
-    if action.reason not in ("not in the target", "already as meant") and not (
-        told and action.reason == "differs: " + ", ".join(action.changes)
+    if action.reason not in ("not in the target", "already as intended") and not (
+        told and action.reason == "changes " + ", ".join(action.changes)
     ):
         yield action.reason
     if action.cuts_off:

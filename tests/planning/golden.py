@@ -51,7 +51,7 @@ def _plan(plan: Plan) -> Any:
     quiet = [
         a
         for a in plan.actions
-        if a == Action(ActionKind.UNCHANGED, a.key, a.name, plan.ids.get(a.key), "already as meant")
+        if a == Action(ActionKind.UNCHANGED, a.key, a.name, plan.ids.get(a.key), "already as intended")
     ]
     return _plain({
         "actions": [action for action in plan.actions if action not in quiet],

@@ -22,7 +22,7 @@ def plan_of(name: str) -> Plan:
 def test_a_sync_that_is_blocked_for_its_webhook_confirms_nothing_in_a_persons_name(name: str) -> None:
     plan = plan_of(name)
     (blocked,) = plan.blocked
-    assert "a webhook serves one reverse sync" in blocked.reason
+    assert "a webhook serves only one reverse sync" in blocked.reason
     assert not [note for note in plan.notes if f"{blocked.name!r} confirms" in note]
 
 

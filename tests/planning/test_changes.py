@@ -228,7 +228,7 @@ def test_what_one_side_could_not_read_is_no_difference_and_is_told() -> None:
     after = make_snapshot({"stream": []}, refused=(Refusal("function", "HTTP 500"),))
     changes = differ(before, after)
     assert changes.entities == ()
-    assert changes.notes == ("function could not be read on one side, and is not compared",)
+    assert changes.notes == ("function could not be read on one side, so it is not compared",)
 
 
 def test_two_syncs_of_one_pair_are_told_apart_by_what_they_do() -> None:

@@ -56,7 +56,7 @@ def test_what_holds_for_all_need_not_be_in_each_but_what_is_for_one_has_to() -> 
         make_plan(snapshot, live, PlanOptions(overlay=found["other"]))
     overlay = console_overlay(overlay_tables({"destination/Lake": {}, "destination/DB": {}}), {}, str)
     with pytest.raises(
-        UsageError, match="overlay x: 'destination/Lake': no workspace of this recovery has that"
+        UsageError, match="overlay x: 'destination/Lake' matches nothing in any workspace of this recovery"
     ):
         overlay.check_used("overlay x", [snapshot, live])
 
@@ -84,8 +84,8 @@ def test_values_from_outside_go_to_the_table_that_names_them() -> None:
             {"acme:destination/DB": {"id": "x"}},
             "the table 'acme:destination/DB' of workspace acme: .* cannot change 'id'",
         ),
-        ({"acme:destination/DB": {}, "acme : destination/DB": {}}, "stands twice, with and without spaces"),
-        ({"acme:destination/DB": "x"}, "workspace acme: 'destination/DB' must hold a table"),
+        ({"acme:destination/DB": {}, "acme : destination/DB": {}}, "appears twice, with and without spaces"),
+        ({"acme:destination/DB": "x"}, "workspace acme: 'destination/DB' must be a table"),
         ([], "an overlay must be a table"),
     ],
 )
@@ -100,6 +100,6 @@ def test_what_two_tables_together_make_wrong_is_told_with_file_and_workspace() -
         called="overlay o.toml",
     )
     with pytest.raises(
-        UsageError, match=r"overlay o.toml: workspace acme: 'service/S' gives 'credentials.password' twice"
+        UsageError, match=r"overlay o.toml: workspace acme: 'service/S' sets 'credentials.password' twice"
     ):
         console_overlay(given, {}, str)

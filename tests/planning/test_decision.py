@@ -35,9 +35,9 @@ def test_fields_are_told_in_the_order_of_their_paths() -> None:
 @pytest.mark.parametrize(
     ("count", "told"),
     [
-        (1, "1 write key only in the target stays, because a deleted one never comes back: k0"),
-        (6, "6 write keys only in the target stay, because a deleted one never comes back: k0, k1, k2, k3, k4, k5"),
-        (7, "7 write keys only in the target stay, because a deleted one never comes back: k0, k1, k2, k3, k4, k5 and 1 more"),
+        (1, "1 write key only in the target is kept, because deleted write keys cannot be recovered: k0"),
+        (6, "6 write keys only in the target are kept, because deleted write keys cannot be recovered: k0, k1, k2, k3, k4, k5"),
+        (7, "7 write keys only in the target are kept, because deleted write keys cannot be recovered: k0, k1, k2, k3, k4, k5 and 1 more"),
     ],
 )  # fmt: skip
 def test_write_keys_that_only_the_target_has_are_told_up_to_six(count: int, told: str) -> None:
@@ -58,14 +58,14 @@ def test_a_secret_in_a_list_that_the_target_has_shorter_is_missing() -> None:
     then = {**CRM, "credentials": {"list": [{"secret": MASK}, {"secret": MASK}]}}
     now = {**CRM, "credentials": {"list": [{"secret": "known"}]}}
     found = action_of(in_place({"service": [then]}, {"service": [now]}), "crm-1")
-    told = "secret not in the snapshot: credentials.list.1.secret; give it with --overlay"
+    told = "secret not in the snapshot: credentials.list.1.secret; provide it with --overlay"
     assert (found.kind, found.reason) == (ActionKind.BLOCKED, told)
 
 
 def test_a_secret_where_the_target_has_a_list_is_missing() -> None:
     then, now = ({**CRM, "credentials": {"a": value}} for value in ({"secret": MASK}, [1]))
     found = action_of(in_place({"service": [then]}, {"service": [now]}), "crm-1")
-    told = "secret not in the snapshot: credentials.a.secret; give it with --overlay"
+    told = "secret not in the snapshot: credentials.a.secret; provide it with --overlay"
     assert (found.kind, found.reason) == (ActionKind.BLOCKED, told)
 
 
@@ -74,8 +74,8 @@ def test_a_function_that_something_else_has_the_id_of_is_not_there() -> None:
     before = with_(BASE, link=[], profile_builder=[builder("pb", "pf", "db-1", connectionOptions=gone)])
     found = action_of(in_place(before, {"stream": [WEB], "destination": [DB]}), "pb")
     told = (
-        "its function web-1 is neither in the snapshot nor in the target: leave it out with"
-        " --skip profile-builder/pb, or give it other functions with --overlay"
+        "its function web-1 is neither in the snapshot nor in the target: leave this out with"
+        " --skip profile-builder/pb, or set other functions with --overlay"
     )
     assert (found.kind, found.reason) == (ActionKind.BLOCKED, told)
 
@@ -93,7 +93,7 @@ def test_what_no_path_can_name_is_not_made_again(one: str) -> None:
     found = action_of(
         recreate(before={"destination": [then], "link": []}, live={"destination": [now], "link": []}), one
     )
-    told = f"not made anew: no path of the console can name the id '{one}', so it cannot be deleted"
+    told = f"not re-created: the console's API cannot address the id '{one}', so it cannot be deleted"
     assert found.losses
     assert all(loss.reason.endswith(told) for loss in found.losses)
 
@@ -105,10 +105,10 @@ def test_the_secrets_of_the_source_that_come_along_are_told_up_to_six() -> None:
             for n in range(count)
         ]
         plan = plan_of(elsewhere({"service": services}, {}))
-        return [note for note in plan.notes if note.startswith("secrets of the source")]
+        return [note for note in plan.notes if note.startswith("secrets copied unchanged")]
 
     six = ", ".join(f"credentials of service 'CRM {n}'" for n in range(6))
-    words = "secrets of the source come along as they are: {}; give others with --overlay"
+    words = "secrets copied unchanged from the source: {}; replace them with --overlay"
     assert told(0) == []
     assert told(6) == [words.format(six)]
     assert told(7) == [words.format(f"{six} and 1 more")]
@@ -120,11 +120,11 @@ def test_dead_connections_are_told_up_to_six() -> None:
         plan = plan_of(elsewhere({"stream": [WEB], "link": links}, {}))
         return [note for note in plan.notes if "dead" in note]
 
-    words = "was deleted in the source, and nothing flows there: "
+    words = "source or destination was deleted and no data flows through"
     six = ", ".join(f"Web → gone-{n}" for n in range(6))
     assert told(0) == []
-    assert told(1) == [f"1 dead connection is left out: what it joined {words}Web → gone-0"]
-    assert told(7) == [f"7 dead connections are left out: what they joined {words}{six} and 1 more"]
+    assert told(1) == [f"1 dead connection is left out, because its {words} it: Web → gone-0"]
+    assert told(7) == [f"7 dead connections are left out, because their {words} them: {six} and 1 more"]
 
 
 def test_namesakes_are_told_up_to_six() -> None:
@@ -133,8 +133,8 @@ def test_namesakes_are_told_up_to_six() -> None:
     plan = plan_of(elsewhere({"function": functions}, {"function": own}))
     six = ", ".join(f"function 'F {n}' (function/own{n})" for n in range(6))
     told = (
-        f"made anew beside another of the same name in the target: {six} and 1 more;"
-        " --match-by-name or --map pairs them instead"
+        f"created although the target has another of the same name: {six} and 1 more;"
+        " use --match-by-name or --map to pair them instead"
     )
     assert plan.notes == (told,)
 
@@ -143,7 +143,7 @@ def test_an_id_in_the_draft_of_a_builders_code_is_no_mention_of_what_is_written(
     pb: dict[str, Any] = builder("pb-1", "pf-1", "db-1", "uses db-1", config={"draft": "uses web-1"})
     notes = plan_of(elsewhere(with_(BASE, profile_builder=[pb]), {}, allow_missing_secrets=True)).notes
     assert (
-        "profile-builder 'Pb-1': its code names destination 'Db-1' (db-1) in text, which stays as it is"
+        "profile-builder 'Pb-1': its code mentions destination 'Db-1' (db-1) in text, which is copied unchanged"
         in notes
     )
     assert not any("Web" in note for note in notes)

@@ -107,7 +107,7 @@ def test_what_no_path_can_name_is_left_and_says_so(one: str) -> None:
     live = with_(BASE, function=[ENRICH, {"id": one, "name": "Dots", "code": "x"}])
     plan = plan_of(in_place(BASE, live, prune=True))
     reason = (
-        f"not in the snapshot, but no path of the console can name the id '{one}', so it cannot be deleted"
+        f"not in the snapshot, but the console's API cannot address the id '{one}', so it cannot be deleted"
     )
     (left,) = (action for action in plan.actions if action.key.id == one)
     assert left == Action(ActionKind.SKIPPED, left.key, "Dots", one, reason)
@@ -125,7 +125,7 @@ def test_three_of_many_users_are_named_where_a_deletion_is_blocked_and_the_other
     links = [link(f"old-{n}", f"web-{n}", "old") for n in range(1, 5)]
     live = with_(before, destination=[DB, db("old")], link=[*BASE["link"], *links])
     three = ", ".join(f"link 'Web {n} → Old'" for n in range(1, 4))
-    way = "keep this one with --skip destination/old, or let the plan change or delete that too"
+    way = "keep this one with --skip destination/old, or change or delete what uses it"
     assert pruned(before, live, only=("destination",)) == {
         "destination/old": (ActionKind.BLOCKED, f"{three} and 1 more use it and stay: {way}")
     }

@@ -30,8 +30,8 @@ from tests.planning.scenarios.scenario import (
 NOTHING = Entitlements(custom_domains=False, identity_stitching=False)
 STITCHING = {"functionId": "builtin.transformation.user-recognition", "functionOptions": {"ttl": 5}}
 STITCHES = {"functions": [*RUNS["functions"], STITCHING], "mode": "batch"}
-NO_DOMAINS = "the workspace's plan does not include custom domains"
-NO_STITCHING = "the workspace's plan does not include identity stitching"
+NO_DOMAINS = "your Jitsu subscription does not include custom domains"
+NO_STITCHING = "your Jitsu subscription does not include identity stitching"
 DOMAIN = {"id": "dom-1", "name": "*.Track.example"}
 
 
@@ -142,7 +142,7 @@ def test_a_domain_leaves_a_stream_where_another_one_has_it_already_or_nothing_wa
 def test_another_workspaces_domain_is_told_as_such() -> None:
     options = {"domains_elsewhere": {"a.example": "acme-staging"}, "entitlements": NOTHING}
     made = action(elsewhere(streams(["a.example"]), {}, **options), "stream/web-1")
-    assert made.losses == (Loss("domains", "domain a.example belongs to workspace acme-staging"),)
+    assert made.losses == (Loss("domains", "domain a.example not set: in use by workspace acme-staging"),)
 
 
 def test_a_domain_object_is_skipped_where_it_would_be_made_and_stays_where_it_is() -> None:
@@ -182,5 +182,5 @@ def test_nothing_is_made_anew_where_its_connection_would_lose_identity_stitching
     assert plan_of(recreate(before={"link": links}, live={"link": links})).writes
     plan = plan_of(recreate(before={"link": links}, live={"link": links}, entitlements=NOTHING))
     assert not plan.writes
-    told = f"not made anew: connection 'Web → Db-1' would lose its identity stitching: {NO_STITCHING}"
+    told = f"not re-created: connection 'Web → Db-1' would lose its identity stitching: {NO_STITCHING}"
     assert all(told in loss.reason for one in plan.actions for loss in one.losses)

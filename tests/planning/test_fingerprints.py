@@ -85,10 +85,10 @@ def test_a_fingerprint_tells_nothing_without_its_salt() -> None:
 def test_changes_are_told_by_name_the_first_five_and_then_by_their_counts() -> None:
     changes = {f"stream/s{n}": how for n, how in enumerate(["changed", "new", "gone"])}
     names = {"stream/s0": "Web", "stream/s1": "App"}
-    told = "stream 'Web' (stream/s0) is changed; stream 'App' (stream/s1) is new; stream/s2 is gone"
+    told = "stream 'Web' (stream/s0) has changed; stream 'App' (stream/s1) is new; stream/s2 was deleted"
     assert changes_in_words(changes, names) == told
     more = changes | {f"stream/t{n}": how for n, how in enumerate(["new", "new", "gone", "changed", "new"])}
-    assert changes_in_words(more, names).endswith("stream/t1 is new and 3 more (1 changed, 1 gone, 1 new)")
+    assert changes_in_words(more, names).endswith("stream/t1 is new and 3 more (1 changed, 1 deleted, 1 new)")
 
 
 def test_an_id_with_a_slash_is_told_with_its_type() -> None:

@@ -113,7 +113,7 @@ def test_why_something_waits_for_a_grant_stays_known_when_secrets_are_scrubbed()
 
 
 def test_only_what_waits_for_a_grant_needs_authorising() -> None:
-    assert needs_authorising("grant", "taken away since")
+    assert needs_authorising("grant", "withdrawn since the backup")
     assert needs_authorising("schedule", AwaitsGrant(OFF.format("service 'Sheets'")))
     assert not needs_authorising("schedule", OFF.format("service 'Sheets'"))
 
@@ -150,7 +150,7 @@ def moved_on(rules: dict[str, Any] | None = None, **more: Any) -> Plan:
     return plan_of(elsewhere(before, {}, of_snapshot={"cursors": {"y1": {"users": "1"}}}, **options, **more))
 
 
-NOTE = "sync 'CRM → {}' begins without cursors: its source or destination is another one here"
+NOTE = "sync 'CRM → {}' starts without cursors, because its source or destination differs in the target"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def of_one_source(**options: Any) -> Plan:
     return plan_of(elsewhere(before, live, overlay=rules, mapping=(("stream/Web", "stream/Web"),), **options))
 
 
-ONE_ONLY = "a console keeps one connection from a source to a destination, and 'Web → Db-1' has the same"
+ONE_ONLY = "a console keeps one connection from a source to a destination, and 'Web → Db-1' already joins these two"
 
 
 @pytest.mark.parametrize("there", [[], [{"mode": "batch"}]], ids=["new", "there"])

@@ -88,16 +88,16 @@ def test_a_field_that_no_link_has_is_refused_even_where_the_link_is_blocked() ->
     before = with_(BASE, link=[link("l1", "web-1", "db-1", gone)])
     rules = parse_overlay({"link/l1": {"dta": 1}})
     assert refusal(elsewhere(before, {}, overlay=rules, allow_missing_secrets=True)) == (
-        "overlay: 'link/l1': the target console knows no 'dta' there; did you mean 'data'?"
+        "overlay: 'link/l1': the target console has no field 'dta' there; did you mean 'data'?"
     )
 
 
 def test_what_an_overlay_names_and_is_not_there_is_counted() -> None:
     rules = {f"stream/gone-{n}": {"name": "x"} for n in range(6)}
     named = ", ".join(f"'stream/gone-{n}'" for n in range(5))
-    way = "(`jitsu-backup show SNAPSHOT '*'` lists what there is)"
+    way = "(`jitsu-backup show SNAPSHOT '*'` lists the entities)"
     assert refusal(in_place(BASE, BASE, overlay=parse_overlay(rules))) == (
-        f"overlay: {named} and 1 more are not in the snapshot; take them out where they are gone for good {way}"
+        f"overlay: {named} and 1 more are not in the snapshot; correct the names, or remove them from the overlay {way}"
     )
 
 
@@ -107,14 +107,14 @@ def test_a_name_that_several_entities_have_is_refused_with_four_of_their_ids() -
     ids = ", ".join(f"stream/web-{n}" for n in range(4))
     rules = parse_overlay({"stream/Web": {"name": "x"}})
     assert refusal(in_place(before, before, overlay=rules)) == (
-        f"overlay: 'stream/Web' names 5 entities: {ids}; write one's id"
+        f"overlay: 'stream/Web' matches 5 entities: {ids}; use the id of one of them"
     )
 
 
 def test_a_name_that_two_entities_have_is_refused_and_an_id_is_not() -> None:
     before = with_(BASE, stream=[WEB, {**WEB, "id": "web-2"}])
     rules = {"stream/Web": {"name": "x"}}
-    told = "overlay: 'stream/Web' names 2 entities: stream/web-1, stream/web-2; write one's id"
+    told = "overlay: 'stream/Web' matches 2 entities: stream/web-1, stream/web-2; use the id of one of them"
     assert refusal(in_place(before, before, overlay=parse_overlay(rules))) == told
     for selector in ("stream/web-1", "stream/*"):
         assert refusal(in_place(before, before, overlay=parse_overlay({selector: {"name": "x"}}))) is None
@@ -123,13 +123,13 @@ def test_a_name_that_two_entities_have_is_refused_and_an_id_is_not() -> None:
 def test_an_end_that_is_a_secret_is_not_shown_where_it_leads_nowhere() -> None:
     rules = parse_overlay({"link/l1": {"toId": "hidden-id"}}, frozenset({"hidden-id"}))
     told = refusal(in_place(BASE, BASE, overlay=rules))
-    assert told == "overlay: link 'Web → Db-1': toId *** is not an id of the snapshot"
+    assert told == "overlay: link 'Web → Db-1': toId *** is not an id in the snapshot"
 
 
 def test_the_hint_for_a_field_is_given_once_whatever_else_the_rule_chooses() -> None:
     two = with_(BASE, destination=[db("db-1", host="h"), db("db-2", host="h", extra=5)])
     rules = parse_overlay({"destination/*": {"hots": "x"}})
-    told = "overlay: 'destination/*': the target console knows no 'hots' there; did you mean 'host'?"
+    told = "overlay: 'destination/*': the target console has no field 'hots' there; did you mean 'host'?"
     assert refusal(in_place(two, two, overlay=rules)) == told
     known = with_(two, destination=[db("db-1", host="h"), {**db("db-2"), "hots": "here"}])
     assert refusal(in_place(known, known, overlay=rules)) is None

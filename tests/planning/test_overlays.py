@@ -44,7 +44,7 @@ def test_numbers_that_json_can_hold_are_taken(number: float) -> None:
 
 @pytest.mark.parametrize("value", [2**64, -(2**63) - 1, math.inf, math.nan, b"bytes", object()])
 def test_what_json_cannot_hold_is_refused_with_its_kind(value: Any) -> None:
-    words = f"overlay: '{SELECTOR}' holds a value that JSON cannot hold: {type(value).__name__}"
+    words = f"overlay: '{SELECTOR}' contains a value that JSON cannot represent: {type(value).__name__}"
     for patch in ({"n": value}, {"n": [value]}, {"n": {"in": value}}):
         with pytest.raises(UsageError, match=f"^{words}$"):
             values_of(patch)
@@ -54,7 +54,9 @@ def test_what_json_cannot_hold_is_refused_with_its_kind(value: Any) -> None:
     "patch", [{"n": "\ud800"}, {"\udfff": 1}, {"n": ["a\udc00"]}, {"n": {"in": "\udbff"}}]
 )
 def test_text_that_is_none_is_refused(patch: Any) -> None:
-    with pytest.raises(UsageError, match=f"^overlay: '{SELECTOR}' holds text, or a name, that is none$"):
+    with pytest.raises(
+        UsageError, match=f"^overlay: '{SELECTOR}' contains a name or a value that is not valid Unicode text$"
+    ):
         values_of(patch)
 
 
@@ -134,7 +136,7 @@ def test_an_entity_is_selected_by_its_name_where_that_can_be_written_and_is_its_
 def test_a_plan_refuses_an_overlay_that_contradicts_itself() -> None:
     snapshot = make_snapshot({"destination": [{"id": "db-1", "name": "Warehouse", "host": "h"}]})
     overlay = parse_overlay({SELECTOR: {"host": "a"}, "destination/Warehouse": {"host": "b"}})
-    with pytest.raises(UsageError, match="are one entity, and both give 'host'; remove one of them"):
+    with pytest.raises(UsageError, match="select the same entity, and both set 'host'; remove one of them"):
         make_plan(snapshot, snapshot, PlanOptions(overlay=overlay))
 
 

@@ -40,7 +40,7 @@ def assert_protected(one: Scenario, protect: tuple[str, ...], unprotect: tuple[s
     for key in gone & live.keys():
         if is_chosen(protect, live[key], names[key]):
             assert is_chosen(unprotect, live[key], names[key]), key
-    if not any(action.reason.startswith("the setting protect") for action in plan.blocked):
+    if not any("protected by the setting protect" in action.reason for action in plan.blocked):
         assert plan.actions == free.actions
     assert {a.key for a in plan.actions} == {a.key for a in free.actions}
 
@@ -69,8 +69,8 @@ def test_no_scenario_deletes_what_is_protected(name: str) -> None:
 def test_a_plan_that_would_delete_is_blocked_and_names_the_setting_and_the_flag() -> None:
     (blocked,) = plan_with(protect=("stream/*", "function/Mine")).blocked
     assert blocked.reason == (
-        "the setting protect ('function/Mine') keeps it: --unprotect function/f1 lets this run delete it,"
-        " --skip function/f1 leaves it as it is"
+        "protected by the setting protect ('function/Mine'): use --unprotect function/f1 to delete it,"
+        " or --skip function/f1 to leave it unchanged"
     )
     for protect in ((), ("function/Other",), ("stream/*",)):
         assert [a.kind for a in plan_with(protect=protect).actions] == [ActionKind.DELETE]
@@ -84,7 +84,7 @@ def test_unprotect_lets_one_run_delete(selector: str) -> None:
 
 
 def test_an_unprotect_that_frees_nothing_is_noted_because_a_second_run_is_no_mistake() -> None:
-    note = "--unprotect 'function/Gone' names no protected entity of the target"
+    note = "--unprotect 'function/Gone' matches no protected entity of the target"
     assert plan_with(protect=("function/*",), unprotect=("function/Gone",)).notes == (note,)
     assert plan_with(unprotect=("function/Gone",)).notes == (note,)
 
@@ -99,7 +99,5 @@ def test_what_is_protected_may_be_updated_and_is_not_told_as_prunable() -> None:
 
 @pytest.mark.parametrize("option", ["protect", "unprotect"])
 def test_a_type_that_there_is_not_is_refused(option: str) -> None:
-    with pytest.raises(
-        UsageError, match=rf"{option}: there is no type 'functoin'; did you mean 'function'\?"
-    ):
+    with pytest.raises(UsageError, match=rf"{option}: unknown type 'functoin'; did you mean 'function'\?"):
         plan_with(**{option: ("functoin/*",)})

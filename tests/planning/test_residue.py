@@ -46,7 +46,7 @@ def test_streams_that_got_new_keys_have_cut_off_their_senders_and_those_with_the
             ONE,
             "One",
             "publicKeys",
-            "its senders need the new write keys: tell them, or name a file with --keys-out",
+            "its senders need the new write keys: distribute them, or write them to a file with --keys-out",
         )
     }
 

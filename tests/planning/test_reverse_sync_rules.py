@@ -36,19 +36,19 @@ def test_a_whole_sync_between_a_model_and_a_webhook_is_taken(missing: tuple[str,
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        ({"b": 1, "a": 2}, ["data.a: there is no such setting", "data.b: there is no such setting"]),
+        ({"b": 1, "a": 2}, ["data.a: unknown setting", "data.b: unknown setting"]),
         ({"disabled": "yes"}, ["data.disabled: it must be true or false"]),
         ({"disabled": None}, ["data.disabled: it must be true or false"]),
         ({"disabled": True}, []),
-        ({"mode": "mirror"}, ["data.mode: a webhook takes upsert only"]),
-        ({"mapping": {"id": "id", "mail": "email"}}, ["data.mapping: columns are sent under their own names"]),
-        ({"mapping": {"mail": "mail"}}, ["data.mapping: it lacks the primary key id"]),
-        ({"streamOptions": {}}, ["data.streamOptions.deliveryAttested: somebody has to confirm it"]),
-        ({"streamOptions": {"deliveryAttested": "yes"}}, ["data.streamOptions.deliveryAttested: somebody has to confirm it"]),
+        ({"mode": "mirror"}, ["data.mode: a webhook accepts upsert only"]),
+        ({"mapping": {"id": "id", "mail": "email"}}, ["data.mapping: each field must have the name of its column"]),
+        ({"mapping": {"mail": "mail"}}, ["data.mapping: the primary key is missing: id"]),
+        ({"streamOptions": {}}, ["data.streamOptions.deliveryAttested: somebody must confirm it"]),
+        ({"streamOptions": {"deliveryAttested": "yes"}}, ["data.streamOptions.deliveryAttested: somebody must confirm it"]),
         ({"streamOptions": None}, [
-            "data.streamOptions: it must be an object", "data.streamOptions.deliveryAttested: somebody has to confirm it",
+            "data.streamOptions: it must be an object", "data.streamOptions.deliveryAttested: somebody must confirm it",
         ]),
-        (options(retries=3), ["data.streamOptions.retries: there is no such setting"]),
+        (options(retries=3), ["data.streamOptions.retries: unknown setting"]),
         (options(concurrency=True), ["data.streamOptions.concurrency: it must be from 1 to 10"]),
         (options(recordsPerRequest=1, concurrency=1), []),
         (options(recordsPerRequest=200, concurrency=10), []),
@@ -59,7 +59,7 @@ def test_a_whole_sync_between_a_model_and_a_webhook_is_taken(missing: tuple[str,
             "data.streamOptions.recordsPerRequest: it must be from 1 to 200", "data.streamOptions.concurrency: it must be from 1 to 10",
         ]),
         (options(concurrency="5"), ["data.streamOptions.concurrency: it must be from 1 to 10"]),
-        ({"stream": "audience"}, ["data.stream: a webhook destination takes rows"]),
+        ({"stream": "audience"}, ["data.stream: a webhook destination accepts rows"]),
     ],
 )  # fmt: skip
 def test_a_sync_to_a_webhook_is_refused_with_every_reason(data: dict[str, Any], told: list[str]) -> None:
@@ -86,9 +86,9 @@ def test_a_sync_to_a_webhook_is_refused_with_every_reason(data: dict[str, Any], 
         ({"timezone": "US/Pacific"}, ""),
         ({"timezone": "+05:30"}, ""),
         ({"timezone": "-08"}, ""),
-        ({"timezone": "Mars/Olympus"}, "data.timezone: there is no such time zone"),
-        ({"timezone": "+5"}, "data.timezone: there is no such time zone"),
-        ({"timezone": 5}, "data.timezone: there is no such time zone"),
+        ({"timezone": "Mars/Olympus"}, "data.timezone: unknown time zone"),
+        ({"timezone": "+5"}, "data.timezone: unknown time zone"),
+        ({"timezone": 5}, "data.timezone: unknown time zone"),
         ({"checkpointEvery": 1_000_000}, ""),
         ({"checkpointEvery": 1_000_001}, "data.checkpointEvery: it must be from 1 to 1000000"),
         ({"checkpointEvery": 0}, "data.checkpointEvery: it must be from 1 to 1000000"),
@@ -112,13 +112,13 @@ def test_a_sync_cannot_do_without_mode_and_mapping(missing: str) -> None:
     ("columns", "told"),
     [
         (["id", "_mail2"], []),
-        ([], ["data.mapping: a webhook takes 1 to 200 columns"]),
-        (["id", *(f"c{n}" for n in range(200))], ["data.mapping: a webhook takes 1 to 200 columns"]),
+        ([], ["data.mapping: a webhook accepts 1 to 200 columns"]),
+        (["id", *(f"c{n}" for n in range(200))], ["data.mapping: a webhook accepts 1 to 200 columns"]),
         (["id", *(f"c{n}" for n in range(199))], []),
-        (["id", "e-mail"], ["data.mapping: the column 'e-mail' is no field name"]),
-        (["id", "2nd"], ["data.mapping: the column '2nd' is no field name"]),
+        (["id", "e-mail"], ["data.mapping: the column 'e-mail' is not a valid field name"]),
+        (["id", "2nd"], ["data.mapping: the column '2nd' is not a valid field name"]),
         (["id", "x" * 128], []),
-        (["id", "x" * 129], [f"data.mapping: the column '{'x' * 129}' is no field name"]),
+        (["id", "x" * 129], [f"data.mapping: the column '{'x' * 129}' is not a valid field name"]),
     ],
 )  # fmt: skip
 def test_a_webhook_takes_some_columns_by_names_that_are_fields(columns: list[str], told: list[str]) -> None:
@@ -126,7 +126,7 @@ def test_a_webhook_takes_some_columns_by_names_that_are_fields(columns: list[str
 
 
 def test_several_columns_of_the_primary_key_may_be_missing() -> None:
-    assert refused({}, {"primaryKey": ["a", "id", "b"]}) == ["data.mapping: it lacks the primary key a, b"]
+    assert refused({}, {"primaryKey": ["a", "id", "b"]}) == ["data.mapping: the primary key is missing: a, b"]
     assert refused({"mapping": {"mail": "mail"}}, {}) == []
     assert refused({"mapping": {"mail": "mail"}}, {"primaryKey": None}) == []
 
@@ -159,9 +159,9 @@ def test_several_columns_of_the_primary_key_may_be_missing() -> None:
         ({"headers": ["X-Env: 1", "x-env: 2"]}, ["toId: the webhook sets the header x-env twice"]),
         ({"signatureMethod": "none"}, []),
         ({"signatureMethod": "hmac", "signatureSecret": MASK}, []),
-        ({"signatureMethod": "hmac"}, ["toId: the webhook's requests are to be signed, and it has no signatureSecret"]),
-        ({"signatureMethod": "ed25519", "signatureSecret": MASK}, ["toId: the webhook's requests are to be signed, and it has no signaturePrivateKey"]),
-        ({"signatureHeader": "X Signature"}, ["toId: the webhook's signatureHeader is no name of a header"]),
+        ({"signatureMethod": "hmac"}, ["toId: the webhook signs its requests, but has no signatureSecret"]),
+        ({"signatureMethod": "ed25519", "signatureSecret": MASK}, ["toId: the webhook signs its requests, but has no signaturePrivateKey"]),
+        ({"signatureHeader": "X Signature"}, ["toId: the webhook's signatureHeader is not a valid header name"]),
     ],
 )  # fmt: skip
 def test_a_webhook_is_held_against_what_a_sync_needs(destination: dict[str, Any], told: list[str]) -> None:
@@ -188,7 +188,7 @@ def test_each_kind_of_destination_takes_its_own_streams(kind: str) -> None:
     settings = {"streamOptions": AUDIENCE if kind == "google-ads" else DATA["streamOptions"]}
     for stream in STREAMS[kind]:
         assert refused({"stream": stream, **settings}, MODEL, destination) == []
-    told = [f"data.stream: a {kind} destination takes {', '.join(STREAMS[kind])}"]
+    told = [f"data.stream: a {kind} destination accepts {', '.join(STREAMS[kind])}"]
     assert refused({"stream": "other"}, MODEL, destination) == told
     without = {name: value for name, value in DATA.items() if name != "stream"}
     assert refusals(without, MODEL, destination) == told
@@ -206,7 +206,7 @@ def test_only_a_webhook_is_held_against_the_rules_of_webhooks() -> None:
 
 def test_an_audience_of_google_needs_its_settings_and_somebody_who_confirms_them() -> None:
     audience, terms = "data.streamOptions.audience", "data.streamOptions.customerMatchTermsAccepted"
-    told = [f"{audience}: required", f"{terms}: somebody has to confirm it"]
+    told = [f"{audience}: required", f"{terms}: somebody must confirm it"]
     ads = {"destinationType": "google-ads"}
     assert refused({"stream": "audience", "streamOptions": {}}, MODEL, ads) == told
     assert (
@@ -219,7 +219,7 @@ def test_an_audience_of_google_needs_its_settings_and_somebody_who_confirms_them
 
 
 def test_other_kinds_of_destinations_take_no_reverse_syncs() -> None:
-    told = "toId: a postgres destination takes no reverse syncs, only webhook, google-ads, facebook-conversions do"
+    told = "toId: a postgres destination accepts no reverse syncs, only webhook, google-ads, facebook-conversions do"
     assert refused({"mode": "mirror"}, MODEL, {"destinationType": "postgres"}) == [told]
 
 
@@ -255,7 +255,9 @@ NONE = [
 
 @pytest.mark.parametrize("minute", NONE)
 def test_a_field_that_is_none_is_named(minute: str) -> None:
-    assert refused({"schedule": f"{minute} * * * *"}) == [f"data.schedule: {minute!r} is no valid cron field"]
+    assert refused({"schedule": f"{minute} * * * *"}) == [
+        f"data.schedule: {minute!r} is not a valid cron field"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -277,7 +279,7 @@ def test_a_field_that_is_none_is_named(minute: str) -> None:
 )
 def test_each_field_has_its_bounds_and_its_names(schedule: str, wrong: list[str]) -> None:
     assert refused({"schedule": schedule}) == [
-        f"data.schedule: {field!r} is no valid cron field" for field in wrong
+        f"data.schedule: {field!r} is not a valid cron field" for field in wrong
     ]
 
 

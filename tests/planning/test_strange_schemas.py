@@ -124,7 +124,7 @@ def test_a_plan_tells_of_an_unusable_schema_once_and_goes_on() -> None:
     options = PlanOptions(ids=Ids.NEW, schemas={"function": {"$ref": "#"}})
     plan = make_plan(make_snapshot({"function": functions}), make_snapshot({"function": []}), options)
     assert len(plan.writes) == 2, [action.reason for action in plan.actions]
-    assert len([note for note in plan.notes if "schema of function cannot be used" in note]) == 1
+    assert len([note for note in plan.notes if "schema of function is unusable" in note]) == 1
 
 
 JSON = st.recursive(

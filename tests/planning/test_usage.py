@@ -35,25 +35,27 @@ def refusal(scenario: Scenario) -> str:
 
 
 def test_prune_needs_a_complete_snapshot() -> None:
-    words = "--prune needs a complete snapshot: this one lacks something, and so would the target"
+    words = (
+        "--prune needs a complete snapshot: this one is incomplete, and --prune would delete what it lacks"
+    )
     for lacks in ({"refused": (Refusal("link", "HTTP 500"),)}, {"consistent": False}):
         assert refusal(in_place(BASE, BASE, prune=True, of_snapshot=lacks)) == words
         make_plan(side(BASE, **lacks), side(BASE), PlanOptions())  # type: ignore[arg-type]
 
 
 OVERLAYS: list[tuple[Any, str]] = [
-    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot; take it out where it is gone for good (`jitsu-backup show SNAPSHOT '*'` lists what there is)"),
+    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot; correct the name, or remove it from the overlay (`jitsu-backup show SNAPSHOT '*'` lists the entities)"),
     ({"destination/Db-1": {"hots": "x"}},
-     "overlay: 'destination/Db-1': the target console knows no 'hots' there; did you mean 'host'?"),
-    ({"destination/Db-1": {"zzzz.y": "x"}}, "overlay: 'destination/Db-1': the target console knows no 'zzzz.y' there"),
-    ({"destination/Db-1": {"closed.inn": "x"}}, "overlay: 'destination/Db-1': the target console knows no 'closed.inn' there"),
-    ({"link/Web -> Db-1": {"dta": 1}}, "overlay: 'link/Web -> Db-1': the target console knows no 'dta' there; did you mean 'data'?"),
-    ({"link/*": {"dta": {}}}, "overlay: 'link/*': the target console knows no 'dta' there; did you mean 'data'?"),
-    ({"link/l1": {"toId": "nowhere"}}, "overlay: link 'Web → Db-1': toId 'nowhere' is not an id of the snapshot"),
-    ({"link/l1": {"fromId": "l1"}}, "overlay: link 'Web → Db-1': fromId 'l1' is not an id of the snapshot"),
-    ({"destination/db-1": {"list": {"2": "x"}}}, "overlay: destination/db-1 has no item 2 there, only 2"),
-    ({"destination/db-1": {"list": {"0": {"1": "x"}}}}, "overlay: destination/db-1 has no item 1 there, only 1"),
-    ({"destination/db-1": {"deep.list": {"3": "x"}}}, "overlay: destination/db-1 has no item 3 there, only 1"),
+     "overlay: 'destination/Db-1': the target console has no field 'hots' there; did you mean 'host'?"),
+    ({"destination/Db-1": {"zzzz.y": "x"}}, "overlay: 'destination/Db-1': the target console has no field 'zzzz.y' there"),
+    ({"destination/Db-1": {"closed.inn": "x"}}, "overlay: 'destination/Db-1': the target console has no field 'closed.inn' there"),
+    ({"link/Web -> Db-1": {"dta": 1}}, "overlay: 'link/Web -> Db-1': the target console has no field 'dta' there; did you mean 'data'?"),
+    ({"link/*": {"dta": {}}}, "overlay: 'link/*': the target console has no field 'dta' there; did you mean 'data'?"),
+    ({"link/l1": {"toId": "nowhere"}}, "overlay: link 'Web → Db-1': toId 'nowhere' is not an id in the snapshot"),
+    ({"link/l1": {"fromId": "l1"}}, "overlay: link 'Web → Db-1': fromId 'l1' is not an id in the snapshot"),
+    ({"destination/db-1": {"list": {"2": "x"}}}, "overlay: destination/db-1 has no item 2 there, only 2 items"),
+    ({"destination/db-1": {"list": {"0": {"1": "x"}}}}, "overlay: destination/db-1 has no item 1 there, only 1 item"),
+    ({"destination/db-1": {"deep.list": {"3": "x"}}}, "overlay: destination/db-1 has no item 3 there, only 1 item"),
 ]  # fmt: skip
 
 
@@ -80,20 +82,20 @@ def test_an_overlay_may_join_a_link_to_another_end_of_the_snapshot() -> None:
 
 
 DOCUMENTS: list[tuple[Any, str]] = [
-    ([], "an overlay must be a table of selectors, such as 'destination/Warehouse', to values"),
-    ({"a": 1}, "overlay: 'a' must hold a table of fields and their new values"),
+    ([], "an overlay must be a table that maps selectors, such as 'destination/Warehouse', to values"),
+    ({"a": 1}, "overlay: 'a' must be a table of fields and their new values"),
     ({"stream/x": {"id": "y"}}, "overlay: 'stream/x' cannot change 'id'; remove that line"),
     ({"stream/x": {"type": "y"}}, "overlay: 'stream/x' cannot change 'type'; remove that line"),
     ({"link/x": {"workspaceId": "y"}}, "overlay: 'link/x' cannot change 'workspaceId'; remove that line"),
-    ({"stream/x": {"a": {"b": MASK}}}, f"overlay: 'stream/x' holds Jitsu's mask {MASK}; give the secret itself"),
+    ({"stream/x": {"a": {"b": MASK}}}, f"overlay: 'stream/x' contains Jitsu's mask {MASK}; provide the secret itself"),
     ({"destination/x": {"authorized": True}},
-     "overlay: 'destination/x' cannot change 'authorized': authorise in the UI, and remove that line"),
+     "overlay: 'destination/x' cannot change 'authorized'; remove that line, and authorise the entity in the UI"),
     ({"destination/x": {"name": "N", "oauthConnectionId.a.b": 1}},
-     "overlay: 'destination/x' cannot change 'oauthConnectionId': authorise in the UI, and remove that line"),
-    ({"stream/x": {"a.b": 1, "a": {"b": 2}, "c": 3}}, "overlay: 'stream/x' gives 'a.b' twice; remove one of them"),
-    ({"stream/" + "x" * 60: {"a": "\ud800"}}, f"overlay: 'stream/{'x' * 53}' holds text, or a name, that is none"),
-    ({"": {}}, "selector '' names no type; write type, type/id or type/name"),
-    ({"/x": {}}, "selector '/x' names no type; write type, type/id or type/name"),
+     "overlay: 'destination/x' cannot change 'oauthConnectionId'; remove that line, and authorise the entity in the UI"),
+    ({"stream/x": {"a.b": 1, "a": {"b": 2}, "c": 3}}, "overlay: 'stream/x' sets 'a.b' twice; remove one of them"),
+    ({"stream/" + "x" * 60: {"a": "\ud800"}}, f"overlay: 'stream/{'x' * 53}' contains a name or a value that is not valid Unicode text"),
+    ({"": {}}, "selector '' has no type; write type, type/id or type/name"),
+    ({"/x": {}}, "selector '/x' has no type; write type, type/id or type/name"),
 ]  # fmt: skip
 
 
@@ -127,14 +129,14 @@ SELECTIONS: list[tuple[dict[str, Any], str]] = [
     ({"only": ("stream/None",)}, "--only: 'stream/None' is not in the snapshot"),
     ({"skip": ("stream/None",)}, "--skip: 'stream/None' is not in the snapshot"),
     ({"only": ("stream/None",), "prune": True}, "--only: 'stream/None' is neither in the snapshot nor in the target: leave it out"),
-    ({"only": ("streams",)}, "--only: there is no type 'streams'; did you mean 'stream'?"),
-    ({"skip": ("streams/*",)}, "--skip: there is no type 'streams'; did you mean 'stream'?"),
-    ({"only": ("streams/Web",)}, "--only: there is no type 'streams'; did you mean 'stream'?"),
-    ({"skip": ("Geo",)}, f"--skip: there is no type 'Geo'; there are {TYPES}"),
-    ({"overlay": parse_overlay({"streams/Web": {"name": "x"}})}, "overlay: there is no type 'streams'; did you mean 'stream'?"),
-    ({"overlay": parse_overlay({"functions/*": {"name": "x"}})}, "overlay: there is no type 'functions'; did you mean 'function'?"),
+    ({"only": ("streams",)}, "--only: unknown type 'streams'; did you mean 'stream'?"),
+    ({"skip": ("streams/*",)}, "--skip: unknown type 'streams'; did you mean 'stream'?"),
+    ({"only": ("streams/Web",)}, "--only: unknown type 'streams'; did you mean 'stream'?"),
+    ({"skip": ("Geo",)}, f"--skip: unknown type 'Geo'; known types: {TYPES}"),
+    ({"overlay": parse_overlay({"streams/Web": {"name": "x"}})}, "overlay: unknown type 'streams'; did you mean 'stream'?"),
+    ({"overlay": parse_overlay({"functions/*": {"name": "x"}})}, "overlay: unknown type 'functions'; did you mean 'function'?"),
     ({"only": ("stream/Extra",)}, "--only: 'stream/Extra' is not in the snapshot"),
-    ({"only": ("",)}, "selector '' names no type; write type, type/id or type/name"),
+    ({"only": ("",)}, "selector '' has no type; write type, type/id or type/name"),
 ]  # fmt: skip
 
 
@@ -156,24 +158,24 @@ def test_a_selector_may_name_what_only_the_target_has_under_prune_and_types_of_t
 
 MAPPINGS: list[tuple[tuple[tuple[str, str], ...], str]] = [
     ((("functions/None", "function/f-1"),),
-     "--map functions/None=function/f-1: there is no type 'functions'; did you mean 'function'?"),
+     "--map functions/None=function/f-1: unknown type 'functions'; did you mean 'function'?"),
     ((("function/None", "function/f-1"),), "--map function/None=function/f-1: 'function/None' is not in the snapshot"),
     ((("function/enrich", "function/None"),), "--map function/enrich=function/None: 'function/None' is not in the target"),
     ((("function/enrich", "function/T*"),),
-     "--map function/enrich=function/T*: 'function/T*' names 5 entities of the target: function/t0, function/t1, function/t2, function/t3; write one's id"),
+     "--map function/enrich=function/T*: 'function/T*' matches 5 entities of the target: function/t0, function/t1, function/t2, function/t3; use the id of one of them"),
     ((("function/*", "function/t0"),),
-     "--map function/*=function/t0: 'function/*' names 2 entities of the snapshot: function/enrich, function/f-2; write one's id"),
+     "--map function/*=function/t0: 'function/*' matches 2 entities of the snapshot: function/enrich, function/f-2; use the id of one of them"),
     ((("function/enrich", "functions/x"),),
-     "--map function/enrich=functions/x: there is no type 'functions'; did you mean 'function'?"),
-    ((("function/enrich", "stream/x"),), "--map function/enrich=stream/x: a function cannot stand for a stream"),
+     "--map function/enrich=functions/x: unknown type 'functions'; did you mean 'function'?"),
+    ((("function/enrich", "stream/x"),), "--map function/enrich=stream/x: a function cannot be mapped to a stream"),
     ((("function/enrich", "function/t0"), ("function/enrich", "function/t1")),
      "--map function/enrich=function/t0: 'function/enrich' is mapped twice"),
     ((("function/enrich", "function/t0"), ("function/f-2", "function/t0")),
-     "--map function/f-2=function/t0: the target's function/t0 stands for another entity already"),
-    ((("service/CRM", "service/other"),), "--map service/CRM=service/other: a a/b service cannot become a c/d one"),
-    ((("destination/Db-1", "destination/other"),), "--map destination/Db-1=destination/other: a db destination cannot become a x one"),
-    ((("link/Web -> Db-1", "link/x1"),), "--map link/Web -> Db-1=link/x1: links are paired by their ends; map those"),
-    ((("link/l1", "link/x1"),), "--map link/l1=link/x1: links are paired by their ends; map those"),
+     "--map function/f-2=function/t0: the target's function/t0 is already paired with another entity"),
+    ((("service/CRM", "service/other"),), "--map service/CRM=service/other: a a/b service cannot be mapped to a c/d one"),
+    ((("destination/Db-1", "destination/other"),), "--map destination/Db-1=destination/other: a db destination cannot be mapped to a x one"),
+    ((("link/Web -> Db-1", "link/x1"),), "--map link/Web -> Db-1=link/x1: connections are paired by their ends; map the ends instead"),
+    ((("link/l1", "link/x1"),), "--map link/l1=link/x1: connections are paired by their ends; map the ends instead"),
 ]  # fmt: skip
 
 
@@ -192,7 +194,7 @@ def test_a_mapping_settles_whether_what_has_the_same_id_is_another_one() -> None
     live = {"destination": [other, db("mine")]}
     scenario = other_console({"destination": [db("db-1")]}, live)
     (blocked,) = make_plan(scenario.snapshot, scenario.live, scenario.options).blocked
-    assert blocked.reason.startswith("the target's destination/db-1 is another one, 'Quite another'")
+    assert blocked.reason.startswith("the target's destination/db-1 is a different entity, 'Quite another'")
     scenario = other_console(
         {"destination": [db("db-1")]}, live, mapping=(("destination/db-1", "destination/mine"),)
     )
@@ -210,9 +212,9 @@ def test_ids_can_be_kept_elsewhere_and_are_then_fixed() -> None:
 
 
 CHOICES = [
-    (("streams/Web",), "--only: there is no type 'streams'; did you mean 'stream'?"),
-    (("stream/None",), "--only: 'stream/None' is on neither side"),
-    (("streams",), "--only: there is no type 'streams'; did you mean 'stream'?"),
+    (("streams/Web",), "--only: unknown type 'streams'; did you mean 'stream'?"),
+    (("stream/None",), "--only: 'stream/None' matches nothing on either side"),
+    (("streams",), "--only: unknown type 'streams'; did you mean 'stream'?"),
 ]
 
 

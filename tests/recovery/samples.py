@@ -102,7 +102,7 @@ def plan(*names: str) -> RecoveryPlan:
     black = replace(
         black,
         problem=BlockedError(
-            "blocked, nothing was written: destination 'Web site warehouse': secret not in the snapshot: password; give it with --overlay"
+            "blocked, nothing was written: destination 'Web site warehouse': secret not in the snapshot: password; provide it with --overlay"
         ),
     )
     return RecoveryPlan(
@@ -126,7 +126,7 @@ def many(count: int) -> RecoveryReport:
     for number in range(count):
         one = recovery(snapshot(f"team-{number:03d}", hours=number % 3), lacks=number % 10 == 0)
         problem = BlockedError(
-            "destination 'Web site warehouse': secret not in the snapshot: password; give it with --overlay"
+            "destination 'Web site warehouse': secret not in the snapshot: password; provide it with --overlay"
         )
         if number % 100 == 7:
             problem = BlockedError(

@@ -56,7 +56,7 @@ def test_a_console_is_planned_and_recovered_from_python(tmp_path: Path) -> None:
         }  # fmt: skip
         secrets["service/CRM"] = {"credentials.password": "x", "credentials.tunnel_method.ssh_key": "x"}
         with pytest.raises(
-            UsageError, match="overlay: 'stream/None': no workspace of this recovery has that"
+            UsageError, match="overlay: 'stream/None' matches nothing in any workspace of this recovery"
         ):
             sync.plan_recovery(connection, store, overlay={"stream/None": {}})
         blocked = sync.plan_recovery(connection, store)

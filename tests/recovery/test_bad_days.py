@@ -358,7 +358,7 @@ def test_what_two_workspaces_claim_is_planned_for_the_first_and_told(tmp_path: P
     assert problems(run) == {}
     assert [left(one) for one in run.outcomes if one.recovery.slug == "team-blue"] == [[]]
     (told,) = [left(one) for one in run.outcomes if one.recovery.slug == "team-green"]
-    assert all("belongs to workspace team-blue" in line for line in told)
+    assert all("in use by workspace team-blue" in line for line in told)
     assert run.plan.exit_code == run.exit_code == 3
     row = world.new.state.find_workspace("team-green")
     assert row is not None

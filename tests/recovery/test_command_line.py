@@ -238,7 +238,7 @@ def test_tables_of_an_overlay_that_name_nothing_are_told_with_file_and_workspace
     desk.back_up()
     for table, told in {
         '["team-none:function/Enrich"]': "overlay o.toml: the table 'team-none:function/Enrich' is for a workspace that the store",
-        '["function/Nothing"]': "overlay o.toml: 'function/Nothing': no workspace of this recovery has that",
+        '["function/Nothing"]': "overlay o.toml: 'function/Nothing' matches nothing in any workspace of this recovery",
         '["team-red:function/Enrich"]\nid = "x"': "overlay o.toml: the table 'team-red:function/Enrich' of workspace team-red:",
     }.items():
         (desk.folder / "o.toml").write_text(f'{table}\ncode = "x"\n')

@@ -158,7 +158,7 @@ def test_every_trouble_of_a_store_is_named_and_none_hides_another(tmp_path: Path
     assert "Slug must be at least 5 characters long" in lines["ab"]
     assert "it is called 'team-black'" in lines["team-black"]
     assert lines["team-damaged"].startswith("UNREADABLE")
-    assert "same.example belongs to workspace team-blue" in lines["team-green"]
+    assert "same.example not set: in use by workspace team-blue" in lines["team-green"]
     assert lines["team-older"].startswith("UNREADABLE")
     assert "was used instead" in lines["team-older"]
     assert "which had already been deleted when the workspace was backed up" in lines["team-white"]

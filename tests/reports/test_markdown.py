@@ -148,8 +148,8 @@ def test_plain_sentences_stay_plain() -> None:
         "the target's own, 12 of them; (really) gone!",
     ):
         assert prose(text) == text
-    assert prose("--take 'source:function/Only known users' settles it") == (
-        "`--take 'source:function/Only known users'` settles it"
+    assert prose("settle it with --take 'source:function/Only known users'") == (
+        "settle it with `--take 'source:function/Only known users'`"
     )
 
 
@@ -426,9 +426,9 @@ Snapshot `7441638a435a` of 2026-11-23 19:00:00 UTC, into `https://jitsu.example.
 
 ### Changes (4)
 
-- **create** destination `Hook`: not there any more, or never was: it gets a new id
-- **update** function `Enrich`: differs: code
-- **update** stream ``Web `site` #1``: differs: name
+- **create** destination `Hook`: deleted since the backup; re-created with a new id
+- **update** function `Enrich`: changes code
+- **update** stream ``Web `site` #1``: changes name
 - **delete** function `@octocat`: not in the snapshot
 
 ### Details (3)

@@ -64,7 +64,7 @@ def test_dead_connections_are_counted_and_named_in_one_note_and_only_verbose_lis
     shown = " ".join(text(plan).split())
     assert "5 create, 2 dead connections." in shown
     assert (
-        "2 dead connections are left out: what they joined was deleted in the source, and nothing flows there:"
+        "2 dead connections are left out, because their source or destination was deleted and no data flows through them:"
         " Web → gone, gone → Db-1"
     ) in shown
     assert "skipped" not in shown
@@ -150,7 +150,7 @@ def test_long_lists_of_actions_are_folded_with_counts_and_whole_with_verbose() -
 
 def test_notes_that_are_alike_are_folded_with_counts_and_no_other_is_lost() -> None:
     alike = [
-        f"function 'F {n}': its code names destination 'D' (d-{n}) in text, which stays as it is"
+        f"function 'F {n}': its code mentions destination 'D' (d-{n}) in text, which is copied unchanged"
         for n in range(200)
     ]
     found = folded(["first", *alike, "last"])
@@ -170,7 +170,7 @@ def test_no_note_is_made_of_an_entity_that_names_itself_or_of_what_it_is() -> No
     assert plan_of(elsewhere(given, {})).notes == ()
     named = {"function": [own[0], {"id": "other", "name": "O", "code": "call('enrich')"}]}
     assert plan_of(elsewhere(named, {})).notes == (
-        "function 'O': its code names function 'enrich' (enrich) in text, which stays as it is",
+        "function 'O': its code mentions function 'enrich' (enrich) in text, which is copied unchanged",
     )
 
 
@@ -191,7 +191,7 @@ def test_a_write_key_that_only_the_target_has_is_a_note() -> None:
     live = {"stream": [{**WEB, "publicKeys": [{"id": "js.own"}]}]}
     plan = plan_of(in_place({"stream": [WEB]}, live, prune=True))
     assert plan.notes == (
-        "stream 'Web': 1 write key only in the target stays, because a deleted one never comes back: js.own",
+        "stream 'Web': 1 write key only in the target is kept, because deleted write keys cannot be recovered: js.own",
     )
     assert not any(action.losses for action in plan.actions)
 

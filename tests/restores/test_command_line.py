@@ -203,7 +203,7 @@ def test_a_builders_deleted_function_is_told_with_the_flag_that_brings_it_back(
     done = shell("restore", "latest", "--yes")
     assert done.returncode == 3
     told = " ".join(done.stdout.split())
-    assert "its function was deleted, and an update does not bring it back (--recreate can)" in told
+    assert "its function was deleted, and an update cannot restore it (--recreate can)" in told
     assert "Nothing to write: what still differs is beyond this plan." in told
     assert "is in place" not in told
     assert shell("restore", "latest", "--recreate", "--yes").returncode == 0

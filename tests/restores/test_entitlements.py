@@ -29,10 +29,10 @@ from tests.support import (
 ROUTE = f"/api/{PRODUCTION}/entitlements"
 NOTHING = {"customDomains": False, "identityStitching": False}
 LEFT_OUT = [
-    ("domain", "", "the workspace's plan does not include custom domains"),
-    ("link", "data.functions", "the workspace's plan does not include identity stitching"),
+    ("domain", "", "your Jitsu subscription does not include custom domains"),
+    ("link", "data.functions", "your Jitsu subscription does not include identity stitching"),
     ("stream", "domains",
-     "domain data.acme.example cannot be added: the workspace's plan does not include custom domains"),
+     "domain data.acme.example cannot be added: your Jitsu subscription does not include custom domains"),
 ]  # fmt: skip
 GATED = (b"data.acme.example", b"track.acme.example", b"user-recognition")
 

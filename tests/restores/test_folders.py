@@ -99,7 +99,7 @@ def test_what_a_colleague_deleted_stays_deleted_until_the_folder_is_taken(repo: 
     delete(repo.sandbox.state, BIGQUERY.id, cascade=True)
     action = action_of(repo.silent_apply().plan, BIGQUERY)
     assert action.kind is ActionKind.SKIPPED
-    assert "deleted it since the folder was unpacked" in action.reason
+    assert "deleted in the target since the folder was unpacked" in action.reason
     repo.apply(take=("source:destination/BigQuery",))
     assert "BigQuery" in {e.name for e in repo.read().of_type("destination")}
 
@@ -123,7 +123,7 @@ def test_a_file_that_was_removed_is_deleted_with_prune_unless_a_colleague_change
     repo.silent_apply()
     edit(state, "spare", code="// of a colleague")
     (blocked,) = repo.plan(prune=True).blocked
-    assert "deleted in the source, and changed in the target since the folder was unpacked" in blocked.reason
+    assert "deleted in the folder, and changed in the target since the folder was unpacked" in blocked.reason
     edit(state, "spare", code="x")
     repo.apply(prune=True)
     assert state.objects["spare"].deleted
@@ -218,13 +218,13 @@ def test_a_new_entity_with_a_hidden_value_is_blocked_with_its_path(hidden: Repos
         "destination/new.json", id="new-hook", name="New", destinationType="webhook", url="***", method="POST"
     )
     (blocked,) = hidden.plan().blocked
-    assert blocked.reason.startswith("*** stands for the target's own value, and there is none: url")
+    assert blocked.reason.startswith("*** stands for the target's own value, but the target has none: url")
 
 
 def test_a_hidden_value_that_the_target_does_not_have_is_blocked_with_its_path(hidden: Repository) -> None:
     hidden.edit("link/web-site--clickhouse-*.json", data={"functionsEnv": {"TOKEN": "***"}})
     (blocked,) = hidden.plan().blocked
-    assert "there is none: data.functionsEnv.TOKEN" in blocked.reason
+    assert "the target has none: data.functionsEnv.TOKEN" in blocked.reason
 
 
 @pytest.mark.parametrize("allow", [False, True])
@@ -233,7 +233,7 @@ def test_a_hidden_item_of_a_list_that_got_longer_is_blocked_and_nothing_of_the_l
 ) -> None:
     hidden.edit("destination/alerts-webhook-*.json", headers=["X-New: 1", "***"])
     (blocked,) = hidden.plan(allow_missing_secrets=allow).blocked
-    assert "it is unclear which: headers.1" in blocked.reason
+    assert "it is unclear which one: headers.1" in blocked.reason
     overlay = parse_overlay({"destination/Alerts webhook": {"headers.1": "X-Old: 2"}})
     hidden.apply(overlay=overlay)
     assert hidden.sandbox.state.objects["hook-0001"].config["headers"] == ["X-New: 1", "X-Old: 2"]
@@ -244,7 +244,7 @@ def test_what_was_deleted_in_the_target_is_not_made_again_of_hidden_values(hidde
     hidden.silent_apply()
     plan = hidden.plan(take=("source:destination/Alerts webhook",))
     (blocked,) = [a for a in plan.blocked if a.key.type == "destination"]
-    assert "there is none" in blocked.reason
+    assert "the target has none" in blocked.reason
 
 
 def test_a_password_in_an_address_in_code_is_the_targets_own(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_password_in_an_address_in_code_is_the_targets_own(tmp_path: Path) -> 
     repo.silent_apply()
     code.write_text(code.read_text() + "; fetch('https://***@other.example')")
     (blocked,) = repo.plan(allow_missing_secrets=True).blocked
-    assert "it is unclear which: code" in blocked.reason
+    assert "it is unclear which one: code" in blocked.reason
 
 
 def test_a_value_in_the_place_of_a_hidden_one_is_an_edit(hidden: Repository) -> None:
@@ -287,7 +287,7 @@ def test_what_a_colleague_took_away_or_added_beside_hidden_values_is_kept(hidden
     assert link.data["functionsEnv"] == {}
     hidden.silent_apply()
     (blocked,) = hidden.plan(take=("source:link",)).blocked
-    assert "there is none: data.functionsEnv.API_TOKEN" in blocked.reason
+    assert "the target has none: data.functionsEnv.API_TOKEN" in blocked.reason
 
 
 def test_a_redacted_folder_goes_into_another_workspace_that_has_the_secrets(hidden: Repository) -> None:

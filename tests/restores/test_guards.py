@@ -192,7 +192,7 @@ def test_what_is_protected_is_not_made_anew_without_the_flag(sandbox: Sandbox, b
     sandbox.state.objects["warehouse-0001"].config["parameters"] = {"extra": "only here"}
     plan = plan_for(sandbox, before, recreate=True, protect=("destination/Warehouse",))
     (blocked,) = plan.blocked
-    assert "--unprotect destination/warehouse-0001 lets this run make it anew" in blocked.reason
+    assert "use --unprotect destination/warehouse-0001 to re-create it" in blocked.reason
     roll_back(sandbox, before, protect=("destination/Warehouse",))  # an update, as far as it reaches
     again = roll_back(
         sandbox, before, recreate=True, protect=("*",), unprotect=("destination/Warehouse", "link")
@@ -209,7 +209,7 @@ def test_a_profile_builder_is_not_deleted_while_its_function_is_protected(
     lacking = snapshot_without(before, builder.key)
     plan = plan_for(sandbox, lacking, prune=True, protect=(name,))
     reasons = {a.key.type: a.reason for a in plan.blocked}
-    assert "which would go with it" in reasons["profile-builder"]
+    assert "which would be deleted with it" in reasons["profile-builder"]
     assert name in reasons["profile-builder"]
 
 
@@ -241,7 +241,7 @@ def test_the_settings_protect_a_workspace_however_it_is_named(
     done = shell(*given)
     assert done.returncode == 7, done.stderr
     assert (
-        "function 'Mine': the setting protect ('function/Mine') keeps it: --unprotect function/mine-0001"
+        "function 'Mine': protected by the setting protect ('function/Mine'): use --unprotect function/mine-0001"
         in done.stderr
     )
     assert not sandbox.state.objects["mine-0001"].deleted
@@ -249,7 +249,7 @@ def test_the_settings_protect_a_workspace_however_it_is_named(
     assert sandbox.state.objects["mine-0001"].deleted
     again = shell(*given, "--unprotect", "function/Mine", "--dry-run")
     assert again.returncode == 0
-    assert "--unprotect 'function/Mine' names no protected entity of the target" in " ".join(
+    assert "--unprotect 'function/Mine' matches no protected entity of the target" in " ".join(
         again.stdout.split()
     )
 
@@ -277,7 +277,7 @@ def test_a_saved_plan_obeys_the_settings_of_whoever_carries_it_out_and_those_tha
     settle(tmp_path, before='protect = ["function/*"]')
     done = shell("restore", "--plan", "plan.json", "--yes")
     assert done.returncode == 7
-    assert "function 'Mine': the setting protect" in done.stderr
+    assert "function 'Mine': protected by the setting protect" in done.stderr
     settle(tmp_path)
     assert shell("restore", "--plan", "plan.json", "--unprotect", "function/Mine", "--yes").returncode == 2
     assert shell("restore", "--plan", "plan.json", "--yes").returncode == 0
@@ -300,7 +300,7 @@ def test_a_set_chooses_as_its_selectors_do_and_what_they_need_is_told(
     assert two.returncode == 0, two.stderr
     assert {**json.loads(one.stdout), "snapshot": 0} == {**json.loads(two.stdout), "snapshot": 0}
     told = " ".join(shell("clone", "@staging", "@production", "--set", "web", *given).stdout.split())
-    assert "comes along" in told
+    assert "is included" in told
     both = shell("--json", "clone", "@staging", "@production", "--set", "web", "--set", "hooks", *given)
     assert names_in(both.stdout) - names_in(one.stdout) == {"Alerts webhook"}
 
@@ -341,10 +341,10 @@ def test_a_selector_that_finds_nothing_is_told_with_the_set_that_it_is_from(
         assert done.returncode == 0
         return
     assert done.returncode == 2
-    assert "--set gone: 'function/Gone' is " in done.stderr
+    assert "--set gone: 'function/Gone' " in done.stderr
     if key == "only":
         both = shell(*command, "--set", "gone", "--only", "function/Gone")
-        assert "--only: 'function/Gone' is " in both.stderr
+        assert "--only: 'function/Gone' " in both.stderr
 
 
 def test_diff_shows_what_a_set_chooses_and_counts_what_is_ignored(
@@ -368,7 +368,7 @@ def test_diff_shows_what_a_set_chooses_and_counts_what_is_ignored(
     assert [(c["type"], [f["path"] for f in c["fields"]]) for c in report["changes"]] == [
         ("function", ["code"])
     ]
-    assert report["notes"] == ["2 fields differ and are ignored, as the setting ignore says"]
+    assert report["notes"] == ["2 fields differ but are ignored by the setting ignore"]
     told = shell("diff", "live:acme-staging", "live:acme-production").stdout
     assert told.count("ignored") == 1
     settle(tmp_path, sets=sets)
@@ -397,7 +397,9 @@ def test_with_links_restores_what_was_attached_and_what_that_needs(generation: G
     assert [a.key.type for a in alone.writes] == ["destination"]
     plan = plan_for(sandbox, before, only=("destination/Warehouse",), with_links=True)
     assert {a.key for a in plan.writes if a.key.type in ("link", "reverse-sync")} == {e.key for e in attached}
-    assert any("comes along: it is attached to destination 'Warehouse'" in note for note in plan.notes)
+    assert any(
+        "is included, because it is attached to destination 'Warehouse'" in note for note in plan.notes
+    )
     assert any(a.key == Key("function", "enrich-0001") for a in plan.writes)
     result = roll_back(sandbox, before, only=("destination/Warehouse",), with_links=True)
     assert result.found == []
@@ -414,7 +416,7 @@ def test_a_function_brings_the_connections_that_run_it(sandbox: Sandbox, before:
 
 
 def test_with_links_belongs_to_a_choice(shell: Any) -> None:
-    with pytest.raises(UsageError, match="--with-links adds links to what --only or --set chooses"):
+    with pytest.raises(UsageError, match="--with-links adds connections to what --only or --set selects"):
         PlanOptions(with_links=True)
     done = shell("clone", "acme-staging", "acme-production", "--with-links", "--dry-run")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -157,7 +157,7 @@ def test_recreate_leaves_alone_what_a_connection_outside_the_snapshot_uses(
     sandbox.state.add_link(STAGING, "push", "server-0001", "clicks-0001", {})
     result = roll_back(sandbox, before, recreate=True)
     assert result.plan.writes == ()
-    assert "not made anew: connection 'Backend events → ClickHouse'" in result.found[0].reason
+    assert "not re-created: connection 'Backend events → ClickHouse'" in result.found[0].reason
 
 
 def test_write_keys_stay_in_place_and_only_unknown_ones_are_made_anew(
@@ -176,7 +176,7 @@ def test_write_keys_stay_in_place_and_only_unknown_ones_are_made_anew(
         again.found == []
     )  # what only the target has is a note, and no reason to end with code 3 for ever after
     assert (
-        "stream 'Web site': 1 write key only in the target stays, because a deleted one never comes back: s2s.since"
+        "stream 'Web site': 1 write key only in the target is kept, because deleted write keys cannot be recovered: s2s.since"
         in again.plan.notes
     )
 

@@ -44,7 +44,7 @@ def test_an_id_taken_by_something_invisible_moves_on_and_with_keep_it_fails_alon
 
 def test_keeping_ids_within_one_console_is_blocked(sandbox: Sandbox, before: Snapshot) -> None:
     plan = plan_for(sandbox, before, PRODUCTION, ids=Ids.KEEP, allow_missing_secrets=True)
-    assert any("taken on this console for ever" in a.reason for a in plan.blocked)
+    assert any("already used on this console" in a.reason for a in plan.blocked)
 
 
 def test_what_is_mapped_is_updated_and_keeps_its_id_and_secrets(before: Snapshot) -> None:
@@ -73,8 +73,8 @@ def test_what_is_mapped_is_updated_and_keeps_its_id_and_secrets(before: Snapshot
     [
         (("stream/Web site", "stream/no"), "not in the target"),
         (("stream/no", "stream/taken"), "not in the snapshot"),
-        (("destination/*", "destination/taken"), "names 4 entities of the snapshot"),
-        (("stream/Web site", "function/taken"), "cannot stand for"),
+        (("destination/*", "destination/taken"), "matches 4 entities of the snapshot"),
+        (("stream/Web site", "function/taken"), "cannot be mapped to"),
         (("link/Web site -> ClickHouse", "link/*"), "not in the target"),
     ],
 )

@@ -159,7 +159,7 @@ def test_a_sync_that_no_id_is_left_for_is_not_deleted_and_the_reason_names_a_way
     assert state_of(sandbox) == was
     deletion = outcome_of(result, ActionKind.DELETE)
     assert (deletion.status, result.lost) == (Status.FAILED, ())
-    assert "it has used up its ids: delete it in the UI" in deletion.reason
+    assert "its ids are used up: delete it in the UI" in deletion.reason
 
 
 def test_no_sync_is_deleted_once_the_feature_is_switched_off_although_it_was_on_in_the_plan() -> None:

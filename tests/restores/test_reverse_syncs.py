@@ -87,7 +87,7 @@ def test_in_another_workspace_a_sync_is_made_disabled_under_its_derived_id_and_t
     assert made.body["data"] == {**source.body["data"], "disabled": True}
     assert made.body["fromId"] == result.plan.ids[Key("model", MODEL)]
     assert made.body["toId"] == result.plan.ids[Key("destination", HOOK)]
-    assert "made disabled" in action_on(result.plan, SYNC).reason
+    assert "created disabled" in action_on(result.plan, SYNC).reason
     assert any("confirms deliveryAttested in your name" in note for note in result.plan.notes)
     assert not [line for line in result.found if line.key.type in (SYNC, "model")]
     assert_silent(sandbox, before, PRODUCTION)
@@ -183,7 +183,7 @@ def test_an_older_console_gets_everything_else(generation: Generation) -> None:
     target = Sandbox(default_state(generation=generation), rate_limit=False)
     plan = plan_of(target, before, PRODUCTION)
     reasons = {action.key.type: action.reason for action in plan.actions if action.kind is ActionKind.SKIPPED}
-    assert reasons["model"] == reasons[SYNC] == "the target console does not know this type"
+    assert reasons["model"] == reasons[SYNC] == "the target console does not support this type"
 
 
 def test_a_model_whose_warehouse_lacks_its_secret_is_blocked_with_that_reason() -> None:
@@ -262,7 +262,7 @@ def test_a_sync_that_only_an_attempt_keeps_from_being_made_again_blocks_with_tha
     moment = "2026-11-25T10:00:00.000Z"
     sandbox.state.attempts.append(AttemptRow("task-1", row.id, "RUNNING", moment, moment))
     (blocked,) = plan_of(sandbox, before, rebind=True).blocked
-    assert "an attempt of it runs or waits" in blocked.reason
+    assert "one of its attempts is running or waiting" in blocked.reason
 
 
 def test_a_sync_that_is_no_part_of_the_restore_is_not_made_again() -> None:
@@ -272,10 +272,10 @@ def test_a_sync_that_is_no_part_of_the_restore_is_not_made_again() -> None:
     (blocked,) = plan_of(sandbox, before, only=("destination/*",), rebind=True).blocked
     assert "reverse-sync 'Users → Renamed' uses it" in blocked.reason
     sync = "reverse-sync/Users → CRM webhook"
-    assert f"with --rebind --only '{sync}' added, this deletes the sync, makes the change" in blocked.reason
+    assert f"add --rebind --only '{sync}' to delete the sync, make the change" in blocked.reason
     assert not plan_of(sandbox, before, only=("destination/*", sync), rebind=True).blocked
     (blocked,) = plan_of(sandbox, before, skip=("reverse-sync/*",), rebind=True).blocked
-    assert "this restore leaves that sync as it is, so delete it first" in blocked.reason
+    assert "this restore does not include that sync, so delete it first" in blocked.reason
 
 
 def test_an_update_of_what_has_run_is_blocked_but_for_what_stays_editable() -> None:
@@ -287,7 +287,7 @@ def test_an_update_of_what_has_run_is_blocked_but_for_what_stays_editable() -> N
     assert not plan_of(sandbox, before).blocked
     row.data = {**row.data, "mapping": {"id": "id"}}
     (blocked,) = plan_of(sandbox, before).blocked
-    assert "it has run, and so its delivery cannot change" in blocked.reason
+    assert "it has run, so its delivery cannot change" in blocked.reason
     restored(sandbox, before, rebind=True)
     assert_silent(sandbox, before)
 
@@ -347,7 +347,7 @@ def test_a_sync_that_runs_is_left_as_it_is_with_the_reason() -> None:
     sandbox.state.attempts.append(AttemptRow("task-1", sync_id, "WAITING", moment, moment))
     result = restored(sandbox, before, prune=True, skip=("model/extra-model", "destination/extra-hook"))
     assert [(line.key.id, line.reason) for line in result.found] == [
-        (sync_id, "not in the snapshot, but an attempt of it runs or waits: cancel it in the UI, or run this again when it has ended")
+        (sync_id, "not in the snapshot, but one of its attempts is running or waiting: cancel that in the UI, or run this again once it has ended")
     ]  # fmt: skip
     assert sync_of_id(sandbox, sync_id)["disabled"] is False
 
@@ -365,7 +365,7 @@ def test_what_no_console_can_read_is_left_as_it_is_with_the_reason_and_nothing_e
     assert not plan_of(sandbox, before).writes
     result = restored(sandbox, before, PRODUCTION)
     assert {line.reason for line in result.found if line.key.type == SYNC} == {
-        "the console cannot read its settings, which an older console saved, and so it cannot be made"
+        "the console cannot read its settings, which an older console saved, so it cannot be created"
     }
 
 
@@ -379,7 +379,7 @@ def test_two_syncs_are_never_sent_to_one_webhook() -> None:
     overlay = overlaid(before, "reverse-sync/retl-extra", {"toId": HOOK})
     plan = plan_of(sandbox, before, PRODUCTION, overlay=overlay)
     (blocked,) = plan.blocked
-    assert "a webhook serves one reverse sync" in blocked.reason
+    assert "a webhook serves only one reverse sync" in blocked.reason
 
 
 def test_the_sync_that_the_target_has_on_the_same_webhook_stands_for_that_of_the_snapshot() -> None:
@@ -398,18 +398,18 @@ def test_the_sync_that_the_target_has_on_the_same_webhook_stands_for_that_of_the
 # -- settings that would be refused -------------------------------------------------
 
 REFUSED = [
-    ({"functions": []}, "data.functions: there is no such setting"),
+    ({"functions": []}, "data.functions: unknown setting"),
     ({"schedule": "0 0 * * * *"}, "data.schedule: it must have five cron fields"),
-    ({"schedule": "61 * * * *"}, "data.schedule: '61' is no valid cron field"),
-    ({"schedule": "* * 0 * *"}, "data.schedule: '0' is no valid cron field"),
-    ({"schedule": "*/0 * * * *"}, "data.schedule: '*/0' is no valid cron field"),
-    ({"schedule": "5-3 * * * *"}, "data.schedule: '5-3' is no valid cron field"),
-    ({"schedule": "soon * * * *"}, "data.schedule: 'soon' is no valid cron field"),
-    ({"mode": "mirror"}, "data.mode: a webhook takes upsert only"),
-    ({"stream": "audience"}, "data.stream: a webhook destination takes rows"),
-    ({"streamOptions": {}}, "data.streamOptions.deliveryAttested: somebody has to confirm it"),
-    ({"mapping": {"id": "id", "mail": "email"}}, "data.mapping: columns are sent under their own names"),
-    ({"mapping": {"email": "email"}}, "data.mapping: it lacks the primary key id"),
+    ({"schedule": "61 * * * *"}, "data.schedule: '61' is not a valid cron field"),
+    ({"schedule": "* * 0 * *"}, "data.schedule: '0' is not a valid cron field"),
+    ({"schedule": "*/0 * * * *"}, "data.schedule: '*/0' is not a valid cron field"),
+    ({"schedule": "5-3 * * * *"}, "data.schedule: '5-3' is not a valid cron field"),
+    ({"schedule": "soon * * * *"}, "data.schedule: 'soon' is not a valid cron field"),
+    ({"mode": "mirror"}, "data.mode: a webhook accepts upsert only"),
+    ({"stream": "audience"}, "data.stream: a webhook destination accepts rows"),
+    ({"streamOptions": {}}, "data.streamOptions.deliveryAttested: somebody must confirm it"),
+    ({"mapping": {"id": "id", "mail": "email"}}, "data.mapping: each field must have the name of its column"),
+    ({"mapping": {"email": "email"}}, "data.mapping: the primary key is missing: id"),
 ]
 
 
@@ -420,7 +420,7 @@ def test_settings_that_the_console_would_refuse_are_foreseen(data: dict[str, Any
     row.data = {**row.data, **data}
     before = backed_up(sandbox)
     (blocked,) = plan_of(sandbox, before, PRODUCTION).blocked
-    assert f"the target console would refuse it: {words}; change it with --overlay" in blocked.reason
+    assert f"the target console would reject it: {words}; change it with --overlay" in blocked.reason
 
 
 def test_an_overlay_that_gives_a_sync_an_unknown_field_is_refused() -> None:

@@ -255,7 +255,7 @@ def test_where_nobody_can_tell_whether_a_sync_runs_only_a_disabled_one_is_planne
         assert EXTRA not in {line.key.id for line in result.found}
     else:
         assert planned.kind is ActionKind.SKIPPED
-        assert "the console cannot tell whether an attempt of it runs or waits" in planned.reason
+        assert "one of its attempts may be running or waiting" in planned.reason
         assert row_of(sandbox).data["disabled"] is False
         assert not [r for r in sandbox.requests if r.method == "PUT"]
 
@@ -265,7 +265,7 @@ def test_an_enabled_sync_is_kept_where_the_list_cannot_be_read_any_more_once_the
     result = meddled(sandbox, before, STATES, lambda: make_list_unreadable_once(sandbox), prune=True)
     deletion = outcome_of(result, ActionKind.DELETE)
     assert deletion.status is Status.FAILED
-    assert "the console cannot tell whether an attempt of it runs or waits" in deletion.reason
+    assert "one of its attempts may be running or waiting" in deletion.reason
     assert row_of(sandbox).data["disabled"] is False
 
 
@@ -295,7 +295,7 @@ def test_a_run_that_is_killed_once_a_sync_is_disabled_is_finished_by_the_next_wh
     result = restored(sandbox, before, rebind=True)
     made = outcome_of(result, ActionKind.CREATE)
     assert (made.status, made.action.off) == (Status.DONE, True)
-    assert "it is made disabled" in made.action.reason
+    assert "created disabled" in made.action.reason
     assert not result.found
     row_of(sandbox, sync_of(sandbox).key.id).data["disabled"] = False  # by a person
     assert_silent(sandbox, before, rebind=True)
@@ -341,7 +341,7 @@ def test_of_a_sync_that_was_made_again_once_before_a_note_says_so() -> None:
     plan = plan_of(sandbox, before)
     assert not plan.writes
     assert plan.notes == (
-        "reverse-sync 'Users → CRM webhook' is disabled, and runs in the snapshot: enable it in the UI if it is to run",
+        "reverse-sync 'Users → CRM webhook' is disabled, but runs in the snapshot: enable it in the UI if it should run",
     )
 
 

@@ -43,7 +43,7 @@ def test_a_sync_that_has_used_up_its_ids_is_not_deleted() -> None:
     sandbox.state.objects[HOOK].config["name"] = "Renamed"
     plan = plan_of(sandbox, before, rebind=True)
     (blocked,) = plan.blocked
-    assert "it cannot be made again, because it has used up its ids" in blocked.reason
+    assert "it cannot be re-created, because its ids are used up" in blocked.reason
     assert not [action for action in plan.actions if action.kind is ActionKind.DELETE]
 
 
@@ -54,7 +54,7 @@ def test_without_the_feature_what_a_sync_uses_is_blocked_and_the_sync_stays() ->
     sandbox.state.objects[HOOK].config["name"] = "Renamed"
     plan = plan_of(sandbox, before, rebind=True)
     (blocked,) = plan.blocked
-    assert "could not be made again: the feature reverse-etl is switched off" in blocked.reason
+    assert "could not be re-created: the feature reverse-etl is switched off" in blocked.reason
     assert not [action for action in plan.actions if action.kind is ActionKind.DELETE]
 
 
@@ -66,7 +66,7 @@ def test_a_snapshot_that_did_not_read_syncs_counts_on_no_deletion_of_them() -> N
     older = replace(before, manifest=replace(before.manifest, counts=counts), entities=entities)
     sandbox.state.objects[HOOK].config["name"] = "Renamed"
     (blocked,) = plan_of(sandbox, older, prune=True).blocked
-    assert "this restore leaves that sync as it is" in blocked.reason
+    assert "this restore does not include that sync" in blocked.reason
 
 
 def test_two_syncs_whose_webhooks_were_swapped_are_made_again_together() -> None:
@@ -112,7 +112,7 @@ def test_pruning_a_namesake_that_may_have_run_is_blocked() -> None:
     state.add_link(STAGING, SYNC, MODEL, "ads", data, "retl-second")
     later = backed_up(sandbox)
     (blocked,) = plan_of(sandbox, later, PRODUCTION, prune=True).blocked
-    assert "with its state, so that the new one starts over: pair them with --map" in blocked.reason
+    assert "with it its state, so that the new one starts over: pair them with --map" in blocked.reason
     assert_silent(sandbox, later, PRODUCTION, prune=True, match_by_name=True)
 
 
@@ -126,7 +126,7 @@ def test_a_sync_that_stands_still_is_named_in_every_run_and_nothing_says_that_al
         assert action_on(result.plan, SYNC).off
         assert "beside that, 1 reverse sync to enable" in matches(result.plan, result.extras)
     assert (
-        "reverse-sync 'Users → CRM webhook' is disabled, and runs in the snapshot: enable it in the UI if it is to run"
+        "reverse-sync 'Users → CRM webhook' is disabled, but runs in the snapshot: enable it in the UI if it should run"
         in result.plan.notes
     )
 
@@ -159,7 +159,7 @@ def test_making_a_running_sync_again_says_that_it_is_off_then_whatever_the_sourc
     made.data = {**made.data, "disabled": False}
     sandbox.state.objects[HOOK].config["url"] = "https://elsewhere.example/in"
     plan = plan_of(sandbox, backed_up(sandbox), PRODUCTION, rebind=True)
-    assert "it is made disabled" in action_on(plan, SYNC).reason
+    assert "created disabled" in action_on(plan, SYNC).reason
 
 
 def test_what_an_update_newly_confirms_is_named_and_what_is_not_written_is_not() -> None:
@@ -206,7 +206,7 @@ def test_a_sync_to_a_webhook_that_cannot_sign_because_its_secret_is_nowhere_is_b
     plan = plan_of(sandbox, before, PRODUCTION, allow_missing_secrets=True, overlay=given)
     (blocked,) = plan.blocked
     assert blocked.key.type == SYNC
-    assert "toId: the webhook's requests are to be signed, and it has no signatureSecret" in blocked.reason
+    assert "toId: the webhook signs its requests, but has no signatureSecret" in blocked.reason
 
 
 def test_a_webhook_that_signs_already_is_as_good_as_one_whose_secret_is_given() -> None:
@@ -222,7 +222,7 @@ def test_a_webhook_that_signs_already_is_as_good_as_one_whose_secret_is_given() 
     [
         (HOOK, {"url": "https://mia:CANARY@crm.example"}, "toId: the webhook's URL must not contain a username"),
         (HOOK, {"headers": ["Content-Type: CANARY"]}, "toId: the webhook sets the header content-type, which"),
-        (None, {"data.timezone": "Mars/Olympus"}, "data.timezone: there is no such time zone"),
+        (None, {"data.timezone": "Mars/Olympus"}, "data.timezone: unknown time zone"),
     ],
 )  # fmt: skip
 def test_what_the_console_would_refuse_blocks_before_a_sync_is_deleted_to_be_made_again(
@@ -257,7 +257,7 @@ def test_what_a_sync_that_cannot_be_deleted_now_uses_is_skipped_with_its_reason_
     assert [action.key.id for action in result.plan.writes] == ["unused"]
     kept = {line.key.id: line.reason for line in result.found}
     assert kept.keys() == {"retl-extra", "extra-model", "extra-hook", "other-warehouse"}
-    assert all(reason.endswith("or run this again when it has ended") for reason in kept.values())
+    assert all(reason.endswith("or run this again once it has ended") for reason in kept.values())
     state.attempts.clear()
     assert not restored(sandbox, before, prune=True).found
 
@@ -268,7 +268,7 @@ def test_nobody_is_told_to_delete_a_sync_that_the_console_cannot_delete() -> Non
     extra_sync(sandbox, version=1)
     sandbox.state.objects[WAREHOUSE].config["name"] = "Renamed"
     (blocked,) = plan_of(sandbox, before, rebind=True).blocked
-    assert "it can neither change nor delete it" in blocked.reason
+    assert "it can be neither updated nor deleted" in blocked.reason
     assert "delete it first" not in blocked.reason
 
 
@@ -321,7 +321,7 @@ def test_a_sync_that_is_switched_on_again_is_told_to_run() -> None:
     before = backed_up(sandbox)
     (row,) = link_rows(sandbox, STAGING)
     row.data = {**row.data, "disabled": True}
-    assert action_on(plan_of(sandbox, before), SYNC).reason == "differs: data.disabled; it runs again"
+    assert action_on(plan_of(sandbox, before), SYNC).reason == "changes data.disabled; it is enabled again"
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_sync_that_is_switched_on_again_is_told_to_run() -> None:
     [
         ({"enable_reverse_syncs": True, "disable_links": True}, "because of --disable-links"),
         ({"disable_links": True}, "because of --disable-links"),
-        ({}, "--enable-reverse-syncs makes it as it was"),
+        ({}, "use --enable-reverse-syncs to create it as in the snapshot"),
     ],
 )
 def test_a_plan_offers_the_option_only_where_it_would_enable_a_sync(
@@ -343,8 +343,8 @@ def test_to_send_secrets_again_with_rebind_is_told_to_happen_in_every_run() -> N
     sandbox = newest()
     before = backed_up(sandbox)
     notes = plan_of(sandbox, before, rebind=True, resend_secrets=True).notes
-    assert [note for note in notes if note.startswith("--resend-secrets with --rebind deletes")]
-    assert not [note for note in plan_of(sandbox, before, rebind=True).notes if "in every run" in note]
+    assert [note for note in notes if note.startswith("every run with both --resend-secrets and --rebind")]
+    assert not [note for note in plan_of(sandbox, before, rebind=True).notes if "every run with both" in note]
 
 
 def test_to_go_on_without_secrets_is_offered_only_where_nothing_blocks_then(tmp_path: Path) -> None:

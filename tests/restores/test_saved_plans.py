@@ -134,7 +134,7 @@ def test_a_value_that_is_not_plain_shows_in_no_name_and_no_refusal(here: Machine
     shown = saved(here, '["function/Enrich"]\nname = { env = "TOLD" }\n', "-v", "--html", "page.html")
     here.write("o.toml", '["link/Web site -> Warehouse"]\nfromId = { env = "TOLD" }\n')
     refused = here("restore", "latest", "--overlay", "o.toml", "--dry-run", code=2)
-    assert "fromId *** is not an id of the snapshot" in refused
+    assert "fromId *** is not an id in the snapshot" in refused
     for text in (shown, refused, *((here.folder / name).read_text() for name in ("page.html", "plan.json"))):
         assert "told-to-all" not in text
 
@@ -287,7 +287,7 @@ def test_a_plan_that_an_attempt_or_a_feature_stops_names_that_cause(tmp_path: Pa
         state.attempts.clear()
         state.workspaces[STAGING].features = []
         off = machine("restore", "--plan", "plan.json", "--yes", code=7)
-    assert "an attempt of it runs or waits" in busy
+    assert "one of its attempts is running or waiting" in busy
     assert "reverse-etl is switched off" in off
     for told in (busy, off):
         assert "the plan would be different now for model 'Users'" in told

@@ -20,7 +20,7 @@ def test_only_takes_what_was_chosen_and_what_it_needs_and_says_so(before: Snapsh
     assert sorted(str(a.key.type) for a in result.plan.writes) == [
         "destination", "function", "function", "link", "stream",
     ]  # fmt: skip
-    assert any("stream 'Web site' comes along" in note for note in result.plan.notes)
+    assert any("stream 'Web site' is included" in note for note in result.plan.notes)
     with pytest.raises(UsageError, match="not in the snapshot"):
         run(restore(lambda: console_of(target, OTHER), before, only=("stream/nothing",)))
 
@@ -32,7 +32,9 @@ def test_what_still_names_a_deleted_object_outside_the_selection_is_told(
     plan = plan_for(sandbox, before, only=("destination/Alerts webhook",))
     assert [a.key.type for a in plan.writes] == ["destination"]
     (note,) = plan.notes
-    assert "link 'Mobile app → Alerts webhook' still names the deleted destination 'Alerts webhook'" in note
+    assert (
+        "link 'Mobile app → Alerts webhook' still refers to the deleted destination 'Alerts webhook'" in note
+    )
 
 
 def test_skip_leaves_out_what_was_named_and_prune_leaves_it_too(sandbox: Sandbox, before: Snapshot) -> None:
@@ -118,7 +120,7 @@ def test_ids_in_text_are_left_as_they_are_and_listed(sandbox: Sandbox) -> None:
     result = run(restore(lambda: console_of(sandbox), source))
     told = [note for note in result.plan.notes if "in text" in note]
     assert len(told) == 2
-    assert "function 'Enrich': its code names destination 'Warehouse' (warehouse-0001)" in told[0]
+    assert "function 'Enrich': its code mentions destination 'Warehouse' (warehouse-0001)" in told[0]
     assert sandbox.state.objects[result.plan.ids[Key("function", "enrich-0001")]].config["code"] == code
     assert not any("in text" in note for note in roll_back(sandbox, source).plan.notes)
 
@@ -135,5 +137,8 @@ def test_unknown_types_follow_only_whole_ids_and_each_is_reported() -> None:
     new = sandbox.state.objects[result.plan.ids[Key("gadget", "m-1")]].config
     assert new["to"] == result.plan.ids[Key("destination", "warehouse-0001")]
     assert (new["fn"], new["sql"]) == ("udf.enrich-0001", "from warehouse-0001")
-    assert "gadget 'M': its to is taken for destination 'Warehouse' and follows it" in result.plan.notes
-    assert sum("stays as it is" in note for note in result.plan.notes) == 2
+    assert (
+        "gadget 'M': its to is treated as a reference to destination 'Warehouse' and updated with it"
+        in result.plan.notes
+    )
+    assert sum("is copied unchanged" in note for note in result.plan.notes) == 2

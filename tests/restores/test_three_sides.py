@@ -231,7 +231,7 @@ def test_a_target_that_was_emptied_needs_a_decision(cloned: Promotion) -> None:
     before = _shape(cloned)
     _lose(cloned, cloned.target, PRODUCTION)
     reasons = [action.reason for action in cloned.plan().blocked]
-    assert all("since the last clone: --take source makes them again" in reason for reason in reasons)
+    assert all("since the last clone: re-create them with --take source" in reason for reason in reasons)
     assert reasons
     cloned.silent_clone(take=("target",))
     cloned.clone(take=("source",))

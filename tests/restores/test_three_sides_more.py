@@ -235,7 +235,7 @@ def test_a_part_of_a_promotion_goes_with_the_overlay_of_the_whole(cloned: Promot
     overlay = parse_overlay({"destination/*": {"keyFile": "given"}, "destination/BigQuery": {"project": "x"}})
     assert not cloned.plan(overlay=overlay, only=("destination/ClickHouse",)).blocked
     alone = parse_overlay({"destination/ClickHouse": {"keyFile": "given"}})
-    with pytest.raises(UsageError, match="knows no 'keyFile' there"):
+    with pytest.raises(UsageError, match="has no field 'keyFile' there"):
         cloned.plan(overlay=alone, only=("destination/ClickHouse",))
 
 

@@ -111,7 +111,12 @@ def test_what_others_changed_and_made_since_is_kept_and_a_change_of_both_blocks(
     assert "New" in names_of(sandbox, STAGING)
     sandbox.state.objects["enrich-0001"].config["code"] = "of a colleague"
     blocked = restored("undo", "--yes")
-    refused(blocked, 7, "both sides changed code since the run to undo", "--take 'source:function/Enrich'")
+    refused(
+        blocked,
+        7,
+        "code changed in the run being undone, and again since",
+        "--take 'source:function/Enrich'",
+    )
     assert "unpacked" not in blocked.stdout + blocked.stderr
     kept = restored("undo", "--yes", "--take", "target")
     assert kept.returncode == 0, kept.stderr
@@ -144,7 +149,7 @@ def test_what_a_clone_made_and_others_use_or_changed_since_is_not_deleted_unseen
     refused(
         blocked,
         7,
-        "function 'Enrich': deleted in the source, and changed in the target since the run to undo",
+        "function 'Enrich': created by the run being undone, and changed since",
     )
 
 
@@ -332,7 +337,7 @@ def test_a_hidden_password_that_the_run_replaced_is_told_and_goes_back_with_an_o
     assert told.returncode == 0, told.stderr
     said = " ".join((told.stdout + told.stderr).split())
     assert "password" in said
-    assert "the run that is undone replaced this secret, and no backup has the one of before" in said
+    assert "the run being undone replaced this secret, and no backup has the previous one" in said
     assert "password" in (tmp_path / "lacking.toml").read_text()
     done = shell("undo", "--yes")
     assert done.returncode == 3, done.stdout + done.stderr

@@ -35,7 +35,7 @@ def test_taking_the_state_of_before_settles_a_conflict_and_keeps_what_others_alo
     objects["filter-0001"].config["code"] = COLLEAGUE
     objects["web-0001"].config["name"] = "Web of a colleague"
     objects["lake-0001"].config["project"] = "of-a-colleague"
-    refused(both("undo", "--yes"), 7, "both sides changed code since the run to undo")
+    refused(both("undo", "--yes"), 7, "code changed in the run being undone, and again since")
     done = both("undo", "--yes", "--take", take)
     assert done.returncode == 0, done.stdout + done.stderr
     assert objects["enrich-0001"].config["code"] == "of today"
@@ -77,7 +77,7 @@ def test_a_workspace_that_others_emptied_since_says_how_to_make_it_again(
     for row in [*sandbox.state.live_objects(STAGING, "destination")]:
         delete(sandbox.state, row.id, cascade=True)
     blocked = both("undo", "--yes", "--take", "source:function/Enrich")
-    refused(blocked, 7, "--take 'source:*' makes them again, --take target leaves them deleted")
+    refused(blocked, 7, "re-create them with --take 'source:*', or leave them deleted with --take target")
     done = both("undo", "--dry-run", "--take", "source:*")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "create" in done.stdout

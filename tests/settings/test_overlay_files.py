@@ -51,7 +51,7 @@ def test_a_field_given_both_dotted_and_nested_is_refused_by_name(name: str, tmp_
         "o.json": '{"service/A": {"credentials.password": "x", "credentials": {"password": "y"}}}',
     }
     message = refusal(tmp_path, given[name], name)
-    assert message.endswith("'service/A' gives 'credentials.password' twice; remove one of them")
+    assert message.endswith("'service/A' sets 'credentials.password' twice; remove one of them")
 
 
 @pytest.mark.parametrize(
