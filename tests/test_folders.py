@@ -467,7 +467,7 @@ def test_what_is_no_folder_of_unpack_is_refused_by_its_name(bench: Bench) -> Non
     (bench.folder / "mine" / "thesis.txt").write_text("mine")
     refused(bench.run("restore", "./mine", "--yes"), 5, "manifest.json is missing", "mine")
     refused(
-        bench.run("diff", "mine"), 2, "'mine' is no snapshot", "the folder mine is none that `unpack` wrote"
+        bench.run("diff", "mine"), 2, "'mine' is no snapshot", "the folder mine was not written by `unpack`"
     )
     for path in (".", "..", "mine/"):
         refused(

@@ -89,7 +89,7 @@ def test_a_secret_is_written_in_clear_only_when_asked_for(archive: Path) -> None
     assert show(archive, "function/f2", "--field", "env.token", "--secrets").stdout == '"s3cret"\n'
     hidden = show(archive, "function/f3", "--code")
     assert hidden.stdout == "fetch('https://***@api.example.com/')"
-    assert hidden.stderr == "what looks like a password in it shows as ***; --secrets writes it in clear\n"
+    assert hidden.stderr == "possible passwords in it are shown as ***; --secrets shows them\n"
     assert show(archive, "function/Enrich", "--code").stderr == ""
 
 
@@ -107,9 +107,9 @@ def test_a_secret_is_written_in_clear_only_when_asked_for(archive: Path) -> None
         (("function/f2", "--field", "env.x.y.1"), 1, "has no field 'env.x.y.1'"),
         (("function/Enrich", "--field", "a.b"), 2, "could be 2 fields of function 'Enrich'"),
         (("function/Enrich", "--field", ""), 1, "has no field ''"),
-        (("--code",), 2, "--code of what? name one entity"),
+        (("--code",), 2, "--code needs an entity: name one"),
         (("function/Enrich", "--code", "--draft"), 2, "give one of them"),
-        (("function/Enrich", "--code", "--json"), 2, "--field writes any field as JSON"),
+        (("function/Enrich", "--code", "--json"), 2, "use --field to write any field as JSON"),
         (("function/Enrich", "--field", "id", "--html", "a.html"), 2, "leave out one of them"),
     ],
 )  # fmt: skip

@@ -77,7 +77,7 @@ def _new_keys(one: DrilledWorkspace) -> int:
 
 
 def _forecast_in_words(drill: Drill) -> str:
-    limited = f"{lasting(drill.forecast())} or more with a person's key, by the rate limits of a 2026 console"
+    limited = f"{lasting(drill.forecast())} with a person's key (the minimum under the rate limits of a 2026 console)"
     return f"{limited}; with the operator's token only as long as the console needs"
 
 

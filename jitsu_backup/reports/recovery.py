@@ -431,7 +431,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     yield _members(recoveries)
     ways = ((o.recovery.slug, report.ways_back.get(o.target_id or "", "")) for o in run.outcomes)
     yield Listing(
-        "The way back", ("Workspace", "Command"), tuple(way for way in ways if way[1]), detailed=True
+        "How to undo this", ("Workspace", "Command"), tuple(way for way in ways if way[1]), detailed=True
     )
 
 

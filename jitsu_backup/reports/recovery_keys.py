@@ -11,7 +11,7 @@ _NONE = "none is new, so senders need no change"
 def planned_keys(plan: RecoveryPlan) -> str:
     """Return which write keys a plan creates; an empty text if it does nothing and no key is new."""
     made = [one.slug for one in plan.going if one.prepared is not None and one.prepared.plan.made_keys]
-    new = f"{plan.made_keys} new, so senders must change: {some_of(made, 3)}" if made else ""
+    new = f"{plan.made_keys} new, for senders of {some_of(made, 3)}" if made else ""
     return _with_earlier(new, plan.workspaces) or (_NONE if plan.going else "")
 
 
@@ -25,7 +25,7 @@ def made_keys(run: RecoveryRun, keys_out: str | None) -> str:
 def for_senders(run: RecoveryRun, keys_out: str | None) -> Iterator[str]:
     """Yield which write keys senders need; whether they have those of earlier runs is unknown."""
     if keys := _made(run):
-        yield f"Give senders their {plural(keys, 'new write key')}, stored in {keys_out}, which only you can read"
+        yield f"Give senders the {plural(keys, 'new write key')} in {keys_out}, which only you can read"
     before = [(one.recovery.slug, key) for one in run.outcomes for key in one.recovery.keys_before]
     if before:
         streams = list(dict.fromkeys(f"{key.name} in {slug}" for slug, key in before))

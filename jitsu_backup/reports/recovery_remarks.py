@@ -65,7 +65,7 @@ def forecast_in_words(plan: RecoveryPlan) -> str:
     if not (plan.limited or (plan.to_make and plan.made_limited)):
         return "only as long as the console needs, because the operator's token has no rate limits"
     if not (plan.made_limited and len(plan.to_make) > WORKSPACES_AT_ONCE):
-        return f"{lasting(plan.seconds)} or more, because of the console's rate limits"
+        return f"{lasting(plan.seconds)} (the minimum under the console's rate limits)"
     limit = (
         f"a person's key can create {WORKSPACES_AT_ONCE}, then one every {WORKSPACE_SECONDS / 60:.0f} minutes"
     )

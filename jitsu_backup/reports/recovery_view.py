@@ -39,7 +39,10 @@ def _next_steps(summary: RecoverySummary) -> Iterator[RenderableType]:
     """Yield what to do next, if anything."""
     if summary.next_steps:
         yield from (Text(), Text("What to do next", style="bold"))
-        yield from (_hanging(f"{number}.", str(step)) for number, step in enumerate(summary.next_steps, 1))
+        for number, step in enumerate(summary.next_steps, 1):
+            yield _hanging(f"{number}.", f"{step.text}{':' if step.command else '.'}")
+            if step.command:
+                yield _hanging("", step.command)
 
 
 def _facts(summary: RecoverySummary) -> Table:
