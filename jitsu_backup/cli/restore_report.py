@@ -169,7 +169,7 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
         app.out.print()
         app.out.print(residue_view(result.found))
         if off := to_enable(result.plan, result.found):
-            app.out.print(f"Also {off}.")
+            app.out.print(f"{off}.")
     elif result.verified:
         app.out.print(f"Verified: {matches(result.plan, result.extras)}.")
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
@@ -187,6 +187,7 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
         if way_back:
             app.line(f"  {way_back}")
     if way_back is not None and result.sent:
+        app.line("")
         app.line("To undo this run:")
         app.line(f"  {way_back}")
         if any(action.kind is ActionKind.CREATE for action in result.plan.actions):

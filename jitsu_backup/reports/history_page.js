@@ -113,7 +113,7 @@
       moment.querySelector(".until").textContent = until;
       moment.querySelector(".place").textContent = `${state + 1} of ${newest + 1}`;
       moment.querySelector(".more").textContent =
-        ` · snapshot ${here.snapshot} · ${here.marks.size} just changed, ${next.marks.size} about to`;
+        ` · snapshot ${here.snapshot} · ${here.marks.size} just changed, ${next.marks.size} about to change`;
       slider.setAttribute("aria-valuetext", moment.textContent);
       earlier.disabled = state === 0;
       later.disabled = state === newest;

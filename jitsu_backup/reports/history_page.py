@@ -291,10 +291,10 @@ class _Maker:
         return Page(
             "History",
             history.called,
-            f"{told} in {plural(changed, 'entity', 'entities')}" if told else "no changes",
+            f"{told} ({plural(changed, 'entity', 'entities')})" if told else "no changes",
             "told",
             whole,
-            (*notes, *(f"left out: {note}" for note in history.notes), *shown.notes[len(history.notes) :]),
+            (*notes, *shown.notes),
             tuple(_tables(shown)),
         )
 

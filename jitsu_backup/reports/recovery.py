@@ -184,7 +184,7 @@ def plan_summary(report: RecoveryReport) -> RecoverySummary:
     told = [f"{counts[kind]} {kind.words}" for kind in Standing if counts[kind]]
     told += [f"{len(plan.left_out)} left out"] if plan.left_out else []
     return RecoverySummary(
-        "Recovery planned", _subject(plan), ", ".join(told) or "no workspace to recover in the store",
+        "Recovery plan", _subject(plan), ", ".join(told) or "no workspace to recover in the store",
         plan.exit_code == 0, tuple(_plan_facts(report)), tuple(filter(_filled, _plan_listings(report))),
         tuple(_decisions(report)), tuple(missing_overlay(plan)),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from jitsu_backup.reports.recovery import Listing, RecoverySummary, kinds_of
 
 _ROWS, _ALIKE, _KINDS = 10, 3, 8
 _OVERLAY_LINES = 6
-_LONGEST_NAME = 40
+_LONGEST_NAME, _UNBROKEN = 40, 20
 
 
 def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> RenderableType:
@@ -78,9 +78,11 @@ def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
 
 def _table(listing: Listing, *, verbose: bool) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in listing.columns:
+    for place, name in enumerate(listing.columns):
         number = name in ("Entities", "New keys", "Written")
-        table.add_column(name, overflow="fold", justify="right" if number else "left")
+        longest = max((len(row[place]) for row in listing.rows), default=0)
+        least = min(longest, _UNBROKEN) if place == 0 else None  # most names stay on one line
+        table.add_column(name, overflow="fold", justify="right" if number else "left", min_width=least)
     rows = listing.rows if verbose or len(listing.rows) == _ROWS + 1 else listing.rows[:_ROWS]
     for row in rows:
         table.add_row(
