@@ -171,7 +171,7 @@ def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
     if not document["consistent"]:
         app.line("  the workspace changed while it was being read; run the backup again")
     if document["secrets"]:
-        how = "encrypted" if document["encrypted"] else "in clear; protect it like a password"
+        how = "encrypted" if document["encrypted"] else "not encrypted; protect it like a password"
         app.line(f"  the archive contains {plural(document['secrets'], 'secret')} and key hashes, {how}")
     unknown = unknown_secrets(saved.snapshot)
     if unknown:

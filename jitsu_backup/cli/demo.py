@@ -26,7 +26,7 @@ STAGING, PRODUCTION = "acme-staging", "acme-production"
 
 
 def demo(app: App) -> int:
-    """Run the main job on a sandbox of its own; return the exit code."""
+    """Run the main job on a new sandbox; return the exit code."""
     state = default_state(generation=Generation.NEWEST)
     staging = next(w for w in state.workspaces.values() if w.slug == STAGING)
     example_workspace(state, staging.id)
@@ -82,7 +82,7 @@ class _Demo:
         run_async(keep(store, name, data))
         snapshot = decode(run_async(store.read(str(name))))
         self.app.out.print(snapshot_view(snapshot, digest(snapshot)))
-        self.app.line(f"   Archive: {name}, {len(data):,} bytes")
+        self.app.line(f"   Archive: {name.reference}, {len(data):,} bytes")
         self.facts["archive"] = str(name)
         return snapshot
 

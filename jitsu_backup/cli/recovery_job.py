@@ -1,4 +1,4 @@
-"""What `recover` is asked for, made of its flags, the settings and the overlay file."""
+"""The job of `recover`, from its flags, the settings and the overlay file."""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping

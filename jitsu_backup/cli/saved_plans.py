@@ -118,12 +118,12 @@ def carry_out_saved(
 def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:
     if not saved.has_overlay:
         if given is not None:
-            raise UsageError(f"plan {saved.path}: it was made without an overlay; leave out --overlay")
+            raise UsageError(f"plan {saved.path}: it was created without an overlay; leave out --overlay")
         return Overlay()
     path = given or saved.beside(saved.overlay) or place.overlay
     if path is None:
         raise UsageError(
-            f"plan {saved.path}: its overlay{_called(saved.overlay)} is not beside it; give it with --overlay FILE"
+            f"plan {saved.path}: its overlay{_called(saved.overlay)} is not beside it; name it with --overlay FILE"
         )
     return check_overlay(saved, open_overlay(path, os.environ))
 

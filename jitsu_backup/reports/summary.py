@@ -146,7 +146,7 @@ def own_changes(plan: Plan, *, most: int = _NAMED) -> Iterator[str]:
 
 
 def why(action: Action, *, told: bool) -> Iterator[str]:
-    """Yield the reasons of an action that its kind does not imply; `told` says that its fields are shown too."""
+    """Yield the reasons of an action that its kind does not say; `told` where its fields are shown too."""
     if action.reason not in ("not in the target", "already as meant") and not (
         told and action.reason == "differs: " + ", ".join(action.changes)
     ):

@@ -299,7 +299,7 @@ def plan_view(
 def _listed(
     plan: Plan, actions: list[Action], given: Mapping[Key, str], *, verbose: bool
 ) -> Iterator[RenderableType]:
-    """Yield the lines of actions: of each, or where that would not fit on a screen, of groups that say the same."""
+    """Yield the lines of each action or, if they would not fit on a screen, of groups of similar actions."""
     long = sum(1 + len(list(why(action, told=False))) for action in actions) > _FOLD_AT
     folds = long and not verbose
     groups: list[Actions] = grouped(actions) if folds else [[action] for action in actions]

@@ -183,7 +183,7 @@ def test_a_plan_takes_archive_overlay_and_target_from_flags(
     shutil.copy(archive, there.folder / "other-name.json.gz")
     shutil.copy(here.folder / "plan.json", there.folder)
     lacking = there("restore", "--plan", "plan.json", "--yes", code=2)
-    assert "its overlay o.toml is not beside it; give it with --overlay FILE" in lacking
+    assert "its overlay o.toml is not beside it; name it with --overlay FILE" in lacking
     there.write("x.toml", PLAIN)
     overlay = ("--overlay", "x.toml", "--yes")
     lacking = there("restore", "--plan", "plan.json", *overlay, code=1)
@@ -217,7 +217,7 @@ def test_another_archive_or_overlay_than_the_plans_own_is_refused(here: Machine,
     without = here("restore", "latest", "--plan-out", "without.json")
     assert "restore --plan without.json" in without
     refused = here("restore", "--plan", "without.json", "--overlay", "o.toml", code=2)
-    assert "it was made without an overlay; leave out --overlay" in refused
+    assert "it was created without an overlay; leave out --overlay" in refused
 
 
 def test_the_line_that_carries_a_plan_out_names_what_is_not_beside_it(here: Machine) -> None:
