@@ -494,7 +494,7 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     )
     for kind in LossKind:
         if losses[kind] and kind is not LossKind.WRITE_KEY:
-            yield NextStep(f"Take care of {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
+            yield NextStep(f"Still to do: {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
     if lonely := [o.recovery.slug for o in run.outcomes if o.memberless]:
         yield NextStep(
             f"Ask an administrator of the console to add an owner to {some_of(lonely, 3)}, because nobody is a member yet"

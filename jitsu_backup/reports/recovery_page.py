@@ -19,7 +19,7 @@ def recovery_page(summary: RecoverySummary) -> str:
         facts(*summary.facts), (), tables, overlay="\n\n".join(summary.overlay),
     )  # fmt: skip
     style = style_of("page.css", "recovery_page.css", wide="screen and (min-width: 56rem)")
-    return document("recovery_page.html.j2", page, style, [], steps=tuple(map(str, summary.next_steps)))
+    return document("recovery_page.html.j2", page, style, [], steps=summary.next_steps)
 
 
 def _tables(listing: Listing) -> Iterator[Table]:
