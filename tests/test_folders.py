@@ -473,7 +473,7 @@ def test_what_is_no_folder_of_unpack_is_refused_by_its_name(bench: Bench) -> Non
         refused(
             bench.run("restore", path), 5, "manifest.json is missing: this is no folder that `unpack` wrote"
         )
-    refused(bench.run("unpack", "tree", "copy"), 2, "tree is a folder already")
+    refused(bench.run("unpack", "tree", "copy"), 2, "tree is already a folder")
     (bench.folder / "half").mkdir()
     for name in ("run.json", "options.json"):
         shutil.copy(bench.folder / "tree" / name, bench.folder / "half")

@@ -333,7 +333,7 @@ def test_files_of_others_are_left_alone_and_told(place: Path) -> None:
     (place / "b.json.gz").write_bytes(encode(make_snapshot({"stream": [{"id": "s"}]})))
     done = cli("unpack", "b.json.gz", "tree", cwd=place)
     assert done.returncode == 0
-    assert "3 files of others" in done.stderr
+    assert "3 unexpected files" in done.stderr
     left = {path for path, (data, *_) in files_of(tree).items() if data == b"mine"}
     assert len(left) == 5
     assert not list((tree / "destination").glob("*"))

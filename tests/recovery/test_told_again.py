@@ -60,7 +60,7 @@ def test_a_secret_that_was_sent_empty_is_told_until_it_is_given_and_then_sent(tm
         assert (second.exit_code, world.writes()) == (3, before)
         assert told(second) == [UnreadSecret.STILL_EMPTY] * 2
         assert secrets_to_give(second) == lacking > 0
-        assert f"See to {lacking} secrets" in summary(world, second)
+        assert f"Still to do: {lacking} secrets" in summary(world, second)
         assert '"password" = { env = "TEAM_BLUE_CLICKHOUSE_PASSWORD" }' in "\n".join(
             missing_overlay(second.plan)
         )
