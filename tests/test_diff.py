@@ -37,7 +37,7 @@ def test_since_the_last_backup_and_between_two(sandbox: Sandbox, ask: Any) -> No
     assert "+// more" in changed.stdout
     assert ask("diff", "latest").returncode == 0
     assert ask("diff", "latest", "--exit-code", "--only", "stream/*").returncode == 0
-    assert "function                               1     2" in ask("diff", "latest", "--stat").stdout
+    assert "function                               1          2" in ask("diff", "latest", "--stat").stdout
     report = json.loads(ask("--json", "diff", "live:acme-staging", "latest").stdout)
     assert report["counts"] == {"function": {"changed": 1}}
     assert report["changes"][0]["fields"][0]["code"][-1] == "-// more"

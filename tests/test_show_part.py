@@ -98,7 +98,7 @@ def test_a_secret_is_written_in_clear_only_when_asked_for(archive: Path) -> None
     [
         (("function/Other", "--code"), 2, "is 2 entities, and --code takes one: function/f2 (Other), function/f3"),
         (("*", "--field", "id"), 2, "is 7 entities, and --field takes one"),
-        (("function/Nobody", "--code"), 1, "nothing in the snapshot is 'function/Nobody'"),
+        (("function/Nobody", "--code"), 1, "no entity in the snapshot matches 'function/Nobody'"),
         (("functio/Enrich", "--code"), 2, "there is no type 'functio'; did you mean 'function'?"),
         (("function/New", "--code"), 1, "function 'New' has no code"),
         (("function/f3", "--draft"), 1, "function 'Other' has no draft"),

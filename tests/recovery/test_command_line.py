@@ -101,7 +101,7 @@ def test_the_operators_token_alone_is_enough_and_nobody_is_a_member_then(desk: D
     assert "add an owner to team-blue, team-green, team-red, because nobody is a member yet." in words(
         done.stdout
     )
-    assert "the operator's token has no limits" in words(done.stdout)
+    assert "the operator's token has no rate limits" in words(done.stdout)
 
 
 def test_without_secrets_the_plan_is_blocked_and_the_form_that_it_writes_unblocks_it(desk: Desk) -> None:
@@ -358,7 +358,7 @@ def test_on_a_terminal_one_question_is_asked_in_plain_words_and_no_leaves_all_as
     code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "n"])
     assert code == 1
     assert words(said).count("[y/N]") == 1
-    assert f"Make 3 workspaces on {desk.new_url}, and write 60 entities into them? [y/N]" in words(said)
+    assert f"Create 3 workspaces on {desk.new_url} and write 60 entities to them? [y/N]" in words(said)
     assert not desk.new.state.workspaces
     code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "y"])
     assert code == 0, said
@@ -370,7 +370,7 @@ def test_progress_off_a_terminal_is_a_line_a_workspace_and_none_with_quiet(desk:
     done = desk.recover("--yes")
     lines = [line for line in done.stderr.split("\n") if line.startswith("team-")]
     assert len(lines) == 3
-    assert "made, back, 20 entities written" in lines[0]
+    assert "created, restored, 20 entities written" in lines[0]
     assert "of 3 workspaces" in lines[0]
     assert desk.recover("--yes", "-q").stderr == ""
 
@@ -394,7 +394,7 @@ def test_ctrl_c_ends_after_the_requests_under_way_and_the_same_command_goes_on(t
             assert process.stderr is not None
             ended = 0
             for line in process.stderr:
-                ended += ": made, back" in line
+                ended += ": created, restored" in line
                 if ended == 2:
                     break
             process.send_signal(signal.SIGINT)

@@ -42,7 +42,7 @@ def test_a_whole_store_ends_with_0_and_says_how_long_it_would_take(world: World)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 3 workspaces restored completely." in done.stdout
     said = words(done.stdout)
-    assert "came back 63 of 63 entities, compared down to secrets and cursors" in said
+    assert "restored 63 of 63 entities, compared down to secrets and cursors" in said
     assert "would lack nothing" in said
     assert "about 5 minutes with a person's key" in said
     assert all(len(line) <= 80 for line in done.stdout.split("\n"))

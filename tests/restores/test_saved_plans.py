@@ -340,7 +340,7 @@ def test_the_line_that_carries_out_a_plan_for_an_encrypted_archive_runs_as_print
 
 def test_a_clone_needs_two_places_or_a_plan(here: Machine) -> None:
     assert "name two PLACEs, source and target, or give --plan FILE" in here("clone", code=2)
-    assert "give two PLACEs" in here("clone", "acme-staging", code=2)
+    assert "name two PLACEs" in here("clone", "acme-staging", code=2)
     assert "leave out both PLACEs" in here("clone", "a", "b", "--plan", "p.json", code=2)
 
 
