@@ -207,7 +207,7 @@ def archive_table(archives: Iterable[ArchiveName], sources: Mapping[str, str]) -
     `sources` maps the mark of a clone to the slug of the workspace that was cloned.
     """
     table = _table("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
-    table.columns[3].justify = "right"
+    table.columns[2].no_wrap, table.columns[3].justify = True, "right"
     listed = list(archives)
     for archive in listed[:_LONGEST_TABLE]:
         count = "" if archive.total is None else str(archive.total)
@@ -219,6 +219,7 @@ def archive_table(archives: Iterable[ArchiveName], sources: Mapping[str, str]) -
 def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
     """Return a table of archives: which are kept, which are removed, and why."""
     table = _table("", "Id", "Workspace", "Taken at (UTC)", "Why")
+    table.columns[3].no_wrap = True
     listed = list(verdicts)
     for verdict in listed[:_LONGEST_TABLE]:
         mark = Text("keep", style="green") if verdict.keep else Text("remove", style="red")
