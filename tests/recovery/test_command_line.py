@@ -401,7 +401,7 @@ def test_ctrl_c_ends_after_the_requests_under_way_and_the_same_command_goes_on(t
             said, more = process.communicate(timeout=60)
         assert process.returncode == 130, said
         assert "2 of 3 workspaces restored completely; 1 not started." in said
-        assert "interrupted: run the same command again to continue" in more
+        assert "interrupted; run the same command again to continue" in more
         assert "1. Run the same command again" in said
         done = desk.recover("--yes", key=ADMIN_KEY)
         assert done.returncode == 0, done.stdout

@@ -164,7 +164,7 @@ def test_write_keys_that_earlier_runs_made_are_counted_and_their_streams_named(
     text = summary(world, world.recover())
     assert f"write keys: {total} created by earlier runs" in text
     assert f"Give senders the {total} write keys of earlier runs, unless they have them: " in text
-    assert "of team-blue" in text
+    assert "in team-blue" in text
     assert "none is new" not in text
 
 
