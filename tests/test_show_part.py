@@ -96,8 +96,8 @@ def test_a_secret_is_written_in_clear_only_when_asked_for(archive: Path) -> None
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("function/Other", "--code"), 2, "is 2 entities, and --code takes one: function/f2 (Other), function/f3"),
-        (("*", "--field", "id"), 2, "is 7 entities, and --field takes one"),
+        (("function/Other", "--code"), 2, "matches 2 entities, but --code takes one; name one of them by its id: function/f2 (Other), function/f3"),
+        (("*", "--field", "id"), 2, "matches 7 entities, but --field takes one"),
         (("function/Nobody", "--code"), 1, "no entity in the snapshot matches 'function/Nobody'"),
         (("functio/Enrich", "--code"), 2, "there is no type 'functio'; did you mean 'function'?"),
         (("function/New", "--code"), 1, "function 'New' has no code"),
@@ -108,7 +108,7 @@ def test_a_secret_is_written_in_clear_only_when_asked_for(archive: Path) -> None
         (("function/Enrich", "--field", "a.b"), 2, "could be 2 fields of function 'Enrich'"),
         (("function/Enrich", "--field", ""), 1, "has no field ''"),
         (("--code",), 2, "--code needs an entity: name one"),
-        (("function/Enrich", "--code", "--draft"), 2, "give one of them"),
+        (("function/Enrich", "--code", "--draft"), 2, "give only one of them"),
         (("function/Enrich", "--code", "--json"), 2, "use --field to write any field as JSON"),
         (("function/Enrich", "--field", "id", "--html", "a.html"), 2, "leave out one of them"),
     ],
