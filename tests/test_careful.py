@@ -48,7 +48,7 @@ def test_no_file_is_overwritten_by_a_backup_or_a_page(ask: Any, tmp_path: Path) 
         ("diff", "full.json.gz", "--html", "notes.txt"),
     ):
         done = ask(*arguments)
-        assert (done.returncode, "that file exists" in done.stderr) == (2, True), done.stderr
+        assert (done.returncode, "the file exists" in done.stderr) == (2, True), done.stderr
     assert (tmp_path / "full.json.gz").read_bytes() == before
     assert (tmp_path / "notes.txt").read_text() == "mine"
     for _ in range(2):  # a page takes the place of a page
@@ -89,7 +89,7 @@ def test_the_way_back_works_as_it_is_printed(ask: Any, state: State, tmp_path: P
     assert ask(*store, "backup", "acme-staging", "--new-store").returncode == 0
     state.objects["enrich-0001"].config["code"] = "of today"
     done = ask(*store, "restore", "latest", "--yes")
-    (line,) = re.findall(r"The way back: (.*)", done.stdout)
+    (line,) = re.findall(r"To undo this run:\n  (.*)", done.stdout)
     program, *arguments = shlex.split(line)
     assert program == "jitsu-backup"
     assert ask(*arguments, "--yes").returncode == 0
@@ -105,7 +105,10 @@ def test_the_way_back_to_an_encrypted_backup_works_as_it_is_printed(
     assert ask("backup", "acme-staging", "--new-store").returncode == 0
     state.objects["enrich-0001"].config["code"] = "of today"
     done = ask("restore", "latest", *sealed, "--yes")
-    told = {line: shlex.split(line) for line in re.findall(r"The way back: (.*)", done.stdout + done.stderr)}
+    told = {
+        line: shlex.split(line)
+        for line in re.findall(r"To undo this run:\n  (.*)", done.stdout + done.stderr)
+    }
     ((program, *arguments),) = told.values()  # as told before the first write, and at the end
     assert program == "jitsu-backup"
     back = ask(*arguments, "--yes")
@@ -129,7 +132,7 @@ def test_the_way_back_of_a_rebind_frees_what_the_sync_uses_again_and_leaves_the_
     hook.config["name"] = "CRM of today"
     done = ask("restore", "latest", "--rebind", "--yes")
     assert hook.config["name"] == "CRM webhook", done.stderr
-    (line,) = re.findall(r"The way back: jitsu-backup (.*)", done.stdout)
+    (line,) = re.findall(r"To undo this run:\n  jitsu-backup (.*)", done.stdout)
     assert ("--rebind" in line, "--enable-reverse-syncs" in line) == (True, switched_on)
     back = ask(*shlex.split(line), "--yes")
     assert back.returncode == 0, back.stderr
@@ -153,10 +156,13 @@ def test_a_sync_that_is_deleted_and_cannot_be_made_again_is_told_with_the_comman
     monkeypatch.setattr(ReverseSyncs, "create", refuse)
     done = ask("restore", "latest", "--rebind", "--yes")
     assert done.returncode == 3, done.stderr
-    (why, line) = re.findall(
-        r"^Lost: (.*); this brings it back: jitsu-backup (.*)$", done.stdout, re.MULTILINE
-    )[0]
-    assert why == "reverse-sync 'Users → CRM of today' was deleted and not made again: A rule of tomorrow"
+    (why, line) = re.findall(r"^Lost: (.*)\nTo restore it:\n  jitsu-backup (.*)$", done.stdout, re.MULTILINE)[
+        0
+    ]
+    assert (
+        why
+        == "reverse-sync 'Users → CRM of today' was deleted and could not be re-created: A rule of tomorrow"
+    )
     monkeypatch.undo()
     back = ask(*shlex.split(line), "--yes")
     assert back.returncode == 0, back.stderr
@@ -180,7 +186,10 @@ def test_without_a_safety_backup_a_lost_sync_is_made_by_running_the_same_again(
         (lost,) = json.loads(done.stdout)["lost"]
         assert (lost["type"], lost["reason"]) == ("reverse-sync", "A rule of tomorrow")
     else:
-        assert "not made again: A rule of tomorrow; run the same again to make it\n" in done.stdout
+        assert (
+            "could not be re-created: A rule of tomorrow\nRun the same command again to re-create it.\n"
+            in done.stdout
+        )
     assert "Lost: " not in ask(*command).stdout
     monkeypatch.undo()
     assert ask(*command).returncode == 0
@@ -221,7 +230,7 @@ overlay = "production.toml"
         )
 
     assert "db.typo" in hosts()
-    (line,) = re.findall(r"The way back: (.*)", done.stdout)
+    (line,) = re.findall(r"To undo this run:\n  (.*)", done.stdout)
     back = ask(*shlex.split(line)[1:], "--yes")
     assert back.returncode == 0, back.stderr
     assert "db.typo" not in hosts()
@@ -279,7 +288,7 @@ def test_a_blocked_plan_prints_an_overlay_that_unblocks_it_once_filled_in(ask: A
     )
     done = ask(*clone)
     assert done.returncode == 7
-    text = done.stdout.split("An overlay with what is missing:\n\n")[1]
+    text = done.stdout.split("Overlay for the missing secrets (--overlay-out FILE writes it):\n\n")[1]
     variables = {
         value["env"]: "filled-in" for table in tomllib.loads(text).values() for value in table.values()
     }
@@ -288,7 +297,7 @@ def test_a_blocked_plan_prints_an_overlay_that_unblocks_it_once_filled_in(ask: A
     filled = ask(*clone, "--overlay", "overlay.toml", **variables)
     assert filled.returncode == 3, filled.stderr  # a stream's domain stays with staging
     assert "filled-in" not in filled.stdout + filled.stderr
-    assert "secret" not in filled.stdout.split("changes made")[1]
+    assert "secret" not in filled.stdout.split("changes applied")[1]
 
 
 def test_an_archive_with_the_operators_secrets_says_so_and_shows_them_when_asked(
@@ -307,7 +316,7 @@ def test_an_archive_with_the_operators_secrets_says_so_and_shows_them_when_asked
     assert "secrets and key hashes, " in made.stdout
     assert "masked by the console" not in made.stdout
     shown = ask("show", "full.json.gz").stdout
-    assert "does not show" not in shown
+    assert "hidden by Jitsu" not in shown
     assert (
         json.loads(ask("show", "full.json.gz", "destination/Warehouse", "--secrets").stdout)["password"]
         == "pg-secret"
@@ -328,16 +337,16 @@ def test_an_archive_with_the_operators_secrets_says_so_and_shows_them_when_asked
         (("diff", "latest", "--only", "functions"), 2, "no type 'functions'; did you mean 'function'?"),
         (("diff", "latest", "--only", "function/nope"), 2, "'function/nope' matches nothing on either side"),
         (("show", "latest", "Warehouse"), 2, "unknown type 'Warehouse'"),
-        (("show", "latest", "destination/no*"), 1, "nothing in the snapshot is 'destination/no*'"),
+        (("show", "latest", "destination/no*"), 1, "no entity in the snapshot matches 'destination/no*'"),
         (("restore", "@staging"), 2, "no profile @staging in the settings"),
-        (("restore", "live:@staging"), 2, "write @staging/latest"),
-        (("show", "latest/@staging"), 2, "write @staging/latest"),
+        (("restore", "live:@staging"), 2, "use @staging/latest"),
+        (("show", "latest/@staging"), 2, "use @staging/latest"),
         (("show", "acme-stagin"), 2, "'acme-stagin' is not a snapshot; did you mean 'acme-staging'?"),
         (("restore", "30m"), 2, "'30m' could be minutes or months; write 30min or 30mo"),
         (("restore", "7d"), 1, "the store has no snapshot from 7d or before; the oldest is of "),
         (("restore", "latest~7"), 1, "latest to latest~0"),
         (("restore", "latest", "--overlay", "gone.toml"), 2, "cannot read gone.toml"),
-        (("restore", "latest", "--html", "."), 2, "--html is empty, or the folder itself"),
+        (("restore", "latest", "--html", "."), 2, "--html is empty or names a folder"),
         (("--store", "nope", "restore", "latest"), 1, "the store nope is empty (the folder does not exist)"),
     ],
 )  # fmt: skip

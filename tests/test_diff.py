@@ -29,7 +29,7 @@ def ask(sandbox: Sandbox, tmp_path: Path) -> Iterator[Any]:
 def test_since_the_last_backup_and_between_two(sandbox: Sandbox, ask: Any) -> None:
     assert ask("backup", "acme-staging").returncode == 0
     same = ask("diff", "latest", "--exit-code")
-    assert (same.returncode, same.stdout.splitlines()[-1]) == (0, "no differences, 21 the same.")
+    assert (same.returncode, same.stdout.splitlines()[-1]) == (0, "no differences, 21 unchanged.")
     sandbox.state.objects["enrich-0001"].config["code"] += "\n// more"
     changed = ask("diff", "latest", "--exit-code")
     assert changed.returncode == 4
@@ -37,7 +37,7 @@ def test_since_the_last_backup_and_between_two(sandbox: Sandbox, ask: Any) -> No
     assert "+// more" in changed.stdout
     assert ask("diff", "latest").returncode == 0
     assert ask("diff", "latest", "--exit-code", "--only", "stream/*").returncode == 0
-    assert "function                               1     2" in ask("diff", "latest", "--stat").stdout
+    assert "function                               1          2" in ask("diff", "latest", "--stat").stdout
     report = json.loads(ask("--json", "diff", "live:acme-staging", "latest").stdout)
     assert report["counts"] == {"function": {"changed": 1}}
     assert report["changes"][0]["fields"][0]["code"][-1] == "-// more"
@@ -62,13 +62,13 @@ def test_a_deleted_function_of_a_profile_builder_is_a_difference_and_counted_as_
     (told,) = json.loads(ask("--json", "backup", "acme-staging").stdout)["snapshots"]
     total = sum(told["counts"].values())
     same = ask("diff", "latest")
-    assert same.stdout.splitlines()[-1] == f"no differences, {total} the same."
+    assert same.stdout.splitlines()[-1] == f"no differences, {total} unchanged."
     function_id = sandbox.state.builders["profiles-0001"].function_id
     sandbox.state.objects[function_id].deleted = True
     gone = ask("diff", "latest", "--exit-code")
     assert gone.returncode == 4
     assert "- removed  function" in gone.stdout
-    assert gone.stdout.splitlines()[-1] == f"1 removed, {total - 1} the same."
+    assert gone.stdout.splitlines()[-1] == f"1 removed, {total - 1} unchanged."
 
 
 def test_what_changed_in_a_builders_function_is_found_by_the_functions_name_too(
@@ -105,7 +105,7 @@ def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask:
     [
         (("diff",), 2, "Missing argument"),
         (("diff", "latest"), 1, "is empty (the folder does not exist)"),
-        (("diff", "live:acme-staging"), 2, "one side only"),
+        (("diff", "live:acme-staging"), 2, "only one side"),
         (("diff", "@staging", "latest"), 2, "no profile @staging"),
         (("diff", "live:@nobody", "latest"), 2, "no profile @nobody"),
         (("diff", "live:no-such-workspace", "live:acme-staging"), 1, "no-such-workspace"),
@@ -124,7 +124,7 @@ def test_what_cannot_be_compared_is_told(arguments: tuple[str, ...], code: int, 
 def test_show_draws_what_is_connected_and_colour_is_asked_for_or_not(ask: Any) -> None:
     assert ask("backup", "acme-staging").returncode == 0
     lines = ask("show", "latest").stdout.splitlines()
-    at = next(number for number, line in enumerate(lines) if line.startswith("Connections (⇢ syncs)"))
+    at = next(number for number, line in enumerate(lines) if line.startswith("Connections (→) and syncs (⇢)"))
     drawn = [line.rstrip() for line in lines[at + 1 : at + 9]]
     assert drawn == [
         "CRM", "  ⇢ Warehouse       0 * * * *", "  ⇢ Warehouse       0 3 * * *", "Mobile app", "  → Alerts webhook",

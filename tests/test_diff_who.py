@@ -92,7 +92,7 @@ def test_each_change_names_who_made_it_and_what_came_and_went_is_listed(
         assert told["+ added    function         New"] == "by Owner (API, key key1) WHEN"
         (removed,) = [line for line in lines if line.startswith("- removed  link")]
         assert told[removed] == "by Owner (API, key key1) WHEN"
-        at = lines.index("Made and deleted between two snapshots (1)")
+        at = lines.index("Created and deleted between two snapshots (1)")
         assert lines[at + 1].strip() == "• function Gone, by Owner (API, key key1) WHEN"
         assert "Gone" not in acme.diff("--only", "function/New")
         assert "audit log" not in "".join(lines)
@@ -121,7 +121,7 @@ def test_json_markdown_and_page_name_them_too(acme: Workspace) -> None:
     assert "- `function` `Gone`, by `Owner`" in (acme.folder / "x.md").read_text()
     page = (acme.folder / "x.html").read_text()
     assert "by Owner (API, key key1) 20" in page
-    assert "Made and deleted between two snapshots" in page
+    assert "Created and deleted between two snapshots" in page
     without = json.loads(acme.ask("--json", "diff", "latest").stdout)
     assert "passing" not in without
     assert "authors" not in without["changes"][0]
@@ -197,7 +197,7 @@ def test_two_snapshots_are_told_by_the_key_of_their_place_or_a_note_says_why_not
 def test_of_two_workspaces_nobody_can_be_named(acme: Workspace) -> None:
     env = {"JITSU_HOST": acme.url, "JITSU_APIKEY": OWNER}
     done = cli("diff", "live:acme-staging", "live:acme-production", "--who", env=env, cwd=acme.folder)
-    assert (done.returncode, "--who tells who changed one workspace, and these are two" in done.stderr) == (
+    assert (done.returncode, "--who compares two states of one workspace" in done.stderr) == (
         2,
         True,
     )

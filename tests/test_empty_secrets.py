@@ -88,7 +88,7 @@ def test_an_overlay_with_an_empty_password_converges_and_makes_no_further_safety
         kept = sorted((tmp_path / "jitsu-backups").glob("*pre-restore*"))
         again = cli(*clone, env=env, cwd=tmp_path)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "Nothing to write" in again.stdout
+    assert "Nothing to change" in again.stdout
     assert "Local password" in again.stdout.split("Not compared")[1]
     assert sorted((tmp_path / "jitsu-backups").glob("*pre-restore*")) == kept
 

@@ -309,9 +309,11 @@ def test_plan_report_page_and_ledger_name_what_has_to_be_authorised_again(tmp_pa
         cli("show", "latest", "--html", "show.html", env=env, cwd=tmp_path)
         plan = cli(*clone, "--dry-run", "--html", "plan.html", env=env, cwd=tmp_path)
         done = cli(*clone, "--yes", env=env, cwd=tmp_path)
-    assert "no archive holds 2 grants of the UI" in backup.stdout
-    assert "Grants that no archive holds (2)" in shown.stdout
-    assert "Grants that no archive holds (2)" in (tmp_path / "show.html").read_text(encoding="utf-8")
+    assert "2 grants not included" in backup.stdout
+    assert "OAuth grants, which no archive contains (2)" in shown.stdout
+    assert "OAuth grants, which no archive contains (2)" in (tmp_path / "show.html").read_text(
+        encoding="utf-8"
+    )
     assert as_json["grants"] == [{"type": "destination", "id": "sf"}, {"type": "service", "id": "gs"}]
     for text in (plan.stdout, done.stdout, (tmp_path / "plan.html").read_text(encoding="utf-8")):
         plain = " ".join(text.split())

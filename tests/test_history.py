@@ -230,7 +230,7 @@ def test_a_part_is_chosen_by_workspace_entity_and_time(
     [
         (("nobody",), 1, "no snapshot of workspace 'nobody'"),
         (("functions/x",), 2, "no type 'functions'; did you mean 'function'?"),
-        (("function/nope",), 2, "nothing in these snapshots is, or was, 'function/nope'"),
+        (("function/nope",), 2, "no entity in these snapshots matches 'function/nope'"),
         (("--since", "sometime"), 2, "'sometime' is not a time"),
         (("--since", "7m"), 2, "could be minutes or months"),
         (("--since", "2026-11-21", "--until", "2026-11-20"), 2, "is not before"),
@@ -420,7 +420,7 @@ def test_what_was_added_and_is_gone_again_needs_no_way_back(bench: Bench) -> Non
     bench.keep(workspace())
     bench.keep(workspace(function=None))
     assert told(bench.read()[0])[1] == ("added", "function", "Enrich", ())
-    assert "    (it is gone again)\n" in bench.ask().stdout
+    assert "    (no longer exists)\n" in bench.ask().stdout
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,6 @@ def test_a_selector_that_finds_nothing_at_all_is_told(bench: Bench) -> None:
     bench.keep(workspace())
     bench.keep(workspace(function={"code": BETTER}))
     nothing = bench.ask("function/x*")
-    assert (nothing.returncode, nothing.stderr.count("nothing in these snapshots is, or was")) == (0, 1)
+    assert (nothing.returncode, nothing.stderr.count("no entity in these snapshots matches")) == (0, 1)
     assert "`show latest '*'`" in nothing.stderr
     assert bench.ask("stream/*").stderr == ""

@@ -40,12 +40,12 @@ def test_each_change_names_its_authors_the_second_time_too(acme: Workspace) -> N
         changes = [at for at, line in enumerate(lines) if line[:2] in ("~ ", "- ")]
         assert [lines[at].split()[1:3] for at in changes] == [["removed", "link"], ["changed", "function"]]
         assert {lines[at + 1] for at in changes} == {"    by Owner (API, key key1) WHEN"}
-        assert "Made and deleted between two snapshots (1)" in lines
+        assert "Created and deleted between two snapshots (1)" in lines
         assert "  • function Gone, by Owner (API, key key1) WHEN" in [line.rstrip() for line in lines]
 
 
 def test_a_selector_chooses_of_what_no_snapshot_saw_and_never_adds_to_it(acme: Workspace) -> None:
-    assert not any("Gone" in line or "Made and deleted" in line for line in told(acme, "link/*"))
+    assert not any("Gone" in line or "Created and deleted" in line for line in told(acme, "link/*"))
     assert any("function Gone" in line for line in told(acme, "function/*"))
     assert not any("function Gone" in line for line in told(acme, "--until", "7d"))
 

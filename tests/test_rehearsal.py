@@ -313,7 +313,7 @@ def test_verify_takes_snapshots_or_all(arguments: tuple[str, ...], tmp_path: Pat
 def test_the_nightly_fire_drill_says_what_came_back(store: Path, tmp_path: Path) -> None:
     done = cli("verify", "--rehearse", "acme-staging/latest", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "rehearsed: 21 of 21 entities restored and read back" in done.stdout
+    assert "rehearsed: 21 of 21 entities restored and verified" in done.stdout
     code, (line,) = report(tmp_path, "--rehearse", "acme-staging/latest")
     assert (code, line["rehearsal"]["whole"]) == (0, True)
     (tmp_path / "lost.json.gz").write_bytes(encode(refused(1)))
@@ -367,10 +367,11 @@ def test_a_fire_drill_says_what_is_lacking_in_text_json_log_ping_and_figures_and
         counts = json.loads(cli("--json", *drill, cwd=tmp_path).stdout)["archives"][0]["rehearsal"]["lacks"]
         assert counts.keys() == {one.label for one in LossKind}
         words = f"{counts['secrets']} secrets to give in an overlay, {counts['write_keys']} new write keys for senders"
-        assert f"a recovery on an empty console lacks {words}" in text.stdout
+        assert f"a recovery on an empty console could not restore {words}" in text.stdout
         assert "secrets: destination Warehouse password" in " ".join(text.stdout.split())
         assert (
-            told[-1][1] == f"exit code 0: 1 archive: all whole; a recovery on an empty console lacks {words}"
+            told[-1][1]
+            == f"exit code 0: 1 archive: all complete; a recovery on an empty console could not restore {words}"
         )
         found = {(one.name, one.labels.get("what")): one.value for one in samples(tmp_path / "m")}
         assert {what: found["jitsu_backup_drill_lacks", what] for what in counts} == counts
@@ -422,7 +423,7 @@ def verified(folder: Path, gone: str, *, everything: bool, **newer: Any) -> tupl
 def test_an_archive_that_was_pruned_since_the_store_was_listed_is_no_alarm(store: Path) -> None:
     code, app = verified(store, "other", everything=True)
     assert (code, app.facts["archives"], app.alarms) == (0, 1, [])
-    assert "is gone since the store was listed" in app.notices[0]
+    assert "was removed after the store was listed" in app.notices[0]
 
 
 def test_of_the_latest_that_is_gone_the_one_in_its_place_is_checked(store: Path) -> None:
@@ -436,7 +437,7 @@ def test_of_the_latest_that_is_gone_the_one_in_its_place_is_checked(store: Path)
 
 
 def test_a_store_that_is_emptied_under_a_check_is_an_alarm(store: Path) -> None:
-    with pytest.raises(BackupError, match="every archive is gone"):
+    with pytest.raises(BackupError, match="all archives were removed"):
         verified(store, "", everything=True)
 
 

@@ -539,7 +539,7 @@ def test_prune_removes_what_no_rule_keeps_and_nothing_that_is_not_its_own(
     [
         ((), "empty policy"),
         (("--keep-within", "soon"), "not a time span"),
-        (("--keep-last", "1", "--time-zone", "Mars/Olympus"), "no such zone"),
+        (("--keep-last", "1", "--time-zone", "Mars/Olympus"), "is unknown; use a name such as UTC"),
         (("--keep-label", "Upper Case"), "is not a label"),
         (("--keep-last", "-1"), "keep-last"),
     ],

@@ -89,16 +89,16 @@ def test_a_secret_is_written_in_clear_only_when_asked_for(archive: Path) -> None
     assert show(archive, "function/f2", "--field", "env.token", "--secrets").stdout == '"s3cret"\n'
     hidden = show(archive, "function/f3", "--code")
     assert hidden.stdout == "fetch('https://***@api.example.com/')"
-    assert hidden.stderr == "what looks like a password in it shows as ***; --secrets writes it in clear\n"
+    assert hidden.stderr == "possible passwords in it are shown as ***; --secrets shows them\n"
     assert show(archive, "function/Enrich", "--code").stderr == ""
 
 
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("function/Other", "--code"), 2, "is 2 entities, and --code takes one: function/f2 (Other), function/f3"),
-        (("*", "--field", "id"), 2, "is 7 entities, and --field takes one"),
-        (("function/Nobody", "--code"), 1, "nothing in the snapshot is 'function/Nobody'"),
+        (("function/Other", "--code"), 2, "matches 2 entities, but --code takes one; name one of them by its id: function/f2 (Other), function/f3"),
+        (("*", "--field", "id"), 2, "matches 7 entities, but --field takes one"),
+        (("function/Nobody", "--code"), 1, "no entity in the snapshot matches 'function/Nobody'"),
         (("functio/Enrich", "--code"), 2, "unknown type 'functio'; did you mean 'function'?"),
         (("function/New", "--code"), 1, "function 'New' has no code"),
         (("function/f3", "--draft"), 1, "function 'Other' has no draft"),
@@ -107,9 +107,9 @@ def test_a_secret_is_written_in_clear_only_when_asked_for(archive: Path) -> None
         (("function/f2", "--field", "env.x.y.1"), 1, "has no field 'env.x.y.1'"),
         (("function/Enrich", "--field", "a.b"), 2, "could be 2 fields of function 'Enrich'"),
         (("function/Enrich", "--field", ""), 1, "has no field ''"),
-        (("--code",), 2, "--code of what? name one entity"),
-        (("function/Enrich", "--code", "--draft"), 2, "give one of them"),
-        (("function/Enrich", "--code", "--json"), 2, "--field writes any field as JSON"),
+        (("--code",), 2, "--code needs an entity: name one"),
+        (("function/Enrich", "--code", "--draft"), 2, "give only one of them"),
+        (("function/Enrich", "--code", "--json"), 2, "use --field to write any field as JSON"),
         (("function/Enrich", "--field", "id", "--html", "a.html"), 2, "leave out one of them"),
     ],
 )  # fmt: skip

@@ -135,5 +135,5 @@ def test_an_archive_that_nobody_reads_is_a_failure(tmp_path: Path, env: dict[str
 def test_no_file_is_called_by_a_hyphen(line: tuple[str, ...], tmp_path: Path, env: dict[str, str]) -> None:
     done = cli(*line, env=env, cwd=tmp_path)
     assert done.returncode == 2
-    assert "only --output can be standard output" in done.stderr
+    assert "only --output can write to standard output" in done.stderr
     assert not list(tmp_path.iterdir())

@@ -92,7 +92,7 @@ def test_a_label_a_workspace_a_profile_and_a_relative_date_name_a_snapshot_where
     assert "2 snapshots have the label release: acme/" in told
     assert ", is the newest" in told
     assert (
-        "@staging is a workspace: its latest snapshot is taken"
+        "@staging is a workspace, so its latest snapshot is used"
         in cli("show", "@staging", cwd=tmp_path).stderr
     )
     several = cli("show", "7d", cwd=tmp_path)
@@ -116,7 +116,7 @@ def test_a_shrunken_snapshot_is_not_restored_by_a_word_that_is_no_id(ask: Any, t
         done = ask("restore", word, "--dry-run")
         assert (done.returncode, "is marked shrunk" in done.stderr) == (7, True), (word, done.stderr)
     assert (
-        "is marked shrunk, for it lacks"
+        "is marked shrunk: many entities are missing"
         not in ask("restore", digest, "--into", "acme-staging", "--dry-run").stderr
     )
 

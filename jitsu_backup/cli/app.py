@@ -48,14 +48,14 @@ class App(Output):
     gates: Gates = field(default_factory=Gates)
     facts: dict[str, Any] = field(default_factory=dict)
     outcome: str = ""
-    trouble: str = ""  # of a console, while the run was interrupted
+    trouble: str = ""  # what was wrong with a console when the run was interrupted
     monitor: Monitor | None = None
-    told_all_along: bool = False  # monitor and figures, so that they need not hear of a good end
+    told_all_along: bool = False  # monitor and metrics are up to date, so a good end is not reported to them
     figures: "Callable[[], Sequence[Figures]]" = list
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings, from flags, environment and files."""
+        """The settings from flags, environment and files."""
         flags = {
             name: self.options.get(name) for name in ("host", "apikey", "admin_token", "store", "ca_bundle")
         }
@@ -70,20 +70,24 @@ class App(Output):
         """The store."""
         settings = self.settings
         if "://" not in settings.store and not (working_folder() / settings.store).is_absolute():
-            raise BackupError(f"the working folder is gone, and the store {settings.store} is relative to it")
+            raise BackupError(
+                f"the working folder no longer exists, and the store {settings.store} is relative to it; name the store by its full path"
+            )
         return open_store(settings.store, os.environ, ca_bundle=settings.ca_bundle, report=self.tell)
 
     def tell_of_strangers(self) -> None:
-        """Warn of files in the store that look like archives and are not named as archives are, so that nothing reads them."""
+        """Warn of files in the store that look like archives but are named differently, so nothing reads them."""
         found = self.store.strangers() if isinstance(self.store, FolderStore) else []
         if found:
-            told = f"{plural(len(found), 'file')} not named as archives: {some_of(found, 3)}"
-            self.warn(f"the store has {told}; name them by their paths")
+            names = some_of(found, 3)
+            self.warn(
+                f"{plural(len(found), 'file')} in the store not named like an archive, so ignored: {names}; use their paths"
+            )
 
     def archives(self) -> list[ArchiveName]:
-        """Return what the store has, newest first. Raise BackupError, AccessError.
+        """Return the archives of the store, newest first. Raise BackupError, AccessError.
 
-        One that was named and never begun is told as such: it need not be empty, but may be somewhere else.
+        A named store that was never created is an error, because it may be in another place.
         """
         listing = run_async(self.store.listing())
         if self.settings.store_named and not is_begun(listing):
@@ -91,14 +95,14 @@ class App(Output):
         return archives_in(listing)
 
     async def writable_store(self) -> Store:
-        """Return the store, begun and marked, for whoever is about to write into it. Raise BackupError, AccessError."""
+        """Return the store, created and marked, for writing. Raise BackupError, AccessError."""
         listing = await self.store.listing()
         self.expected_store(self.metrics_file()).check(self.store, listing)
         await mark(self.store, listing, utc_now())
         return self.store
 
     def expected_store(self, metrics: Path | None) -> ExpectedStore:
-        """Return what is known of the store before it is listed; `metrics` is the file of figures."""
+        """Return what is known of the store before it is listed; `metrics` is the metrics file."""
         known = ExpectedStore(self.settings.store_named, bool(self.options.get("new_store")), metrics)
         if metrics is None or not metrics.is_file():
             return known
@@ -108,22 +112,22 @@ class App(Output):
             text = read_file(metrics).decode(errors="replace")
             newest = newest_archives(text, self.store.url)
             return replace(known, had_backups=tells_of_backups(text), newest=newest)
-        except (BackupError, ValueError):  # told when the figures are written
+        except (BackupError, ValueError):  # reported when the metrics are written
             return known
 
     def metrics_file(self, flag: Path | None = None) -> Path | None:
-        """Return where figures go: what `flag` says, else the settings; None where neither does."""
+        """Return the metrics file: the `flag`, else that of the settings; None if neither names one."""
         if flag is not None:
             return flag
         try:
             named = self.settings.metrics
-        except BackupError:  # settings that cannot be used are what the figures should tell of
+        except BackupError:  # the metrics should report settings that cannot be used
             named = self.listeners.metrics
         return Path(named) if named else None
 
     @cached_property
     def listeners(self) -> Listeners:
-        """Who hears of a run whose settings cannot be used."""
+        """Who is notified of a run whose settings cannot be used."""
         return listeners(self.options["config"], os.environ, home_folder(), working_folder())
 
     def console(self, place: Place, report: Reporter) -> Console:
@@ -131,7 +135,7 @@ class App(Output):
         return self.connection(place, report).open()
 
     def connection(self, place: Place, report: Reporter) -> Connection:
-        """Return a place as operations take it; all of a run share their rate budgets."""
+        """Return a place as operations take it; all connections of a run share their rate budgets."""
         self.gates.report = report
         return Connection(
             place.host,
@@ -151,33 +155,33 @@ class App(Output):
 
     @property
     def waits(self) -> float | None:
-        """For how many seconds a console may be away until requests fail; None tries each a few times."""
+        """How many seconds a console may be unreachable before requests fail; None retries each a few times."""
         return self.options.get("retry_for")
 
     def remedy_for(self, failure: BaseException | None, workspace: str = "") -> str:
-        """Say what to do about a failure, with commands for the store and settings of this run."""
+        """Return what to do about a failure, with commands for the store and settings of this run."""
         return remedy_for(failure, self.again, workspace, self.waits)
 
     def again(self, *arguments: str) -> str:
-        """Return a command to run later, with the store and settings that this one was given as flags."""
+        """Return a command to run later, with the flags for store and settings that this run was given."""
         given = [(f"--{name}", str(self.options.get(name) or "")) for name in ("config", "store")]
         flags = [part for flag, value in given if value for part in (flag, value)]
         return shlex.join(["jitsu-backup", *flags, *arguments])
 
     def again_with_keys(self, archives: Iterable[ArchiveName]) -> Callable[..., str]:
-        """Return `again` for commands that name some of these archives: the identities given as flags open what is encrypted."""
+        """Return `again` for commands that name some of these archives, with the given identities for encrypted ones."""
         locked = {archive.reference for archive in archives if archive.encrypted}
         given = self.identity_flags
         return lambda *arguments: self.again(*arguments, *(() if locked.isdisjoint(arguments) else given))
 
     @property
     def identity_flags(self) -> list[str]:
-        """The identities that this command was given as flags, as flags."""
+        """The --identity flags that this run was given."""
         return [part for file in self.options.get("identity") or () for part in ("--identity", str(file))]
 
 
 def place_of(app: App, archive: ArchiveName, output: Path | None) -> str:
-    """Return where an archive is, in words: in the store, or in the `output` that was named."""
+    """Return where an archive is, in words: in the store or in the named `output`."""
     return f"{app.store.url.rstrip('/')}/{archive}" if output is None else output_name(output)
 
 
@@ -187,7 +191,7 @@ def utc_now() -> datetime:
 
 
 def run_async(job: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end. Raise KeyboardInterrupt where a signal ended it."""
+    """Run a coroutine to its end. Raise KeyboardInterrupt if a signal ended it."""
 
     async def main() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -1,4 +1,4 @@
-"""The options of `restore` and `clone`, made of their flags and of the overlay file."""
+"""The options of `restore` and `clone`, from their flags and the overlay file."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields, replace
@@ -17,11 +17,11 @@ from jitsu_backup.settings.overlay_file import OverlayFile
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a plan is carried out, beside what it does.
+    """How a plan is carried out, as opposed to what it does.
 
-    `command` is the command that is carried out, `into` the PLACE that the way back has to name; with `elsewhere` the
-    snapshot's own workspace is refused. With `wait`, a run that writes into the workspace at the moment is waited for; with
-    `exit_code`, a plan that is only shown tells by the exit code whether it has something to do.
+    `command` is the command that is carried out, `into` the PLACE that the command to undo it must name. With
+    `elsewhere`, the snapshot's own workspace is rejected. With `wait`, the run waits for another one that is writing into
+    the workspace. With `exit_code`, the exit code of a plan that is only shown says whether it would change anything.
     """
 
     keys_out: Path | None = None
@@ -40,18 +40,18 @@ class RunOptions:
 
 
 def check_outputs(given: dict[str, Any], plan_out: Path | None) -> None:
-    """Raise UsageError or BackupError where a page could not be written, or two outputs are one file.
+    """Raise UsageError or BackupError if a page could not be written, or two outputs are the same file.
 
-    Raise UsageError for --exit-code where a plan is carried out, because then the code says how that ended.
+    Raise UsageError for --exit-code if the plan is carried out, because then the code says how that ended.
     """
     if given["exit_code"] and not (given["dry_run"] or plan_out is not None):
-        raise UsageError("--exit-code tells of a plan; give --dry-run or --plan-out FILE too")
+        raise UsageError("--exit-code is about a plan; add --dry-run or --plan-out FILE")
     check_pages(given["html_out"], given["markdown_out"])
     check_apart(outputs_of(given, plan_out))
 
 
 def outputs_of(given: dict[str, Any], plan_out: Path | None) -> dict[str, Path | None]:
-    """Return the files to write, by their flags."""
+    """Return the files to write, by flag."""
     pages = {"--html": given["html_out"], "--markdown": given["markdown_out"]}
     return {
         "--plan-out": plan_out,
@@ -62,18 +62,18 @@ def outputs_of(given: dict[str, Any], plan_out: Path | None) -> dict[str, Path |
 
 
 def refuse_beside_plan(context: click.Context) -> None:
-    """Raise UsageError for a flag that says what to plan, given together with --plan."""
+    """Raise UsageError for a flag that changes the plan if it is given together with --plan."""
     names = (*SWITCHES, *LISTS, "ids", "mapping", "sets", "plan_out")
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
         if given and parameter.name in names:
             raise UsageError(
-                f"--plan FILE says what to do; leave out {parameter.opts[0]}, or make another plan"
+                f"{parameter.opts[0]} cannot change a saved plan; leave it out, or create a new plan with it"
             )
 
 
 def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
-    """Return the options of the flags that say how a plan is carried out. Raise UsageError."""
+    """Return the options from the flags that say how a plan is carried out. Raise UsageError."""
     check_kept(given["keys_out"], "--keys-out")
     check_folder(given["keys_out"])
     check_new(given["overlay_out"], "--overlay-out")
@@ -85,7 +85,7 @@ def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
 def split_options(
     settings: Settings, given: dict[str, Any], into: str | None, overlay: OverlayFile | None
 ) -> tuple[PlanOptions, RunOptions]:
-    """Return what to plan and how to carry it out, of a command's flags and an overlay file. Raise UsageError."""
+    """Return what to plan and how to carry it out, from a command's flags and an overlay file. Raise UsageError."""
     run = run_options(given, into)
     own = (*given["only"], *given["skip"])
     only, skip = settings.selection(given["sets"])
@@ -95,24 +95,24 @@ def split_options(
 
 
 def sets_beside(settings: Settings, names: Iterable[str], own: Collection[str]) -> dict[str, str]:
-    """Return the set of each selector that is not among a command's `own` ones too."""
+    """Return the set of each selector, without those that are also a command's `own` selectors."""
     return {text: name for text, name in settings.sets_of(names).items() if text not in own}
 
 
 def guarded(options: PlanOptions, guard: Guard) -> PlanOptions:
-    """Return the options with what the settings of the target protect and ignore, beside what a saved plan says."""
+    """Return the options plus what the settings of the target protect and ignore."""
     protect = dict.fromkeys((*options.protect, *guard.protect))
     ignored = dict.fromkeys((*options.ignored, *guard.ignore))
     return replace(options, protect=tuple(protect), ignored=tuple(ignored))
 
 
 def refuse_own_keys(settings: Settings, options: PlanOptions, place: Place) -> None:
-    """Raise UsageError where a value of an overlay is, or holds, one of the tool's own secrets."""
+    """Raise UsageError if a value of an overlay is or contains one of the tool's own secrets."""
     keys = [secret.reveal() for secret in (place.key, place.admin_token) if secret is not None]
     own = [*keys, *settings.own_secrets()]
     given = {*options.overlay.secrets, *(value.value for value in options.overlay.outside)}
     if any(holds(value, key) for value in given for key in own):
         raise UsageError(
-            f"overlay: a value in it holds the key to {place.host}, or another of the tool's own secrets, such as another"
-            " profile's key, which go into no workspace; remove it"
+            f"overlay: a value contains the API key for {place.host} or another secret of this tool, such as another profile's"
+            " key; such secrets must not be written into a workspace, so remove it"
         )

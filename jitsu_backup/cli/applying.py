@@ -53,7 +53,7 @@ from jitsu_backup.settings import Place
 class ApplyJob:
     """A snapshot to apply to a place. `planned` is called with what was prepared before it is carried out.
 
-    `folder` is what the snapshot was read from, where that is no archive. `keys` are those to what the run leaves in the store.
+    `folder` is what the snapshot was read from if that is not an archive. `keys` encrypt what the run leaves in the store.
     `undoes` is the backup from before the run that is undone.
     """
 
@@ -73,8 +73,8 @@ class ApplyJob:
 def apply(job: ApplyJob) -> int:
     """Plan, show, ask, carry out and report; return the exit code.
 
-    A plan that the target no longer fits once it was agreed to is made and shown again. Raise BlockedError, UsageError,
-    AccessError, and what made a console be lost.
+    If the target changes while the question is open, plan and ask again. Raise BlockedError, UsageError, AccessError, and
+    the error that made a console unreachable.
     """
     app, run, place, wanted = job.app, job.run, job.place, job.snapshot
     refuse_own_keys(app.settings, job.options, place)
@@ -93,11 +93,11 @@ def apply(job: ApplyJob) -> int:
         try:
             return _apply_once(job)
         except WaitedError:
-            app.say("the other run has ended; this is the plan for the target as it is now:")
+            app.say("the other run has ended; here is the plan for the current target:")
         except TargetChangedError as problem:
             if run.yes or job.saved is not None:
                 raise
-            app.say(f"{problem}; this is the plan for the target as it is now:")
+            app.say(f"{problem}; here is the plan for the current target:")
 
 
 def _apply_once(job: ApplyJob) -> int:
@@ -145,7 +145,7 @@ def _apply_once(job: ApplyJob) -> int:
 
 
 def _write(job: ApplyJob, prepared: PreparedRestore) -> int:
-    """Carry out a plan that was agreed to, and report; return the exit code."""
+    """Carry out a confirmed plan and report; return the exit code."""
     app, run, keys = job.app, job.run, prepared.keys.values()
     results: list[Result] = []
     try:
@@ -159,7 +159,7 @@ def _write(job: ApplyJob, prepared: PreparedRestore) -> int:
     if run.keys_out is not None and keys:
         try:
             settle_keys(run.keys_out, keys, result)
-        except BackupError as failure:  # what was done is reported all the same
+        except BackupError as failure:  # report what was done all the same
             problem, run = failure, replace(run, keys_out=keep_keys(result.keys) or run.keys_out)
     if run.keys_out is None and not app.as_json:
         made = (o.action for o in result.outcomes if o.status is Status.DONE)
@@ -188,14 +188,15 @@ async def _carry_out(
 
 
 _REMEDY = "; give another --store, or --no-safety-backup"
-_REMEDY_OF_UNDO = "; see to it that this store can be written into"
+_REMEDY_OF_UNDO = "; make sure that this store can be written to"
 
 
 def _safeguards(job: ApplyJob) -> Safeguards:
     app, run = job.app, job.run
 
     def tell_of_backup(way_back: WayBack) -> None:
-        app.say(f"The target is backed up first. The way back: {way_back_command(app, way_back, run.into)}")
+        app.say("The target was backed up first. To undo this run:")
+        app.say(f"  {way_back_command(app, way_back, run.into)}")
 
     return Safeguards(
         app.writable_store, job.keys, utc_now, seconds_of_this_boot,
@@ -206,11 +207,11 @@ def _safeguards(job: ApplyJob) -> Safeguards:
 
 
 def _more_and_hint(prepared: PreparedRestore) -> str:
-    """Return how many more actions are blocked, and the flag that helps, if one does."""
+    """Return how many more actions are blocked, and the flag that helps, if any."""
     blocked = prepared.plan.blocked
     more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
     lossy = any(action.losses for action in blocked)
-    hint = "; --allow-missing-secrets goes on without secrets"
+    hint = "; --allow-missing-secrets continues without the missing secrets"
     return more + (hint if lossy and not _blocked_without_secrets(prepared) else "")
 
 
@@ -220,15 +221,15 @@ def _blocked_without_secrets(prepared: PreparedRestore) -> bool:
 
 
 def _agreed(app: App, prepared: PreparedRestore, run: RunOptions) -> bool:
-    """Ask whether to write. Raise AccessError for a key that may not, BlockedError where new write keys would be lost."""
+    """Ask whether to write. Raise AccessError for a key that may not, BlockedError if new write keys would be lost."""
     plan = prepared.plan
     refuse_read_only(prepared)
     check_can_ask(yes=run.yes)
     check_keys_can_be_shown(app, plan, run.keys_out)
     deletes, target = plan.counts()["delete"], plan.target.slug or plan.target.workspace_id
-    among = f", {deletes} of them deletions," if deletes else ""
+    among = f" (including {plural(deletes, 'deletion')})" if deletes else ""
     changes = plural(len(plan.writes), "change")
-    return ask(f"Write {changes}{among} into {target} on {plan.target.host}?", yes=run.yes)
+    return ask(f"Apply {changes}{among} to {target} on {plan.target.host}?", yes=run.yes)
 
 
 @contextmanager
@@ -239,12 +240,12 @@ def interruptible(stop: asyncio.Event, report: Reporter) -> Iterator[None]:
 
     def first() -> None:
         stop.set()
-        report(Notice("interrupted: finishing the requests under way (again: stop at once)"))
+        report(Notice("interrupted: finishing the current requests (press Ctrl-C again to stop at once)"))
         loop.add_signal_handler(signal.SIGINT, task.cancel)
 
     try:
         loop.add_signal_handler(signal.SIGINT, first)
-    except (NotImplementedError, RuntimeError, ValueError):  # no such thing here, or not the main thread
+    except (NotImplementedError, RuntimeError, ValueError):  # not supported here, or not the main thread
         yield
         return
     try:

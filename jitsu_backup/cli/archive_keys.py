@@ -1,4 +1,4 @@
-"""The keys to archives, as flags and settings name them."""
+"""The keys to archives that flags and settings name."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from jitsu_backup.store import read_text_file
 class NamedArchiveKeys(ArchiveKeys):
     """The keys that flags and settings name, each looked up once, when it is first needed.
 
-    Settings are read only where flags do not say everything.
+    Settings are read only if the flags do not say everything.
     """
 
     _options: Mapping[str, Any]
@@ -29,21 +29,21 @@ class NamedArchiveKeys(ArchiveKeys):
         """Look nothing up yet; `options` are those of the command line."""
         vars(self).update(
             _options=options, _settings=settings, decrypted=False
-        )  # frozen, as what it stands for
+        )  # the class is frozen, like its base
 
     def check(self) -> None:
-        """Raise UsageError for a recipient that is not one."""
+        """Raise UsageError for an invalid recipient."""
         if self.recipients:
             encrypt(b"", self.recipients)
 
     @cached_property
     def recipients(self) -> list[str]:
-        """What archives are encrypted to. Raise UsageError."""
+        """The recipients that archives are encrypted to. Raise UsageError."""
         given = self._options.get("encrypt_to") or self._settings().encrypt_to
         return [recipient for text in given for recipient in recipients_of(text)]
 
     @cached_property
-    def passphrase(self) -> str | None:  # a password manager may ask for something
+    def passphrase(self) -> str | None:  # a password manager may prompt
         """The passphrase for archives."""
         secret = self._settings().passphrase()
         return None if secret is None else secret.reveal()
@@ -53,7 +53,9 @@ class NamedArchiveKeys(ArchiveKeys):
         """The contents of the identity files. Raise UsageError, or AccessError for one that may not be read."""
         paths = [str(path) for path in self._options.get("identity") or self._settings().identities]
         if any(path.upper().startswith("AGE-SECRET-KEY-") for path in paths):
-            raise UsageError("an identity is named by its file; what was given is a key itself")
+            raise UsageError(
+                "--identity takes a file, but a key itself was given; write the key to a file and name that"
+            )
         try:
             return tuple(read_text_file(Path(path).expanduser()) for path in paths)
         except AccessError as problem:
@@ -62,7 +64,7 @@ class NamedArchiveKeys(ArchiveKeys):
             raise UsageError(f"an identity cannot be used: {problem}") from None
 
     def check_identities(self) -> None:
-        """Raise UsageError, AccessError where identities are named, and none of them can be used."""
+        """Raise UsageError, AccessError if identities are named and none of them can be used."""
         if self.passphrase is not None and not self._options.get("identity"):  # it may be enough
             return
         useless: UsageError | None = None
@@ -77,7 +79,7 @@ class NamedArchiveKeys(ArchiveKeys):
             raise useless
 
     def open(self, data: bytes, like: Snapshot | None = None) -> Snapshot:
-        """Read an archive, as those of all keys do. Raise IntegrityError, UsageError, AccessError."""
+        """Read an archive. Raise IntegrityError, UsageError, AccessError."""
         vars(self).update(decrypted=self.decrypted or is_encrypted(data))
         if is_encrypted(data) and self.passphrase is not None and not self._options.get("identity"):
             try:
@@ -88,7 +90,7 @@ class NamedArchiveKeys(ArchiveKeys):
 
 
 def recipients_of(text: str) -> list[str]:
-    """Return the recipients that `text` is, or that the file of that name holds. Raise UsageError where it holds none."""
+    """Return the recipient `text`, or the recipients in the file of that name. Raise UsageError if it has none."""
     if text.startswith(("age1", "ssh-")):
         return [text]
     path = Path(text).expanduser()
@@ -99,8 +101,8 @@ def recipients_of(text: str) -> list[str]:
     except BackupError as problem:
         raise UsageError(f"recipients: {problem}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"the file of recipients {text} is not UTF-8 text") from None
+        raise UsageError(f"the recipients file {text} is not UTF-8 text") from None
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
-        raise UsageError(f"the file of recipients {text} holds none, so nothing could be encrypted")
+        raise UsageError(f"the recipients file {text} contains no recipient, so nothing can be encrypted")
     return found

@@ -31,21 +31,21 @@ LONGEST_LABELS = 80
 
 @dataclass
 class _Made:
-    """What was made so far, to be told however the run ends."""
+    """The results so far, to be reported however the run ends."""
 
     backup: Backup | None = None
     run: BackupRun | None = None
 
     @property
     def known(self) -> BackupRun:
-        """How the run ended, or how far it came."""
+        """How the run ended, or how far it got."""
         so_far = BackupRun() if self.backup is None else self.backup.so_far()
         return self.run or so_far
 
 
 @unattended(pings=True)
 def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any) -> int:
-    """Back up what is asked for, then prune and unpack where asked to; tell how it ended; return the exit code."""
+    """Back up, then prune and unpack if asked to; report how it ended; return the exit code."""
     check_path(metrics, "--metrics")
     output: Path | None = given["output"]
     made = _Made()
@@ -97,7 +97,7 @@ def _backup(
     _check_folder(folder, places, everything=everything, redact=redact)
     given = [name for name, value in policy.items() if value not in (None, ())]
     if given and not prune:
-        raise UsageError(f"--{given[0].replace('_', '-')} goes with --prune")
+        raise UsageError(f"--{given[0].replace('_', '-')} needs --prune")
     retention = policy_from(app, policy) if prune else None
     share = shrink_share(app, shrink_alarm)
     job = BackupJob(
@@ -109,18 +109,18 @@ def _backup(
         allow_unseen=allow_unseen or app.settings.allow_unseen,
         shard=None if shard is None else _shard(shard),
         deadline=deadline,
-        # a folder is brought up to date with what was read
+        # the folder needs a full read
         full_every=timedelta(seconds=full_every) if folder is None else None,
     )
     ends = None if deadline is None else time.monotonic() + deadline
     made.run = _run(app, made, job, places, output, app.metrics_file(metrics))
-    if output is None:  # before anything is pruned with which it is compared
+    if output is None:  # before pruning can remove the archives to compare with
         known = made.run.stored_before
         who = nobody if made.backup is None else who_by(made.backup.job.workspaces, known)
         left = _left(ends)
         seconds = RUN_SECONDS if left is None else left / 2  # the rest is for pruning
         run_async(Notifier(app, told).tell(made.run.held, known, who, seconds=seconds))
-    # before the archive that the folder names may be removed
+    # before pruning can remove the archive that the folder names
     made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
     if retention is not None:
         whole = {one.archive.workspace_id for one in made.run.outcomes if one.whole and one.archive}
@@ -131,20 +131,20 @@ def _backup(
 def _run(
     app: App, made: _Made, job: BackupJob, places: tuple[str, ...], output: Path | None, metrics: Path | None
 ) -> BackupRun:
-    """Back up places, into the store or into a file; return how it ended."""
+    """Back up places into the store or a file; return how it ended."""
     with app.progress() as reporter:
         workspaces, unusable = places_of(app, places, reporter, everything=job.everything)
         job = replace(job, workspaces=workspaces, unusable=unusable)
         backup = partial(Backup, job, keys=app.keys, report=reporter, now=utc_now, monotonic=time.monotonic)
         if output is not None:
             made.backup = backup(store=None, output=partial(write_output, output))
-        else:  # figures are read before the store is listed: what another run writes after that is not lost
+        else:  # read the metrics before listing the store, so nothing that another run writes in between is lost
             made.backup = backup(store=app.store, expected=app.expected_store(metrics))
         return run_async(made.backup.run())
 
 
 def shrink_share(app: App, given: float | None) -> float:
-    """Return the share of --shrink-alarm, or of the settings. Raise UsageError for what is no number."""
+    """Return the share from --shrink-alarm or the settings. Raise UsageError if it is not a number."""
     share = app.settings.shrink_alarm if given is None else given
     if math.isnan(share):
         raise UsageError("--shrink-alarm takes a number")
@@ -154,7 +154,7 @@ def shrink_share(app: App, given: float | None) -> float:
 def places_of(
     app: App, places: tuple[str, ...], reporter: Reporter, *, everything: bool
 ) -> tuple[tuple[WorkspaceAccess, ...], tuple[WorkspaceOutcome, ...]]:
-    """Resolve places by the settings; return those that can be asked, and the outcomes of those that cannot."""
+    """Resolve places by the settings; return those that can be read, and the outcomes of those that cannot."""
     found: list[WorkspaceAccess] = []
     unusable: list[WorkspaceOutcome] = []
     for text in places or (None,):
@@ -170,7 +170,7 @@ def places_of(
 
 
 def _name_of(app: App, place: str) -> str:
-    """Return the workspace's id or slug that a place means, or the place itself where the settings do not tell."""
+    """Return the id or slug of the workspace that a place means, or the place itself if the settings do not say."""
     try:
         return app.settings.workspace_named(place)
     except BackupError:
@@ -184,35 +184,39 @@ def _check_flags(
     if everything and places:
         raise UsageError("give workspaces or --all, not both")
     if output is not None and (everything or len(places) > 1):
-        raise UsageError("--output takes one workspace; leave it out to write into the store")
+        raise UsageError("--output takes one workspace; leave it out to write to the store")
     if output is not None and (if_changed or prune):
         other = "if-changed" if if_changed else "prune"
-        raise UsageError(f"--output and --{other}: the one is without the store")
+        raise UsageError(f"--output does not use the store, but --{other} needs it; leave out one of them")
     check_output(app, output)
     for label in labels:
         if not is_label(label):
             raise UsageError(
-                f"--label {label!r}: write lower-case letters, digits and hyphens, 40 at the most; words such as"
-                " incomplete or json, which stand in file names, are taken"
+                f"--label {label!r}: use at most 40 lower-case letters, digits and hyphens; words such as incomplete or json are"
+                " reserved"
             )
         if is_time(label):
-            raise UsageError(f"--label {label!r}: as a SNAPSHOT this means a time; write another")
+            raise UsageError(
+                f"--label {label!r}: this means a time when used as a SNAPSHOT; choose another label"
+            )
     if len(".".join(labels)) > LONGEST_LABELS:
-        raise UsageError(f"--label: {LONGEST_LABELS} characters in all, for they stand in a file's name")
+        raise UsageError(
+            f"--label: the labels are too long for a file name; use at most {LONGEST_LABELS} characters in all"
+        )
     app.keys.check()  # before anything is read
 
 
 def _check_folder(folder: Path | None, places: tuple[str, ...], *, everything: bool, redact: bool) -> None:
     if folder is None and redact:
-        raise UsageError("--redact is about the folder of --unpack")
+        raise UsageError("--redact needs --unpack FOLDER")
     if folder is not None and (everything or len(places) > 1):
-        raise UsageError("--unpack takes one workspace: a folder holds no more")
+        raise UsageError("--unpack takes one workspace, because a folder holds only one")
 
 
 def _shard(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
     if match is None or not int(match[1]) < int(match[2]):
-        raise UsageError(f"--shard {text!r}: write I/N, with I from 0 to N-1, such as 0/4")
+        raise UsageError(f"--shard {text!r}: use I/N with I from 0 to N-1, such as 0/4")
     return int(match[1]), int(match[2])
 
 
@@ -222,16 +226,16 @@ def _left(ends: float | None) -> float | None:
 
 
 def _unpack(app: App, run: BackupRun, folder: Path | None, *, redact: bool) -> Mapping[str, Any] | None:
-    """Bring the folder up to date with what was read; say what became of it. A backup that was made counts for more."""
+    """Update the folder and return the result. Report a failure without raising it, because the backup itself was made."""
     if folder is None or not run.outcomes:
         return None
-    why = "was left as it is: nothing was backed up"
+    why = "was not updated: nothing was backed up"
     for saved in run.saved:
         try:
             if saved.snapshot.manifest.complete:
                 return bring_up_to_date(app, saved.snapshot, folder, redacted=redact)
-            # Git would show as deleted what was only not read
-            why = "was left as it is: the snapshot is incomplete"
+            # else Git would show entities as deleted that were only not read
+            why = "was not updated: the snapshot is incomplete"
         except BackupError as problem:
-            why = f"was not brought up to date: {problem}"
+            why = f"was not updated: {problem}"
     return {"folder": str(folder), "problem": f"{folder} {why}"}

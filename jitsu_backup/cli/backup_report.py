@@ -1,4 +1,4 @@
-"""What a run of `backup` tells: text, one JSON document, and figures for Prometheus."""
+"""The report of a `backup` run: text, one JSON document, and metrics for Prometheus."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def figures_for(app: App, run: BackupRun, *, stored: bool) -> "Sequence[RunFigures]":
-    """Return the figures of each workspace; `stored` says that the archives of the run are in the store."""
+    """Return the metrics of each workspace; `stored` says whether the archives of the run are in the store."""
     from jitsu_backup.reports.metrics import RunFigures  # noqa: PLC0415  few runs need its library
 
     ended = utc_now()
@@ -36,19 +36,19 @@ def figures_for(app: App, run: BackupRun, *, stored: bool) -> "Sequence[RunFigur
             unknown=isinstance(o.failure, NotFoundError) and not run.had_archive_of(o.label),
         )
         for o in run.outcomes
-        if not o.label.startswith("@")  # nobody knows which workspace that is
+        if not o.label.startswith("@")  # the workspace is unknown
     ]
 
 
 def _counts(outcome: WorkspaceOutcome) -> Mapping[str, int] | None:
-    """Return how many entities there are, by type: none where those of the last reading stay, None where it failed."""
+    """Return the number of entities by type; empty if unchanged since the last read, None if the backup failed."""
     if outcome.saved is not None:
         return outcome.saved.snapshot.manifest.counts
     return None if outcome.unchanged is None else {}
 
 
 def note(app: App, run: BackupRun, output: Path | None) -> None:
-    """Leave how a run ended for the log and the monitor."""
+    """Store how a run ended for the log and the monitor."""
     app.facts |= {
         "store": app.store.url if output is None else str(output),
         "workspaces": [_line(outcome) for outcome in run.outcomes],
@@ -63,7 +63,7 @@ def note(app: App, run: BackupRun, output: Path | None) -> None:
 
 
 def report(app: App, run: BackupRun, output: Path | None) -> None:
-    """Print how a run ended, and tell every alarm. Raise the failure of the only workspace."""
+    """Print how a run ended, and every alarm. Raise the failure of the only workspace."""
     failed, removed, unpacked = run.failed, run.removed, run.unpacked
     if len(run.outcomes) == 1 and failed and isinstance(failed[0].failure, BackupError):
         for alarm in app.alarms[1:]:  # the first is about what is raised
@@ -88,7 +88,7 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
             app.line(f"  {changes_in_words(unpacked)}")
         if len(run.outcomes) != 1 or removed is not None or run.unseen:
             app.line(app.outcome + ".")
-    for alarm in app.alarms:  # on standard error, where cron hears it
+    for alarm in app.alarms:  # on standard error, which cron mails
         app.problem(str(alarm))
 
 
@@ -130,15 +130,15 @@ def _in_words(run: BackupRun) -> str:
     words = {
         "backed up": sum(one.written for one in saved),
         "unchanged": sum(not one.written for one in saved) + len(run.unchanged),
-        "of them incomplete": sum(not one.snapshot.manifest.complete for one in saved),
-        "of them shrunken": sum(bool(one.falls) for one in saved),
-        "whose newest archive was damaged": sum(one.damaged is not None for one in saved),
+        "incomplete": sum(not one.snapshot.manifest.complete for one in saved),
+        "shrunk": sum(bool(one.falls) for one in saved),
+        "with a damaged newest archive": sum(one.damaged is not None for one in saved),
         "read with a weaker key than before": sum(one.better is not None for one in saved),
-        "with an alarm of another kind": sum(outcome.alarm is not None for outcome in outcomes),
+        "with another alarm": sum(outcome.alarm is not None for outcome in outcomes),
         "failed": len(run.failed),
         "only in the store": len(run.unseen),
         "old archives removed": 0 if removed is None else removed.gone,
-        "that could not be removed": 0 if removed is None else removed.stuck,
+        "not removed because of errors": 0 if removed is None else removed.stuck,
     }
     told = [f"{count} {name}" for name, count in words.items() if count]
     failed = next((f": {o.label}: {o.problem}" for o in run.failed), "")
@@ -148,7 +148,9 @@ def _in_words(run: BackupRun) -> str:
 def _tell_unchanged(app: App, document: dict[str, Any]) -> None:
     name = document["source"]["slug"] or document["source"]["workspace_id"]
     since = shown_time(parse_iso_time(document["taken_at"]))
-    app.line(f"{name}: {document['entities']} entities, asked: unchanged since {since}, id {document['id']}")
+    app.line(
+        f"{name}: {plural(document['entities'], 'entity', 'entities')}, unchanged since {since}, not read again, id {document['id']}"
+    )
     app.line(f"  {document['archive']}")
 
 
@@ -160,21 +162,23 @@ def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
     size = (
         f"{saved.size:,} bytes" if saved.written else f"unchanged since {shown_time(saved.archive.taken_at)}"
     )
-    app.line(f"{name}: {total} entities, {state}, {size}, id {document['id']}")
+    app.line(f"{name}: {plural(total, 'entity', 'entities')}, {state}, {size}, id {document['id']}")
     app.line(f"  {document['archive']}")
     for fall in saved.falls:
-        app.line(f"  SHRUNKEN  {fall}")
+        app.line(f"  SHRUNK  {fall}")
     for refusal in document["refused"]:
         app.line(f"  not read: {refusal['name']}: {refusal['reason']}")
     if not document["consistent"]:
-        app.line("  it kept changing while it was read: run again")
+        app.line("  the workspace changed while it was being read; run the backup again")
     if document["secrets"]:
-        how = "encrypted" if document["encrypted"] else "in clear: keep it as you keep passwords"
-        app.line(f"  it holds {plural(document['secrets'], 'secret')} and key hashes, {how}")
+        how = "encrypted" if document["encrypted"] else "not encrypted; protect it like a password"
+        app.line(f"  the archive contains {plural(document['secrets'], 'secret')} and key hashes, {how}")
     unknown = unknown_secrets(saved.snapshot)
     if unknown:
         entities = plural(len({(line.type, line.id) for line in unknown}), "entity", "entities")
-        app.line(f"  the console masks {plural(len(unknown), 'secret')} of {entities}; `show` lists them")
+        app.line(f"  {plural(len(unknown), 'secret')} of {entities} hidden by Jitsu; `show` lists them")
     if document["grants"]:
         grants = plural(len(document["grants"]), "grant")
-        app.line(f"  no archive holds {grants} of the UI: a copy needs its own; `show` lists them")
+        app.line(
+            f"  {grants} not included (no archive contains them): authorise copies again; `show` lists them"
+        )

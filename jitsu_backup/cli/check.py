@@ -44,7 +44,7 @@ def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
     try:
         listing = run_async(app.store.listing())
     except BackupError as problem:
-        kind, slashes, _ = app.settings.store.partition("://")  # what stands behind them may hold a secret
+        kind, slashes, _ = app.settings.store.partition("://")  # the rest may contain a secret
         return {"url": f"{kind}://…" if slashes else kind, "archives": None, "begun": None}, problem
     known = {"archives": len(archives_in(listing)), "begun": is_begun(listing)}
     return {"url": app.store.url, **known}, None
@@ -78,7 +78,7 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
 
 
 def _features_off(snapshot: Snapshot) -> list[str]:
-    """Return the features that types of the console need and that the workspace has not switched on."""
+    """Return the features that types of the console need and that are off in the workspace."""
     needed = {entity_type(name).feature for name in snapshot.manifest.counts} - {""}
     return sorted(needed - features_of(snapshot.workspace))
 
@@ -86,7 +86,7 @@ def _features_off(snapshot: Snapshot) -> list[str]:
 def _store_in_words(store: dict[str, Any]) -> str:
     count = store["archives"]
     if count is not None and not store["begun"]:
-        return f"{store['url']}: empty, and never begun (`backup --new-store` begins it)"
+        return f"{store['url']}: not created yet (`jitsu-backup --new-store backup` creates it)"
     return f"{store['url']}: " + ("cannot be listed" if count is None else plural(count, "archive"))
 
 
@@ -95,27 +95,31 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
         _tell_workspaces(app, facts)
         return
     workspace = facts["workspace"]
-    write = {True: "can restore into it", False: "cannot restore into it", None: "role unknown"}
-    unpaid = "cannot restore into it, because unpaid bills keep it read-only"
+    write = {
+        True: "can restore into it",
+        False: "cannot restore into it",
+        None: "whether it can restore is unknown",
+    }
+    unpaid = "cannot restore into it, because unpaid bills make it read-only"
     may = unpaid if facts["read_only"] else write[facts["can_write"]]
     counts = [f"{count} {name}" for name, count in facts["counts"].items() if count]
     limits = [f"{name} {value['limit']} a minute" for name, value in facts["limits"].items()]
     lines = [
         ("console", f"{facts['host']} (version {workspace['console_version'] or 'unknown'})"),
         ("workspace", f"{workspace['name']} ({workspace['slug']}, {workspace['workspace_id']})"),
-        ("role", f"{OPERATORS if facts['operator'] else facts['role'] or 'not told'}: {may}"),
+        ("role", f"{OPERATORS if facts['operator'] else facts['role'] or 'unknown'}: {may}"),
         ("entities", ", ".join(counts) or "none"),
         ("types", ", ".join(facts["counts"])),
-        ("not offered", ", ".join(facts["not_offered"]) or "nothing that we know of"),
+        ("unsupported types", ", ".join(facts["not_offered"]) or "none"),
         *(("features", f"{name}: off") for name in facts["features_off"]),
         ("limits", ", ".join(limits) or "none seen"),
-        ("masked", plural(facts["masked"], "secret")),
+        ("hidden by Jitsu", plural(facts["masked"], "secret")),
         ("store", _store_in_words(facts["store"])),
     ]
     for name, text in lines:
-        app.line(f"{name:12} {text}")
+        app.line(f"{name:17} {text}")
     for refusal in facts["refused"]:
-        app.line(f"{'refused':12} {refusal['name']}: {refusal['reason']}")
+        app.line(f"{'not read':17} {refusal['name']}: {refusal['reason']}")
 
 
 def _tell_workspaces(app: App, facts: dict[str, Any]) -> None:
@@ -123,7 +127,8 @@ def _tell_workspaces(app: App, facts: dict[str, Any]) -> None:
     app.line(f"{'console':12} {facts['host']}")
     if facts["operator"]:
         app.line(f"{'key':12} {OPERATORS}: `backup --all` reads every workspace, with its secrets")
-    app.line(f"{'workspaces':12} {some_of(names, 10) or 'this key can read none'}")
+    app.line(f"{'workspaces':12} {some_of(names, 10) or 'none that this key can read'}")
     app.line(f"{'store':12} {_store_in_words(facts['store'])}")
     if names:
-        app.line(f"Name one to try its types: {app.again('check', names[0])}")
+        app.line("To check one of them:")
+        app.line(f"  {app.again('check', names[0])}")

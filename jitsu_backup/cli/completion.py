@@ -5,8 +5,8 @@ from click.shell_completion import get_completion_class
 
 VARIABLE = "_JITSU_BACKUP_COMPLETE"
 
-# bash breaks words at `@`, `:` and `=`, and puts what is offered behind the last break: so whole words are asked for,
-# and what stands before that break is taken off again
+# bash breaks words at `@`, `:` and `=` and inserts a completion after the last break. So the script asks for whole words
+# and removes what stands before that break
 _BASH = """\
 _jitsu_backup_completion() {
     local line="${COMP_LINE:0:COMP_POINT}" words reply kind value current last

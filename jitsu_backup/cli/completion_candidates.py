@@ -1,4 +1,4 @@
-"""What a command line can name. A shell waits for it, so this imports little and reads no store but a folder."""
+"""What a command line can name. A shell waits for this, so it imports little and reads only stores in folders."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def tables(given: Mapping[str, Any], name: str) -> list[str]:
 
 
 def snapshots(given: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return what can name snapshots of the store, each with when it was taken where that helps. Raise BackupError."""
+    """Return the names for snapshots of the store, each with its time if that helps. Raise BackupError."""
     store = store_of(given["store"], os.environ, _settings(given), home_folder())
     if "://" in store:
         return {"latest": None}
@@ -35,6 +35,6 @@ def snapshots(given: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _settings(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the settings file's content, whatever is wrong with it: the command that is run will say so."""
+    """Return the content of the settings file without checking it; the command itself reports errors."""
     path = config_path(given["config"], os.environ, home_folder(), working_folder())
     return {} if path is None else read_document(path)

@@ -1,4 +1,4 @@
-"""What a watch tells people of, in a task of its own, which no backup waits for."""
+"""Sends the notifications of a watch in a separate task, so that no backup waits for them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.operations.news import Held, is_written
 
 LAST_SECONDS = 0.5
-"""How long a watch that ends waits for the messages that are on their way."""
+"""How long a watch waits at its end for messages that are being sent."""
 
 _Parcel = tuple[Held, Sequence[ArchiveName]]
-"""What was found of a workspace, and what the store had before."""
+"""What a backup of a workspace found, and the archives that the store had before."""
 
 
 @dataclass
 class Courier:
-    """Tells what the backups of a watch have changed, by workspace, newest state alone; `workspaces` are how they are read.
+    """Sends notifications about the backups of a watch: per workspace, only about the newest state.
 
-    What is held back, or could not be told, is tried again whenever the courier is to `go_on`. What an earlier process owed
-    is told once a workspace is found unchanged.
+    `workspaces` say how to read each workspace. What was held back or could not be sent is tried again at each `go_on`.
+    What an earlier process left unsent is sent once its workspace is found unchanged.
     """
 
     notifier: Notifier
@@ -30,11 +30,11 @@ class Courier:
     _new: dict[tuple[str, str], _Parcel] = field(default_factory=dict)
     _later: dict[tuple[str, str], _Parcel] = field(default_factory=dict)
     _settled: dict[tuple[str, str], ArchiveName] = field(default_factory=dict)
-    """By workspace, the newest archive of which nothing is left to be told."""
+    """By workspace, the newest archive about which everything was sent."""
     _task: "asyncio.Task[None] | None" = None
 
     def backed_up(self, run: BackupRun) -> None:
-        """Hear of a backup, and tell what it wrote, or what is still owed."""
+        """Take note of a backup, and send what it wrote or what is still unsent."""
         for held in run.held:
             key = held.source.key
             if is_written(held):
@@ -45,12 +45,12 @@ class Courier:
         self._begin()
 
     def go_on(self) -> None:
-        """Tell what was held back, where the silence is over."""
+        """Send what was held back if its waiting time is over."""
         self._new, self._later = {**self._later, **self._new}, {}
         self._begin()
 
     async def end(self) -> None:
-        """Leave what is not told within a moment."""
+        """Wait a moment for messages that are being sent, then give up on them."""
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=LAST_SECONDS)
             self._task.cancel()
@@ -62,7 +62,7 @@ class Courier:
     async def _tell(self) -> None:
         while self._new:
             key, (held, known) = self._new.popitem()
-            self._later.pop(key, None)  # the newer one has that too
+            self._later.pop(key, None)  # the newer one includes it
             if await self.notifier.tell([held], known, who_by(self.workspaces, known)):
                 self._later[key] = held, known
             else:

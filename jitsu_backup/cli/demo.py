@@ -26,7 +26,7 @@ STAGING, PRODUCTION = "acme-staging", "acme-production"
 
 
 def demo(app: App) -> int:
-    """Run the main job on a sandbox of its own; return the exit code."""
+    """Run the main job on a new sandbox; return the exit code."""
     state = default_state(generation=Generation.NEWEST)
     staging = next(w for w in state.workspaces.values() if w.slug == STAGING)
     example_workspace(state, staging.id)
@@ -34,7 +34,9 @@ def demo(app: App) -> int:
     try:
         temporary = tempfile.TemporaryDirectory()
     except OSError:
-        raise BackupError("the demo needs a folder for temporary files: set TMPDIR to one") from None
+        raise BackupError(
+            "the demo needs a folder for temporary files; set TMPDIR to a folder that can be written to"
+        ) from None
     with running(sandbox) as url, temporary as folder:
         return _Demo(app, sandbox, url, Path(folder)).run()
 
@@ -47,21 +49,23 @@ class _Demo:
         app.out.quiet = app.as_json
 
     def run(self) -> int:
-        self._step(1, f"A sandbox console listens on {self.url}, with a workspace of every type: {STAGING}.")
+        self._step(
+            1, f"Start a sandbox console on {self.url}. Its workspace {STAGING} has entities of every type."
+        )
         snapshot = self._backup()
         overlay = stand_in_secrets(snapshot)
         self._step(
             3,
-            f"Restore it into the empty {PRODUCTION}. The console masks {len(snapshot.manifest.ledger)} secrets, so an"
-            " overlay gives them; without it, the plan would be blocked. Ids are new, and every reference follows.",
+            f"Restore it into the empty {PRODUCTION}. {len(snapshot.manifest.ledger)} secrets are hidden by Jitsu, so an overlay"
+            " provides them; without it, the plan would be blocked. Ids are new, and all references are adjusted.",
         )
         first = self._restore(snapshot, overlay, show_plan=True)
-        self._step(4, "Restore once more: ids are computed, not invented, so everything is found in place.")
+        self._step(4, "Restore again. Ids are computed, not random, so everything is found unchanged.")
         before = self._writes()
         again = self._restore(snapshot, overlay)
         writes = self._writes() - before
-        self.app.line(f"   {writes} writes, counted at the console.")
-        self._step(5, f"Back up {PRODUCTION} too, and compare what both hold.")
+        self.app.line(f"   Writes counted by the console: {writes}")
+        self._step(5, f"Back up {PRODUCTION} too, and compare the two workspaces.")
         after = run_async(self._read(PRODUCTION))
         self._compare(snapshot, after)
         whole = not first.failure and all(o.status is Status.DONE for o in first.outcomes) and writes == 0
@@ -70,7 +74,7 @@ class _Demo:
 
     def _backup(self) -> Snapshot:
         self._step(
-            2, f"Back up {STAGING}: every list read side by side, then asked once more whether it changed."
+            2, f"Back up {STAGING}. All lists are read at the same time, then checked for changes meanwhile."
         )
         snapshot = run_async(self._read(STAGING))
         store = FolderStore(str(self.folder))
@@ -78,7 +82,7 @@ class _Demo:
         run_async(keep(store, name, data))
         snapshot = decode(run_async(store.read(str(name))))
         self.app.out.print(snapshot_view(snapshot, digest(snapshot)))
-        self.app.line(f"   archive {name}, {len(data):,} bytes")
+        self.app.line(f"   Archive: {name.reference}, {len(data):,} bytes")
         self.facts["archive"] = str(name)
         return snapshot
 
@@ -92,8 +96,8 @@ class _Demo:
     def _compare(self, before: Snapshot, after: Snapshot) -> None:
         for name, count in before.manifest.counts.items():
             other = after.manifest.counts.get(name, 0)
-            same = "same" if other == count else "differs: below"
-            self.app.line(f"   {name:16} {count:3} there, {other:3} here   {same}")
+            same = "equal" if other == count else "differs (see below)"
+            self.app.line(f"   {name:16} {count:3} in staging, {other:3} in production   {same}")
         self.facts["counts"] = {"source": dict(before.manifest.counts), "target": dict(after.manifest.counts)}
 
     def _finish(self, first: Result, again: Result, *, whole: bool, writes: int) -> None:
@@ -105,11 +109,16 @@ class _Demo:
             self.app.emit(self.facts)
             return
         text = (
-            f"{done} entities restored with new ids, {len(first.keys)} new write keys, second run {writes} writes.\n"
-            + ("What still differs is listed above, each with its reason.\n" if again.found else "")
-            + "Yours next:  jitsu-backup check  ·  jitsu-backup backup  ·  jitsu-backup restore latest --into …"
+            f"{done} entities restored with new ids, {len(first.keys)} new write keys, {writes} writes in the second run.\n"
+            + ("The differences that remain are listed above with their reasons.\n" if again.found else "")
+            + "For your own console:\n"
+            "  jitsu-backup check\n"
+            "  jitsu-backup backup\n"
+            "  jitsu-backup restore latest --into …"
         )
-        self.app.out.print(Panel(text, title="It works" if whole else "Not whole", expand=False))
+        self.app.out.print(
+            Panel(text, title="It works" if whole else "Not everything was restored", expand=False)
+        )
 
     async def _read(self, workspace: str) -> Snapshot:
         async with self._console() as console:

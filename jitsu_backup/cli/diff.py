@@ -81,12 +81,12 @@ def diff(
 
 
 def _sides(app: App, a: str, b: str | None) -> tuple[Side, Side]:
-    """Return both sides. What can be refused without asking a console is looked at first."""
+    """Return both sides. Check first what can be checked without a console."""
     if b is None:
         if a.startswith(LIVE):
-            raise UsageError(f"{a} is one side only; give the other one too, such as latest or {LIVE}PLACE")
+            raise UsageError(f"{a} is only one side; name the other one too, such as latest or {LIVE}PLACE")
         one = _side(app, a)
-        instead = f"say which workspace to compare with: {LIVE}PLACE"
+        instead = f"name the workspace to compare with: {LIVE}PLACE"
         return one, _read(app, place_of_origin(app, one.snapshot.manifest.source, instead=instead)[1])
     if a.startswith(LIVE) and not b.startswith(LIVE):
         app.settings.place(a.removeprefix(LIVE) or None)
@@ -96,9 +96,11 @@ def _sides(app: App, a: str, b: str | None) -> tuple[Side, Side]:
 
 
 def _who(app: App, sides: tuple[str, str | None], changes: Changes) -> Attribution:
-    """Return who made the changes; where nobody can be asked, a note says why. Raise UsageError for two workspaces."""
+    """Return who made the changes; if the audit log cannot be read, a note says why. Raise UsageError for two workspaces."""
     if not same_workspace(changes.before, changes.after):
-        raise UsageError("--who tells who changed one workspace, and these are two")
+        raise UsageError(
+            "--who compares two states of one workspace, but these are two workspaces; leave it out"
+        )
     live = next((side.removeprefix(LIVE) for side in sides if side and side.startswith(LIVE)), None)
     try:
         access = log_access(app, changes.after.manifest.source, live)
@@ -108,7 +110,7 @@ def _who(app: App, sides: tuple[str, str | None], changes: Changes) -> Attributi
 
 
 def _record(app: App, before: Side, after: Side) -> Snapshot | None:
-    """Return the record of the last clone between both sides, where there is one, so that it tells who is whom."""
+    """Return the record of the last clone between both sides, if any, which says which entities correspond."""
     one, other = before.snapshot, after.snapshot
     if same_workspace(one, other):
         return None

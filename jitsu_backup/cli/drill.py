@@ -35,13 +35,13 @@ def drill(
     html_out: Path | None,
     markdown_out: Path | None,
 ) -> int:
-    """Rehearse, report and tell whoever listens; return the exit code."""
+    """Rehearse and report; return the exit code."""
     use_store(app, archives)
     check_path(metrics, "--metrics")
     check_pages(html_out, markdown_out)
     check_apart({"--html": html_out, "--markdown": markdown_out, "--metrics": metrics})
-    _ = app.keys.identities  # one that cannot be read is told once, and not as a fault of every archive
-    app.archives()  # a store that was never begun is told as such
+    _ = app.keys.identities  # report an unreadable identity once, not for every archive
+    app.archives()  # raises for a store that was never created
     job = DrillJob(moment_of(at), from_host, workspaces, app.settings.allow_unseen)
     with planning_progress(app) as report:
         drilled = run_async(
@@ -49,7 +49,7 @@ def drill(
         )
     code = drilled.exit_code(fail_on_losses=fail_on_losses)
     app.figures = lambda: figures_of(drilled, code)
-    tell = app.alarm if app.as_json else app.alarms.append  # the page has it all
+    tell = app.alarm if app.as_json else app.alarms.append  # the page has the alarms
     again = partial(_again, app, from_host, at)
     for alarm in alarms_of(drilled, again, fail_on_losses=fail_on_losses):
         tell(alarm)
@@ -71,22 +71,22 @@ def drill(
 
 
 def _again(app: App, from_host: str | None, at: str | None, *arguments: str) -> str:
-    """Return a drill to run later, of the same console and time."""
+    """Return the command for the same drill, with the same console and time."""
     given = {"--from": from_host, "--at": at}
     return app.again(*arguments, *(part for flag, value in given.items() if value for part in (flag, value)))
 
 
 def _in_words(drilled: Drill) -> str:
-    """Say how a drill ended, in a line for a monitor."""
+    """Return how a drill ended, in one line for a monitor."""
     total = len(drilled.workspaces)
-    words = f"{len(drilled.back)} of {plural(total, 'workspace')} came back whole"
+    words = f"{len(drilled.back)} of {plural(total, 'workspace')} restored completely"
     words += f", {len(drilled.left_out)} left out" if drilled.left_out else ""
     losses = in_words(counted(drilled.losses))
-    return f"{words}; a recovery on an empty console lacks {losses}" if losses else words
+    return f"{words}; a recovery on an empty console could not restore {losses}" if losses else words
 
 
 def figures_of(drilled: Drill, code: int) -> "Sequence[Figures]":
-    """Return the figures of the console, and of each workspace, those without a readable archive too."""
+    """Return the metrics of the console and of each workspace, including those without a readable archive."""
     from jitsu_backup.reports.metrics import ConsoleFigures, DrillFigures  # noqa: PLC0415  few runs need its library
 
     ended = utc_now()

@@ -1,4 +1,4 @@
-"""A run that fails before its command begins, as with a wrong flag: its listeners are told all the same."""
+"""A run that fails before its command begins, such as with a wrong flag, is reported to monitor, metrics and log too."""
 
 import os
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ _FLAGS = ("--ping", "--metrics", "--log-format", "--config")
 
 
 def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
-    """Tell the monitor, the figures and the log that a command line ended with a `problem`.
+    """Report to monitor, metrics and log that a command line ended with a `problem`.
 
-    Return the exit code where the log takes up what would be printed otherwise, else None. Flags are read one by one,
-    because the command line as a whole cannot be parsed. One whose command cannot even be guessed may have been meant as
-    a backup. Without any argument nothing was to be run, and nobody is told.
+    Return the exit code if the log contains what would be printed otherwise, else None. Flags are read one by one,
+    because the whole command line cannot be parsed. If the command is unknown, assume a backup. Without arguments,
+    report nothing.
     """
     if not arguments:
         return None
@@ -49,11 +49,11 @@ def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
     try:
         return watched(app, name, ended, MonitorFlags(ping, metrics, heeds_settings=of_backup))
     except type(problem):
-        return None  # and is printed as always
+        return None  # it is printed as usual
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """Return the command that a line names, or nearly names; an empty string where nobody can tell which."""
+    """Return the command that a line names, or nearly names; an empty string if that is unclear."""
     from jitsu_backup.cli import cli, nearest_command  # noqa: PLC0415  it imports this module
 
     takes_value = {
@@ -72,7 +72,7 @@ def _command(arguments: Sequence[str]) -> str:
 
 
 def _somebody_is_named(config: Path | None) -> bool:
-    """Return whether the environment or the settings file seems to name a monitor or figures: only then are settings read."""
+    """Return whether environment or settings file seem to name a monitor or metrics; only then are settings read."""
     if any(os.environ.get(name) for name in ("JITSU_BACKUP_METRICS", "JITSU_BACKUP_PING")):
         return True
     try:
@@ -84,7 +84,7 @@ def _somebody_is_named(config: Path | None) -> bool:
 
 
 def _value(arguments: Sequence[str], flag: str) -> str | None:
-    """Return the last value of a flag, written `--flag value` or `--flag=value`; None where the flag is not given."""
+    """Return the last value of a flag, written `--flag value` or `--flag=value`; None if the flag is not given."""
     found = None
     for word, following in pairwise([*arguments, ""]):
         if word == flag:

@@ -1,4 +1,4 @@
-"""Files that flags name: checked before anything is done, written at the end."""
+"""Files that flags name. They are checked before anything is done and written at the end."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ _OWN = {
     "--html": b'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="default-src',
     "--markdown": b"<!-- jitsu-backup: ",
 }
-"""How every page of ours begins, since the first."""
+"""How our pages have always begun."""
 
 
 def check_output(app: Output, path: Path | None) -> None:
@@ -24,15 +24,15 @@ def check_output(app: Output, path: Path | None) -> None:
         check_new(path, "--output")
         return
     if app.as_json:
-        raise UsageError("--output - and --json: both write to standard output; name a file")
+        raise UsageError("--output - and --json both write to standard output; name a file")
     if sys.stdout.isatty():
-        raise UsageError("--output -: standard output is a terminal; send it to a file or a program")
+        raise UsageError("--output -: standard output is a terminal; redirect it to a file or a program")
     if not app.logs:
         app.out = app.err
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write an archive to a file, or to standard output where that is `-`. Raise BackupError."""
+    """Write an archive to a file, or to standard output for `-`. Raise BackupError."""
     if path != _STANDARD_OUTPUT:
         write_file(path, data)
         return
@@ -49,25 +49,25 @@ def output_name(path: Path) -> str:
 
 
 def check_path(path: Path | None, option: str) -> None:
-    """Raise UsageError for an empty path, such as an unset variable leaves."""
+    """Raise UsageError for an empty path, as from an unset variable."""
     if path is not None and str(path) in ("", "."):
-        raise UsageError(f"{option} is empty, or the folder itself; name a file")
+        raise UsageError(f"{option} is empty or names a folder; name a file")
     if path == _STANDARD_OUTPUT:
-        raise UsageError(f"{option} -: only --output can be standard output; name a file")
+        raise UsageError(f"{option} -: only --output can write to standard output; name a file")
 
 
 def check_folder(path: Path | None) -> None:
-    """Raise BackupError for a file whose folder is not there."""
+    """Raise BackupError for a file whose folder does not exist."""
     if path is not None and not path.parent.is_dir():
-        raise BackupError(f"cannot write {path}: there is no folder {path.parent}")
+        raise BackupError(f"cannot write {path}: the folder {path.parent} does not exist")
 
 
 def check_new(path: Path | None, option: str) -> None:
-    """Raise UsageError for a file that exists, because what is in it may be the only copy."""
+    """Raise UsageError for a file that exists, because its content may be the only copy."""
     check_path(path, option)
     check_folder(path)
     if path is not None and path.exists():
-        raise UsageError(f"{option} {path}: that file exists; name another, or remove it first")
+        raise UsageError(f"{option} {path}: the file exists; name another, or remove it first")
 
 
 def check_kept(path: Path | None, option: str) -> None:
@@ -78,33 +78,33 @@ def check_kept(path: Path | None, option: str) -> None:
 
 
 def check_apart(outputs: Mapping[str, Path | None]) -> None:
-    """Raise UsageError where two of the files to write, by their flags, are one, because the later would replace the earlier."""
+    """Raise UsageError if two flags name the same file to write, because one would replace the other."""
     taken: dict[Path, str] = {}
     for flag, path in outputs.items():
         if path is not None and (other := taken.setdefault(path.resolve(), flag)) != flag:
-            raise UsageError(f"{other} and {flag} name one file, {path}; give each its own")
+            raise UsageError(f"{other} and {flag} name the same file, {path}; name a different file for each")
 
 
 def check_outside(folder: Path, outputs: Mapping[str, Path | None]) -> None:
-    """Raise UsageError for a file to write, by its flag, that a folder of `unpack` could not be read with."""
+    """Raise UsageError for a file to write, by flag, that would make a folder of `unpack` unreadable."""
     there = _resolved(folder)
     for flag, path in outputs.items():
         place = there.parent if path is None else _resolved(path)
         if place.is_relative_to(there) and not is_ignored(place.relative_to(there).as_posix()):
             raise UsageError(
-                f"{flag} {path}: that is in the folder {folder}, which cannot be read with it; name another place"
+                f"{flag} {path}: this is inside the folder {folder}, which would then be unreadable; name another place"
             )
 
 
 def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
-    except FileNotFoundError:  # a relative path has no place without it
-        raise BackupError("the working folder is gone") from None
+    except FileNotFoundError:  # a relative path has no meaning without it
+        raise BackupError("the working folder no longer exists; change to another one") from None
 
 
 def check_pages(html: Path | None, markdown: Path | None) -> None:
-    """Raise UsageError or BackupError for a page that cannot be written, before there is anything to write."""
+    """Raise UsageError or BackupError for pages that cannot be written."""
     check_page(html, "--html")
     check_page(markdown, "--markdown")
     check_apart({"--html": html, "--markdown": markdown})
@@ -119,7 +119,9 @@ def check_page(path: Path | None, option: str) -> None:
         check_kept(path, option)
         check_folder(path)
         if path.exists() and not read_file(path).startswith(_OWN[option]):
-            raise UsageError(f"{option} {path}: that file exists and is no page of ours; name another")
+            raise UsageError(
+                f"{option} {path}: the file exists and was not written by jitsu-backup; name another"
+            )
     except OSError as problem:  # such as a name that is too long
         raise BackupError(f"cannot write {path}: {problem.strerror}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -127,7 +129,7 @@ def check_page(path: Path | None, option: str) -> None:
 
 
 def write_page(app: Output, path: Path | None, page: Callable[[], str]) -> None:
-    """Write a page where one was asked for, and say where it is. Raise BackupError."""
+    """Write a page if one was asked for, and say where it is. Raise BackupError."""
     if path is not None:
         write_file(path, page().encode())
-        app.say(f"the report is in {path}")
+        app.say(f"report written to {path}")

@@ -88,7 +88,7 @@ def history(
 def _attributed(
     app: App, found: Sequence[History], place: str | None, since: datetime | None, until: datetime | None
 ) -> list[History]:
-    """Return histories that name who made the changes, each with a note where its console could not be asked."""
+    """Return histories that name who made the changes, with a note if the console could not be asked."""
     known: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in known_archives(app):
         known[archive.workspace_id].append(archive)
@@ -120,7 +120,7 @@ def _without_ignored(app: App, history: History) -> History:
 
 
 def _tell_who(app: App, told: Iterable[tuple[History, History]]) -> None:
-    """Tell once what the audit log could not tell, of however many workspaces, each without and with who changed it."""
+    """Print once what the audit log could not answer. Each pair is a history without and with authors."""
     by_note: dict[str, list[str]] = defaultdict(list)
     for before, after in told:
         for note in after.notes[len(before.notes) :]:
@@ -130,9 +130,9 @@ def _tell_who(app: App, told: Iterable[tuple[History, History]]) -> None:
 
 
 def _choice(app: App, place: str | None, selector: str | None) -> tuple[list[ArchiveName], list[Selector]]:
-    """Return the archives and the selector that the arguments mean: one alone may be either.
+    """Return the archives and the selector that the arguments mean. A single argument may be either.
 
-    Raise BackupError where the store has none.
+    Raise BackupError if the store has no archive.
     """
     known = app.archives()
     app.tell_of_strangers()
@@ -142,7 +142,7 @@ def _choice(app: App, place: str | None, selector: str | None) -> tuple[list[Arc
     if place is None:
         if not known:
             raise BackupError(
-                f"the store {app.store.url} is empty; jitsu-backup backup makes the first archive"
+                f"the store {app.store.url} is empty; create the first archive with: {app.again('backup')}"
             )
         return known, chosen
     workspace = app.settings.workspace_named(place)
@@ -150,16 +150,16 @@ def _choice(app: App, place: str | None, selector: str | None) -> tuple[list[Arc
 
 
 def _is_selector(word: str, known: Iterable[ArchiveName]) -> bool:
-    """Return whether a word names entities, not a workspace of the store."""
+    """Return whether a word names entities rather than a workspace of the store."""
     if word.startswith("@") or any(archive.belongs_to(word) for archive in known):
         return False
     return "/" in word or "*" in word or word in CATALOGUE
 
 
 def _check(app: App, found: Sequence[History], chosen: Iterable[Selector]) -> None:
-    """Raise UsageError for a selector of a type that there is not, and for one that names one entity and finds none.
+    """Raise UsageError for a selector with an unknown type, and for one that names a single entity and finds none.
 
-    Say of any other that it finds none.
+    For any other selector that finds nothing, print a note.
     """
     types = {change.change.type for one in found for step in one.steps for change in step.changes}
     types |= {name for one in found if one.newest is not None for name in one.newest.manifest.counts}
@@ -167,8 +167,8 @@ def _check(app: App, found: Sequence[History], chosen: Iterable[Selector]) -> No
         check_type(selector, "SELECTOR", types)
         if not named_nowhere(found, selector):
             continue
-        told = f"nothing in these snapshots is, or was, {selector.text!r}"
-        remedy = "`history --stat` lists what changed, `show latest '*'` what there is"
+        told = f"no entity in these snapshots matches {selector.text!r}"
+        remedy = "`history --stat` lists what changed, `show latest '*'` lists what exists"
         if selector.exact:
             raise UsageError(f"{told}; {remedy}")
         app.say(f"{told}; {remedy}")
@@ -188,15 +188,15 @@ def _print(
 
 
 def _print_part(app: App, part: RenderableType) -> None:
-    """Print a part of a view. Text stays in one piece, because there are commands in it."""
-    if isinstance(part, Text) and not app.out.is_terminal:  # of thousands of snapshots, there may be many
+    """Print a part of a view. Text is not wrapped, because it contains commands."""
+    if isinstance(part, Text) and not app.out.is_terminal:  # faster, for thousands of snapshots
         app.out.file.write(f"{part.plain}\n")
     else:
         app.out.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _tell(app: App, shown: Iterable[History], unread: Iterable[tuple[ArchiveName, str]]) -> None:
-    """Tell what does not count and what could not be read, once each."""
+    """Print what is ignored and what could not be read, once each."""
     for one in shown:
         for note in one.notes:
             app.say(f"{one.called}: {note}")

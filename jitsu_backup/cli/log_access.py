@@ -1,4 +1,4 @@
-"""How the audit log of a workspace is asked, as the settings tell it."""
+"""How to read the audit log of a workspace, according to the settings."""
 
 from dataclasses import replace
 
@@ -11,13 +11,13 @@ from jitsu_backup.operations.who import LogAccess
 
 
 def log_access(app: App, source: Source, place: str | None = None) -> LogAccess:
-    """Return how to ask the audit log of the workspace that snapshots came from.
+    """Return how to read the audit log of the workspace that snapshots came from.
 
-    `place` is the PLACE by which the workspace was named, where it was. Raise BackupError, UsageError where the settings name no
-    key to its console.
+    `place` is the PLACE by which the workspace was named, None if it was not. Raise BackupError, UsageError if the settings
+    name no key for its console.
     """
     if place is None:
-        found = place_of_origin(app, source, instead="the settings have to name its console, too")[1]
+        found = place_of_origin(app, source, instead="add a profile for the first one to the settings")[1]
     else:
         found = app.settings.place(place or None)
     connection = app.connection(found, app.tell)
@@ -26,7 +26,7 @@ def log_access(app: App, source: Source, place: str | None = None) -> LogAccess:
 
 
 def known_archives(app: App) -> list[ArchiveName]:
-    """Return what the store has, whose marks tell when this tool wrote; nothing where there is no store to ask."""
+    """Return the archives of the store, whose marks show when this tool wrote; empty if there is no store."""
     try:
         return app.archives()
     except BackupError:

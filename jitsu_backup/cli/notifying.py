@@ -1,4 +1,4 @@
-"""`--notify`: whoever the flag or the settings name hears of what changed in each workspace."""
+"""`--notify`: messages about what changed in each workspace, to whomever the flag or the settings name."""
 
 import asyncio
 import os
@@ -35,39 +35,41 @@ from jitsu_backup.reports.notification import notification
 from jitsu_backup.threads import in_thread
 
 RUN_SECONDS = 60.0
-"""How long one run tells of changes at most, all in all; what is not sent by then is told by the next."""
+"""How long one run sends messages at most. The next run sends the others."""
 
 _NAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyFlags:
-    """The flags `--notify`, which may be a secret, and `--notify-every`, in seconds; None where they are not given."""
+    """The flags `--notify`, which may be a secret, and `--notify-every`, in seconds; None if not given."""
 
     notify: str | None = field(default=None, repr=False)
     every: float | None = None
 
     def check(self, *, stored: bool) -> None:
-        """Raise UsageError for what is no address, and where nothing is `stored` to be compared with."""
+        """Raise UsageError for an invalid address, and if nothing is `stored` to compare with."""
         if self.notify is not None:
             address_of(self.notify)
             if not stored:
-                raise UsageError("--output and --notify: the one is without the store")
+                raise UsageError(
+                    "--output does not use the store, but --notify needs it; leave out one of them"
+                )
 
 
 Who = Callable[[News], Awaitable[Mapping[Key, str]]]
-"""Tells who changed an entity, in words, by its key on either side."""
+"""Returns who changed each entity, in words, by its key on either side."""
 
 
 async def nobody(_: News) -> Mapping[Key, str]:
-    """Tell of nobody."""
+    """Return no authors."""
     return {}
 
 
 def who_by(workspaces: Sequence[WorkspaceAccess], known: Iterable[ArchiveName]) -> Who:
-    """Return what asks the audit logs with the keys that read the workspaces; `known` are the archives of the store.
+    """Return a function that reads the audit logs with the keys of the workspaces; `known` are the archives of the store.
 
-    A console whose log does not answer is asked no more.
+    If the log of a console does not answer, the console is not asked again.
     """
     archives, silent = list(known), set[str]()
 
@@ -92,7 +94,7 @@ def _is_there(access: WorkspaceAccess, source: Source) -> bool:
 
 @dataclass
 class Notifier:
-    """What tells people of the news of workspaces: of each at most once in a while, and never so that a run fails."""
+    """Sends messages about changes: about each workspace at most once per period. A failure never fails the run."""
 
     app: App
     flags: NotifyFlags
@@ -110,39 +112,41 @@ class Notifier:
         *,
         seconds: float = RUN_SECONDS,
     ) -> list[Held]:
-        """Tell what is new in workspaces that a run has looked at; `known` are the archives that the store had before.
+        """Send what changed in the workspaces of a run; `known` are the archives that the store had before.
 
-        It takes `seconds` at most, and never more than RUN_SECONDS. Return those whose news are to be told later: they
-        are held back, or could not be told.
+        Take at most `seconds`, and never more than RUN_SECONDS. Return those to send later, because they are held back or
+        could not be sent.
         """
         archives, left, later = list(known), list(held), list[Held]()
         self._silent.clear()
         for profile in [name for name, found in self._addresses.items() if isinstance(found, BackupError)]:
-            del self._addresses[profile]  # what could not be read may be there now
+            del self._addresses[profile]  # what could not be read before may be readable now
         for one in left:
             self.owe(one, archives)
         try:
             async with asyncio.timeout(min(seconds, RUN_SECONDS)):
                 while left:
-                    await asyncio.sleep(0)  # where the time is over, no message begins
+                    await asyncio.sleep(0)  # start no message when the time is over
                     later += [] if await self._is_told(left[0], archives, who) else left[:1]
                     left.pop(0)
         except TimeoutError:
             names = some_of([_called(one.source) for one in left], _NAMES)
-            self.app.problem(f"no time was left to tell of changes in {names}; the next message has them")
+            self.app.problem(
+                f"no time left to send a notification about {names}; the next message includes the changes"
+            )
         return later + left
 
     def owe(self, held: Held, known: Iterable[ArchiveName]) -> None:
-        """Remember that what was written is to be told, before anything can come between; `known` are those of `tell`."""
+        """Remember that a message about what was written is due, in case the run is killed; `known` is that of `tell`."""
         source = held.source
-        with suppress(BackupError):  # told when its turn comes
+        with suppress(BackupError):  # reported when the message is sent
             notified = self.flags.notify is not None or self.app.settings.notifies(self._profile(source))
             if is_written(held) and notified:
                 self._to_tell[source.key] = source
                 self._memory.owe(source.key, before_telling(held, known))
 
     def needed(self, workspace: tuple[str, str]) -> list[str]:
-        """Name the archives with which the next message of a workspace, by console and id, compares."""
+        """Return the archives that the next message about a workspace, by console and id, compares with."""
         source = self._to_tell.get(workspace)
         if source is None:
             return []
@@ -152,13 +156,13 @@ class Notifier:
         return [] if told is None else [told.compared]
 
     async def _is_told(self, held: Held, known: list[ArchiveName], who: Who) -> bool:
-        """Tell of one workspace; return whether nothing is left to be told."""
+        """Send the message about one workspace; return whether nothing is left to send."""
         try:
             return await self._tell(held, known, who)
-        except Exception as bug:  # noqa: BLE001  a backup that was made counts for more
+        except Exception as bug:  # noqa: BLE001  a failed message must not fail the backup
             problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
             self.app.problem(
-                f"nobody was told of changes in {_called(held.source)}: {problem}; the next message has them"
+                f"no notification was sent about {_called(held.source)}: {problem}; the next message includes the changes"
             )
             self._put_off[held.source.key] = utc_now()
             return False
@@ -166,7 +170,7 @@ class Notifier:
     async def _tell(self, held: Held, known: list[ArchiveName], who: Who) -> bool:
         source, workspace, now = held.source, held.source.key, utc_now()
         if self._is_held_back(self._put_off.get(workspace), now):
-            return False  # a process that goes on does not try again all the time
+            return False  # a long-running process must not retry all the time
         address = await self._address_for(source)
         if address is None:
             return True
@@ -187,19 +191,21 @@ class Notifier:
             return True
         message = notification(replace(news, who=await who(news)), self.app.again)
         if memory.recall(workspace, url) != told:
-            return False  # another run tells it
-        # in case that this run is killed
+            return False  # another run is sending it
+        # in case this run is killed
         forgetful = memory.keep(workspace, url, after_failing(news, now, told))
         if forgetful and not self._warned:
             self._warned = True
             self.app.warn(
-                f"each run tells anew what it finds, because none remembers what was told: {forgetful}"
+                f"notifications may be repeated, because what was sent cannot be remembered: {forgetful}"
             )
         try:
             await in_thread(lambda: send(message, address, os.environ), "notify")
         except NotSentError as problem:
-            failed = f"{address.shown} was not told of changes in {_called(source)}: {problem}"
-            self.app.problem(f"{failed}; the next message has them")
+            failed = (
+                f"the notification about {_called(source)} could not be sent to {address.shown}: {problem}"
+            )
+            self.app.problem(f"{failed}; the next message includes the changes")
             self._silent |= {address} if problem.no_answer else set()
             return False
         memory.keep(workspace, url, after_telling(news, now, told))
@@ -215,7 +221,7 @@ class Notifier:
         return FolderMemory(store if "://" in store else str(working_folder() / store))
 
     def _is_held_back(self, told_at: datetime | None, now: datetime) -> bool:
-        """Return whether a workspace was told of so lately that the next message has what is new."""
+        """Return whether the last message about a workspace is so recent that the changes wait for the next one."""
         every = self.flags.every if self.flags.every is not None else self.app.settings.notify_every
         silence = EVERY if every is None else timedelta(seconds=every)
         return told_at is not None and not is_over(told_at, silence, now)
@@ -224,18 +230,20 @@ class Notifier:
         return self.app.settings.notify_profile(source.host, (source.workspace_id, source.slug))
 
     async def _address_for(self, source: Source) -> Address | BackupError | None:
-        """Return whom to tell of a workspace: whom the flag names, else the profile that names it, else the settings.
+        """Return the address for a workspace: that of the flag, else of its profile, else of the settings.
 
-        What cannot be read is told once, and tried once.
+        An address that cannot be read is tried and reported once.
         """
         if self.flags.notify is not None:
             return address_of(self.flags.notify)
         profile = self._profile(source)
         if profile not in self._addresses:
-            found = await in_thread(lambda: self._read_address(profile), "notify")  # a command may tell it
+            found = await in_thread(lambda: self._read_address(profile), "notify")  # a command may print it
             self._addresses[profile] = found
             if isinstance(found, BackupError):
-                self.app.problem(f"nobody is told of changes: {found}; the first message after that has them")
+                self.app.problem(
+                    f"no notification can be sent: {found}; the next message that can be sent includes the changes"
+                )
         return self._addresses[profile]
 
     def _read_address(self, profile: str | None) -> Address | BackupError | None:

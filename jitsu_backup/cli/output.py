@@ -1,4 +1,4 @@
-"""What a person or a program sees, and is asked: results, notes, progress, questions."""
+"""What a person or a program sees: results, notes, progress and questions."""
 
 import json
 import re
@@ -25,10 +25,10 @@ class Output:
     """What a run shows: text or JSON, and how much of it, as its options say."""
 
     options: Mapping[str, Any]
-    logs: bool = False  # nothing is shown but one line at the end, which takes up what follows
+    logs: bool = False  # print nothing but one line at the end, which includes the fields below
     notices: list[str] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
-    warned: bool = False  # that something went wrong, whatever the exit code
+    warned: bool = False  # whether something went wrong, whatever the exit code
 
     @property
     def as_json(self) -> bool:
@@ -53,29 +53,29 @@ class Output:
 
     @property
     def _style(self) -> dict[str, Any]:
-        """How text is shown: nothing in it is markup or the name of an emoji."""
+        """How text is shown: without interpreting markup or emoji names in it."""
         choice = self.options.get("color")
         colours = {"always": {"force_terminal": True}, "never": {"no_color": True}}.get(str(choice), {})
         return {"highlight": False, "markup": False, "emoji": False, **colours}
 
     def line(self, text: str) -> None:
-        """Print one line of a result, without what could command the terminal."""
+        """Print one line of a result, without control characters for the terminal."""
         self.out.print(printable(text), soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """Print a note for whoever watches; not with --quiet."""
+        """Print a note; not with --quiet."""
         if self.logs:
-            self.notices.extend({text}.difference(self.notices))  # requests side by side meet the same
+            self.notices.extend({text}.difference(self.notices))  # simultaneous requests report the same
         elif not self.options["quiet"]:
             to_stderr(printable(text))
 
     def warn(self, text: str) -> None:
-        """Print a warning of what may be wrong; not with --quiet. The log's level becomes a warning."""
+        """Print a warning; not with --quiet. The level of the log becomes warning."""
         self.warned = True
         self.say(f"warning: {text}")
 
     def problem(self, text: str) -> None:
-        """Print what went wrong and did not end the run, with --quiet too."""
+        """Print a problem that did not end the run, even with --quiet."""
         self.warned = True
         if self.logs:
             self.notices.append(text)
@@ -83,12 +83,12 @@ class Output:
             to_stderr(f"jitsu-backup: {one_line(text)}")
 
     def alarm(self, alarm: Alarm) -> None:
-        """Print an alarm, and keep it for the log, the monitor and the figures."""
+        """Print an alarm and keep it for the log, the monitor and the metrics."""
         self.alarms.append(alarm)
         self.problem(str(alarm))
 
     def tell(self, event: Event) -> None:
-        """Print an event; the reporter where no progress is shown."""
+        """Print an event. This is the reporter if no progress is shown."""
         match event:
             case Notice():
                 self.say(event.text)
@@ -100,16 +100,16 @@ class Output:
                 pass
 
     def emit(self, document: Any) -> None:
-        """Print one JSON document on standard output, with escapes for what could command a terminal."""
+        """Print one JSON document on standard output, with escapes for control characters."""
         text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
         try:
             text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-        except UnicodeEncodeError:  # the locale's encoding lacks some; escapes lose nothing
+        except UnicodeEncodeError:  # the locale's encoding lacks some characters; escapes lose nothing
             text = json.dumps(orjson.loads(text), indent=2)
         click.echo("\n".join(HARMFUL.sub(_escape, line) for line in text.split("\n")))
 
     def emit_line(self, document: Any) -> None:
-        """Print a JSON document on one line of standard output, for those who read one after the other."""
+        """Print a JSON document on one line of standard output."""
         click.echo(HARMFUL.sub(_escape, json.dumps(document, ensure_ascii=True, separators=(",", ":"))))
 
     @contextmanager
@@ -127,7 +127,7 @@ class Output:
 
         def tell(event: Event) -> None:
             said = event.task if isinstance(event, Step) else event.text
-            if said in begun:  # requests side by side meet the same
+            if said in begun:  # simultaneous requests report the same
                 return
             begun.add(said)
             if isinstance(event, Step):
@@ -185,18 +185,20 @@ class _Lossy:
 
 
 def to_stderr(line: str) -> None:
-    """Write a line to standard error; one that cannot be written is lost and stops no work."""
+    """Write a line to standard error. If that fails, the line is lost, but the work continues."""
     with suppress(OSError):
         click.echo(line, err=True)
 
 
 def ask(question: str, *, yes: bool) -> bool:
-    """Ask before something is changed; return the answer. Raise UsageError where nobody can answer and --yes is not given."""
+    """Ask before changing something; return the answer. Raise UsageError if nobody can answer and --yes is not given."""
     check_can_ask(yes=yes)
     return yes or click.confirm(one_line(question), err=True)
 
 
 def check_can_ask(*, yes: bool) -> None:
-    """Raise UsageError where nobody can answer and --yes is not given."""
+    """Raise UsageError if nobody can answer and --yes is not given."""
     if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("there is no terminal to ask on; look with --dry-run, then give --yes")
+        raise UsageError(
+            "cannot ask for confirmation without a terminal; check the plan with --dry-run, then add --yes"
+        )

@@ -6,7 +6,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App, place_of, run_async
 from jitsu_backup.cli.files import check_output, check_outside, write_output
 from jitsu_backup.errors import IncompleteError
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.save import Saved
 from jitsu_backup.operations.unpack import read_folder, save_packed
 from jitsu_backup.reports import saved_document
@@ -14,7 +14,7 @@ from jitsu_backup.store import archives, keep
 
 
 def pack(app: App, folder: Path, output: Path | None) -> int:
-    """Read a folder and make an archive of it; return the exit code."""
+    """Read a folder and create an archive from it; return the exit code."""
     check_output(app, output)
     check_outside(folder, {"--output": output})
     app.keys.check()
@@ -22,8 +22,9 @@ def pack(app: App, folder: Path, output: Path | None) -> int:
     for line in content.left_out:
         app.problem(f"{folder}: {line}")
     for path in content.unmerged:
-        unfinished = f"{path} holds the marks of a merge that was not finished"
-        app.problem(f"{folder}: {unfinished}; it was packed as it is")
+        app.problem(
+            f"{folder}: {path} contains conflict markers of an unfinished merge; it was packed unchanged"
+        )
     saved = _save(app, content.snapshot, output)
     where = place_of(app, saved.archive, output)
     document = saved_document(saved, where)
@@ -32,12 +33,14 @@ def pack(app: App, folder: Path, output: Path | None) -> int:
         app.emit(document)
         return code
     state = "complete" if document["complete"] else "INCOMPLETE"
-    size = f"{saved.size:,} bytes" if saved.written else "in the store already"
-    app.line(f"{folder}: {sum(document['counts'].values())} entities, {state}, {size}, id {document['id']}")
+    size = f"{saved.size:,} bytes" if saved.written else "already in the store"
+    total = plural(sum(document["counts"].values()), "entity", "entities")
+    app.line(f"{folder}: {total}, {state}, {size}, id {document['id']}")
     app.line(f"  {where}")
     if output is None:
         again = app.again_with_keys([saved.archive])
-        app.line(f"  restore it with: {again('restore', saved.archive.reference)}")
+        app.line("To restore it:")
+        app.line(f"  {again('restore', saved.archive.reference)}")
     return code
 
 

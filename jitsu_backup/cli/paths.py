@@ -9,7 +9,7 @@ import click
 
 
 class HomePath(click.Path):
-    """A path in which a leading `~/` is the home folder, also where no shell expands it, as in `--output=~/x` or cron."""
+    """A path in which a leading `~/` means the home folder, even if no shell expands it, as in `--output=~/x` or cron."""
 
     def __init__(self) -> None:
         """Return paths as `pathlib.Path`."""
@@ -21,7 +21,7 @@ class HomePath(click.Path):
             try:
                 value = str(Path(value).expanduser())
             except RuntimeError:
-                self.fail(f"{value}: there is no home folder here", param, ctx)
+                self.fail(f"{value}: no home folder is known; write the full path", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -29,7 +29,7 @@ PATH = HomePath()
 
 
 def working_folder() -> Path:
-    """Return the working folder, or an empty path where it is gone, so that only relative paths fail."""
+    """Return the working folder, or an empty path if it no longer exists, so that only relative paths fail."""
     try:
         return Path.cwd()
     except OSError:
@@ -37,16 +37,16 @@ def working_folder() -> Path:
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path | None:
-    """Return the user's folder for what can be found out again; None where there is no home folder."""
+    """Return the user's cache folder, None without a home folder."""
     named, home = environment.get("XDG_CACHE_HOME", ""), home_folder()
-    if named and Path(named).is_absolute():  # a relative one counts as unset, as its specification has it
+    if named and Path(named).is_absolute():  # by its specification, a relative path counts as unset
         return Path(named) / "jitsu-backup"
     usual = "Library/Caches" if sys.platform == "darwin" else ".cache"
     return None if home is None else home / usual / "jitsu-backup"
 
 
 def home_folder() -> Path | None:
-    """Return the home folder; None where there is none, as in a bare container."""
+    """Return the home folder, None without one, as in a bare container."""
     try:
         return Path.home()
     except RuntimeError:  # cron without HOME

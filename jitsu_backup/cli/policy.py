@@ -13,7 +13,7 @@ from jitsu_backup.operations.prune import Retention
 def policy_from(app: App, given: dict[str, Any], *, needed: bool = True) -> Retention | None:
     """Return the policy; flags replace single settings of `[retention]`.
 
-    Raise UsageError, also for a policy that keeps nothing; where none is `needed`, return None for that.
+    For an empty policy, raise UsageError, or return None if none is `needed`. Raise UsageError for invalid values.
     """
     settings = {**app.settings.retention, **{n: v for n, v in given.items() if v not in (None, ())}}
     zone = time_zone(settings.pop("time_zone", "UTC"))
@@ -22,7 +22,7 @@ def policy_from(app: App, given: dict[str, Any], *, needed: bool = True) -> Rete
         return None
     if policy.empty:
         raise UsageError(
-            "an empty policy would remove almost everything; say what to keep, such as --keep-daily 14"
+            "an empty policy would remove almost everything; say what to keep, for example --keep-daily 14"
         )
     return Retention(policy, zone)
 
@@ -32,4 +32,4 @@ def time_zone(name: str) -> tzinfo:
     try:
         return UTC if name.upper() == "UTC" else ZoneInfo(name)  # UTC needs no zone files
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UsageError(f"time zone {name!r}: no such zone; write UTC or Europe/Berlin") from None
+        raise UsageError(f"time zone {name!r} is unknown; use a name such as UTC or Europe/Berlin") from None

@@ -15,7 +15,7 @@ from jitsu_backup.store import QUARANTINE, exists, named_archives
 
 @unattended()
 def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **given: Any) -> int:
-    """Judge the archives, remove what no rule keeps and put aside what is damaged; return the exit code."""
+    """Apply the policy: remove what no rule keeps, quarantine damaged archives; return the exit code."""
     retention = policy_from(app, given, needed=not quarantine)
     found = _archives(app, workspace)
     pruned = run_async(
@@ -26,8 +26,8 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
         f"{pruned.kept} kept" if retention else "",
         f"{pruned.removed} {would}removed" if retention else "",
         f"{len(pruned.stuck)} could not be removed" if pruned.stuck else "",
-        f"{len(pruned.aside)} {would}put aside" if quarantine else "",
-        f"{len(pruned.unmoved)} could not be put aside" if pruned.unmoved else "",
+        f"{len(pruned.aside)} {would}quarantined" if quarantine else "",
+        f"{len(pruned.unmoved)} could not be quarantined" if pruned.unmoved else "",
     ]
     app.outcome = ", ".join(filter(None, told))
     _tell(app, pruned, dry_run=dry_run)
@@ -37,16 +37,16 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
 
 
 def _archives(app: App, workspace: str | None) -> list[ArchiveName]:
-    """Return the archives to judge. Raise UsageError, or BackupError where there are none."""
+    """Return the archives to apply the policy to. Raise UsageError, or BackupError if the store does not exist."""
     found = app.archives()
     if workspace is not None:
         name = app.settings.workspace_named(workspace)
         found = named_archives(found, name, app.store.url)
         ids = sorted({archive.workspace_id for archive in found})
         if len(ids) > 1:
-            raise UsageError(f"--workspace {name!r} could be {' or '.join(ids)}: write one of these ids")
+            raise UsageError(f"--workspace {name!r} is ambiguous; use one of these ids: {', '.join(ids)}")
     if not found and not exists(app.store):
-        raise BackupError(f"the store {app.store.url} is not there")
+        raise BackupError(f"the store {app.store.url} does not exist")
     if not found:
         app.problem(f"the store {app.store.url} is empty")
     return found
@@ -64,5 +64,7 @@ def _tell(app: App, pruned: Pruned, *, dry_run: bool) -> None:
     if pruned.verdicts:
         app.out.print(verdict_table(pruned.verdicts))
     for archive in pruned.aside:
-        app.line(f"{archive} {'would go' if dry_run else 'went'} into {QUARANTINE}/: {archive.remains}")
+        app.line(
+            f"{archive} {'would be moved' if dry_run else 'was moved'} to {QUARANTINE}/: {archive.remains}"
+        )
     app.line(f"{app.outcome}.")

@@ -49,7 +49,7 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
     """Plan, show, ask, recover and report; return the exit code."""
     use_store(app, archives)
     _check_outputs(given)
-    _ = app.keys.identities  # one that cannot be read is told once, and not as a fault of every archive
+    _ = app.keys.identities  # report an unreadable identity once, not for every archive
     place, pairs = place_of(app, into)
     known = app.archives()
     with planning_progress(app) as report:
@@ -120,7 +120,7 @@ class _Recovery:
 
     @property
     def is_run(self) -> bool:
-        """Whether the plan is carried out; of what is in place already, a run that was killed may lack the record."""
+        """Whether the plan is carried out, even if nothing is to be written: a killed run may not have left its record."""
         return not self.given["dry_run"] and len(self.plan.stuck) < len(self.plan.workspaces)
 
     @property
@@ -129,7 +129,7 @@ class _Recovery:
         return path
 
     def show_plan(self) -> None:
-        """Show the plan, and write what was asked for; as JSON and pages only where nothing follows."""
+        """Show the plan and write the outputs; JSON and pages only if no run follows."""
         app, alone = self.app, not self.is_run
         report = self._report()
         summary = plan_summary(report)
@@ -158,25 +158,25 @@ class _Recovery:
             return
         tables = missing_overlay(self.plan)
         if not tables:
-            self.app.say(f"no secret is missing, so there is no {path}")
+            self.app.say(f"no secret is missing, so {path} was not written")
         elif write_new_file(path, ("\n\n".join(tables) + "\n").encode()):
-            self.app.say(f"the overlay to fill in is {path}")
+            self.app.say(f"overlay to fill in written to {path}")
         else:
-            raise BackupError(f"--overlay-out {path}: that file exists; name another, or remove it first")
+            raise BackupError(f"--overlay-out {path}: the file exists; name another, or remove it first")
 
     def agreed(self) -> bool:
-        """Ask whether to write. Raise BlockedError where new write keys would be lost."""
+        """Ask whether to write. Raise BlockedError if new write keys would be lost."""
         plan, keys = self.plan, self.plan.made_keys
         check_can_ask(yes=self.given["yes"])
         if keys and self._keys_out is None:
             raise BlockedError(
-                f"blocked, nothing was written: the plan makes {plural(keys, 'new write key')}, which Jitsu shows only once; add"
-                " --keys-out keys.json, a file that only you can read"
+                f"blocked, nothing was written: the plan creates {plural(keys, 'new write key')}, which Jitsu shows only once; add"
+                " --keys-out keys.json to save them to a file that only you can read"
             )
         return ask(_question(plan), yes=self.given["yes"])
 
     def carry_out(self) -> RecoveryRun:
-        """Carry out the plan; the first Ctrl-C ends it after the requests under way."""
+        """Carry out the plan; the first Ctrl-C ends it after the current requests."""
         progress = RecoveryProgress(self.plan)
         with recovery_progress(self.app, progress) as (report, shown):
 
@@ -210,26 +210,28 @@ class _Recovery:
             )
 
     def _keep_keys(self, workspace: WorkspaceRecovery, prepared: PreparedRestore) -> None:
-        """Write the new write keys of a workspace to the file, before anything is sent. Raise BlockedError without one."""
+        """Write the new write keys of a workspace to the file before anything is sent. Raise BlockedError without a file."""
         made = list(prepared.keys.values())
         if not made:
             return
         if self._keys_out is None:
-            raise BlockedError(f"it needs {plural(len(made), 'new write key')}: add --keys-out keys.json")
+            raise BlockedError(
+                f"{plural(len(made), 'new write key')} would be lost; add --keys-out keys.json"
+            )
         self.made_keys.setdefault(workspace.workspace_id, []).extend(made)
         write_keys(self._keys_out, made, workspace.slug)
 
     def _settle(self, outcome: RecoveryOutcome) -> None:
-        """Leave the keys in the file that are in use."""
+        """Leave only the keys in the file that are in use."""
         made = self.made_keys.get(outcome.recovery.workspace_id)
         if made and self._keys_out is not None and outcome.result is not None:
             try:
                 settle_keys(self._keys_out, made, outcome.result, outcome.recovery.slug)
-            except BackupError as problem:  # the keys are in it all the same, beside some that are not in use
+            except BackupError as problem:  # the file still has all keys, used and unused
                 self.app.problem(str(problem))
 
     def _so_far(self) -> RecoveryRun:
-        """Return how far a run came that was cut off."""
+        """Return how far an interrupted run got."""
         known = {outcome.recovery.workspace_id: outcome for outcome in self.outcomes}
         cut_off = (
             known.get(one.workspace_id)
@@ -254,11 +256,11 @@ class _Recovery:
             app.problem(str(problem))
             return run.exit_code or 1
         if run.interrupted:
-            app.say("interrupted: running it again continues")
+            app.say("interrupted; run the same command again to continue")
         return run.exit_code
 
     def _ways_back(self, run: RecoveryRun) -> dict[str, str]:
-        """Return the commands that take back what was written, by the ids of the workspaces."""
+        """Return the commands that undo what was written, by workspace id."""
         profile = self.place.profile
         there = [] if profile is None else [f"@{profile}"]
         return {
@@ -272,14 +274,14 @@ class _Recovery:
 
 
 def _console_flags(app: App) -> list[str]:
-    """Return the flags that tell how to reach the console, where this command was given some."""
+    """Return the flags about reaching the console that this run was given."""
     flags = ["--insecure-http"] if app.options.get("insecure_http") else []
     given = {"--host": app.options.get("host"), "--ca-bundle": app.options.get("ca_bundle")}
     return [*flags, *(part for flag, value in given.items() if value for part in (flag, str(value)))]
 
 
 def _age_flags(app: App) -> list[str]:
-    """Return the flags that say for whom archives are encrypted, and what opens them, where this command was given some."""
+    """Return the flags about encryption that this run was given."""
     recipients = app.options.get("encrypt_to") or ()
     return [*app.identity_flags, *(part for one in recipients for part in ("--encrypt-to", str(one)))]
 
@@ -287,6 +289,6 @@ def _age_flags(app: App) -> list[str]:
 def _question(plan: RecoveryPlan) -> str:
     new, going, writes = len(plan.to_make), len(plan.going), plural(plan.writes, "entity", "entities")
     if not new:
-        return f"Write {writes} into {plural(going, 'workspace')} on {plan.host}?"
-    into = str(going) if new < going else "it" if new == 1 else "them"
-    return f"Make {plural(new, 'workspace')} on {plan.host}, and write {writes} into {into}?"
+        return f"Write {writes} to {plural(going, 'workspace')} on {plan.host}?"
+    into = plural(going, "workspace") if new < going else "it" if new == 1 else "them"
+    return f"Create {plural(new, 'workspace')} on {plan.host} and write {writes} to {into}?"

@@ -1,4 +1,4 @@
-"""What `recover` is asked for, made of its flags, the settings and the overlay file."""
+"""The job of `recover`, from its flags, the settings and the overlay file."""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -23,16 +23,16 @@ from jitsu_backup.store import of_workspace, period
 
 
 def use_store(app: App, archives: str | None) -> None:
-    """Take the store that the argument STORE names. Raise UsageError where --store names another one."""
+    """Use the store that the argument STORE names. Raise UsageError if --store names another one."""
     if archives is None:
         return
     if app.options.get("store") not in (None, archives):
-        raise UsageError("STORE and --store name two stores; give one of them")
+        raise UsageError("STORE and --store name different stores; give only one of them")
     app.options = {**app.options, "store": archives}
 
 
 def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
-    """Return the console to recover into, and which workspace goes into which, by --into. Raise UsageError."""
+    """Return the console to recover into, and the pairs of workspaces of --into. Raise UsageError."""
     pairs: dict[str, str] = {}
     places: list[str] = []
     for text in into:
@@ -43,18 +43,19 @@ def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
             pairs[one] = other
         else:
             raise UsageError(
-                f"--into {text}: that names no console; give @profile, or SLUG=SLUG for a workspace that goes into another"
+                f"--into {text}: this names no console; use @profile, or SLUG=SLUG to recover a workspace into another one"
             )
     if len(set(places)) > 1:
-        raise UsageError(f"--into names several consoles: {', '.join(places)}; give one")
+        raise UsageError(f"--into names several consoles: {', '.join(places)}; give only one")
     place = app.settings.place(places[0] if places else None, workspace_needed=False, token_is_enough=True)
     return place, pairs
 
 
 def connections(app: App, place: Place, report: Reporter) -> tuple[Connection, Connection | None]:
-    """Return what reads and writes, and what makes workspaces, None where the first does that too.
+    """Return the connection that reads and writes, and the one that creates workspaces, None if the first does that too.
 
-    The operator's token does all that it can, because it has no limits; what a person's key makes has that person as its owner.
+    The operator's token does all that it can, because it has no rate limits. A workspace that a person's key creates has
+    that person as its owner.
     """
     person = app.connection(place, report)
     token = place.admin_token
@@ -78,7 +79,9 @@ def job_of(
     options = PlanOptions(overlay=overlay.shared, **switches)
     for one in (overlay.shared, *overlay.own.values()):
         refuse_own_keys(app.settings, replace(options, overlay=one), place)
-    everywhere = place.profile if place.workspace is None else None  # then it is about the whole console
+    everywhere = (
+        place.profile if place.workspace is None else None
+    )  # then the profile is about the whole console
     job = RecoveryJob(
         target,
         maker,
@@ -97,16 +100,16 @@ def job_of(
 
 
 def moment_of(at: str | None) -> datetime | None:
-    """Return the last moment that --at means, in UTC. Raise UsageError for what is no time."""
+    """Return the last moment that --at means, in UTC. Raise UsageError for an invalid time."""
     return None if at is None else period(at, utc_now())[1]
 
 
 def overlays_of(
     app: App, place: Place, path: Path | None, chosen: Collection[str], known: Collection[ArchiveName]
 ) -> ConsoleOverlay:
-    """Return the overlays of all workspaces: of the file, above those of the profiles that name them. Raise UsageError.
+    """Return the overlays of all workspaces: the file takes precedence over the profiles. Raise UsageError.
 
-    Tables for workspaces that are not `chosen` are left out, where some are.
+    If some workspaces are `chosen`, tables for others are left out.
     """
     given = OverlayTables("overlay") if path is None else open_overlay(path, os.environ).tables()
     for name in given.own:
@@ -114,7 +117,7 @@ def overlays_of(
             table = next(iter(given.own[name]))
             there = some_of(sorted({archive.slug for archive in known}), 10)
             raise UsageError(
-                f"{given.called}: the table '{name}:{table}' is for a workspace that the store does not have; it has: {there}"
+                f"{given.called}: the table '{name}:{table}' names a workspace that is not in the store; it has: {there}"
             )
     identify = _identify(known)
     meant = {identify(name) for name in chosen}
@@ -128,7 +131,7 @@ def overlays_of(
 
 
 def _identify(known: Collection[ArchiveName]) -> Callable[[str], str]:
-    """Return what gives the same text for the id and the slug of a workspace of the store."""
+    """Return a function that maps the id and the slug of a workspace in the store to the same text."""
 
     def identify(name: str) -> str:
         ids = {archive.workspace_id for archive in of_workspace(known, name)}
@@ -138,7 +141,7 @@ def _identify(known: Collection[ArchiveName]) -> Callable[[str], str]:
 
 
 def check_overlay_is_used(app: App, path: Path | None, overlay: ConsoleOverlay, plan: RecoveryPlan) -> None:
-    """Raise UsageError where the overlay's file names what no workspace has; warn where one that is left out may have it."""
+    """Raise UsageError if the overlay names something that no workspace has; only warn if a left-out one may have it."""
     try:
         overlay.check_used(f"overlay {path}", (one.snapshot for one in plan.workspaces))
     except UsageError as problem:

@@ -1,4 +1,4 @@
-"""Progress of a recovery: one line with an estimate of the time left, renewed on a terminal."""
+"""Progress of a recovery: one line with an estimate of the time left, updated in place on a terminal."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +16,12 @@ from jitsu_backup.operations.recovery import RecoveryOutcome, RecoveryPlan
 from jitsu_backup.reports.recovery import ending, written
 
 _TOLD = ("opening archives", "planning", "recovering")
-"""What is told of while nobody has agreed to anything yet, or has to; of the rest nobody could follow so many workspaces at once."""
+"""The tasks that are shown while planning; the others would be too many to follow."""
 
 
 @contextmanager
 def planning_progress(app: Output) -> Iterator[Reporter]:
-    """Show how far the planning is, or a drill."""
+    """Show the progress of planning or of a drill."""
     with app.progress() as report:
 
         def tell(event: Event) -> None:
@@ -33,7 +33,7 @@ def planning_progress(app: Output) -> Iterator[Reporter]:
 
 @dataclass(slots=True)
 class RecoveryProgress:
-    """How far a recovery is, and how long the rest may take: as its plan foresees, or at its own pace where that is slower."""
+    """How far a recovery is and how long the rest may take: by its plan, or by its pace so far if that is slower."""
 
     plan: RecoveryPlan
     clock: Callable[[], float] = time.monotonic
@@ -46,11 +46,11 @@ class RecoveryProgress:
 
     @property
     def total(self) -> int:
-        """How many workspaces end: all that nothing stands in the way of, also those that are in place."""
+        """How many workspaces will end: all without a problem, including unchanged ones."""
         return sum(one.problem is None for one in self.plan.workspaces)
 
     def left(self) -> float:
-        """Return for how many seconds it may go on."""
+        """Return the estimated seconds that are left."""
         took = self.clock() - self._began
         done = sum(outcome.recovery.writes + 1 for outcome in self.ended)
         whole = self.plan.writes + self.total
@@ -58,7 +58,7 @@ class RecoveryProgress:
         return max(self.plan.seconds - took, at_this_pace) if done < whole else 0.0
 
     def in_words(self) -> str:
-        """Return how far it is, in a line."""
+        """Return the progress, in one line."""
         rest = f", {lasting(self.left())} left" if len(self.ended) < self.total else ""
         return f"{len(self.ended):,} of {plural(self.total, 'workspace')}{rest}"
 
@@ -67,7 +67,7 @@ class RecoveryProgress:
 def recovery_progress(
     app: Output, progress: RecoveryProgress
 ) -> Iterator[tuple[Reporter, Callable[[RecoveryOutcome], None]]]:
-    """Show a recovery: a line that is renewed on a terminal, a line a workspace elsewhere, nothing with --quiet."""
+    """Show a recovery: one updated line on a terminal, else a line per workspace; nothing with --quiet."""
     if app.logs or app.options["quiet"] or not app.err.is_terminal:
         yield _without_steps(app.tell), lambda outcome: _tell(app, progress, outcome)
         return
@@ -91,7 +91,7 @@ def recovery_progress(
 
 
 class _Words(ProgressColumn):
-    """How far a recovery is, in words."""
+    """The progress of a recovery, in words."""
 
     def __init__(self, progress: RecoveryProgress) -> None:
         super().__init__(Column(no_wrap=True))
@@ -112,5 +112,5 @@ def _tell(app: Output, progress: RecoveryProgress, outcome: RecoveryOutcome) -> 
 
 
 def _line(outcome: RecoveryOutcome) -> str:
-    made = "made, " if outcome.made else ""
-    return f"{outcome.recovery.slug}: {made}{ending(outcome).value}, {plural(written(outcome), 'entity', 'entities')} written"
+    made = "created, " if outcome.made else ""
+    return f"{outcome.recovery.slug}: {made}{ending(outcome).words}, {plural(written(outcome), 'entity', 'entities')} written"

@@ -36,7 +36,7 @@ def restore(
         return carry_out_saved(app, plan_in, given, snapshot=snapshot, into=into)
     if snapshot is None:
         raise UsageError(
-            "which snapshot? give one (latest, 7d, a date, an id prefix, a label, a workspace, a path), or --plan FILE"
+            "no snapshot given: name one (latest, 7d, a date, an id prefix, a label, a workspace, a path), or give --plan FILE"
         )
     opened = open_source(app, snapshot)
     name, wanted = opened.name, opened.snapshot
@@ -51,7 +51,7 @@ def restore(
     where, place = (
         (into, app.settings.place(into))
         if into is not None
-        else place_of_origin(app, wanted.manifest.source, instead="say where to with --into")
+        else place_of_origin(app, wanted.manifest.source, instead="name the target with --into")
     )
 
     def save(prepared: PreparedRestore) -> None:
@@ -65,7 +65,7 @@ def restore(
 
 
 def _is_rollback(app: App, into: str, name: str, snapshot: Snapshot) -> bool:
-    """Return whether a workspace goes back to what it was: then no overlay of a profile says what it should be."""
+    """Return whether a workspace is rolled back to its own earlier state, so no overlay of a profile applies."""
     archive, place, source = parse_name(name), app.settings.place(into), snapshot.manifest.source
     same = place.host == source.host and place.workspace in (source.workspace_id, source.slug)
     own = archive is not None and (PRE_RESTORE in archive.marks or archive.cloned_from is not None)
@@ -73,11 +73,11 @@ def _is_rollback(app: App, into: str, name: str, snapshot: Snapshot) -> bool:
 
 
 def _refuse_shrunken(app: App, reference: str, name: str) -> None:
-    """Raise BlockedError where `latest`, a date, a label or a workspace means what a sudden loss has left."""
+    """Raise BlockedError if `latest`, a date, a label or a workspace means a shrunk archive."""
     archive = parse_name(name.rpartition("/")[2])
     if archive is not None and SHRUNK in archive.marks and not names_archive(reference, archive):
         loss = before_loss(archive, app.archives(), app.settings.shrink_alarm)
         raise BlockedError(
-            f"{reference} is marked shrunk, for it lacks much of what was there before: {loss};"
-            f" name the one that is meant (this one is {archive.reference})"
+            f"{reference} is marked shrunk: many entities are missing: {loss}; name the archive to restore (this one is"
+            f" {archive.reference})"
         )

@@ -1,4 +1,4 @@
-"""What `restore` and `clone` show: the plan before, and what became of it after."""
+"""What `restore` and `clone` show: the plan before, and the result after."""
 
 from pathlib import Path
 
@@ -33,44 +33,60 @@ from jitsu_backup.reports.markdown import restore_markdown
 from jitsu_backup.store import write_new_file
 
 _UNRECORDED = {
-    False: "the next clone will not know what the target changed",
-    True: "undo will not know what is changed from now on",
+    False: "the next clone cannot know what the target changed",
+    True: "undo cannot know what is changed from now on",
 }
-"""What follows where a run could not be recorded, by whether it was in place."""
+"""The consequence if a run could not be recorded, by whether it restored a workspace into itself."""
 
 _FOLD_AT = 30
-"""Outcomes that are shown without --verbose."""
+"""The most outcomes that are shown without --verbose."""
+
+_LONGEST_OVERLAY, _OVERLAY_LINES = 20, 6
+"""The most lines of an overlay that are shown without --verbose, and how many are shown of a longer one."""
 
 
 def show_plan(app: App, prepared: PreparedRestore, *, alone: bool) -> None:
-    """Show a plan; as JSON only where it stands `alone`, because a report holds the plan too."""
+    """Show a plan; as JSON only if it stands `alone`, because a report includes the plan."""
     plan, snapshot = prepared.plan, prepared.snapshot
     if not app.as_json:
         words = taken(snapshot, digest(snapshot), utc_now())
         given = given_names(snapshot, prepared.live)
         app.out.print(plan_view(plan, words, given=given, verbose=app.verbose))
-        lacking = overlay_text(plan) if plan.blocked else ""
-        for line in ("", "An overlay with what is missing:", "", *lacking.split("\n")) if lacking else ():
-            app.line(line)
+        _show_overlay(app, overlay_text(plan) if plan.blocked else "")
     elif alone:
         app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
 
 
+def _show_overlay(app: App, lacking: str) -> None:
+    """Show the overlay that a plan lacks, only its beginning if it is long."""
+    if not lacking:
+        return
+    lines = lacking.split("\n")
+    folds = len(lines) > _LONGEST_OVERLAY and not app.verbose
+    app.line("")
+    app.line("Overlay for the missing secrets (--overlay-out FILE writes it):")
+    app.line("")
+    for line in lines[:_OVERLAY_LINES] if folds else lines:
+        app.line(line)
+    if folds:
+        app.line(f"… and {len(lines) - _OVERLAY_LINES} more lines (-v shows all)")
+
+
 def write_overlay(app: App, path: Path | None, plan: Plan) -> None:
-    """Write the overlay with the secrets that a plan lacks where one was asked for, and say where. Raise BackupError."""
+    """If asked for, write the overlay with the secrets that a plan lacks, and say where it is. Raise BackupError."""
     if path is None:
         return
     lacking = overlay_text(plan)
     if not lacking:
-        app.say(f"no secret is missing, so there is no {path}")
+        app.say(f"no secret is missing, so {path} was not written")
     elif write_new_file(path, f"{lacking}\n".encode()):
-        app.say(f"the overlay to fill in is {path}")
+        app.say(f"overlay to fill in written to {path}")
     else:
-        raise BackupError(f"--overlay-out {path}: that file exists; name another, or remove it first")
+        raise BackupError(f"--overlay-out {path}: the file exists; name another, or remove it first")
 
 
 def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
-    """Return the command that undoes a restore into the PLACE `into`, None for the workspace of the snapshot."""
+    """Return the command that undoes a restore into the PLACE `into`; None means the workspace of the snapshot."""
     archive = way_back.archive
     flags = [
         *(("--into", into) if into else ()),
@@ -83,7 +99,7 @@ def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
 
 
 def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunOptions) -> int:
-    """Show what became of a plan and write its page; return the exit code. Raise the failure that ended it."""
+    """Show the result of a plan and write its page; return the exit code. Raise the failure that ended it."""
     keys_out = run.keys_out
     way_back = None if result.way_back is None else way_back_command(app, result.way_back, run.into)
     failed = [outcome for outcome in result.outcomes if outcome.failed]
@@ -97,28 +113,30 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
     if result.failure is not None:
         raise result.failure.with_context(after=_how_to_go_on(result))
     if result.interrupted:
-        app.say("interrupted: running it again continues")
+        app.say("interrupted; run the same command again to continue")
         return INTERRUPTED
     if result.unrecorded:
         in_place = same_workspace(prepared.snapshot, prepared.live)
-        app.problem(f"the record could not be kept: {result.unrecorded}; {_UNRECORDED[in_place]}")
+        app.problem(
+            f"the record of this run could not be stored: {result.unrecorded}; {_UNRECORDED[in_place]}"
+        )
     incomplete = failed or result.found or result.unrecorded
     return IncompleteError.exit_code if incomplete else 0 if written else 1
 
 
 def _how_to_go_on(result: Result) -> str:
     if any(outcome.status is Status.DONE for outcome in result.outcomes):
-        return "; what was done stays, and running it again continues"
+        return "; the changes made so far remain; run the same command again to continue"
     if result.sent:
-        return "; it may have written something, and running it again continues"
+        return "; something may have been written; run the same command again to continue"
     return "; nothing was written"
 
 
 def _write_files(
     app: App, prepared: PreparedRestore, result: Result, run: RunOptions, way_back: str | None
 ) -> bool:
-    """Write the pages and the overlay that were asked for; report a failure, and return whether there was none."""
-    stopped = f"it stopped: {result.failure}" if result.failure else ""
+    """Write the pages and the overlay that were asked for; report a failure; return whether all were written."""
+    stopped = f"stopped: {result.failure}" if result.failure else ""
     ending = stopped or ("interrupted" if result.interrupted else "")
 
     report = RestoreReport(
@@ -146,40 +164,47 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
     if result.keys and keys_out is None:
         app.out.print(keys_text(result.keys), soft_wrap=True)
     elif result.keys:
-        app.line(f"{plural(len(result.keys), 'new write key')}: in {keys_out}")
+        app.line(f"{plural(len(result.keys), 'new write key')} saved to {keys_out}")
     if result.found:
         app.out.print()
         app.out.print(residue_view(result.found))
         if off := to_enable(result.plan, result.found):
-            app.out.print(f"Beside that, {off}.")
+            app.out.print(f"{off}.")
     elif result.verified:
-        app.out.print(f"Read back: {matches(result.plan, result.extras)}.")
+        app.out.print(f"Verified: {matches(result.plan, result.extras)}.")
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
         some = some_of(unseen, 5)
-        app.out.print(printable(f"Not compared, because Jitsu hides them: {some}."), markup=False)
+        app.out.print(printable(f"Not compared (hidden by Jitsu): {some}."), markup=False)
     for action in result.half_deleted:
-        left = f"{action.key.type} {quoted(action.name)} was disabled to be deleted when the run ended"
-        app.line(f"Left disabled: {printable(left)}: run the same again, or enable it in the UI")
+        left = f"{action.key.type} {quoted(action.name)}, which was about to be deleted when the run ended"
+        app.line(f"Left disabled: {printable(left)}. Run the same command again, or enable it in the UI.")
     for action, why in result.lost:
-        lost = f"{action.key.type} {quoted(action.name)} was deleted and not made again: {why}"
-        remedy = f"; this brings it back: {way_back}" if way_back else "; run the same again to make it"
-        app.line(f"Lost: {printable(lost)}{remedy}")
+        app.line(
+            f"Lost: {action.key.type} {quoted(action.name)} was deleted and could not be re-created: {why}"
+        )
+        app.line("To restore it:" if way_back else "Run the same command again to re-create it.")
+        if way_back:
+            app.line(f"  {way_back}")
     if way_back is not None and result.sent:
-        app.line(f"The way back: {way_back}")
+        app.line("")
+        app.line("To undo this run:")
+        app.line(f"  {way_back}")
         if any(action.kind is ActionKind.CREATE for action in result.plan.actions):
             app.line(
-                "(Its --prune deletes what was created since, by this run or by anybody else; undo keeps what others made.)"
+                "(--prune deletes everything created since, by anybody. `jitsu-backup undo` keeps what others created.)"
             )
 
 
 def _show_outcomes(app: App, result: Result) -> None:
     done = sum(outcome.status is Status.DONE for outcome in result.outcomes)
     if result.outcomes:
-        app.out.print(f"\n{done} of {plural(len(result.plan.writes), 'change')} made.")
+        app.out.print(f"\n{done} of {plural(len(result.plan.writes), 'change')} applied.")
     elif not result.plan.writes:
-        missing = "what still differs is beyond this plan" if result.found else ""
-        app.out.print(f"\nNothing to write: {missing or 'all that was to be restored is in place'}.")
+        why = (
+            "the remaining differences are outside this plan" if result.found else "everything is up to date"
+        )
+        app.out.print(f"\nNothing to change: {why}.")
     left = [outcome for outcome in result.outcomes if outcome.status is not Status.DONE]
     for outcome in left if app.verbose else left[:_FOLD_AT]:
         key = outcome.action.key

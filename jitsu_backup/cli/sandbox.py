@@ -30,7 +30,7 @@ def sandbox(
         seed_snapshot(state, snapshot)
         left_out = [f"{count} {name}" for name, count in unknown_to(state, snapshot).items()]
         if left_out:
-            app.say(f"left out, because a console of {generation} does not know it: {', '.join(left_out)}")
+            app.say(f"left out, because a {generation} console does not support it: {', '.join(left_out)}")
     sandbox = Sandbox(state, rate_limit=not no_rate_limit)
 
     def ready(url: str) -> None:
@@ -45,7 +45,7 @@ def sandbox(
         for workspace in facts["workspaces"]:
             click.echo(f"workspace    {workspace['slug']}  {workspace['id']}  {workspace['name']}")
         click.echo(
-            f"\nTry: JITSU_HOST={url} JITSU_APIKEY={facts['api_keys']['owner']} jitsu-backup check acme-staging"
+            f"\nTry:\n  JITSU_HOST={url} JITSU_APIKEY={facts['api_keys']['owner']} jitsu-backup check acme-staging"
         )
 
     serve(sandbox, bind, port, ready)

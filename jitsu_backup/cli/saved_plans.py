@@ -1,4 +1,4 @@
-"""--plan-out and --plan of `restore` and `clone`: a plan goes into a file and comes out of it."""
+"""--plan-out and --plan of `restore` and `clone`: saving a plan to a file and carrying out a saved one."""
 
 import os
 from dataclasses import replace
@@ -35,7 +35,7 @@ from jitsu_backup.store import read_file, write_file, write_new_file
 
 
 def check_plan_out(path: Path | None) -> None:
-    """Raise UsageError for a file that exists and is no plan: a slip of the hand must not cost an overlay."""
+    """Raise UsageError for a file that exists and is not a plan, so that a slip does not overwrite another file."""
     check_path(path, "--plan-out")
     check_folder(path)
     if path is None or not path.exists():
@@ -45,13 +45,13 @@ def check_plan_out(path: Path | None) -> None:
     except BackupError:
         ours = False
     if not ours:
-        raise UsageError(f"--plan-out {path}: that file exists and holds something else; name another")
+        raise UsageError(f"--plan-out {path}: the file exists and is not a plan; name another")
 
 
 def keep_plan(app: App, path: Path, prepared: PreparedRestore, origin: Origin, reference: str | None) -> None:
-    """Write a plan, and say how it is carried out.
+    """Write a plan, and say how to carry it out.
 
-    `reference` is what SNAPSHOT has to say beside --plan, None where the archive is found without it.
+    `reference` is the SNAPSHOT that the command needs beside --plan, None if it finds the archive without it.
     """
     write_file(path, saved_plan(prepared, plan_document(prepared.plan), origin))
     words = ["restore", *((reference,) if reference is not None else ()), "--plan", str(path)]
@@ -60,11 +60,12 @@ def keep_plan(app: App, path: Path, prepared: PreparedRestore, origin: Origin, r
         words += ["--overlay", str(overlay.path)]
     if (origin.archive or "").endswith(ENCRYPTED_SUFFIX):
         words += app.identity_flags
-    app.say(f"the plan is in {path}; carry it out with: {app.again(*words)}")
+    app.say(f"plan saved to {path}; to carry it out:")
+    app.say(f"  {app.again(*words)}")
 
 
 def reference_beside_plan(path: Path, snapshot: str, name: str) -> str | None:
-    """Return what SNAPSHOT has to say beside --plan for the archive `name`, which `snapshot` meant for the plan."""
+    """Return the SNAPSHOT that is needed beside --plan for the archive `name`, which `snapshot` meant for the plan."""
     found = Path(name)
     if found.exists():
         return None if _same_file(path.parent / found.resolve().name, found) else snapshot
@@ -81,7 +82,7 @@ def keep_beside(app: App, plan: Path, snapshot: Snapshot) -> str:
     archive = run_async(
         save(snapshot, (), SaveOptions(shrink_alarm=1, key=keys.mark), keys.seal, put)
     ).archive
-    app.say(f"the snapshot that the plan goes by is beside it, in {plan.parent / str(archive)}")
+    app.say(f"snapshot of the plan saved beside it, to {plan.parent / str(archive)}")
     return str(archive)
 
 
@@ -90,12 +91,12 @@ def carry_out_saved(
 ) -> int:
     """Carry out a saved plan; return the exit code.
 
-    Its archive is the one that `snapshot` means, or is beside the plan, or in the store; its overlay the one given, or
-    beside the plan, or that of the target's profile. Raise BlockedError where either is not what the plan was made with.
+    Its archive is the one that `snapshot` means, or the one beside the plan, or in the store. Its overlay is the given
+    one, or the one beside the plan, or that of the target's profile. Raise BlockedError if either has changed.
     """
     refuse_beside_plan(click.get_current_context())
     if not path.exists():
-        raise UsageError(f"--plan {path}: there is no such file; make one with --plan-out")
+        raise UsageError(f"--plan {path}: the file does not exist; create a plan with --plan-out")
     saved = load_plan(path, read_file(path))
     run = replace(run_options(given, into or saved.into), command=saved.command)
     place = app.settings.place(into or saved.into)
@@ -117,12 +118,12 @@ def carry_out_saved(
 def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:
     if not saved.has_overlay:
         if given is not None:
-            raise UsageError(f"plan {saved.path}: it was made without an overlay; leave out --overlay")
+            raise UsageError(f"plan {saved.path}: it was created without an overlay; leave out --overlay")
         return Overlay()
     path = given or saved.beside(saved.overlay) or place.overlay
     if path is None:
         raise UsageError(
-            f"plan {saved.path}: its overlay{_called(saved.overlay)} is not beside it; give it with --overlay FILE"
+            f"plan {saved.path}: its overlay{_called(saved.overlay)} is not beside it; name it with --overlay FILE"
         )
     return check_overlay(saved, open_overlay(path, os.environ))
 
@@ -137,14 +138,14 @@ def _source(app: App, saved: SavedPlan, given: str | None) -> Opened:
         reference = found.name
     if digest(found.snapshot) != saved.digest:
         raise BlockedError(
-            f"plan {saved.path}: the snapshot {reference} is not the one that the plan was made for; give that one:"
+            f"plan {saved.path}: the snapshot {reference} is not the one that the plan was created with; name that one:"
             f" restore SNAPSHOT --plan {saved.path}"
         )
     return found
 
 
 def _in_store(app: App, saved: SavedPlan) -> ArchiveName:
-    hint = f"; say where it is: restore SNAPSHOT --plan {saved.path}"
+    hint = f"; name it: restore SNAPSHOT --plan {saved.path}"
     what = "archive" if saved.archive is None or parse_name(saved.archive) else "snapshot"
     lacking = f"plan {saved.path}: its {what}{_called(saved.archive)} is not beside it"
     try:

@@ -1,4 +1,4 @@
-"""`jitsu-backup check --config`: everything that is wrong with a settings file, at once."""
+"""`jitsu-backup check --config`: all problems of a settings file at once."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -27,15 +27,15 @@ from jitsu_backup.settings.overlay_file import open_overlay
 
 
 def check_settings(app: App, given: Path | None) -> int:
-    """Read a settings file, the usual one where none is `given`, and print everything that is wrong. Raise UsageError."""
+    """Read a settings file, the default one if none is `given`, and print all its problems. Raise UsageError."""
     home = home_folder()
     path = config_path(given, os.environ, home, working_folder())
     if path is None:
         folder = os.environ.get("XDG_CONFIG_HOME") or (home / ".config" if home is not None else None)
         where = "./jitsu-backup.toml" + (f" and {folder}/jitsu-backup/jitsu-backup.toml" if folder else "")
-        raise UsageError(f"there is no settings file; looked for {where}")
+        raise UsageError(f"no settings file found; looked for {where}")
     document = read_document(path)
-    # where the first finds something, half of the file would be misread
+    # with the first kind of problem, the second check would misread the file
     wrong = list(problems(document)) or list(_unusable(app, document))
     warnings = [] if wrong else [*app.settings.warnings]
     profiles = _profiles(document)
@@ -52,7 +52,7 @@ def check_settings(app: App, given: Path | None) -> int:
 
 
 def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with what the file names; ask no console and no store."""
+    """Yield the problems of what the file names, without asking a console or store."""
     settings: Settings = app.settings
     profiles: Mapping[str, Mapping[str, Any]] = document.get("profiles", {})
     jobs: list[tuple[str, Callable[[], object]]] = [("", lambda: app.store), ("", app.keys.check)]
@@ -100,8 +100,8 @@ def _profiles(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _address(host: object) -> str:
-    """Return a host as it is used; what is no address may hold a password, and is not shown."""
+    """Return a host as it is used. An invalid address may contain a password, so it is not shown."""
     try:
         return normal_host(str(host)) if host else ""
     except UsageError:
-        return "(no address)"
+        return "(invalid address)"

@@ -26,12 +26,12 @@ def show(
     secrets: bool,
     html_out: Path | None,
 ) -> int:
-    """Print what a snapshot holds, or the code or a field of one entity of it; return the exit code."""
+    """Print what a snapshot contains, or the code or a field of one entity; return the exit code."""
     part = Part(code, draft, field)
     part.check(selector, as_json=app.as_json, page=html_out is not None)
     check_page(html_out, "--html")
     if secrets and html_out is not None:
-        raise UsageError("a page never holds secrets; leave out --secrets or --html")
+        raise UsageError("--html pages never contain secrets; leave out --secrets or --html")
     _, content = open_snapshot(app, snapshot)
     if selector is None:
         if app.as_json:
@@ -45,7 +45,7 @@ def show(
     chosen = [entity for entity in content.entities if chooser.matches(entity, names[entity.key])]
     check_type(chooser, "SELECTOR", content.manifest.counts)
     if not chosen:
-        raise BackupError(f"nothing in the snapshot is {selector!r}; `show {snapshot} '*'` lists all")
+        raise BackupError(f"no entity in the snapshot matches {selector!r}; `show {snapshot} '*'` lists all")
     if part.flag:
         entity = part.only_one(selector, chosen, names)
         write_part(app, part, entity, _shown(entity, content, secrets=secrets))
@@ -60,7 +60,7 @@ def show(
 
 
 def _shown(entity: Entity, snapshot: Snapshot, *, secrets: bool) -> dict[str, Any]:
-    """Return a body as it is shown: with `***` for what is secret, unless `secrets` are to be shown too."""
+    """Return a body as it is shown: with `***` for secrets, unless `secrets` are to be shown too."""
     if entity.key in snapshot.hidden:
         return _as_in_folder(entity, snapshot)
     if secrets:
@@ -69,7 +69,7 @@ def _shown(entity: Entity, snapshot: Snapshot, *, secrets: bool) -> dict[str, An
 
 
 def _as_in_folder(entity: Entity, snapshot: Snapshot) -> dict[str, Any]:
-    """Return a body of a redacted folder with `***` where it has that, and elsewhere what is no secret."""
+    """Return a body of a redacted folder, with `***` where the folder has it."""
     body = redact(entity, entity_type(entity.key.type).secrets)
     hidden = {path: value_at(body, path) for path in snapshot.hidden[entity.key]}
     return dict(with_values(body, {path: str(text).replace(MASK, HIDDEN) for path, text in hidden.items()}))

@@ -1,4 +1,4 @@
-"""Signals end a run: where an event loop runs, by cancelling what it does."""
+"""Signals end a run. If an event loop is running, they cancel its task."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -13,18 +13,18 @@ def handle_signals() -> None:
     """Let SIGTERM and SIGHUP, which cron and Kubernetes send, end a run as Ctrl-C does."""
     with suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, interrupt)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup asked to live on
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup asked to ignore it
             signal.signal(signal.SIGHUP, interrupt)
 
 
 def let_in() -> None:
-    """Hear of the signals that waited until the command line has been read. Raise KeyboardInterrupt where one has come."""
+    """Unblock the signals that waited until the command line was read. Raise KeyboardInterrupt if one arrived."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 @contextmanager
 def heard_by(hear: Callable[[], object]) -> Iterator[None]:
-    """Let signals call `hear` while this lasts, and do nothing from then on."""
+    """Let signals call `hear` within this context, and do nothing afterwards."""
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has set it
             signal.signal(number, lambda *_: hear())
@@ -36,7 +36,7 @@ def heard_by(hear: Callable[[], object]) -> Iterator[None]:
 
 @contextmanager
 def cancelled_by(cancel: Callable[[], object]) -> Iterator[None]:
-    """Let the first signal call `cancel` while this lasts."""
+    """Let the first signal call `cancel` within this context."""
     _cancel.append(cancel)
     try:
         yield
@@ -45,7 +45,7 @@ def cancelled_by(cancel: Callable[[], object]) -> Iterator[None]:
 
 
 def interrupt(*_: object) -> None:
-    """Handle SIGTERM and SIGHUP: end the run as Ctrl-C does, also where Ctrl-C is ignored."""
+    """Handle SIGTERM and SIGHUP: end the run as Ctrl-C does, even if Ctrl-C is ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job of a script
         if _cancel:
             _cancel.pop()()
@@ -55,7 +55,7 @@ def interrupt(*_: object) -> None:
 
 
 def ignore_signals() -> None:
-    """Let no signal change how the process ends: everything is done and told, and only the interpreter has to stop."""
+    """Let no signal change how the process ends, because everything is done and reported."""
     for number in _ENDING:
         with suppress(ValueError):  # not the main thread
             signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""SNAPSHOT on the command line: a path, a URL or what the store has; and the PLACE that a snapshot came from."""
+"""SNAPSHOT on the command line: a path, a URL or an archive of the store; and the PLACE that a snapshot came from."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,16 +17,16 @@ from jitsu_backup.settings import Place, expand
 from jitsu_backup.store import OBJECT_STORES, find, of_workspace
 
 _PATHS = ("/", "./", "../", "file:")
-"""How a path begins that no word of a store can be."""
+"""Beginnings that mean a path, never a name in the store."""
 _FOLDERS = (".", "..")
 
 LIVE = "live:"
-"""Begins a side of `diff` that is a workspace as it is now."""
+"""Begins a side of `diff` that is the current workspace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What SNAPSHOT means: its name or path, the snapshot, and the folder where it is one of `unpack`."""
+    """What SNAPSHOT means: its name or path, the snapshot, and the folder if it is one of `unpack`."""
 
     name: str
     snapshot: Snapshot
@@ -45,16 +45,16 @@ def open_source(app: App, reference: str) -> Opened:
     except UsageError as problem:
         if not path.is_dir():
             raise
-        raise problem.with_context(after=f"; the folder {path} is none that `unpack` wrote") from None
+        raise problem.with_context(after=f"; the folder {path} was not written by `unpack`") from None
 
 
 def _is_path(text: str) -> bool:
-    """Return whether a text can be nothing but the path of a folder that is there."""
+    """Return whether a text can only be the path of a folder."""
     return text.startswith(_PATHS) or text.endswith("/") or text in _FOLDERS
 
 
 def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot]:
-    """Return the snapshot that SNAPSHOT means, after its name or path. Raise BackupError, UsageError, IntegrityError."""
+    """Return the name or path and the snapshot that SNAPSHOT means. Raise BackupError, UsageError, IntegrityError."""
     found = open_source(app, reference)
     return found.name, found.snapshot
 
@@ -78,7 +78,7 @@ def _open_archive(app: App, reference: str, path: Path) -> tuple[str, Snapshot]:
 
 
 def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot]:
-    """Return the snapshot of an archive of the store, after its name. Raise BackupError, IntegrityError."""
+    """Return the name and the snapshot of an archive of the store. Raise BackupError, IntegrityError."""
     data = run_async(app.store.read(str(archive)))
     return str(archive), snapshots.open_archive(archive, data, app.keys)
 
@@ -86,14 +86,14 @@ def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot]:
 def find_last_run(app: App, place: Place) -> LastRun:
     """Return the last restore or clone that wrote into the workspace of a place. Raise what `last_run` raises.
 
-    A name that the store does not know may be a new one: the console is asked for the workspace that has it.
+    A name that the store does not have may be a new slug, so the console is asked for the workspace.
     """
     known, workspace, host = app.archives(), place.workspace, None
     if workspace is not None:
         host = place.host
         if not of_workspace(known, workspace):
             now = run_async(_id_of(app.console(place, app.tell), workspace))
-            workspace = now if of_workspace(known, now) else workspace  # as it was given, for the message
+            workspace = now if of_workspace(known, now) else workspace  # unchanged, for the message
     return run_async(
         last_run(known, workspace, app.store, app.keys, now=utc_now(), report=app.tell, host=host)
     )
@@ -107,26 +107,28 @@ async def _id_of(console: Console, workspace: str) -> str:
 def _open_url(app: App, url: str) -> tuple[str, Snapshot]:
     folder, _, last = url.rpartition("/")
     if not folder.startswith(OBJECT_STORES):
-        raise UsageError(f"{url} is a store: say --store {url}, and a snapshot such as latest")
+        raise UsageError(
+            f"{url} is a store, not a snapshot; give --store {url} and a snapshot such as latest"
+        )
     there = App({**app.options, "store": folder}, logs=app.logs, notices=app.notices, gates=app.gates)
     name, snapshot = open_stored(there, parse_name(last) or find(there.archives(), last, utc_now()))
     return f"{folder}/{name}", snapshot
 
 
 def _in_words_of_the_store(app: App, reference: str) -> str:
-    """Return a reference with the workspace that its @profile names. Raise UsageError for a workspace as it is now."""
+    """Return a reference with the workspace that its @profile names. Raise UsageError for a live workspace."""
     workspace, slash, last = reference.rpartition("/")
     if reference.startswith(LIVE) or last.startswith(LIVE):
         place = last.removeprefix(LIVE)
         raise UsageError(
-            f"{reference!r} is a workspace as it is now, which diff alone takes: write {place}/latest for what the store has of it"
+            f"{reference!r} is a live workspace, which only diff accepts; use {place}/latest for its newest snapshot in the store"
         )
     if slash and last.startswith("@"):
-        raise UsageError(f"{reference!r} has its workspace behind the slash: write {last}/{workspace}")
+        raise UsageError(f"{reference!r} has its workspace after the slash; use {last}/{workspace}")
     if last.startswith("@"):
         named = app.settings.workspace_named(last)
         app.say(
-            f"{last} is a workspace: its latest snapshot is taken ({LIVE}{last} is it as it is now, for diff)"
+            f"{last} is a workspace, so its latest snapshot is used ({LIVE}{last} means the live workspace, for diff)"
         )
         return f"{named}/latest"
     return f"{app.settings.workspace_named(workspace)}/{last}" if slash else reference
@@ -135,8 +137,8 @@ def _in_words_of_the_store(app: App, reference: str) -> str:
 def place_of_origin(app: App, source: Source, *, instead: str) -> tuple[str, Place]:
     """Return the PLACE that a snapshot came from, as text and as settings: a profile that names it, or the default console.
 
-    The workspace is the snapshot's own, by its id: a slug may have moved to another one since. Raise UsageError where
-    the snapshot came from elsewhere; its message says what to write `instead`.
+    The workspace is identified by its id, because a slug may belong to another one now. Raise UsageError if the snapshot
+    came from another console; its message says what to do `instead`.
     """
     names = (source.workspace_id, source.slug)
     for name in app.settings.places_named():

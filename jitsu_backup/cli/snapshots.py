@@ -21,5 +21,6 @@ def snapshots(app: App, place: str | None) -> int:
     elif found:
         app.out.print(archive_table(found, sources))
     else:
-        app.line(f"the store {app.store.url} is empty; jitsu-backup backup makes the first archive")
+        app.line(f"The store {app.store.url} is empty. To create the first archive:")
+        app.line(f"  {app.again('backup')}")
     return 0

@@ -1,4 +1,4 @@
-"""What people were told of changes before, from run to run: small files in the user's folder for state."""
+"""What earlier runs sent in notifications: small files in the user's state folder."""
 
 import hashlib
 import os
@@ -17,29 +17,29 @@ from jitsu_backup.store import read_file, write_file
 class FolderMemory:
     """The memory of runs that share a user and a store: a small file for each workspace and address.
 
-    A workspace is named by its console and its id. What is owed is so whoever is to be told, so that an address that could
-    not be read, or was wrong, loses nothing. What cannot be written is remembered by this process. Nothing here raises.
+    A workspace is identified by its console and id. What is still to be sent is stored without an address, so that nothing
+    is lost if the address is wrong or cannot be read. What cannot be written is remembered by this process. Nothing raises.
     """
 
     store: str
     _unwritten: dict[str, Told] = field(default_factory=dict, repr=False)
 
     def recall(self, workspace: tuple[str, str], address: str) -> Told | None:
-        """Return what an address was told of a workspace last, or from where on it is owed; None where nobody knows."""
+        """Return what was last sent to an address about a workspace, or since when a message is due; None if unknown."""
         return self._read(self._name(workspace, address)) or self._read(self._name(workspace))
 
     def keep(self, workspace: tuple[str, str], address: str, told: Told) -> str:
-        """Remember what an address was told; return why that cannot be written, an empty text where it is."""
+        """Remember what was sent to an address; return why that cannot be written, or an empty text."""
         return self._write(self._name(workspace, address), told)
 
     def owe(self, workspace: tuple[str, str], told: Told) -> None:
-        """Remember that something is to be told, where nothing else is owed, until it is `settle`d."""
+        """Remember that a message is due until it is `settle`d, unless an earlier one is due."""
         name = self._name(workspace)
         if self._read(name) is None:
             self._write(name, told)
 
     def settle(self, workspace: tuple[str, str]) -> None:
-        """Forget what was owed."""
+        """Forget that a message was due."""
         name = self._name(workspace)
         self._unwritten.pop(name, None)
         path = _path(name)
@@ -74,12 +74,12 @@ def _path(name: str) -> Path | None:
 
 def _written(path: Path | None, told: Told) -> str:
     if path is None:
-        return "nobody knows the user's folder: set XDG_STATE_HOME"
+        return "the home folder is unknown; set XDG_STATE_HOME"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_file(path, told_as_bytes(told))
     except BackupError as problem:
         return str(problem)
     except OSError as problem:
-        return f"cannot make {path.parent}: {(problem.strerror or '').lower()}"
+        return f"cannot create {path.parent}: {(problem.strerror or '').lower()}"
     return ""

@@ -1,4 +1,4 @@
-"""What a command does when nobody watches: it tells a monitor how it went, writes figures and logs one line a run."""
+"""Unattended commands: reporting to a monitor, writing metrics, and logging one line per run."""
 
 import functools
 import os
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 def unattended(
     *, pings: bool = False, on_signal: "Callable[[App], int] | None" = None
 ) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Let a command heed `--ping` and `--log-format`; with `pings`, also the monitor and figures that settings name.
+    """Make a command obey `--ping` and `--log-format`; with `pings`, also the monitor and metrics of the settings.
 
-    `on_signal` returns the exit code of a service that a signal ends before it hears of signals itself.
+    `on_signal` returns the exit code of a service that a signal ends before it handles signals itself.
 
-    Only one command may heed these, because the success of another would hide its failure.
+    Only one command may obey the settings, because the success of another would hide its failure.
     """
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
@@ -53,7 +53,7 @@ def unattended(
 
 @dataclass(frozen=True, slots=True)
 class MonitorFlags:
-    """The flags `ping` and `metrics`; with `heeds_settings`, what the settings name counts too."""
+    """The flags `ping` and `metrics`; with `heeds_settings`, the settings count too."""
 
     ping: str | None = field(default=None, repr=False)
     metrics: Path | None = None
@@ -67,10 +67,10 @@ def watched(
     flags: MonitorFlags,
     on_signal: Callable[[App], int] | None = None,
 ) -> int:
-    """Run a command and tell the monitor, the figures and the log how it ended; return its exit code.
+    """Run a command and report to monitor, metrics and log how it ended; return its exit code.
 
-    `name` is empty where nobody can tell which command was meant. A signal ends the command as `on_signal` says. Raise what the command raised, with what to do about
-    it, unless the log has taken it up.
+    `name` is empty if the command is unknown. A signal ends the command as `on_signal` says. Raise what the command
+    raised, with what to do about it, unless the log contains it.
     """
     started, clock = utc_now(), time.monotonic()
     monitor: Monitor | None = None
@@ -81,7 +81,7 @@ def watched(
         if monitor is not None:
             monitor.start()
         code = run()
-    except BaseException as problem:  # noqa: BLE001  told, then raised again
+    except BaseException as problem:  # noqa: BLE001  reported, then raised again
         failure, code = problem, code_of(problem)
         if code == INTERRUPTED and on_signal is not None:
             failure, code = None, on_signal(app)
@@ -104,7 +104,7 @@ def watched(
 
 
 def _log(app: App, name: str, started: datetime, seconds: float, code: int, message: str) -> None:
-    """Write the line of a run on standard error."""
+    """Write the log line of a run to standard error."""
     line = {
         "time": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "level": "error" if code else "warning" if app.warned else "info",
@@ -121,9 +121,9 @@ def _log(app: App, name: str, started: datetime, seconds: float, code: int, mess
 
 
 def _complete_alarms(app: App, name: str, failure: BaseException | None, code: int, message: str) -> None:
-    """Add an alarm to every end but a good one that has none, so that one that nobody foresaw is told too."""
+    """Add an alarm to every bad end that has none, so that unforeseen failures are reported too."""
     if code == INTERRUPTED:
-        remedy = "the next run does what is left"
+        remedy = "the next run continues with what is left"
         app.alarms.append(Alarm(What.INTERRUPTED, message, remedy))
     elif code and not (app.alarms and isinstance(failure, BackupError | None)):
         remedy = _remedy_for(app, name, failure)
@@ -131,21 +131,21 @@ def _complete_alarms(app: App, name: str, failure: BaseException | None, code: i
 
 
 def _remedy_for(app: App, name: str, failure: BaseException | None) -> str:
-    """Say what to do about a run that failed as a whole."""
+    """Return what to do about a run that failed as a whole."""
     if not isinstance(failure, click.UsageError | UsageError):
         return app.remedy_for(failure)
     try:
         _ = app.settings
     except BackupError as problem:
         of_file = "settings file" in str(problem)
-        check = f"`{app.again('check', '--config')}` tells whether it is right"
+        check = f"`{app.again('check', '--config')}` checks it"
         return check if of_file else app.remedy_for(failure)
     words = " ".join(filter(None, ("jitsu-backup", name, "--help")))
-    return f"`{words}` shows what it takes"
+    return f"`{words}` lists the options"
 
 
 def _with_remedy(failure: BaseException, alarms: list[Alarm], message: str) -> BaseException:
-    """Return a failure with what its alarm says around its message, for standard error."""
+    """Return a failure with the words of its alarm around its message, for standard error."""
     if code_of(failure) == INTERRUPTED:
         return KeyboardInterrupt(str(alarms[-1]))
     found = (alarm for alarm in alarms if alarm.why == Alarm(What.RUN_FAILED, message).why)
@@ -155,7 +155,9 @@ def _with_remedy(failure: BaseException, alarms: list[Alarm], message: str) -> B
 
 def _write_figures_of(app: App, name: str, flags: MonitorFlags, code: int) -> None:
     if flags.heeds_settings and flags.metrics is None and os.environ.get("JITSU_BACKUP_METRICS") == "":
-        app.problem("no figures are written: JITSU_BACKUP_METRICS is empty; set it to a value, or unset it")
+        app.problem(
+            "no metrics are written, because JITSU_BACKUP_METRICS is empty; set it to a file, or unset it"
+        )
     if flags.heeds_settings:
         write_figures(app, app.metrics_file(flags.metrics), code, "run")
     elif flags.metrics is not None:
@@ -163,17 +165,17 @@ def _write_figures_of(app: App, name: str, flags: MonitorFlags, code: int) -> No
 
 
 def write_figures(app: App, path: Path | None, code: int, run: str) -> None:
-    """Write the figures of a run to `path`, over those that are there; do not raise for a file that cannot be written."""
+    """Merge the metrics of a run into the file `path`; do not raise if it cannot be written."""
     if path is not None:
         problem = figures_problem(path, app.figures(), app.alarms, code, run)
-        if problem:  # a backup that was made counts for more than its figures
+        if problem:  # the backup matters more than its metrics
             app.problem(problem)
 
 
 def figures_problem(
     path: Path, figures: "Sequence[Figures]", alarms: Sequence[Alarm], code: int, run: str
 ) -> str:
-    """Write figures to `path`, over those that are there; return why they cannot be written, an empty text where they are."""
+    """Merge metrics into the file `path`; return why they cannot be written, or an empty text."""
     if str(path) in ("", ".", "-"):
         return ""
     from jitsu_backup.reports.metrics import metrics_text  # noqa: PLC0415  few runs need its library
@@ -185,7 +187,9 @@ def figures_problem(
             text = metrics_text(before, figures, code, utc_now(), alarms, run=run)
             write_file(path, text.encode(), mode=0o644)
     except ValueError:
-        return f"--metrics {path}: that file is there and holds no metrics; nothing was written to it"
+        return (
+            f"--metrics {path}: the file exists and contains no metrics, so it was not changed; name another"
+        )
     except BackupError as problem:
         return str(problem)
     return ""
@@ -198,19 +202,19 @@ def _monitor(app: App, flags: MonitorFlags) -> Monitor | None:
         return None
     try:
         settings = app.settings
-    except BackupError:  # what the monitor should hear of
+    except BackupError:  # the monitor should be notified of this
         url = app.listeners.ping
         return None if url is None else monitor_at(app, url.reveal())
     try:
         secret = settings.ping()
     except BackupError as problem:
-        app.problem(f"no monitor is told of this run: {problem}")
+        app.problem(f"this run is not reported to the monitor: {problem}")
         return None
     return None if secret is None else monitor_at(app, secret.reveal())
 
 
 def monitor_at(app: App, url: str) -> Monitor:
-    """Return the monitor at `url`. Raise UsageError for what is not a URL."""
+    """Return the monitor at `url`. Raise UsageError for an invalid URL."""
     return Monitor(url, app.tell, os.environ)
 
 

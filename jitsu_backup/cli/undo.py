@@ -20,11 +20,11 @@ from jitsu_backup.settings.overlay_file import open_overlay
 _AS_RESTORE: dict[str, Any] = {
     "sets": (), "cursors": True, "check_schemas": True, "safety_backup": True, "fail_fast": False,
 }  # fmt: skip
-"""What the flags of `restore` say that `undo` lacks."""
+"""The values of the `restore` flags that `undo` does not have."""
 
 
 def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> int:
-    """Find the last run that wrote into a workspace, plan how to take it back, and go on as `restore`; return the exit code."""
+    """Find the last run that wrote into a workspace, plan how to undo it, and continue like `restore`; return the exit code."""
     given = {**_AS_RESTORE, **given}
     check_plan_out(plan_out)
     check_outputs(given, plan_out)
@@ -44,42 +44,42 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
 
 
 def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
-    """Return the run to take back, and its workspace as text and as a place. Raise what `find_last_run` raises."""
+    """Return the run to undo, and its workspace as text and as a place. Raise what `find_last_run` raises."""
     target = app.settings.place(place, workspace_needed=False, token_is_enough=True)
     workspace = target.workspace
     run = find_last_run(app, target)
     if workspace is None:
-        return (run, *place_of_origin(app, run.snapshot.manifest.source, instead="say which PLACE"))
+        return (run, *place_of_origin(app, run.snapshot.manifest.source, instead="name the PLACE"))
     return run, place or workspace, target
 
 
 def _tell(app: App, run: LastRun) -> None:
-    """Say what is taken back, and what nobody can tell."""
+    """Print which run is undone, and what is uncertain."""
     source = run.snapshot.manifest.source
     called = source.slug or source.workspace_id
     app.say(f"The last run that wrote into {called} began at {shown_time(run.archive.taken_at)}.")
-    app.say("This takes it back; undo again takes this back.")
+    app.say("That run will be undone. Run undo again to redo it.")
     if run.begun is not None:
         app.say(
-            f"An undo of it, of {shown_time(run.begun.taken_at)}, did not end, or left no record: this goes on with it; what was"
-            f" there before that is {run.begun.reference}"
+            f"An earlier undo of it, of {shown_time(run.begun.taken_at)}, did not finish or left no record, so this run continues"
+            f" it. The state before that undo is {run.begun.reference}."
         )
     if run.left is None:
         app.warn(
-            "nothing tells what that run left, because it did not end, or left no record that can be read: the plan takes back"
-            " what was changed since, too, and deletes what was made since only with --prune"
+            "what that run wrote is unknown, because it did not finish or left no readable record: the plan also undoes later"
+            " changes by others, and deletes what was created since only with --prune"
         )
     elif not run.snapshot.manifest.complete:
         app.warn(
-            "the backup from before that run is incomplete, so nobody can tell what the run has made: that stays, and is listed"
+            "the backup from before that run is incomplete, so what the run created is unknown: such entities are kept and listed"
         )
     if run.unended is not None:
         app.say(
-            f"The run before it, of {shown_time(run.unended.taken_at)}, left no record; what was there before that is"
-            f" {run.unended.reference}"
+            f"The run before it, of {shown_time(run.unended.taken_at)}, left no record. The state before that run is"
+            f" {run.unended.reference}."
         )
     if run.unbacked is not None:
         app.warn(
-            f"a later run, which ended at {shown_time(run.unbacked.taken_at)}, made no backup, so it is not this one that is"
-            " taken back, and what it changed counts as changed by somebody else since"
+            f"a later run, which ended at {shown_time(run.unbacked.taken_at)}, made no backup, so it cannot be undone; its changes"
+            " count as changes by somebody else"
         )

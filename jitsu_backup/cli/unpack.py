@@ -21,15 +21,15 @@ def unpack(
     """Write a snapshot to its folder; return the exit code."""
     opened = open_source(app, snapshot)
     if opened.folder is not None:
-        raise UsageError(f"{snapshot} is a folder already; unpack takes an archive")
+        raise UsageError(f"{snapshot} is already a folder; unpack takes an archive")
     content = opened.snapshot
     if content.secrets and not (redact or plaintext_secrets):
         raise UsageError(
-            "the archive holds secrets that the operator's token has read, and the folder would in clear:"
-            " say --plaintext-secrets, or --redact"
+            "the archive contains secrets, read with the operator's token, and the folder would contain them in plain text; add"
+            " --redact to hide them, or --plaintext-secrets to write them"
         )
     if not content.manifest.complete:
-        app.problem("the snapshot is incomplete: the folder lacks what it lacks")
+        app.problem("the snapshot is incomplete, so the folder is too")
     result = bring_up_to_date(app, content, folder, redacted=redact, keep_base=keep_base)
     if app.as_json:
         app.emit(result)
@@ -43,14 +43,14 @@ def bring_up_to_date(
 ) -> dict[str, Any]:
     """Write a snapshot to its folder and return what changed there, as JSON. Raise UsageError, BackupError.
 
-    A copy of the archive that is in the folder already is kept up to date too.
+    A copy of the archive that is already in the folder is updated too.
     """
     base = folder / BASE
     keep_base = keep_base or base.is_file()
     if keep_base and redacted and not app.keys.seals:
         raise UsageError(
-            f"{base} would hold the whole archive, not encrypted, so that --redact would hide nothing: say --encrypt-to"
-            " RECIPIENT, or keep no such file there"
+            f"{base} would contain the whole archive unencrypted, so --redact would hide nothing; add --encrypt-to RECIPIENT,"
+            " or do not keep that file"
         )
     run_async(check_unapplied(folder, snapshot, lambda: app.store, app.keys))
     sealed = app.keys.seal(encode(snapshot)) if keep_base else b""
@@ -59,11 +59,15 @@ def bring_up_to_date(
     if keep_base and (anew or done.changes.written or done.changes.removed):
         write_file(base, sealed)
     if done.bares_secrets:
-        app.say(f"warning: {folder} holds secrets in clear: keep it as you keep passwords, or say --redact")
+        app.say(
+            f"warning: {folder} contains secrets in plain text; protect it like a password, or use --redact"
+        )
     foreign = done.changes.foreign
     if foreign:
-        others = f"{'is' if len(foreign) == 1 else 'are'} {plural(len(foreign), 'file')} of others"
-        app.problem(f"{folder}: left alone, and refused by pack, {others}: {some_of(foreign, 3)}")
+        files = plural(len(foreign), "unexpected file")
+        app.problem(
+            f"{folder}: {files} not touched, but pack will reject the folder with them: {some_of(foreign, 3)}"
+        )
     return {
         "folder": str(folder),
         "digest": done.digest,
@@ -76,6 +80,6 @@ def bring_up_to_date(
 
 
 def changes_in_words(result: Mapping[str, Any]) -> str:
-    """Return one line that says what changed in a folder."""
+    """Return one line that says how many files changed in a folder."""
     written, removed = len(result["written"]), len(result["removed"])
-    return f"{result['folder']}: {written} written, {removed} removed, {result['unchanged']} unchanged"
+    return f"{result['folder']}: {plural(written, 'file')} written, {removed} removed, {result['unchanged']} unchanged"

@@ -49,10 +49,10 @@ def verify(
     check_path(metrics, "--metrics")
     _check_which(snapshots, everything=everything, latest=latest)
     if fail_on_losses and not rehearse:
-        raise UsageError("--fail-on-losses goes with --rehearse")
+        raise UsageError("--fail-on-losses needs --rehearse")
     results: list[ArchiveFinding] = []
     documents: list[dict[str, Any]] = []
-    _ = app.keys.identities  # one that cannot be read is told once, and not as a fault of every archive
+    _ = app.keys.identities  # report an unreadable identity once, not for every archive
     alone = len(snapshots) == 1 and not app.as_json
     app.figures = lambda: [drill for one in results for drill in _drills(one, rehearse=rehearse)]
     for reference, read in _readers(app, snapshots, stored=everything or latest, latest=latest):
@@ -70,7 +70,7 @@ def verify(
         for alarm in alarms_of(result, app.again, fail_on_losses=fail_on_losses):
             app.alarm(alarm)
     if not results:
-        raise BackupError(f"every archive is gone from the store {app.store.url} since it was listed")
+        raise BackupError(f"all archives were removed from the store {app.store.url} after it was listed")
     app.facts |= facts_of(results, rehearsed=rehearse)
     app.outcome = in_words(app.facts)
     if app.as_json:
@@ -82,22 +82,24 @@ def verify(
 
 def _check_which(snapshots: tuple[str, ...], *, everything: bool, latest: bool) -> None:
     if bool(snapshots) + everything + latest > 1:
-        raise UsageError("give snapshots, --all or --latest, and only one of them")
+        raise UsageError("give only one of: snapshots, --all, --latest")
     if not (snapshots or everything or latest):
         raise UsageError(
-            "which snapshot? give one (latest, 7d, a date, an id prefix, a label, a workspace, a path), --all or --latest"
+            "no snapshot given: name one (latest, 7d, a date, an id prefix, a label, a workspace, a path), or give --all or --latest"
         )
 
 
 def _readers(
     app: App, snapshots: tuple[str, ...], *, stored: bool, latest: bool
 ) -> Iterator[tuple[str, Read]]:
-    """Yield what to read, each with what reads it."""
+    """Yield the name of each archive with a function that reads it."""
     if stored:
         found = latest_of_each(app.archives(), utc_now()) if latest else app.archives()
         app.tell_of_strangers()
         if not found:
-            raise BackupError(f"the store {app.store.url} is empty: there is nothing to verify")
+            raise BackupError(
+                f"the store {app.store.url} is empty, so there is nothing to verify; create an archive with: {app.again('backup')}"
+            )
         for archive in found:
             yield str(archive), partial(_read_stored, app, archive, latest=latest)
     for reference in snapshots:
@@ -105,14 +107,14 @@ def _readers(
 
 
 def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, Snapshot] | None:
-    """Read an archive of the store, or with `latest` the one that replaced it; return None for one that was pruned."""
+    """Read an archive of the store, or with `latest` its successor if it was removed meanwhile; return None without one."""
     try:
         return open_stored(app, archive)
     except BackupError:
         there = app.archives()
         if str(archive) in map(str, there):
             raise
-    app.say(f"{archive} is gone since the store was listed: it was pruned, or removed")
+    app.say(f"{archive} was removed after the store was listed")
     own = [one for one in there if one.workspace_id == archive.workspace_id]
     newer = latest_of_each(own, utc_now()) if latest else []
     return open_stored(app, newer[0]) if newer else None
@@ -121,7 +123,7 @@ def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, 
 def _examined(
     app: App, reference: str, read: Read, *, rehearse: bool
 ) -> tuple[ArchiveFinding, dict[str, Any]] | None:
-    """Read an archive, check it and, with `rehearse`, try it; return the result and its JSON, or None for one that is gone."""
+    """Read an archive, check it and, with `rehearse`, rehearse it; return the result and its JSON, None if it was removed."""
     try:
         found = read()
         if found is None:
@@ -130,7 +132,7 @@ def _examined(
         rehearsal = _rehearsed(app, name, snapshot) if rehearse else None
         result = check_archive(name, snapshot, rehearsal, folder=is_folder(Path(name)))
         return result, checked_document(result, snapshot)
-    except Exception as problem:  # noqa: BLE001  one odd archive must not keep the others from being read
+    except Exception as problem:  # noqa: BLE001  one bad archive must not keep the others from being checked
         unread = _unread(reference, problem if isinstance(problem, BackupError) else MistakeError.of(problem))
         return unread, unread_document(unread)
 
@@ -139,20 +141,20 @@ def _rehearsed(app: App, name: str, snapshot: Snapshot) -> Rehearsal:
     """Rehearse a snapshot. Raise UsageError for a redacted folder."""
     if snapshot.hidden:
         raise UsageError(
-            f"{name} is redacted, and cannot be rehearsed without its secrets: rehearse the archive that it was unpacked from"
+            f"{name} is redacted, so it cannot be rehearsed; rehearse the archive that it was unpacked from"
         )
     return run_async(try_rehearsal(snapshot, now=utc_now, monotonic=time.monotonic, report=app.tell))
 
 
 def _unread(reference: str, problem: BackupError) -> UnreadArchive:
-    """Return the result for what could not be read; a message begins with the archive's name where one was found."""
+    """Return the result for an unreadable archive; if one was found, the message begins with its name."""
     first = re.split("[: ]", str(problem), maxsplit=1)[0]
     result = UnreadArchive(reference if parse_name(first) is None else first, problem)
     return replace(result, found=result.named is not None or os.access(result.archive, os.F_OK))
 
 
 def _drills(one: ArchiveFinding, *, rehearse: bool) -> "Iterator[DrillFigures]":
-    """Yield the figures of an archive that was rehearsed, or that could not even be read for that."""
+    """Yield the metrics of an archive that was rehearsed, or that could not be read for that."""
     from jitsu_backup.reports.metrics import DrillFigures  # noqa: PLC0415  few runs need its library
 
     if isinstance(one, UnreadArchive):

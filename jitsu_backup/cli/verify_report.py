@@ -1,4 +1,4 @@
-"""What a run of `verify` tells of archives: text, JSON, and facts for the log."""
+"""The report of a `verify` run: text, JSON, and facts for the log."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,17 +14,17 @@ from jitsu_backup.operations.verify import ArchiveFinding, CheckedArchive, Unrea
 from jitsu_backup.reports import residue_document, snapshot_document
 
 MOST_REASONS = 20
-"""Reasons that the log has of one archive."""
+"""The most reasons that the log lists for one archive."""
 
 
 def unread_document(result: UnreadArchive) -> dict[str, Any]:
-    """Describe an archive that could not be read, for JSON."""
+    """Return an archive that could not be read, for JSON."""
     failure = result.failure
     return {"archive": result.archive, "ok": False, "problem": str(failure), "exit_code": failure.exit_code}
 
 
 def checked_document(result: CheckedArchive, snapshot: Snapshot) -> dict[str, Any]:
-    """Describe an archive that was read, and its snapshot, for JSON."""
+    """Return an archive that was read, with its snapshot, for JSON."""
     document = {
         "archive": result.archive,
         "ok": True,
@@ -57,7 +57,7 @@ def _rehearsal_document(rehearsal: Rehearsal) -> dict[str, Any]:
 
 
 def facts_of(results: Iterable[ArchiveFinding], *, rehearsed: bool) -> dict[str, Any]:
-    """Return what the log has of a run."""
+    """Return the facts about a run for the log."""
     results = list(results)
     checked = [one for one in results if isinstance(one, CheckedArchive)]
     facts: dict[str, Any] = {
@@ -78,29 +78,31 @@ def _for_the_log(reasons: list[str]) -> list[str]:
 
 
 def in_words(facts: Mapping[str, Any]) -> str:
-    """Say how many archives are whole, and what the others lack; `facts` are those of `facts_of`."""
+    """Return how many archives are complete, and what is wrong with the others; `facts` are those of `facts_of`."""
     lacking = {
         "unreadable": "cannot be read",
         "incomplete": "incomplete",
         "dangling": "with dangling references",
-        "not_brought_back": "did not come back whole",
+        "not_brought_back": "not restored completely",
     }
     told = [f"{len(facts[name])} {words}" for name, words in lacking.items() if facts[name]]
-    words = f"{plural(facts['archives'], 'archive')}: " + (", ".join(told) or "all whole")
+    words = f"{plural(facts['archives'], 'archive')}: " + (", ".join(told) or "all complete")
     total = sum((Counter(lacks) for lacks in facts.get("lacks", {}).values()), Counter[str]())
     losses = recovery_losses.in_words(total)
-    return f"{words}; a recovery on an empty console lacks {losses}" if losses else words
+    return f"{words}; a recovery on an empty console could not restore {losses}" if losses else words
 
 
 def tell(app: App, result: ArchiveFinding, document: dict[str, Any]) -> None:
-    """Print what was found of an archive; `document` is its JSON."""
+    """Print what was found about an archive; `document` is its JSON."""
     if isinstance(result, UnreadArchive):
         app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.failure}")
         return
     state = "INCOMPLETE" if not result.complete else "DANGLING" if result.broken else "ok"
     total = sum(document["counts"].values())
     what = result.archive if parse_name(result.archive) is None else result.short_name
-    app.line(f"{state}  {what}  {document['taken_at']}  {total} entities, digest {document['digest'][:12]}")
+    app.line(
+        f"{state}  {what}  {document['taken_at']}  {plural(total, 'entity', 'entities')}, digest {document['digest'][:12]}"
+    )
     for line in result.dangling:
         app.line(f"    dangling: {line}")
     for refusal in document["refused"]:
@@ -110,17 +112,17 @@ def tell(app: App, result: ArchiveFinding, document: dict[str, Any]) -> None:
 
 
 def _tell_rehearsal(app: App, rehearsal: Rehearsal) -> None:
-    state = "rehearsed" if rehearsal.whole else "REHEARSED, NOT ALL CAME BACK"
-    app.line(f"    {state}: {rehearsal.restored} of {rehearsal.meant} entities restored and read back")
+    state = "rehearsed" if rehearsal.whole else "REHEARSED, NOT EVERYTHING WAS RESTORED"
+    app.line(f"    {state}: {rehearsal.restored} of {rehearsal.meant} entities restored and verified")
     if rehearsal.problem:
         app.line(f"    the rehearsal failed: {rehearsal.problem}")
     for line in rehearsal.residue:
-        app.line(f"    did not come back: {residue_in_words(line)}")
+        app.line(f"    not restored: {residue_in_words(line)}")
     if rehearsal.dead:
         dead = plural(len(rehearsal.dead), "connection")
-        app.line(f"    {dead} that had lost an end in the source will not come back")
+        app.line(f"    {dead} without a source or destination will not be restored")
     if losses := recovery_losses.in_words(counted(rehearsal.lacks)):
-        app.line(f"    a recovery on an empty console lacks {losses}")
+        app.line(f"    a recovery on an empty console could not restore {losses}")
     if app.verbose:
         for one in rehearsal.lacks:
             app.line(f"      {one.kind.label}: {one.key.type} {shortened(one.name)} {one.path}".rstrip())

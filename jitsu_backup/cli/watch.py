@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from jitsu_backup.reports.metrics import RunFigures
 
 LAST_FIGURES_SECONDS = 0.5
-"""How long a watch that ends waits for its last figures."""
+"""How long a watch waits at its end for the last metrics."""
 
 _LEVELS: Mapping[type, str] = {Notice: "info", Caution: "warning", Problem: "error"}
 
 
 def _ended_early(app: App) -> int:
-    """End a watch that a signal reaches before it watches anything like any other."""
+    """End a watch that a signal reaches before it begins to watch."""
     ignore_signals()
     Teller(app, None).ended(Standing(0, {}))
     return 0
@@ -66,7 +66,7 @@ def watch(
     notify: str | None,
     notify_every: float | None,
 ) -> int:
-    """Watch what is asked for until a signal ends it; return the exit code."""
+    """Watch workspaces until a signal ends it; return the exit code."""
     check_path(metrics, "--metrics")
     told = NotifyFlags(notify, notify_every)
     told.check(stored=True)
@@ -120,10 +120,10 @@ async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier) ->
 
 
 class Teller:
-    """Tells what a watch does: lines for its log, figures, and a monitor, which is told in a thread of its own."""
+    """Reports what a watch does: log lines, metrics, and a monitor, which a separate thread notifies."""
 
     def __init__(self, app: App, metrics: Path | None) -> None:
-        """Tell nobody yet; figures go into the file `metrics`."""
+        """Report nothing yet; `metrics` is the metrics file."""
         self.app, self.metrics = app, metrics
         self._standing = Standing(0, {})
         self._figures = Figures(metrics, lambda why: self._line("warning", why))
@@ -132,14 +132,14 @@ class Teller:
         app.told_all_along = True
 
     def report(self, event: Event) -> None:
-        """Hear of what happens inside a backup; with --verbose also of what is tried again, which would fill a log."""
+        """Log an event inside a backup; notices, such as retries, only with --verbose."""
         if isinstance(event, Caution | Problem) or (
             isinstance(event, Notice) and self.app.options["verbose"]
         ):
             self._line(_LEVELS[type(event)], event.text)
 
     def told(self, event: WatchEvent) -> None:
-        """Hear of an event of the watch."""
+        """Log an event of the watch."""
         facts = {
             "workspace": event.workspace,
             "archive": None if event.archive is None else str(event.archive),
@@ -149,7 +149,7 @@ class Teller:
         self._line(event.level, event.message, **{name: v for name, v in facts.items() if v is not None})
 
     def backed_up(self, run: BackupRun) -> None:
-        """Write the figures of a backup, beside what else is wrong."""
+        """Write the metrics of a backup, together with other problems."""
         mine = list(run.alarms(self.app.again, self.app.waits))
         others = [
             alarm
@@ -161,7 +161,7 @@ class Teller:
         self._figures.note(code, [*mine, *others], figures_for(self.app, run, stored=True))
 
     def stands(self, standing: Standing) -> None:
-        """Tell the monitor and the figures how the watch stands."""
+        """Report the state of the watch to the monitor and the metrics."""
         self._standing = standing
         code = 0 if standing.well else IncompleteError.exit_code
         alarms = _alarms_of(standing)
@@ -171,7 +171,7 @@ class Teller:
             self._pings.put((code, standing.extent, alarms))
 
     def ended(self, standing: Standing) -> None:
-        """Leave how it stood for the last figures and the last line."""
+        """Write the final state to the metrics and the log."""
         self.app.outcome = f"ended: {standing.words}"
         self.app.facts |= {"workspaces": standing.workspaces, "troubles": dict(standing.troubles)}
         self._figures.end()
@@ -182,13 +182,13 @@ class Teller:
         while True:
             newest = self._pings.get()
             with suppress(Empty):
-                while True:  # a slow monitor need not hear how it stood meanwhile
+                while True:  # a slow monitor needs only the newest state
                     newest = self._pings.get_nowait()
             if self.app.monitor is not None:
                 self.app.monitor.end(*newest)
 
     def _tell_notices(self) -> None:
-        for notice in self.app.notices:  # of a log in JSON, which must not grow for ever
+        for notice in self.app.notices:  # of a JSON log; the list must not grow for ever
             self._line("warning", notice)
         self.app.notices.clear()
 
@@ -203,9 +203,9 @@ class Teller:
 
 
 class Figures:
-    """Writes the figures of a watch in a thread of its own, because whoever holds their folder would hold up the watch.
+    """Writes the metrics of a watch in a separate thread, so that a lock on their folder does not delay the watch.
 
-    `told` hears why they cannot be written, once until they can.
+    `told` is called once with the reason when they cannot be written, and again only after they could.
     """
 
     def __init__(self, path: Path | None, told: Callable[[str], None]) -> None:
@@ -219,7 +219,7 @@ class Figures:
             Thread(target=self._keep_writing, args=(path,), daemon=True).start()
 
     def note(self, code: int, alarms: list[Alarm], figures: "Sequence[RunFigures]" = ()) -> None:
-        """Have the figures of some workspaces written, with how the watch stands."""
+        """Have the metrics of some workspaces written, with the state of the watch."""
         if self._path is None:
             return
         with self._lock:
@@ -229,7 +229,7 @@ class Figures:
             self._due.set()
 
     def end(self) -> None:
-        """Wait until all is written, for a moment."""
+        """Wait a moment until everything is written."""
         self._written.wait(LAST_FIGURES_SECONDS)
 
     def _keep_writing(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""New write keys of streams: Jitsu never shows them again, so a person or a file gets them, and no log unasked."""
+"""New write keys of streams. Jitsu never shows them again, so they go to a terminal or a file, but not to a log."""
 
 import secrets
 import sys
@@ -21,35 +21,35 @@ from jitsu_backup.store import folder_lock, read_file, write_file, write_new_fil
 
 
 def check_keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> None:
-    """Raise BlockedError where a plan makes write keys that only a log, or nobody, would get."""
+    """Raise BlockedError if a plan creates write keys that only a log, or nobody, would get."""
     if _keys_can_be_shown(app, plan, keys_out):
         return
     raise BlockedError(
-        f"blocked, nothing was written: the plan makes {plural(plan.made_keys, 'new write key')}, and standard output, where they"
-        " would be shown once, is not a terminal; add --keys-out keys.json, a file that only you can read, or --json"
+        f"blocked, nothing was written: the plan creates {plural(plan.made_keys, 'new write key')}, which are shown only once, and"
+        " standard output is not a terminal; add --keys-out keys.json to save them to a file that only you can read, or --json"
     )
 
 
 def tell_of_keys(app: Output, plan: Plan, keys_out: Path | None) -> None:
-    """Say where a dry run ends well, but the run itself would be blocked because nobody would see its write keys."""
+    """Say that the run itself would be blocked, because nobody would see its write keys."""
     if not _keys_can_be_shown(app, plan, keys_out):
-        needed = "--keys-out keys.json, or --json, for the new write keys"
-        app.say(f"without a terminal, this needs {needed}; else it is blocked")
+        app.say(
+            "without a terminal, this plan is blocked unless --keys-out keys.json or --json saves the new write keys"
+        )
 
 
 def _keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> bool:
-    """Return whether somebody sees the write keys that a plan makes, if it makes any."""
+    """Return whether somebody sees the write keys that a plan creates, if any."""
     if not plan.made_keys or keys_out is not None:
         return True
     return sys.stdout is not None and (app.as_json or sys.stdout.isatty())
 
 
 def write_keys(path: Path, keys: Iterable[StreamKey], workspace: str = "") -> None:
-    """Add write keys to a file of mode 0600, before anything is sent, so that a killed restore loses none.
+    """Add write keys to a file of mode 0600 before anything is sent, so that a killed restore loses none.
 
-    Where a run writes into several workspaces, `workspace` tells whose they are.
-    The keys in the file stay because another run's key of the same id may be the one in use. Raise UsageError where the
-    file exists and is not one of ours.
+    If a run writes into several workspaces, `workspace` says which one the keys belong to. Keys that are already in the
+    file stay, because another run's key with the same id may be in use. Raise UsageError if the file is not one of ours.
     """
     documents = _documents(keys, workspace)
     with folder_lock(path.parent):  # two runs may share the file
@@ -76,23 +76,23 @@ def settle_keys(path: Path, made: Iterable[StreamKey], result: Result, workspace
 
 @contextmanager
 def shown_or_kept(app: Output, keys: Iterable[StreamKey]) -> Iterator[None]:
-    """Where the output breaks, write the keys that are being shown to a new file, and say on standard error which."""
+    """If the output fails, write the keys that are being shown to a new file, and name it on standard error."""
     try:
         yield
     except BaseException:
         found = list(keys)
         if found:
             path = keep_keys(found)
-            lost = ", and the new write keys could be written into no file: make others in the UI"
-            kept = f": the new write keys are in {path}, a file that only you can read"
-            app.problem(f"the output broke off{lost if path is None else kept}")
+            lost = "and the new write keys could not be saved; create other ones in the UI"
+            kept = f"so the new write keys were saved to {path}, which only you can read"
+            app.problem(f"the output failed, {lost if path is None else kept}")
         raise
 
 
 def keep_keys(keys: Iterable[StreamKey]) -> Path | None:
-    """Write keys to a new file of mode 0600 in the first folder that takes it: the working one, home, the temporary one.
+    """Write keys to a new file of mode 0600 in the first folder that allows it: working, home, or temporary folder.
 
-    Return its path, None where no folder takes it.
+    Return its path, None if no folder allows it.
     """
     data = _keys_file([key_document(key) for key in keys])
     name = f"jitsu-backup-keys-{secrets.token_hex(8)}.json"
@@ -119,7 +119,7 @@ def _keys_in(path: Path) -> list[dict[str, str]]:
         found: list[dict[str, str]] = orjson.loads(read_file(path))["stream_keys"]
         return [entry for entry in found if entry["key_id"] and entry["write_key"]]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        told = "that file exists and holds something else; name another"
+        told = "the file exists and contains something else; name another"
         raise UsageError(f"--keys-out {path}: {told}") from None
 
 

@@ -1,4 +1,4 @@
-"""Who made a change, in a line."""
+"""Who made a change, in one line."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -12,11 +12,11 @@ from jitsu_backup.planning.history import Author, Passing
 _WAYS = {"ui": "UI", "api": "API", "cli": "CLI", "mcp": "MCP"}
 _MOST_AUTHORS = 3
 
-PASSING = "Made and deleted between two snapshots"
-"""The heading of what no snapshot saw."""
+PASSING = "Created and deleted between two snapshots"
+"""The heading of the entities that no snapshot saw."""
 
 Shown = Callable[[str], str]
-"""Returns a text that is not trusted as a report may show it."""
+"""Returns an untrusted text in a form that a report can show safely."""
 
 
 def author_text(author: Author, shown: Shown = one_line) -> str:
@@ -25,7 +25,7 @@ def author_text(author: Author, shown: Shown = one_line) -> str:
 
 
 def author_name(author: Author, shown: Shown = one_line) -> str:
-    """Return who made a change, and how: `Ada Lovelace (API, key k1)`."""
+    """Return who made a change and how: `Ada Lovelace (API, key k1)`."""
     ways = ("restore by jitsu-backup",) if author.ours else _way(author.way, shown)
     keys = (f"key {shown(shortened(author.key))}",) if author.key else ()
     how = f" ({', '.join((*ways, *keys))})" if ways or keys else ""
@@ -33,7 +33,7 @@ def author_name(author: Author, shown: Shown = one_line) -> str:
 
 
 def authors_text(authors: Iterable[Author], saved_at: datetime | None, shown: Shown = one_line) -> str:
-    """Return a line about who made a change, else when it was last saved; empty where nothing is known."""
+    """Return a line that says who made a change, or else when it was last saved; an empty text if neither is known."""
     told = [author_text(author, shown) for author in authors]
     if told:
         return f"by {some_of(told, _MOST_AUTHORS, '; ')}"
@@ -41,18 +41,18 @@ def authors_text(authors: Iterable[Author], saved_at: datetime | None, shown: Sh
 
 
 def author_names(authors: Iterable[Author]) -> str:
-    """Return who made a change, and how, without the times; empty where nobody is known."""
+    """Return who made a change and how, without the times; an empty text if nobody is known."""
     names = dict.fromkeys(author_name(author) for author in authors)
     return some_of(list(names), _MOST_AUTHORS, "; ")
 
 
 def change_authors(change: EntityChange, who: Attribution | None, shown: Shown = one_line) -> str:
-    """Return the line about who made a change of a comparison; empty where nobody asked."""
+    """Return the line that says who made a change of a comparison; an empty text if nobody asked."""
     return "" if who is None else authors_text(who.of(change), change.saved_at, shown)
 
 
 def passing_text(passing: Passing, shown: Shown = one_line) -> str:
-    """Return a line about what no snapshot saw: its type and name, and who made and deleted it."""
+    """Return a line about an entity that no snapshot saw: its type and name, and who created and deleted it."""
     named = f"{shown(shortened(passing.type))} {shown(shortened(passing.name or passing.id))}"
     return ", ".join(text for text in (named, authors_text(passing.authors, None, shown)) if text)
 
@@ -78,7 +78,7 @@ def _author_document(author: Author) -> dict[str, Any]:
 
 
 def passing_document(passing: Passing) -> dict[str, Any]:
-    """Return what no snapshot saw, for `--json`."""
+    """Return an entity that no snapshot saw, for `--json`."""
     return {
         "type": passing.type,
         "id": passing.id,

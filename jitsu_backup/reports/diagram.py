@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jitsu_backup.reports.page import DESTINATIONS, LINKS, SOURCES, Item, Page
 
 NODE, CARD, GAP = 2.25, 3.5, 0.55
-"""The heights of an object and of a connection, and of the gap between two."""
+"""The heights of an entity and of a connection, and of the gap between two."""
 
 TALL = 55.0
 """The height from which a diagram does not fit on a printed sheet."""
@@ -17,7 +17,7 @@ _SCALE = 10  # drawing units per rem
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line between a connection and an object: both ends, and its SVG path, 100 units wide."""
+    """A line between a connection and one of its ends, and its SVG path, 100 units wide."""
 
     link: Item
     other: int
@@ -26,7 +26,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Diagram:
-    """Sorted columns, the top of each item by its number, the curves in both gaps, and the strip beneath, by type."""
+    """Sorted columns, the top of each item by its number, the curves in both gaps, and the strip below, by type."""
 
     sources: tuple[Item, ...]
     links: tuple[Item, ...]
@@ -49,7 +49,7 @@ class Diagram:
 
 
 def lay_out(page: Page) -> Diagram:
-    """Return the layout of the items of a page: connections by source, objects as near to theirs as possible."""
+    """Return the layout of the items of a page: connections sorted by source, other items close to their connections."""
     links = page.of_types(LINKS)
     order = {item.number: place for place, item in enumerate(page.items)}
     lone = len(page.items)
@@ -64,7 +64,7 @@ def lay_out(page: Page) -> Diagram:
             if number is not None:
                 pulls[number].append(middles[link.number])
         column = page.of_types(types)
-        if end == 0:  # with what is joined to a connection and has no column of its own
+        if end == 0:  # and whatever a connection joins that has no column
             known = (*SOURCES, *DESTINATIONS)
             column += [item for item in page.items if item.number in pulls and item.type not in known]
         wishes = {number: sum(places) / len(places) for number, places in pulls.items()}
@@ -93,15 +93,15 @@ def lay_out(page: Page) -> Diagram:
 
 
 def _stretched(wishes: Mapping[int, float], height: float) -> dict[int, float]:
-    """Return `wishes` spread over the whole height in the same order; in dense graphs, all would be in the middle."""
+    """Return `wishes` spread over the whole height in the same order; in dense graphs, all would end up in the middle."""
     ranked = sorted(wishes, key=lambda number: wishes[number])
     return {number: (place + 0.5) * height / len(ranked) for place, number in enumerate(ranked)}
 
 
 def _spread(wishes: list[float | None]) -> list[float]:
-    """Return the tops of the objects in a column: their middles as near as possible to `wishes`, without overlap."""
+    """Return the tops of the items in a column: their middles as close as possible to `wishes`, without overlap."""
     pitch = NODE + GAP
-    blocks: list[tuple[float, int]] = []  # the sum of the desired tops of a block's first object, its size
+    blocks: list[tuple[float, int]] = []  # the sum of the desired tops of a block's first item, its size
     lone = sum(wish is None for wish in wishes)
     for wish in wishes:
         if wish is None:

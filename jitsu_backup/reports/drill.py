@@ -1,4 +1,4 @@
-"""What there is to say about a drill: in words, for the terminal and for pages alike, and as JSON; without secrets."""
+"""The report about a drill: in words, for the terminal and for pages, and as JSON; without secrets."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,16 +18,16 @@ from jitsu_backup.reports.recovery import (
 from jitsu_backup.reports.recovery_documents import recovery_document
 
 VERSION = 1
-"""The version of the document: it grows when a field changes its meaning or goes, not when one is added."""
+"""The version of the document. It grows when a field is removed or changes its meaning, not when one is added."""
 
 _OF_A_WORKSPACE = (
     "workspace", "workspace_id", "name", "ended", "problem", "renamed", "residue", "losses", "members", "options_left",
 )  # fmt: skip
-"""What the document of a recovery says of a workspace that is true of a drill too."""
+"""The fields of a workspace in the document of a recovery that also apply to a drill."""
 
 
 def drill_summary(drill: Drill, store: str, *, fail_on_losses: bool = False) -> RecoverySummary:
-    """Return what there is to say about a drill; `store` is where the archives are."""
+    """Return the report of a drill; `store` says where the archives are."""
     told = run_summary(RecoveryReport(drill.plan, drill.began, store, drill.run), drill.run)
     ages = {label: value for label, value in told.facts if label == "backed up"}
     clashes = claimed_by_several(drill.plan)
@@ -45,7 +45,7 @@ def drill_summary(drill: Drill, store: str, *, fail_on_losses: bool = False) -> 
 
 
 def _with(listing: Listing, others: tuple[Listing, ...]) -> tuple[Listing, ...]:
-    """Return listings with one more, behind those that are as urgent."""
+    """Return listings with one more, behind the urgent ones."""
     urgent = tuple(one for one in others if one.urgent)
     return (*urgent, listing, *others[len(urgent) :])
 
@@ -54,12 +54,12 @@ def _facts(drill: Drill) -> Iterator[tuple[str, str]]:
     if drill.oldest is not None:
         oldest = min(drill.plan.workspaces, key=lambda one: one.archive.taken_at)
         since = ago(oldest.archive.taken_at, drill.began)
-        yield "oldest", f"of {oldest.slug}, {since}: what changed since then would be lost"
+        yield "oldest", f"{oldest.slug}, {since}: changes since then would be lost"
     yield (
-        "came back",
+        "restored",
         f"{drill.restored:,} of {plural(drill.meant, 'entity', 'entities')}, compared down to secrets and cursors",
     )
-    yield "would lack", in_words(counted(drill.losses)) or "nothing"
+    yield "would be missing", in_words(counted(drill.losses)) or "nothing"
     yield "senders", _senders_in_words(drill)
     yield "would take", _forecast_in_words(drill)
     yield "took", lasting(drill.seconds)
@@ -67,9 +67,9 @@ def _facts(drill: Drill) -> Iterator[tuple[str, str]]:
 
 def _senders_in_words(drill: Drill) -> str:
     if not drill.senders:
-        return "none would have to change, where the new console has the hash secret of the old one"
+        return "none would have to change, if the new console has the hash secret of the old one"
     slugs = [one.outcome.recovery.slug for one in drill.workspaces if _new_keys(one)]
-    return f"{plural(drill.senders, 'write key')} would be new, of {some_of(slugs, 3)}"
+    return f"{plural(drill.senders, 'write key')} would be new, in {some_of(slugs, 3)}"
 
 
 def _new_keys(one: DrilledWorkspace) -> int:
@@ -77,27 +77,25 @@ def _new_keys(one: DrilledWorkspace) -> int:
 
 
 def _forecast_in_words(drill: Drill) -> str:
-    limited = (
-        f"{lasting(drill.forecast())} at the least with a person's key, by the limits of a console of 2026"
-    )
-    return f"{limited}; with the operator's token as long as the console needs"
+    limited = f"{lasting(drill.forecast())} with a person's key (the minimum under the rate limits of a 2026 console)"
+    return f"{limited}; with the operator's token only as long as the console needs"
 
 
 def _next_steps(drill: Drill) -> Iterator[NextStep]:
-    """Yield what can be done before the day on which a console is lost."""
+    """Yield what to do before the day on which a console is lost."""
     lacking = counted(drill.losses)
     unread = len(drill.left_out) + sum(bool(one.passed_over) for one in drill.plan.workspaces)
     if unread:
-        what = f"{plural(unread, 'workspace')} without a newest archive that can be taken"
-        yield NextStep(f"Look into {what}, and back up again")
+        what = f"{plural(unread, 'workspace')} whose newest archive cannot be used"
+        yield NextStep(f"Check {what}, and back up again")
     if drill.not_back:
         yield NextStep(
-            f"Mend what does not come back of {plural(len(drill.not_back), 'workspace')} in the console, and back up again"
+            f"Fix in the console what {plural(len(drill.not_back), 'workspace')} could not restore, and back up again"
         )
     if lacking[LossKind.SECRET.label] or drill.senders:
         yield NextStep(
-            "Back up with the operator's token (--admin-token), which reads secrets and the hashes of write keys; or keep secrets"
-            " where you find them"
+            "Back up with the operator's token (--admin-token), which can read secrets and the hashes of write keys, or keep the"
+            " secrets in a safe place"
         )
 
 
@@ -134,7 +132,7 @@ def drill_document(drill: Drill, store: str, *, fail_on_losses: bool = False) ->
 
 
 def forecasts(drill: Drill) -> dict[str, int]:
-    """Return the seconds that a real recovery takes at the least: with a person's key, with both, with the operator's token."""
+    """Return the least seconds that a real recovery takes: with a person's key, with both, with the operator's token."""
     return {
         "person": round(drill.forecast()),
         "both": round(drill.forecast(writes_limited=False)),

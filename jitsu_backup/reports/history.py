@@ -21,7 +21,7 @@ from jitsu_backup.reports.summary import fields_of
 from jitsu_backup.reports.terminal import CHANGE_MARKS, field_lines, passing_lines
 
 Command = Callable[..., str]
-"""Takes arguments; returns the command that a person would type."""
+"""Takes arguments and returns the command that a person would type."""
 
 _LONGEST_LINE, _SHORTEST_VALUE = 74, 12
 _ADDED, _REMOVED = re.compile(r"\+(?!\+\+ )"), re.compile(r"-(?!-- )")
@@ -30,10 +30,10 @@ _ADDED, _REMOVED = re.compile(r"\+(?!\+\+ )"), re.compile(r"-(?!-- )")
 def history_view(
     histories: Iterable[History], command: Command, *, patch: bool = False, who: bool = False
 ) -> Iterator[RenderableType]:
-    """Yield the lines of histories, newest step first: each change with the command that brings back the state of before.
+    """Yield the lines of histories, newest step first: each change with the command that restores the previous state.
 
-    With `patch`, fields are shown whole, and code as unified diffs. With `who`, each change names its authors. Text is to be printed as it is, so that nothing breaks the
-    commands.
+    With `patch`, whole fields are shown, code as unified diffs. With `who`, each change names its authors. Print the
+    text without wrapping, so that the commands can be copied.
     """
     known = list(histories)
     shared = _shared_names(known)
@@ -51,11 +51,11 @@ def history_view(
 
 
 def history_in_words(history: History, called: str = "") -> str:
-    """Return how many changes a history has, in how many snapshots, from when to when; `called` is the workspace's name."""
+    """Return how many changes and snapshots a history has, and from when to when; `called` is the workspace's name."""
     changes = sum(len(step.changes) for step in history.steps)
     told = f"{plural(changes, 'change') if changes else 'No changes'} in {called or history.called}"
     if not history.archives:
-        return f"{told}: no snapshot of it can be read"
+        return f"{told}: none of its snapshots can be read"
     first, last = (f"{one.taken_at:%Y-%m-%d %H:%M}" for one in (history.archives[0], history.archives[-1]))
     count = plural(len(history.archives), "snapshot")
     return f"{told}: {count}, " + (f"of {first} UTC" if first == last else f"{first} to {last} UTC")
@@ -68,13 +68,13 @@ def all_steps(histories: Iterable[History]) -> list[Step]:
 
 
 def all_passing(histories: Iterable[History]) -> list[Passing]:
-    """Return what no snapshot of any history saw, newest first."""
+    """Return the entities that no snapshot of any history saw, newest first."""
     passing = [one for history in histories for one in history.passing]
     return sorted(passing, key=lambda one: [author.at for author in one.authors], reverse=True)
 
 
 def span(step: Step) -> str:
-    """Return between which two times a step lies: `2026-11-20 10:30 → 11:00 UTC`."""
+    """Return the two times between which a step lies: `2026-11-20 10:30 → 11:00 UTC`."""
     one, other = step.before.taken_at, step.after.taken_at
     minute = (
         "%H:%M"
@@ -86,7 +86,7 @@ def span(step: Step) -> str:
 
 
 def kind_of(change: EntityChange) -> str:
-    """Return what became of an entity, in a word: one of which only the name differs is renamed."""
+    """Return what happened to an entity, in a word: `renamed` if only its name differs."""
     only_name = change.was is not None and all(field.path == "name" for field in change.fields)
     return "renamed" if change.kind is ChangeKind.CHANGED and only_name else change.kind.value
 
@@ -133,17 +133,17 @@ def _change_lines(
 
 def _command_line(one: HistoryChange, command: Command) -> Text:
     if not one.way_back:
-        return Text("    (it is gone again)", style="dim")
+        return Text("    (no longer exists)", style="dim")
     return Text(printable(f"    {restore_line(one, command)}"), style="dim")
 
 
 def restore_line(one: HistoryChange, command: Command) -> str:
-    """Return the command that brings back the state of before; empty where that is the state of now."""
+    """Return the command that restores the previous state; an empty text if that is the state now."""
     return command("restore", *one.way_back) if one.way_back else ""
 
 
 def field_in_words(found: FieldChange) -> str:
-    """Return a field that differs, on one line: its values shortened, of code how many lines."""
+    """Return a changed field on one line: its values shortened, or for code the number of lines."""
     if found.secret:
         return f"{found.path}: secret {'set' if found.before is None else 'removed' if found.after is None else 'changed'}"
     if found.code:
@@ -162,7 +162,7 @@ def field_in_words(found: FieldChange) -> str:
 
 
 def history_stat(histories: Iterable[History]) -> Iterator[RenderableType]:
-    """Yield the numbers of changes: a table by day, a table by entity, and the sum."""
+    """Yield the numbers of changes: a table by day, a table by entity, and the total."""
     known = list(histories)
     document = stat_document(known)
     several = len(known) > 1
@@ -199,7 +199,7 @@ def _table(*columns: str, last: Sequence[str] = ()) -> Table:
 
 
 def stat_document(histories: Iterable[History]) -> dict[str, Any]:
-    """Return the numbers of changes by day, newest first, and by entity, those with most changes first."""
+    """Return the numbers of changes by day, newest first, and by entity, most changes first."""
     days: dict[str, Counter[str]] = defaultdict(Counter)
     entities: dict[tuple[int, str], list[tuple[datetime, EntityChange]]] = defaultdict(list)
     known = list(histories)
@@ -234,7 +234,7 @@ def _counts(counts: Counter[str]) -> dict[str, int]:
 def history_lines(
     histories: Iterable[History], command: Command, *, who: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Yield a document for each change, newest first, without secrets; with `who`, of what no snapshot saw too."""
+    """Yield a document for each change, newest first, without secrets; with `who`, also for entities that no snapshot saw."""
     known = list(histories)
     for step in all_steps(known):
         sides = {"before": _archive(step.before), "after": _archive(step.after)}

@@ -1,4 +1,4 @@
-"""How the entities of a workspace looked over time, walked back from its newest snapshot.
+"""How the entities of a workspace looked over time, derived by walking back from its newest snapshot.
 
 The states of a history are numbered from 0, the oldest. Steps that end with the same archive lead to the same state.
 """
@@ -20,15 +20,15 @@ _FUNCTIONS = "data.functions"
 _NAMING = frozenset({_FUNCTIONS, "warehouseId", *END_FIELDS})
 
 _BACKWARD = (ChangeKind.ADDED, ChangeKind.REMOVED, ChangeKind.CHANGED)
-"""In which order changes are taken back: a connection that got other ends is removed and added again."""
+"""The order in which changes are reversed: a connection that got other ends is removed and added again."""
 
 Reference = tuple[str | None, str]
-"""The lineage of an entity that another one names, None where there is none, and the id or name that stands there."""
+"""The lineage of an entity that another one refers to, None if it does not exist, and its id or name as written there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the picture shows of an entity, from the state `first` to the state `last`, both included.
+    """How the picture shows an entity from the state `first` to the state `last`, both included.
 
     `ends` are the lineages of what it joins.
     """
@@ -44,7 +44,7 @@ class Look:
 
 @dataclass(slots=True)
 class Life:
-    """An entity over time: its looks, newest first; its latest key and name."""
+    """An entity over time: its looks, newest first, and its latest key and name."""
 
     lineage: str
     key: Key
@@ -55,7 +55,7 @@ class Life:
 
 @dataclass(slots=True)
 class _Alive:
-    """An entity as it was in the state that the walk has come to."""
+    """An entity in the state that the walk has reached."""
 
     key: Key
     body: dict[str, Any]
@@ -67,17 +67,17 @@ class _Alive:
 
     @property
     def name(self) -> str:
-        """What a person called it."""
+        """The name that a person gave it."""
         return Entity(self.key, self.body).name
 
 
 def steps_by_state(steps: Iterable[Step]) -> list[tuple[Step, ...]]:
-    """Return steps, newest first, those together that lead to the same state."""
+    """Return steps, newest first, grouped by the state that they lead to."""
     return [tuple(found) for _, found in groupby(steps, key=lambda step: step.after)]
 
 
 def lives(history: History) -> list[Life]:
-    """Return every entity that a history knows, with its looks."""
+    """Return every entity of a history with its looks."""
     walk = _Walk(history)
     for state, steps in walk.states:
         walk.back(state, [one for step in steps for one in step.changes])
@@ -85,9 +85,9 @@ def lives(history: History) -> list[Life]:
 
 
 def places(found: Iterable[Life]) -> dict[str, str]:
-    """Return whose place in the picture each entity has: its own, or that of one that was never there at the same time.
+    """Return whose place in the picture each entity takes: its own, or that of an entity that never existed at the same time.
 
-    Only connections of sources that share a place share one, so that they stay beside their sources.
+    Connections share a place only if their sources do, so that they stay beside their sources.
     """
     taken: dict[tuple[str, str | None], list[list[Life]]] = defaultdict(list)
     shared: dict[str, str] = {}
@@ -106,7 +106,7 @@ def places(found: Iterable[Life]) -> dict[str, str]:
 
 
 def _apart(earlier: Life, later: Life) -> bool:
-    """Return whether two are never drawn at once, what is just gone or about to come included."""
+    """Return whether two are never drawn at the same time, including just before they appear and just after they go."""
     return later.looks[-1].first > earlier.looks[0].last + 2
 
 
@@ -129,7 +129,7 @@ class _Walk:
         self._look_again(self.alive, newest)
 
     def back(self, state: int, changes: Sequence[HistoryChange]) -> None:
-        """Go back from a state over the changes that led to it."""
+        """Go back from a state by reversing the changes that led to it."""
         renamed, stale = False, set[str]()
         for one in sorted(changes, key=lambda one: _BACKWARD.index(one.change.kind)):
             change, lineage = one.change, one.lineage
@@ -151,7 +151,7 @@ class _Walk:
         self._look_again(self.alive if renamed else stale, state - 1)
 
     def ended(self) -> list[Life]:
-        """Return all lives, when the walk has come to the oldest state."""
+        """Return all lives once the walk has reached the oldest state."""
         for lineage in list(self.alive):
             self._end(lineage, 0)
         return list(self.lives.values())
@@ -170,7 +170,7 @@ class _Walk:
                 _put(one.body, found.path, found.before)
 
     def _by_word(self) -> dict[str, list[str]]:
-        """Return who is meant by a name, or by a name with an id, as changes tell them."""
+        """Return the entities by name, and by name with id, which is how changes refer to them."""
         found: dict[str, list[str]] = defaultdict(list)
         for lineage, one in self.alive.items():
             if not joins(one.key):
@@ -179,7 +179,7 @@ class _Walk:
         return found
 
     def _refer(self, one: _Alive, known: Mapping[str, list[str]], fields: frozenset[str]) -> None:
-        """Find what some fields of an entity name, in a mapping of ids or of words to lineages."""
+        """Find what some fields of an entity refer to, in a mapping from ids or names to lineages."""
         body = one.body
         if one.key.type == "model" and "warehouseId" in fields:
             one.warehouse = self._found(body.get("warehouseId"), known, lambda _: True)
@@ -204,7 +204,7 @@ class _Walk:
         return (places[0] if places else None), "?" if word is None else str(word)
 
     def _look_again(self, lineages: Iterable[str], state: int) -> None:
-        """Begin a new look of each of some entities that looked different before."""
+        """Begin a new look for those of some entities that looked different before."""
         for lineage in lineages:
             one, life = self.alive[lineage], self.lives[lineage]
             look = self._look(one)
@@ -241,7 +241,7 @@ def _describe(life: Life, one: _Alive, look: Look) -> None:
 
 
 def _naming(change: EntityChange) -> frozenset[str]:
-    """Return the fields that name other entities among those that a change tells."""
+    """Return those of a change's fields that refer to other entities."""
     if change.kind is ChangeKind.REMOVED:
         return _NAMING
     paths = [f"{found.path}." for found in change.fields]
@@ -252,7 +252,7 @@ def _naming(change: EntityChange) -> frozenset[str]:
 
 
 def _put(body: dict[str, Any], path: str, value: Any) -> None:
-    """Put a value where a dotted path leads in a body, which is not shared there afterwards."""
+    """Set the value at a dotted path in a body, and copy the parts on the way so that nothing shared changes."""
     head, _, rest = path.partition(".")
     if rest:
         inner = dict(members_of(body.get(head)))

@@ -30,7 +30,7 @@ from jitsu_backup.reports.markdown_text import code, marker
 def history_markdown(
     histories: Iterable[History], command: Command, *, patch: bool = False, who: bool = False
 ) -> str:
-    """Return the history of workspaces, newest step first; with `patch`, the fields of each change are folded below.
+    """Return the history of workspaces, newest step first; with `patch`, folded details show the fields of each change.
 
     With `who`, each change names its authors.
     """
@@ -69,4 +69,4 @@ def _change(one: HistoryChange, command: Command, *, who: bool) -> str:
     line = change_line(one.change).replace("- **changed**", f"- **{kind_of(one.change)}**", 1)
     back = restore_line(one, command)
     authors = authors_line(authors_text(one.authors, one.change.saved_at, code)) if who else ""
-    return f"{line}{authors}  - {code(back) if back else 'it is gone again'}\n"
+    return f"{line}{authors}  - {code(back) if back else 'no longer exists'}\n"

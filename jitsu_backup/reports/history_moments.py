@@ -1,4 +1,4 @@
-"""The moments of a history that a page shows: the states before and after each change that is chosen."""
+"""The moments of a history that a page shows: the states before and after each selected change."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,10 @@ from jitsu_backup.reports.history_looks import Life, steps_by_state
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """The steps that a page shows, newest first, those together that lead to the same state.
+    """The steps that a page shows, newest first, grouped by the state that they lead to.
 
-    `states` are the numbers in the whole history of the states between them, oldest first; on the page they are numbered
-    from 0. `archives` are those from the first of these states to the last, oldest first.
+    `states` are the numbers that the states between them have in the whole history, oldest first; on the page they are
+    numbered from 0. `archives` are those from the first of these states to the last, oldest first.
     """
 
     steps: tuple[tuple[Step, ...], ...]
@@ -32,7 +32,7 @@ class Moments:
         return zip(range(self.newest, 0, -1), self.steps, strict=True)
 
     def of(self, life: Life) -> Life:
-        """Return an entity with its looks at these moments only."""
+        """Return an entity with only its looks at these moments."""
         looks = []
         for look in life.looks:
             first, last = bisect_left(self.states, look.first), bisect_right(self.states, look.last) - 1
@@ -42,7 +42,7 @@ class Moments:
 
 
 def moments(whole: History, shown: Sequence[Step], most: int) -> Moments:
-    """Return the moments of some steps of a history; of more than `most` changes, those of the newest ones."""
+    """Return the moments of some steps of a history; if they have more than `most` changes, of the newest steps."""
     grouped = steps_by_state(whole.steps)
     numbers = {str(steps[0].after): len(grouped) - place for place, steps in enumerate(grouped)}
     kept: list[tuple[Step, ...]] = []

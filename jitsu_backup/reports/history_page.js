@@ -32,7 +32,7 @@
     const newest = states.length - 1;
     const none = { marks: new Map(), chips: [] };
 
-    // each look of an entity in the picture, and each line, with the states in which it is there
+    // each look of an entity in the picture, and each line, with the states in which it exists
     const pieces = all("[data-spans]", root).map((one) => {
       const drawn = one.firstElementChild ?? one;
       return {
@@ -108,12 +108,12 @@
       list(control.querySelector(".just"), here.chips, "nothing: the history begins here");
       list(control.querySelector(".soon"), next.chips, "nothing: this is the newest state");
       const until = state === newest ? ", the newest" : next.from === here.to ? "" : ` until ${next.from}`;
-      moment.setAttribute("aria-live", document.activeElement === slider ? "off" : "polite"); // it says so itself
+      moment.setAttribute("aria-live", document.activeElement === slider ? "off" : "polite"); // the slider announces itself
       moment.querySelector("strong").textContent = here.to;
       moment.querySelector(".until").textContent = until;
       moment.querySelector(".place").textContent = `${state + 1} of ${newest + 1}`;
       moment.querySelector(".more").textContent =
-        ` · snapshot ${here.snapshot} · ${here.marks.size} just changed, ${next.marks.size} about to`;
+        ` · snapshot ${here.snapshot} · ${here.marks.size} just changed, ${next.marks.size} about to change`;
       slider.setAttribute("aria-valuetext", moment.textContent);
       earlier.disabled = state === 0;
       later.disabled = state === newest;
@@ -147,7 +147,7 @@
 
   const machines = all(".workspace").map(machine).filter(Boolean);
 
-  // arrow keys go through time, wherever they mean nothing else
+  // arrow keys move through time unless they have another meaning
   const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -1, ArrowUp: 1 };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || !(event.key in STEPS)) return;
@@ -159,7 +159,7 @@
     meant.step(STEPS[event.key]);
   });
 
-  // code gets its colours, and restore lines their buttons, when somebody unfolds them
+  // colour code and add buttons to restore lines when they are unfolded
   const colour = (pre) => {
     if (pre.dataset.done || pre.querySelector(".unseen")) return;
     pre.dataset.done = "yes";
@@ -184,7 +184,7 @@
   };
   const offer = (line) => {
     const code = line.querySelector("code");
-    if (line.querySelector("button") || code.querySelector(".unseen")) return; // what is not seen is not copied
+    if (line.querySelector("button") || code.querySelector(".unseen")) return; // do not offer to copy invisible characters
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "Copy";

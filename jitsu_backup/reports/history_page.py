@@ -1,4 +1,4 @@
-"""The history of workspaces as one page: a timeline, the picture at every moment, the changes of every entity."""
+"""The history of workspaces as one page: a timeline, a picture at every moment, and the changes of every entity."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jitsu_backup.model import plural, shown_time
 from jitsu_backup.planning import ChangeKind
 from jitsu_backup.planning.history import History, HistoryChange, Step
-from jitsu_backup.reports.authors import author_text, authors_text
+from jitsu_backup.reports.authors import PASSING, author_text, authors_text
 from jitsu_backup.reports.diagram import Curve, Diagram, curves, lay_out
 from jitsu_backup.reports.history import Command, kind_of, restore_line, span
 from jitsu_backup.reports.history_looks import Life, Look, lives, places
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 MOST_CHANGES = 5_000
-"""The most changes that a page lists; of more, the newest steps are kept."""
+"""The most changes that a page lists. If there are more, the newest steps are kept."""
 
 LARGEST = 8_000_000
-"""The most bytes of a page, so that it can be mailed: what a change says is left out where it has no room, the oldest first."""
+"""The most bytes of a page, so that it can be mailed. Details of the oldest changes are left out first."""
 
 _MARKS = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.CHANGED: Mark.CHANGED, ChangeKind.REMOVED: Mark.REMOVED}
 _LEFT_OUT = Details(
-    points=("Left out, because the page would be too large to be mailed: history -p shows it.",)
+    points=("Left out to keep the page small enough for mail. `jitsu-backup history -p` shows it.",)
 )
-_MARGIN = 500_000  # of what says that something is left out
+_MARGIN = 500_000  # for the notes about what is left out
 _WIDE = "screen and (min-width: 56rem)"
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One change on the page: `word` says what became of the entity, `details` are markup, `restore` takes it back."""
+    """One change on the page. `word` says what happened, `details` are markup, `restore` is the command that undoes it."""
 
     number: int
     item: int
@@ -57,7 +57,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One look of an entity in the picture: its element's id, and the states in which it is shown."""
+    """One look of an entity in the picture: the id of its element, and the states in which it is shown."""
 
     place: str
     item: Item
@@ -66,13 +66,13 @@ class Shape:
 
     @property
     def spans(self) -> str:
-        """The states, as the page spells them."""
+        """The states as the page writes them."""
         return f"{self.first}-{self.last}"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entity on the page: its newest look, what became of it, all its looks, its changes, newest first."""
+    """One entity on the page: its newest look, what happened to it, and all looks and changes, newest first."""
 
     item: Item
     mark: Mark
@@ -90,7 +90,7 @@ class Entry:
 
     @property
     def last(self) -> int:
-        """The last state in which it is there, -1 where it never is."""
+        """The last state in which it exists, -1 if it never does."""
         return self.shapes[0].last if self.shapes else -1
 
 
@@ -105,9 +105,9 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The layout of a picture of all moments.
+    """The layout of a picture for all moments.
 
-    `placed` are the entities that share the place of one, by its number; `tops` are the places of all, by their numbers.
+    `placed` are the entities that share a place, by the number of its owner. `tops` are the places of all, by number.
     """
 
     drawing: Diagram
@@ -119,7 +119,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The part of a page about one workspace. `told` are the changes of each step, by the names of its archives."""
+    """The part of a page about one workspace. `told` are the changes of each step, by the names of its two archives."""
 
     number: int
     page: Page
@@ -147,14 +147,14 @@ class Workspace:
         return "Sources and models" if models else "Streams and services"
 
     def there(self, items: Sequence[Item]) -> int:
-        """Return how many entities the newest state has in some places."""
+        """Return how many entities of the newest state are in some places."""
         return sum(
             entry.last == self.moments.newest for item in items for entry in self.picture.placed[item.number]
         )
 
     @property
     def groups(self) -> list[tuple[str, list[Entry]]]:
-        """The entities by the titles of their types, those that changed first."""
+        """The entities by the titles of their types, changed ones first."""
         ordered = sorted(self.entries, key=lambda one: (rank(one.item.type), not one.changes))
         return [
             (TYPES.get(name, name), list(found))
@@ -171,9 +171,9 @@ def history_page(
 ) -> str:
     """Return a page about the history of one workspace, or of several.
 
-    `shown` are the same histories with the steps and changes that are chosen, and who made them where that is known; None for
-    all. The picture at a moment follows from the whole. With the selectors `only`, it has what changed and what that joins.
-    `command` spells commands.
+    `shown` are the same histories with only the selected steps and changes, and their authors if known; None for all. The
+    picture at a moment follows from the whole history. With the selectors `only`, it shows what changed and the ends of
+    changed connections. `command` makes commands.
     """
     whole = [history] if isinstance(history, History) else list(history)
     pairs = list(zip(whole, shown or whole, strict=True))
@@ -199,14 +199,14 @@ def _made(histories: Iterable[tuple[History, History]], maker: "_Maker") -> str:
 
 
 def _overview(parts: Sequence[Workspace]) -> Page:
-    """Return what stands at the top of a page about several workspaces, or about none."""
+    """Return the top of a page about several workspaces, or about none."""
     changed = sum(len(entry.changes) for part in parts for entry in part.entries)
     state = f"{plural(changed, 'change')} in {plural(len(parts), 'workspace')}"
     return Page("History", ", ".join(part.history.called for part in parts) or "no workspace", state, "told")
 
 
 def _places(part: Workspace) -> str:
-    """Return the style rules that place the picture's entities; all looks of one stand in one place."""
+    """Return the style rules that place the entities of the picture; all looks of an entity have one place."""
     tops = part.picture.tops
     rules = "".join(
         f"{','.join(f'#n{shape.place}' for shape in entry.shapes)}{{top:{tops[entry.item.number]}rem}}"
@@ -217,7 +217,7 @@ def _places(part: Workspace) -> str:
 
 
 class _Maker:
-    """Makes the parts of one page, with numbers that are unique on it; `most` are the most bytes of what changes say."""
+    """Makes the parts of one page, with numbers that are unique on it; `most` limits the bytes of all details."""
 
     def __init__(self, command: Command, only: tuple[str, ...], most: int) -> None:
         self.command, self.only, self.most = command, only, most
@@ -263,7 +263,7 @@ class _Maker:
         )  # fmt: skip
 
     def _details(self, one: HistoryChange) -> "Markup":
-        """Return the details of a change as markup, while there is room for them."""
+        """Return the details of a change as markup, as long as there is room for them."""
         if self.used < self.most:
             made = part_of_page("history_parts.html.j2", "details", change_details(one.change))
             self.used += len(made.encode())
@@ -272,13 +272,13 @@ class _Maker:
         return part_of_page("history_parts.html.j2", "details", _LEFT_OUT)
 
     def _page(self, history: History, shown: History, chosen: Moments, entries: Sequence[Entry]) -> Page:
-        """Return what stands above a workspace, and its tables."""
+        """Return what is shown above a workspace, and its tables."""
         steps = [step for led in chosen.steps for step in led]
         counts = counts_by_kind(steps)
         changed = sum(bool(entry.changes) for entry in entries)
         told = ", ".join(f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind])
         left, unread, archives = len(shown.steps) - len(steps), len(shown.unread), chosen.archives
-        notes = [f"{plural(left, 'earlier step')} left out: --until shows them."] if left else []
+        notes = [f"{plural(left, 'earlier step')} left out; use --until to see them."] if left else []
         whole = facts(
             ("workspace", f"{history.slug} ({history.workspace_id})"),
             ("console", history.console),
@@ -291,16 +291,16 @@ class _Maker:
         return Page(
             "History",
             history.called,
-            f"{told} in {plural(changed, 'entity', 'entities')}" if told else "no changes",
+            f"{told} ({plural(changed, 'entity', 'entities')})" if told else "no changes",
             "told",
             whole,
-            (*notes, *(f"left out: {note}" for note in history.notes), *shown.notes[len(history.notes) :]),
+            (*notes, *shown.notes),
             tuple(_tables(shown)),
         )
 
 
 def _with_ends(found: Sequence[Life], changed: Collection[str]) -> list[Life]:
-    """Return the entities that changed and those that they join."""
+    """Return the entities that changed and the ends of those that are connections."""
     ends = {end for life in found if life.lineage in changed for look in life.looks for end in look.ends}
     return [life for life in found if life.lineage in changed or life.lineage in ends]
 
@@ -326,7 +326,7 @@ def _seen(item: Item, look: Look, numbers: Mapping[str, int]) -> Item:
 
 
 def _picture(entries: Sequence[Entry], whose: Mapping[int, int]) -> Picture:
-    """Return the layout of entities, where `whose` is the number of the one in whose place another one is drawn."""
+    """Return the layout of entities; `whose` maps the number of each to the number of the place's owner."""
     drawn = [entry for entry in entries if entry.shapes]
     placed: dict[int, list[Entry]] = defaultdict(list)
     for entry in drawn:
@@ -344,7 +344,7 @@ def _picture(entries: Sequence[Entry], whose: Mapping[int, int]) -> Picture:
 
 
 def _fate(changes: Sequence[Told]) -> tuple[Mark, str]:
-    """Return what became of an entity in the time of the page."""
+    """Return what happened to an entity in the period of the page."""
     if not changes:
         return Mark.PLAIN, "no change"
     newest, oldest = changes[0], changes[-1]
@@ -373,7 +373,7 @@ def _timeline(chosen: Moments) -> Timeline | None:
 
 
 def _tables(history: History) -> Iterator[Table]:
-    """Yield a table of what could not be read, and one of what no snapshot saw."""
+    """Yield a table of what could not be read, and one of the entities that no snapshot saw."""
     if history.unread:
         rows = tuple(
             (Cell(shown_time(name.taken_at)), Cell(name.reference), Cell(why)) for name, why in history.unread
@@ -391,6 +391,6 @@ def _tables(history: History) -> Iterator[Table]:
             for one in history.passing
         )
         yield Table(
-            f"Made and deleted between two snapshots ({len(rows)})", ("Type", "Name", "Who"), rows,
-            intro="The audit log knows these; no snapshot holds them.",
+            f"{PASSING} ({len(rows)})", ("Type", "Name", "Who"), rows,
+            intro="The audit log lists these entities; no snapshot contains them.",
         )  # fmt: skip

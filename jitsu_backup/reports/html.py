@@ -1,4 +1,4 @@
-"""Reports as HTML, one function for each kind of page. Pages hold no secrets and no new write keys."""
+"""Reports as HTML, one function for each kind of page. Pages contain no secrets and no new write keys."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ _PLANNED = {
     ActionKind.CREATE: (Mark.ADDED, "to be created"),
     ActionKind.UPDATE: (Mark.CHANGED, "to be updated"),
     ActionKind.DELETE: (Mark.REMOVED, "to be deleted"),
-    ActionKind.UNCHANGED: (Mark.PLAIN, "in place"),
+    ActionKind.UNCHANGED: (Mark.PLAIN, "unchanged"),
     ActionKind.SKIPPED: (Mark.SKIPPED, "skipped"),
     ActionKind.BLOCKED: (Mark.BLOCKED, "blocked"),
 }
@@ -41,7 +41,7 @@ _DONE = {ActionKind.CREATE: "created", ActionKind.UPDATE: "updated", ActionKind.
 
 
 def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Entity] | None = None) -> str:
-    """Return a page about a snapshot, or about `only` some of its entities and what their connections join."""
+    """Return a page about a snapshot, or about `only` some of its entities and the ends of their connections."""
     manifest = snapshot.manifest
     masked: dict[Key, list[str]] = defaultdict(list)
     for line in manifest.ledger:
@@ -55,24 +55,24 @@ def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Ent
         owner = owners.get(entity.key, "")
         cursors = snapshot.cursors.get(entity.key.id, {}) if entity.key.type == "link" else {}
         told = facts(
-            ("Jitsu does not show", ", ".join(masked[entity.key])),
+            ("hidden by Jitsu", ", ".join(masked[entity.key])),
             ("belongs to", names.get(owner, owner)),
             ("cursors of", ", ".join(sorted(cursors))),
         )
         shown.put("", entity, Mark.PLAIN, "", Details(told, blocks=body_blocks(redacted(entity))))
     items = shown.items()
     refused = tuple((Cell(refusal.what), Cell(refusal.reason)) for refusal in manifest.refused)
-    tables = [Table("Refused by the console", ("What", "Why"), refused, urgent=True)] if refused else []
+    tables = [Table("Rejected by the console", ("What", "Why"), refused, urgent=True)] if refused else []
     tables += ledger(snapshot, shown, None if only is None else {entity.key for entity in chosen})
-    cut = "consistent" if manifest.consistent else "it kept changing while it was read"
+    cut = "consistent" if manifest.consistent else "changed while it was being read"
     state = "complete" if manifest.complete else "INCOMPLETE"
     heads = (
         *origin("", snapshot),
         Fact("digest", content_digest),
         *facts(
             ("chosen", "" if only is None else f"{len(chosen)} of {len(snapshot.entities)} entities"),
-            ("not offered by this console", ", ".join(manifest.not_offered)),
-            ("of types not known", ", ".join(manifest.generic)),
+            ("unsupported types", ", ".join(manifest.not_offered)),
+            ("unknown types", ", ".join(manifest.generic)),
         ),
     )
     return render(
@@ -86,7 +86,7 @@ def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Ent
 def changes_page(changes: Changes, *, only: Iterable[str] = (), who: Attribution | None = None) -> str:
     """Return a page about the differences between two snapshots; `only` are the selectors in use, if any.
 
-    `who` made the changes is told where somebody asked.
+    With `who`, each change names its authors.
     """
     shown = PageEntities()
     shown.offer("before", changes.before, pairs=changes.pairs)
@@ -117,11 +117,11 @@ def changes_page(changes: Changes, *, only: Iterable[str] = (), who: Attribution
     notes, passing = ((), ()) if who is None else (who.notes, who.passing)
     one, other = map(called, changes.sources)
     whole = changes.before.manifest.complete and changes.after.manifest.complete
-    state = counted_changes(changes, "unchanged")
+    state = counted_changes(changes)
     return render(
         Page(
             "What changed", one if one == other else f"{one} → {other}",
-            state if whole else f"{state}; INCOMPLETE: a side could not be read whole",
+            state if whole else f"{state}; INCOMPLETE: one side could not be read completely",
             "bad" if not whole else "told" if changes.entities else "good", heads, (*changes.notes, *notes), passing_table(passing),
             shown.items(),
         )
@@ -129,7 +129,7 @@ def changes_page(changes: Changes, *, only: Iterable[str] = (), who: Attribution
 
 
 def passing_table(passing: Sequence[Passing]) -> tuple[Table, ...]:
-    """Return a table of what no snapshot saw; none where there is nothing."""
+    """Return a table of the entities that no snapshot saw; an empty tuple if there are none."""
     rows = tuple(
         (Cell(one.type), Cell(one.name or one.id), Cell(authors_text(one.authors, None))) for one in passing
     )
@@ -137,11 +137,11 @@ def passing_table(passing: Sequence[Passing]) -> tuple[Table, ...]:
 
 
 def _planned(action: Action) -> tuple[Mark, str]:
-    """Return the mark of an action before it is carried out, and its word."""
+    """Return the mark and the word of an action that is not carried out yet."""
     if action.deleted_there:
         return Mark.SKIPPED, "stays deleted"
     if action.own and action.kind is ActionKind.UNCHANGED:
-        return Mark.KEPT, "keeps its own"
+        return Mark.KEPT, "keeps the target's values"
     return _PLANNED[action.kind]
 
 
@@ -149,7 +149,7 @@ def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     """Return a page about a plan to bring `live` to the state of `snapshot`, before anything is carried out."""
     shown = plan_entities(plan, snapshot, live, _planned)
     rows = tuple((*named(shown, action), Cell(action.reason)) for action in plan.blocked)
-    heading = "Blocked: this needs a decision, nothing is written"
+    heading = "Blocked: decide about these first; nothing is written"
     tables = [Table(heading, ("Type", "Name", "Why"), rows, urgent=True)] if rows else []
     return render(
         Page(
@@ -185,7 +185,7 @@ def restore_page(report: RestoreReport) -> str:
         outcome = ended.get(side_key_of(action))
         told = [outcome.reason] if outcome is not None and outcome.reason else []
         lines = left[action.key]
-        return told + [f"still differs: {line.path or 'all of it'}: {line.reason}" for line in lines]
+        return told + [f"still differs: {line.path or 'the whole entity'}: {line.reason}" for line in lines]
 
     shown = plan_entities(plan, snapshot, live, mark, more, {p: o.target_id for p, o in ended.items()})
     tables = [_residue_table(residue, shown)] if residue else []
@@ -194,7 +194,7 @@ def restore_page(report: RestoreReport) -> str:
         rows = tuple((*named(shown, o.action), Cell(o.status.value), Cell(o.reason)) for o in failed)
         tables.append(Table(f"Not done ({len(rows)})", ("Type", "Name", "Status", "Why"), rows, urgent=True))
     good, state = end_of_restore(report)
-    heads = (*plan_facts(plan, snapshot, live), *facts(("the way back", report.way_back or "")))
+    heads = (*plan_facts(plan, snapshot, live), *facts(("to undo this", report.way_back or "")))
     return render(
         Page(
             "Restore", f"{called(plan.source)} → {called(plan.target)}", state, "good" if good else "bad", heads, plan.notes,
@@ -205,7 +205,12 @@ def restore_page(report: RestoreReport) -> str:
 
 def _residue_table(residue: Sequence[Residue], shown: PageEntities) -> Table:
     rows = tuple(
-        (Cell(r.key.type), Cell(r.name, shown.number_of(r.key)), Cell(r.path or "all of it"), Cell(r.reason))
+        (
+            Cell(r.key.type),
+            Cell(r.name, shown.number_of(r.key)),
+            Cell(r.path or "whole entity"),
+            Cell(r.reason),
+        )
         for r in residue
     )
     heading = f"Still different in the target ({len(rows)})"

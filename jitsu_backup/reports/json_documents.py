@@ -1,4 +1,4 @@
-"""The JSON documents of `--json`, without secrets except those that are asked for."""
+"""The JSON documents of `--json`, without secrets except those that were asked for."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -40,7 +40,7 @@ def snapshot_document(snapshot: Snapshot, digest: str) -> dict[str, Any]:
 
 
 def saved_document(saved: Saved, where: str) -> dict[str, Any]:
-    """Return the manifest of a snapshot that was saved, and what became of it; `where` its archive is."""
+    """Return the manifest of a saved snapshot, and facts about its archive; `where` says where that is."""
     return {
         **snapshot_document(saved.snapshot, saved.digest),
         "encrypted": saved.archive.encrypted,
@@ -52,7 +52,7 @@ def saved_document(saved: Saved, where: str) -> dict[str, Any]:
 
 
 def unchanged_document(unchanged: Unchanged, where: str) -> dict[str, Any]:
-    """Return what is known of a workspace that was asked about and not read; `where` its archive is."""
+    """Return what is known of a workspace that was found unchanged and not read; `where` says where its archive is."""
     archive = unchanged.archive
     return {
         "taken_at": iso_time(archive.taken_at),
@@ -86,7 +86,7 @@ def archive_document(archive: ArchiveName) -> dict[str, Any]:
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """Return a plan, without its bodies, which may hold secrets."""
+    """Return a plan without its bodies, which may contain secrets."""
     return {
         "source": asdict(plan.source),
         "target": asdict(plan.target),
@@ -101,7 +101,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
-    """Return what only the target has, and keeps."""
+    """Return what exists only in the target and is kept."""
     return [
         {
             **extra.key._asdict(),
@@ -117,12 +117,12 @@ def extras_document(extras: Iterable[Extra]) -> list[dict[str, Any]]:
 
 
 def taken_document(snapshot: Snapshot, digest: str) -> dict[str, str]:
-    """Return which snapshot a plan follows."""
+    """Return the digest and time of the snapshot of a plan."""
     return {"digest": digest, "taken_at": iso_time(snapshot.taken_at)}
 
 
 def changes_document(changes: Changes, who: Attribution | None = None) -> dict[str, Any]:
-    """Return the differences between two snapshots, without secrets, and `who` made them where somebody asked."""
+    """Return the differences between two snapshots, without secrets; with `who`, each change names its authors."""
     return {
         "before": _side(changes.before),
         "after": _side(changes.after),
@@ -144,7 +144,7 @@ def _change(change: EntityChange, who: Attribution | None) -> dict[str, Any]:
 
 
 def change_document(change: EntityChange) -> dict[str, Any]:
-    """Return what became of one entity."""
+    """Return what happened to one entity."""
     return {
         "change": change.kind.value,
         "type": change.type,
@@ -178,9 +178,9 @@ def residue_document(found: Iterable[Residue]) -> list[dict[str, str]]:
 def restore_document(
     result: Result, snapshot: Snapshot, digest: str, keys_out: str | None, way_back: str | None
 ) -> dict[str, Any]:
-    """Return the outcome of a restore of `snapshot`, with write keys only where no file was named for them.
+    """Return the outcome of a restore of `snapshot`, with write keys only if no file was named for them.
 
-    `way_back` is the command that undoes it; it brings back what is lost, too.
+    `way_back` is the command that undoes it. It also brings back what was lost.
     """
     return {
         "snapshot": taken_document(snapshot, digest),
@@ -213,7 +213,7 @@ def restore_document(
 
 
 def key_document(key: StreamKey) -> dict[str, str]:
-    """Return a write key with its secret, for the file of keys, or to be shown once."""
+    """Return a write key with its secret, for the file of keys or to be shown once."""
     return asdict(key)
 
 

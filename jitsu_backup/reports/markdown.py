@@ -1,7 +1,7 @@
 """Plans, reports and differences as Markdown for a comment on GitHub or GitLab, without secrets and new write keys.
 
-A document begins with an invisible comment that names what it is about, then says the most important things in a few
-lines, then lists and folds as much as a comment may hold, and counts the rest.
+A document begins with an invisible comment that names the workspace. A few lines with the most important facts follow,
+then as many details as a comment may hold, folded. The rest is counted.
 """
 
 import json
@@ -67,9 +67,9 @@ def restore_markdown(report: RestoreReport) -> str:
     ended, given = report.outcomes, given_names(snapshot, report.live)
     good, state = end_of_restore(report)
     lines = {
-        "Done" if good else "Not all done": _sentence(state),
+        "Done" if good else "Incomplete": _sentence(state),
         KEPT: three_lines(plan)[KEPT],
-        "The way back": code(_cut(way_back, _LONGEST_SENTENCE)) if way_back else "",
+        "To undo this": code(_cut(way_back, _LONGEST_SENTENCE)) if way_back else "",
     }
     failed = [outcome for outcome in ended if outcome.failed]
     done = tuple(outcome.action for outcome in ended if not outcome.failed)
@@ -86,14 +86,14 @@ def restore_markdown(report: RestoreReport) -> str:
 
 
 def changes_markdown(changes: Changes, who: Attribution | None = None) -> str:
-    """Return the differences between two snapshots, and `who` made them."""
+    """Return the differences between two snapshots; with `who`, each change names its authors."""
     one, other = map(_called, changes.sources)
     whole = changes.before.manifest.complete and changes.after.manifest.complete
-    state = counted_changes(changes, "unchanged")
+    state = counted_changes(changes)
     subject = code(one) if one == other else f"{code(one)} → {code(other)}"
     head = (
         f"{marker(one if one == other else f'{one}...{other}')}\n## What changed: {subject}\n\n"
-        f"- **{'Differences' if whole else 'INCOMPLETE, a side could not be read whole'}:** {prose(state)}\n"
+        f"- **{'Differences' if whole else 'INCOMPLETE, one side could not be read completely'}:** {prose(state)}\n"
         + "".join(
             f"- {word} {code(side.manifest.source.host)}, {shown_time(side.taken_at)}\n"
             for word, side in (("From", changes.before), ("To", changes.after))
@@ -113,12 +113,12 @@ def changes_markdown(changes: Changes, who: Attribution | None = None) -> str:
 
 
 def _head(plan: Plan, title: str, snapshot: Snapshot, lines: Mapping[str, str]) -> str:
-    """Return the marker, the title, the most important lines and the snapshot that a plan follows."""
+    """Return the marker, the title, the most important lines and the snapshot of a plan."""
     one, other = map(_called, (plan.source, plan.target))
     told = "".join(f"- **{label}:** {text}\n" for label, text in lines.items() if text)
     return (
         f"{marker(other)}\n## {title}: {code(one)} → {code(other)}\n\n{told}\n"
-        f"Snapshot {code(digest(snapshot)[:12])} of {shown_time(snapshot.taken_at)}, into {code(shortened(plan.target.host))}\n"
+        f"Snapshot {code(digest(snapshot)[:12])}, taken {shown_time(snapshot.taken_at)}, into {code(shortened(plan.target.host))}\n"
     )
 
 
@@ -127,7 +127,7 @@ def _called(source: Source) -> str:
 
 
 def _asides(plan: Plan, extras: Sequence[Extra], given: Mapping[Key, str]) -> Iterator[Section]:
-    """Yield what is left as it is, and the notes."""
+    """Yield what is kept or skipped, and the notes."""
     own = [action for action in plan.actions if action.own and not action.writes]
     kept = _actions((*own, *plan.deleted_there), given) + [partial(_extra, extra) for extra in extras]
     skipped = [a for a in plan.actions if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead)]
@@ -150,7 +150,7 @@ def _sentence(text: str) -> str:
 
 
 def _actions(actions: Iterable[Action], given: Mapping[Key, str], *, bare: bool = False) -> Parts:
-    """Return lines about actions, `bare` where a title says what becomes of all of them."""
+    """Return lines about actions, `bare` if the title already says what happens to them."""
     return [partial(_action, action, given.get(action.key, ""), bare=bare) for action in actions]
 
 
@@ -175,12 +175,12 @@ def _failure(outcome: ActionOutcome) -> str:
 
 
 def _residue(line: Residue) -> str:
-    return f"- {_named(line.key.type, line.name)}: {_sentence(line.path or 'all of it')}: {_sentence(line.reason)}\n"
+    return f"- {_named(line.key.type, line.name)}: {_sentence(line.path or 'the whole entity')}: {_sentence(line.reason)}\n"
 
 
 def passing_section(passing: Sequence[Passing]) -> Section:
-    """Return a section about what no snapshot saw."""
-    return Section(PASSING, [partial(_passing, one) for one in passing], "of these")
+    """Return a section about the entities that no snapshot saw."""
+    return Section(PASSING, [partial(_passing, one) for one in passing], "entities")
 
 
 def _passing(passing: Passing) -> str:
@@ -192,12 +192,12 @@ def _change(change: EntityChange, who: Attribution | None) -> str:
 
 
 def authors_line(told: str) -> str:
-    """Return the line about who made a change, for beneath its own; nothing where nothing is known."""
+    """Return the line that says who made a change, to stand below it; an empty text if that is unknown."""
     return f"  - {told}\n" if told else ""
 
 
 def change_line(change: EntityChange) -> str:
-    """Return what became of an entity, in a line of a list."""
+    """Return what happened to an entity, as a line of a list."""
     was = f" (was {code(shortened(change.was))})" if change.was else ""
     paths = [field.path for field in change.fields]
     differs = f": {_sentence(some_of(paths, 6))}" if paths and change.kind is ChangeKind.CHANGED else ""
@@ -205,13 +205,13 @@ def change_line(change: EntityChange) -> str:
 
 
 def _details(plan: Plan, actions: Iterable[Action]) -> Section:
-    """Return the fields of actions that have some to show."""
+    """Return the fields of the actions that have any to show."""
     told = [action for action in actions if action.fields or action.kind is ActionKind.CREATE]
     return section_of_details([partial(_action_details, plan, action) for action in told])
 
 
 def section_of_details(parts: Parts) -> Section:
-    """Return the section for what is folded."""
+    """Return the section for folded parts."""
     return Section("Details", parts, "details", least=_LEAST_DETAILS)
 
 
@@ -248,10 +248,10 @@ def _field(found: FieldChange) -> str:
 
 
 def _conflict(plan: Plan, found: FieldChange) -> str:
-    """Return a field that both sides changed: what the source has, what it was, what the target has."""
+    """Return a field that both sides changed: its values in the source, before, and in the target."""
     path = code(_cut(found.path, _LONGEST_VALUE))
     if found.secret:
-        return f"- {path}: a secret that differs\n"
+        return f"- {path}: the secrets differ\n"
     if found.code:
         sides = (("source", found.code), ("target", found.own_code))
         return "".join(f"- {path}, {side}, {plan.since}:\n\n{_diff(c)}\n" for side, c in sides)
@@ -264,7 +264,7 @@ def _value(value: Any) -> str:
 
 
 def _diff(lines: Sequence[str]) -> str:
-    """Return a unified diff, cut where it is too long for a comment."""
+    """Return a unified diff, cut if it is too long for a comment."""
     shown: list[str] = []
     left = _LONGEST_CODE
     for line in lines[:_MOST_LINES]:

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 LONGEST = 65_000
-"""The most bytes of a document in UTF-8. GitHub takes 65,536 characters, and no platform counts more of them than bytes."""
+"""The most bytes of a document in UTF-8. GitHub takes 65,536 characters, which are never more than the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Parts of a document under a title of ours; each part is made only where there is room for it.
+    """Parts of a document under a title. A part is made only if there is room for it.
 
-    `rest` is what the parts are, for the line that counts those that are cut. In a `folded` section the parts are lines
-    that show once they are unfolded. Earlier sections leave it `least` bytes where it needs so many.
+    `rest` names the parts in the line that counts those that were cut. The parts of a `folded` section are hidden until
+    somebody unfolds it. Earlier sections leave `least` bytes to this one if it needs so many.
     """
 
     title: str
@@ -23,7 +23,7 @@ class Section:
 
 
 def document(head: str, sections: Sequence[Section]) -> str:
-    """Return a document of at most LONGEST bytes: its head, then as much of each section as there is room for."""
+    """Return a document of at most LONGEST bytes: its head, then as much of each section as fits."""
     wanted = [section for section in sections if section.parts]
     reserved = [_needed(section) for section in wanted]
     texts, left = [head], LONGEST - _bytes(head) - 1
@@ -35,7 +35,7 @@ def document(head: str, sections: Sequence[Section]) -> str:
 
 
 def _fitted(section: Section, room: int) -> str:
-    """Return a section with as many parts as fit into `room` bytes, and how many more there are."""
+    """Return a section with as many parts as fit into `room` bytes, and a count of the others."""
     before, after = _frame(section)
     shown: list[str] = []
     left = room - _bytes(before + after + _more(section, len(section.parts)))
@@ -61,7 +61,7 @@ def _more(section: Section, count: int) -> str:
 
 
 def _needed(section: Section) -> int:
-    """Return how many bytes a section takes, or its least where it takes more."""
+    """Return how many bytes a section takes, at most its `least`."""
     found = sum(map(_bytes, (*_frame(section), _more(section, len(section.parts)))))
     for part in section.parts:
         found += _bytes(part())

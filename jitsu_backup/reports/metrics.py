@@ -1,4 +1,4 @@
-"""Figures of backups for Prometheus, in the format of its node exporter's textfile collector."""
+"""Metrics of backups for Prometheus, in the format of the node exporter's textfile collector."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,59 +14,65 @@ _WHY = ("reason", "remedy")
 _PROBLEM = ("problem", "workspace", *_WHY)
 _OF_RUNS = {
     f"jitsu_backup_{run}_{name}": (words.format(whose), labels)
-    for run, whose in (("run", "of `backup`"), ("verify_run", "of `verify`"), ("drill_run", "of `drill`"))
+    for run, whose in (("run", "backup"), ("verify_run", "verify"), ("drill_run", "drill"))
     for name, words, labels in (
-        ("timestamp_seconds", "When the last run {} ended, well or not", ()),
-        ("exit_code", "How the last run {} ended, whatever it was of", ()),
+        ("timestamp_seconds", "Time when the last `{}` run ended, successful or not, in Unix seconds", ()),
+        ("exit_code", "Exit code of the last `{}` run", ()),
         (
             "problem",
-            "1 for what was wrong with the last run {}, beside the workspaces that it backed up",
+            "1 for each problem of the last `{}` run that belongs to no backed-up workspace",
             _PROBLEM,
         ),
     )
 }
-"""Figures of a whole run, not of a workspace."""
+"""Metrics of a whole run."""
 
 _OF_CONSOLES: dict[str, tuple[str, tuple[str, ...]]] = {
     f"jitsu_backup_console_drill_{name}": (words, ("console", *more))
     for name, words, more in (
-        ("timestamp_seconds", "When the recovery of a console was last rehearsed", ()),
-        ("success", "1 where the last drill of a console ended well: all came back", ()),
-        ("duration_seconds", "How long the last drill took", ()),
-        ("workspaces", "How many workspaces came back whole in the last drill, and how many did not", ("state",)),
-        ("entities", "How many entities were meant to come back in the last drill, and how many did", ("state",)),
-        ("lacks", "What a recovery of the console would lack", ("what",)),
-        ("forecast_seconds", "How long a recovery takes at the least by the limits, by whose key it has", ("key",)),
-        ("rpo_seconds", "How old the oldest archive was that a recovery takes: what changed since is lost", ()),
-        ("senders_to_change", "How many write keys would be new after a recovery", ()),
-        ("clashes", "How much several workspaces claim of what one alone can have", ()),
+        ("timestamp_seconds", "Time of the last recovery drill of a console, in Unix seconds", ()),
+        ("success", "1 if the last drill restored everything, else 0", ()),
+        ("duration_seconds", "Duration of the last drill in seconds", ()),
+        ("workspaces", "Workspaces that the last drill restored completely (back) and that it did not (not_back)", ("state",)),
+        ("entities", "Entities that the last drill had to restore (meant) and did restore (back)", ("state",)),
+        ("lacks", "Number of things that a recovery of the console could not restore, by kind", ("what",)),
+        ("forecast_seconds", "Least duration of a recovery in seconds under the rate limits, by the key that it uses", ("key",)),
+        ("rpo_seconds", "Age in seconds of the oldest archive that a recovery uses; later changes are lost", ()),
+        ("senders_to_change", "Write keys that would be new after a recovery, so senders must change", ()),
+        ("clashes", "Names, such as domains, that several workspaces claim although only one can have them", ()),
     )
 }  # fmt: skip
-"""Figures of a whole console."""
+"""Metrics of a whole console."""
 
 _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     **_OF_RUNS,
     **_OF_CONSOLES,
     "jitsu_backup_last_read_timestamp_seconds": (
-        "When a workspace was last read, and an archive has what was read",
+        "Time when a workspace was last read and stored in an archive, in Unix seconds",
         (),
     ),
-    "jitsu_backup_last_success_timestamp_seconds": ("When a whole backup was last made", ()),
-    "jitsu_backup_last_run_timestamp_seconds": ("When a backup last ended, well or not", ()),
-    "jitsu_backup_duration_seconds": ("How long the last backup took", ()),
-    "jitsu_backup_exit_code": ("How the last backup ended: 0 well, 3 incomplete or shrunken", ()),
-    "jitsu_backup_entities": ("How many entities the last snapshot holds", ("type",)),
-    "jitsu_backup_archive_bytes": ("How large the last archive is", ()),
+    "jitsu_backup_last_success_timestamp_seconds": ("Time of the last complete backup, in Unix seconds", ()),
+    "jitsu_backup_last_run_timestamp_seconds": (
+        "Time when the last backup ended, successful or not, in Unix seconds",
+        (),
+    ),
+    "jitsu_backup_duration_seconds": ("Duration of the last backup in seconds", ()),
+    "jitsu_backup_exit_code": ("Exit code of the last backup: 0 complete, 3 incomplete or shrunk", ()),
+    "jitsu_backup_entities": ("Entities in the last snapshot, by type", ("type",)),
+    "jitsu_backup_archive_bytes": ("Size of the last archive in bytes", ()),
     "jitsu_backup_newest_archive_timestamp_seconds": (
-        "When the newest archive in a store was taken",
+        "Time when the newest archive in a store was taken, in Unix seconds",
         ("store",),
     ),
-    "jitsu_backup_drill_timestamp_seconds": ("When an archive was last rehearsed", ()),
-    "jitsu_backup_drill_whole": ("1 where all of the archive came back in the last rehearsal, else 0", ()),
-    "jitsu_backup_drill_lacks": ("What a recovery on an empty console lacks", ("what",)),
+    "jitsu_backup_drill_timestamp_seconds": ("Time when an archive was last rehearsed, in Unix seconds", ()),
+    "jitsu_backup_drill_whole": ("1 if the last rehearsal restored the whole archive, else 0", ()),
+    "jitsu_backup_drill_lacks": (
+        "Number of things that a recovery on an empty console could not restore, by kind",
+        ("what",),
+    ),
 } | {
     f"jitsu_backup_{what.label}": (
-        f"1 where the last backup of a workspace ended with: {what.words}; else 0",
+        f"1 if the last backup of a workspace ended with: {what.words}; else 0",
         _WHY,
     )
     for what in OF_A_WORKSPACE
@@ -80,10 +86,10 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 class RunFigures:
     """How the backup of one workspace went: the `seconds` that it took, and when it `ended`, in UTC.
 
-    A workspace whose backup failed may be known only by its id or only by its slug. `counts` is None where nothing was
-    read, `size` (bytes) where nothing was written. `alarms` say what is wrong, at most one of each kind. `newest` is when
-    the newest archive in `store` was taken, None where no store was read. A workspace that is `unknown` to console and
-    store gets figures only where earlier runs had some, because those of a typing mistake would stay for ever.
+    If the backup failed, only the id or only the slug of the workspace may be known. `counts` is None if nothing was
+    read, `size` (bytes) if nothing was written. `alarms` say what is wrong, at most one of each kind. `newest` is the time
+    of the newest archive in `store`, None if no store was read. A workspace that is `unknown` to console and store gets
+    metrics only if earlier runs had some, because those of a misspelt name would stay for ever.
     """
 
     workspace: str
@@ -101,7 +107,7 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True)
 class DrillFigures:
-    """How the rehearsal of a workspace's archive went. `lacks` counts what a recovery would lose, by kind."""
+    """How the rehearsal of a workspace's archive went. `lacks` counts what a recovery could not restore, by kind."""
 
     workspace: str
     workspace_id: str
@@ -116,9 +122,9 @@ class DrillFigures:
 class ConsoleFigures:
     """How the drill of a whole console went, which took `seconds`.
 
-    Workspaces are `back` whole or `not_back`; of the entities that were `meant` to come back, some were `restored`. `lacks`
-    counts what a recovery would lose, by kind; `forecasts` are in seconds, by whose key the recovery has. `oldest` is the age
-    of the oldest archive in seconds, None without one.
+    `back` workspaces were restored completely, `not_back` were not. Of the `meant` entities, `restored` ones were. `lacks`
+    counts what a recovery could not restore, by kind. `forecasts` are in seconds, by the key that the recovery uses.
+    `oldest` is the age of the oldest archive in seconds, None without one.
     """
 
     console: str
@@ -140,15 +146,15 @@ Figures = RunFigures | DrillFigures | ConsoleFigures
 
 
 def tells_of_backups(text: str) -> bool:
-    """Return whether figures tell of a backup that was made. Raise ValueError for a text that holds no figures."""
+    """Return whether metrics show that a backup was made. Raise ValueError for a text that is not metrics."""
     told = ("jitsu_backup_last_success_timestamp_seconds", "jitsu_backup_newest_archive_timestamp_seconds")
     return any(name in told for (name, _), _ in _samples(text))
 
 
 def newest_archives(text: str, store: str) -> dict[str, float]:
-    """Return when each workspace's newest archive in a store was taken, in seconds of Unix time, by workspace id.
+    """Return when each workspace's newest archive in a store was taken, in Unix seconds, by workspace id.
 
-    Raise ValueError for a text that holds no figures.
+    Raise ValueError for a text that is not metrics.
     """
     return {
         dict(labels)["workspace_id"]: value
@@ -166,10 +172,10 @@ def metrics_text(
     *,
     run: str = "run",
 ) -> str:
-    """Return the file's new text: how the run ended, and `figures` over those that were there `before`.
+    """Return the new text of the file: how the run ended, and `figures` merged into the metrics that it had `before`.
 
-    So the time of the last success outlives a failure, and other workspaces keep their figures. `alarms` are those of
-    the run, and `run` is "run", or "verify_run" and "drill_run" for these commands. Raise ValueError where `before` holds no figures.
+    So the time of the last success outlives a failure, and other workspaces keep their metrics. `alarms` are those of
+    the run. `run` is "run", or "verify_run" and "drill_run" for these commands. Raise ValueError if `before` is not metrics.
     """
     given = list(figures)
     consoles = [one for one in given if isinstance(one, ConsoleFigures)]
@@ -179,7 +185,7 @@ def metrics_text(
     except ValueError:
         if "jitsu_backup_" not in before:
             raise
-        samples = {}  # ours, and damaged: it begins anew
+        samples = {}  # ours, but damaged: start again
     had = {name for sample in samples for name in _pair(sample)}
     own = [one for one in own if one.workspace in had or not getattr(one, "unknown", False)]
     for console in consoles:
@@ -197,7 +203,7 @@ def metrics_text(
 
 
 def _with_console(samples: Mapping[Sample, float], one: ConsoleFigures) -> dict[Sample, float]:
-    """Return samples with the figures of a console in place of its earlier ones."""
+    """Return samples with the metrics of a console in place of its earlier ones."""
     kept = {
         key: value
         for key, value in samples.items()
@@ -224,10 +230,12 @@ def _with_console(samples: Mapping[Sample, float], one: ConsoleFigures) -> dict[
 
 
 def _with_figures(samples: dict[Sample, float], one: RunFigures | DrillFigures) -> dict[Sample, float]:
-    """Return samples with the figures of a workspace over its earlier ones."""
+    """Return samples with the metrics of a workspace merged into its earlier ones."""
     known = _labels_known(samples, one)
     owned = dict(known) if known is not None else _labels(one)
-    if one.workspace_id is not None:  # now that it is known whole, what was counted under half of it goes
+    if (
+        one.workspace_id is not None
+    ):  # both id and slug are known now: remove what was counted under one alone
         halves = {(name, name) for name in (one.workspace, one.workspace_id)}
         samples = {key: value for key, value in samples.items() if _pair(key) not in halves}
         samples = _renamed(samples, one)
@@ -247,7 +255,7 @@ def _problem(alarm: Alarm) -> tuple[tuple[str, str], ...]:
 
 
 def _renamed(samples: Mapping[Sample, float], one: RunFigures | DrillFigures) -> dict[Sample, float]:
-    """Move the figures of a workspace from an earlier slug to its own, so that its last success outlives a new slug too."""
+    """Move the metrics of a workspace from an earlier slug to its own, so that its last success survives a new slug."""
     moved: dict[Sample, float] = {}
     others: dict[Sample, float] = {}
     for key, value in samples.items():
@@ -282,7 +290,7 @@ def _figures(one: RunFigures | DrillFigures, labels: dict[str, str]) -> Iterator
     for what in OF_A_WORKSPACE:
         alarm = found.get(what)
         if one.counts is None and what is not What.FAILED:
-            continue  # nothing was read: what was wrong before may still be
+            continue  # nothing was read: earlier problems may remain
         why = {"reason": alarm.why, "remedy": alarm.remedy} if alarm else dict.fromkeys(_WHY, "")
         yield sample(what.label, alarm is not None, **why)
     if one.newest is not None:
@@ -292,7 +300,7 @@ def _figures(one: RunFigures | DrillFigures, labels: dict[str, str]) -> Iterator
 
 
 def _is_of(sample: Sample, store: str) -> bool:
-    """Return whether a sample is not of another store: backups may go to two stores by turns."""
+    """Return whether a sample belongs to a store, or to none: backups may alternate between two stores."""
     return dict(sample[1]).get("store", store) == store
 
 
@@ -305,7 +313,7 @@ def _labels(one: RunFigures | DrillFigures) -> dict[str, str]:
 
 
 def _labels_known(samples: Iterable[Sample], one: RunFigures | DrillFigures) -> dict[str, str] | None:
-    """Return an earlier run's labels of a workspace of which this run knows only id or slug, because its backup failed."""
+    """Return the labels that an earlier run gave a workspace of which this run knows only the id or only the slug."""
     if one.workspace_id is not None:
         return None
     known = {pair for pair in map(_pair, samples) if len(pair) == len(_BY_WORKSPACE)}
@@ -323,7 +331,7 @@ def _samples(text: str) -> Iterator[tuple[Sample, float]]:
 
 def _render(samples: Mapping[Sample, float]) -> str:
     registry = CollectorRegistry()
-    gauges: dict[str, Gauge] = {}  # none without samples: another file may have them
+    gauges: dict[str, Gauge] = {}  # only those with samples: another file may have the others
     for (name, labels), value in sorted(samples.items()):
         words, more = _GAUGES[name]
         by = more if name in _OF_RUNS or name in _OF_CONSOLES else (*_BY_WORKSPACE, *more)

@@ -1,4 +1,4 @@
-"""News of a workspace as a notification: for Slack and its like, for mail, and as a JSON document. Never a value of a field."""
+"""The changes of a workspace as a notification: for Slack and similar, for mail, and as JSON. Never a field's value."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from jitsu_backup.operations.notifying import Message
 from jitsu_backup.planning import ChangeKind, EntityChange, FieldChange
 
 _LINES, _FIELDS = 10, 4
-"""How many entities a message names at most, and how many fields of each."""
+"""The most entities that a message names, and the most fields of each."""
 
 _IN_DOCUMENT, _FIELDS_IN_DOCUMENT = 200, 50
-"""The same of a JSON document."""
+"""The same for a JSON document."""
 
 _LONGEST, _LONGEST_SENTENCE, _LONGEST_IN_DOCUMENT = 80, 400, 300
 
 _FOR_DISCORD = 1_900
-"""Characters: Discord takes 2,000 in Slack's form, Mattermost 16,000, Slack 40,000."""
+"""Characters. Discord accepts 2,000 in Slack's format, Mattermost 16,000, Slack 40,000."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """How a form shows texts so that they can do nothing there: a name, the `bare` name, a sentence, and a command.
+    """How a format shows texts safely: a name, the `bare` name, a sentence, and a command.
 
-    A text has at most `longest` characters, if fewer entities make it so.
+    A text has at most `longest` characters; entities are left out to achieve that.
     """
 
     shown: Callable[[str], str]
@@ -40,7 +40,7 @@ class _Style:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What became of one entity; a field is a path, and how many lines of code changed in it."""
+    """What happened to one entity. A field is a path, and how many lines of code changed in it."""
 
     type: str
     name: str
@@ -60,15 +60,15 @@ class _Line:
 
 
 def notification(news: News, again: Again) -> Message:
-    """Return the message that tells news; `again` makes the command that shows them."""
+    """Return the message about changes; `again` makes the command that shows them."""
     lines = list(_lines(news))
     text, slack = (_text(news, lines, style, again) for style in (_PLAIN, _SLACK))
-    # not `text`, which Slack, Teams and Google Chat would show, with whatever names mention or link there
+    # not `text`: Slack, Teams and Google Chat would show it, and names in it could mention people or become links
     return Message(_subject(news, lines), text, slack, {**_document(news, lines, again), "summary": text})
 
 
 def slack_code(text: str) -> str:
-    """Return a text as code in Slack's mrkdwn: no mention, link, reference or emphasis comes of it, whatever it holds."""
+    """Return a text as code in Slack's mrkdwn, so that nothing in it becomes a mention, link, reference or emphasis."""
     return _as_code(shortened(text, _LONGEST))
 
 
@@ -121,9 +121,9 @@ def _called(news: News) -> str:
 
 
 def _counted(news: News, lines: list[_Line]) -> str:
-    """Return what is new, in a few words."""
+    """Return what changed, in a few words."""
     if news.alarm:
-        return "shrunken"
+        return "shrunk"
     if lines:
         return plural(len(lines), "change")
     if news.why_not:
@@ -132,7 +132,7 @@ def _counted(news: News, lines: list[_Line]) -> str:
 
 
 def _text(news: News, lines: list[_Line], style: _Style, again: Again) -> str:
-    """Return all of a message, with as many entities as there is room for."""
+    """Return a whole message, with as many entities as fit."""
     head, tail = list(_head(news, lines, style)), list(_where(news, style, again))
     for count in range(min(len(lines), _LINES), -1, -1):
         more = [f"… and {len(lines) - count} more"] if len(lines) > count else []
@@ -147,18 +147,18 @@ def _head(news: News, lines: list[_Line], style: _Style) -> Iterator[str]:
     yield f"{style.bare(_called(news))}: {_counted(news, lines)}{since}"
     if news.alarm:
         alarm = style.sentence(news.alarm)
-        yield f"It set off the shrink alarm: {alarm}. The run's monitor and exit code tell it too."
+        yield f"Shrink alarm: {alarm}. The monitor and the exit code of the run report it too."
     if news.why_not:
-        yield f"What changed cannot be told: {news.why_not}."
+        yield f"The changes could not be determined: {news.why_not}."
         yield from map(style.sentence, _by_their_names(news))
     if news.gone and news.changes is not None:
-        yield "Earlier changes are not shown: the archive with which they are to be compared is gone."
+        yield "Earlier changes are not shown, because the archive to compare with no longer exists."
     if news.before is None and not news.why_not:
-        yield f"{news.archive.total} entities."
+        yield f"{plural(news.archive.total or 0, 'entity', 'entities')}."
 
 
 def _by_their_names(news: News) -> Iterator[str]:
-    """Yield how many entities of each type there are now, where that differs, as the names of the archives tell."""
+    """Yield how the number of entities of each type changed, according to the names of the archives."""
     if news.before is None or not news.archive.complete:
         return
     before, now = news.before.counts, news.archive.counts
@@ -167,16 +167,16 @@ def _by_their_names(news: News) -> Iterator[str]:
         for name in sorted({*before, *now})
         if before.get(name, 0) != now.get(name, 0)
     ]
-    yield "By their counts: " + (", ".join(moved) or "as many as before, of each type") + "."
+    yield "Number of entities: " + (", ".join(moved) or "unchanged for each type") + "."
 
 
 def _where(news: News, style: _Style, again: Again) -> Iterator[str]:
-    yield f"More: {style.command(_command(news, again))}"
-    yield f"As a page: {style.command(_command(news, again, '--html', 'changes.html'))}"
+    yield f"Details: {style.command(_command(news, again))}"
+    yield f"As an HTML page: {style.command(_command(news, again, '--html', 'changes.html'))}"
 
 
 def _command(news: News, again: Again, *flags: str) -> str:
-    """Return the command that shows what is new."""
+    """Return the command that shows what changed."""
     if news.before is None or (news.gone and news.changes is None):
         return again("show", news.archive.reference, *flags)
     return again("diff", news.before.reference, news.archive.reference, *flags)

@@ -1,4 +1,4 @@
-"""The overlay that a blocked plan needs, ready to be filled in."""
+"""The overlay that a blocked plan needs, as a template to fill in."""
 
 import json
 import re
@@ -8,19 +8,19 @@ from jitsu_backup.model import HARMFUL, printable, shortened
 from jitsu_backup.planning import Plan, UnreadSecret
 
 _NOT_FREE = re.compile(r"\d|JITSU_")
-"""Invalid beginnings of a variable: shells reject the first, overlays the second."""
+"""Invalid beginnings of a variable: shells reject a digit, overlays reject JITSU_."""
 
 
 def overlay_text(plan: Plan) -> str:
-    """Return an overlay in TOML with every secret that the plan lacks; an empty text where it lacks none.
+    """Return an overlay in TOML with every secret that the plan lacks; an empty text if it lacks none.
 
-    The overlay names entities by name where that is unique, and has one variable for each secret.
+    The overlay refers to entities by name if that is unique, and has one variable for each secret.
     """
     return "\n\n".join(_tables(plan, set()))
 
 
 def console_overlay_tables(plans: Iterable[tuple[str, Plan]]) -> list[str]:
-    """Return the tables of an overlay with every secret that the plans for several workspaces, by their names, lack."""
+    """Return the tables of an overlay with every secret that the plans lack; each plan comes with its workspace's name."""
     variables: set[str] = set()
     return [table for workspace, plan in plans for table in _tables(plan, variables, workspace)]
 
@@ -40,7 +40,7 @@ def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[st
 
 
 def _variable(name: str, path: str, taken: set[str]) -> str:
-    """Return a name of a variable that is not in `taken`, and add it there."""
+    """Return the name of a variable that is not in `taken`, and add it there."""
     words = re.sub(r"[^A-Z0-9]+", "_", f"{name}_{path}".upper()).strip("_") or "SECRET"
     variable = stem = f"SECRET_{words}" if _NOT_FREE.match(words) else words
     number = 1
@@ -52,5 +52,5 @@ def _variable(name: str, path: str, taken: set[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as a TOML string that is safe to show on a terminal."""
+    """Return a text as a TOML string that a terminal can show safely."""
     return HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))

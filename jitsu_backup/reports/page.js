@@ -7,7 +7,7 @@
   const query = document.getElementById("query");
   const hits = document.getElementById("hits");
 
-  // a link into folded details opens them, and the keyboard goes on from there
+  // a link into folded details opens them and moves the focus there
   const reveal = (hash) => {
     const inside = /^#(entity|change)-\d+$/.test(hash) && document.getElementById(hash.slice(1));
     if (!inside) return false;
@@ -30,7 +30,7 @@
   });
   addEventListener("hashchange", () => reveal(location.hash));
 
-  // search: every word has to be there
+  // search: every word must match
   let texts = null;
   const search = () => {
     texts ??= entities.map((one) => one.textContent.toLowerCase());
@@ -58,14 +58,14 @@
     } else if (event.key === "Escape" && query.value) {
       clear();
     } else if (event.key === "Enter" && event.target === query) {
-      event.preventDefault(); // else the same key folds what it has just unfolded
+      event.preventDefault(); // else the same key folds the details again
       const first = entities.find((one) => !one.classList.contains("miss"));
       if (first) reveal(`#entity-${first.dataset.item}`);
     }
   });
   document.getElementById("search").hidden = entities.length === 0;
 
-  // what belongs together lights up together
+  // highlight related entities together
   const beside = new Map();
   for (const one of all("[data-ends]")) {
     const numbers = [one.dataset.item, ...one.dataset.ends.split(" ").filter(Boolean)];
@@ -94,7 +94,7 @@
   };
   for (const type of ["mouseover", "mouseout", "focusin", "focusout"]) document.addEventListener(type, light);
 
-  // paper shows all that is folded
+  // unfold everything for printing
   let folded = [];
   addEventListener("beforeprint", () => {
     folded = entities.filter((one) => !one.open);

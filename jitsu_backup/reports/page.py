@@ -1,15 +1,15 @@
-"""The content of a page: entities with their marks and details, connections between them, tables."""
+"""The content of a page: entities with their marks and details, the connections between them, and tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 SOURCES, DESTINATIONS, LINKS = ("stream", "service", "model"), ("destination",), ("link", "reverse-sync")
-"""The types in the left, right and middle column of the diagram; all others are beneath it."""
+"""The types in the left, right and middle column of the diagram; all others are below it."""
 
 
 class Mark(Enum):
-    """The mark of an entity: a style class, and a sign, so that no information is in colour alone."""
+    """The mark of an entity: a style class, and a sign so that nothing depends on colour alone."""
 
     ADDED = ("added", "+")
     CHANGED = ("changed", "~")
@@ -22,29 +22,29 @@ class Mark(Enum):
     PLAIN = ("plain", "")
 
     def __init__(self, style: str, sign: str) -> None:
-        """Hold the member's style class and its sign, an empty text for PLAIN."""
+        """Store the style class and the sign, which is empty for PLAIN."""
         self.style, self.sign = style, sign
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A line of a header or of details: a label of ours, and a value that is not trusted."""
+    """A line of a header or of details: a label of ours and an untrusted value."""
 
     label: str
     value: str
 
 
 def facts(*pairs: tuple[str, str]) -> tuple[Fact, ...]:
-    """Return facts from labels and values, without those whose value is empty."""
+    """Return facts from labels and values, without the empty values."""
     return tuple(Fact(label, value) for label, value in pairs if value)
 
 
 MOST_LINES, MOST_CHARACTERS = 2_000, 50_000
-"""The most of one text that a page shows, so that it can be mailed and read."""
+"""The most that a page shows of one text, so that it can be mailed and read."""
 
 
 def clipped(text: str) -> str:
-    """Return a text; one that is too long for a page is cut, and says how much is missing."""
+    """Return a text; if it is too long for a page, cut it and say how much is missing."""
     if len(text) <= MOST_CHARACTERS:
         return text
     return f"{text[:MOST_CHARACTERS]}\n… {len(text) - MOST_CHARACTERS:,} more characters"
@@ -75,7 +75,7 @@ class Block:
 
     @property
     def tally(self) -> tuple[int, int]:
-        """How many lines the diff adds and removes."""
+        """The numbers of lines that the diff adds and removes."""
         return sum(line.startswith("+") for line in self.diff), sum(
             line.startswith("-") for line in self.diff
         )
@@ -83,7 +83,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A field before and after, as text; None where it was missing. `secret` says instead how a secret changed."""
+    """A field before and after, as text; None if it was missing. For a secret, `secret` says how it changed instead."""
 
     path: str
     before: str | None = None
@@ -93,9 +93,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A field that source and target both changed: as text, None where it was missing, or code as two `diffs`.
+    """A field that source and target both changed: as text, None if it was missing, or code as two `diffs`.
 
-    `secret` says instead what there is to say of a secret, `label` what `base` is.
+    For a secret, `secret` is a remark instead. `label` names `base`.
     """
 
     path: str
@@ -109,7 +109,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """The details of an entity, which are folded at first."""
+    """The details of an entity, folded at first."""
 
     facts: tuple[Fact, ...] = ()
     points: tuple[str, ...] = ()
@@ -123,7 +123,7 @@ class Item:
     """One entity on the page.
 
     `number` identifies it on the page, `kind` is its subtype, `word` describes its mark. `ends` are the numbers of the
-    source and destination of a link, where the page shows them; `end_names` are always there.
+    source and destination of a link, if the page shows them; `end_names` are always set.
     """
 
     number: int
@@ -143,7 +143,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of a table; `number` is that of the item that it links to."""
+    """A cell of a table; `number` identifies the item that it links to."""
 
     text: str
     number: int | None = None
@@ -163,7 +163,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The whole content of a page. `tone` is that of `state`: `good`, `bad`, or `told` for neither."""
+    """The whole content of a page. `tone` says how `state` is: `good`, `bad`, or `told` for neither."""
 
     title: str
     subject: str

@@ -43,7 +43,7 @@ SideKey = tuple[str, Key]
 
 @dataclass(slots=True)
 class PageEntities:
-    """Collects the entities of a page from one or more sides, and resolves the ends of connections."""
+    """Collects the entities of a page from one or more sides and resolves the ends of connections."""
 
     entities: dict[SideKey, Entity] = field(default_factory=dict)
     ids: dict[str, dict[str, list[SideKey]]] = field(default_factory=dict)  # by side and id
@@ -53,7 +53,7 @@ class PageEntities:
     def offer(
         self, side: str, snapshot: Snapshot, pairs: Mapping[Key, Key] | None = None, other: str = "after"
     ) -> None:
-        """Add the entities of a side, without showing them; `pairs` maps keys to those of the same entities on the `other` side."""
+        """Add the entities of a side without showing them; `pairs` maps their keys to the same entities on the `other` side."""
         known = self.ids.setdefault(side, defaultdict(list))
         for entity in snapshot.entities:
             self.entities[side, entity.key] = entity
@@ -61,7 +61,7 @@ class PageEntities:
             known[entity.key.id].append((side, entity.key) if twin is None else (other, twin))
 
     def entity(self, side: str, key: Key | None) -> Entity:
-        """Return an entity, with an empty body where its side does not have it."""
+        """Return an entity, with an empty body if its side does not have it."""
         wanted = key or Key("", "")
         return self.entities.get((side, wanted), Entity(wanted, {}))
 
@@ -92,7 +92,7 @@ class PageEntities:
         for side, key in [place for place in self.marked if joins(place[1])]:
             for end in self._ends(side, self.entities.get((side, key))):
                 if end is not None and end not in self.marked and end in self.entities:
-                    self.put(end[0], self.entities[end], Mark.PLAIN, "for its connections", Details())
+                    self.put(end[0], self.entities[end], Mark.PLAIN, "shown for its connections", Details())
         order = sorted(
             self.marked, key=lambda p: (rank(p[1].type), self.marked[p].name.casefold(), p[1], p[0])
         )
@@ -105,7 +105,7 @@ class PageEntities:
     def number_of(
         self, key: Key, sides: Iterable[str] = ("wanted", "live", "after", "before", "")
     ) -> int | None:
-        """Return the number of an entity on the first side that shows it; None where none does."""
+        """Return the number of an entity on the first side that shows it, None if none does."""
         if not self.numbers:
             self.items()
         return next((self.numbers[side, key] for side in sides if (side, key) in self.numbers), None)
@@ -127,7 +127,7 @@ class PageEntities:
         return next((place for place in places if fits(place[1].type)), places[0] if places else None)
 
     def called(self, side: str, one: str) -> str:
-        """Return the name of the source or destination with an id; the id where there is none."""
+        """Return the name of the source or destination with an id, or the id if it does not exist."""
         place = self._found(side, one, lambda name: name in (*SOURCES, "destination"))
         return one if place is None or place not in self.entities else self.entities[place].name
 
@@ -154,7 +154,7 @@ def plan_entities(
     more: Callable[[Action], list[str]] = lambda _: [],
     ids: Mapping[SideKey, str | None] | None = None,
 ) -> PageEntities:
-    """Return the entities of a plan; `mark` returns the mark of an action and its word, `more` further points."""
+    """Return the entities of a plan; `mark` returns the mark and word of an action, `more` returns further points."""
     sources = {Key(key.type, new): key for key, new in plan.ids.items()}
     collected = PageEntities()
     collected.offer("wanted", snapshot)
@@ -162,10 +162,10 @@ def plan_entities(
     for action in plan.actions:
         side, key = side_key_of(action)
         if (side, key) not in collected.entities and ("live", key) in collected.entities:
-            side = "live"  # it is only in the target, and left alone
+            side = "live"  # it exists only in the target and is not touched
         fields = plan.fields(action)
         losses = action.losses if action.kind is not ActionKind.BLOCKED else ()
-        lost = [f"without {loss.path or 'all of it'}: {loss.reason}" for loss in losses]
+        lost = [f"without {loss.path or 'the whole entity'}: {loss.reason}" for loss in losses]
         entity = collected.entity(side, key)
         entity = _switched_off(entity) if action.off else entity
         differences, blocks = _told(() if action.conflicts else fields)
@@ -180,7 +180,9 @@ def plan_entities(
         entity = collected.entity("live", extra.key)
         details = Details(blocks=body_blocks(redacted(entity)))
         mark_of, word = (
-            (Mark.KEPT, "made there, kept") if extra.own else (Mark.PLAIN, "only in the target, kept")
+            (Mark.KEPT, "created in the target, kept")
+            if extra.own
+            else (Mark.PLAIN, "only in the target, kept")
         )
         collected.put("live", entity, mark_of, word, details, name=extra.name)
     return collected
@@ -191,12 +193,12 @@ def _facts_of(action: Action, target_id: str | None, fields: Collection[FieldCha
     return Fact("why", action.reason), *facts(
         ("id in the target", target_id if target_id and target_id != action.key.id else ""),
         ("differs in", "" if fields else ", ".join(action.changes)),
-        ("keeps its own", ", ".join((*action.kept, *action.own))),
+        ("keeps the target's", ", ".join((*action.kept, *action.own))),
         ("cannot be compared", ", ".join(action.unseen)),
         ("with cursors of", ", ".join(sorted(action.cursors)) if action.kind is ActionKind.CREATE else ""),
         (
             "new write keys",
-            f"{keys or ''}" + (", which its senders need" if keys and action.cuts_off else ""),
+            f"{keys or ''}" + (", so senders need to change" if keys and action.cuts_off else ""),
         ),
     )
 
@@ -208,7 +210,7 @@ def side_key_of(action: Action) -> SideKey:
 
 def named(collected: PageEntities, action: Action) -> tuple[Cell, Cell]:
     """Return type and name of the entity of an action as cells, the name linked to the entity."""
-    sides = (side_key_of(action)[0], "wanted", "live")  # an entity that is recreated is shown twice
+    sides = (side_key_of(action)[0], "wanted", "live")  # an entity that is re-created is shown twice
     return Cell(action.key.type), Cell(action.name, collected.number_of(action.key, sides))
 
 
@@ -220,15 +222,15 @@ def plan_facts(plan: Plan, snapshot: Snapshot, live: Snapshot) -> tuple[Fact, ..
         *origin("snapshot", snapshot),
         *origin("target", live, whole=False),
         *(Fact("also", line) for line in only_in_target(plan.extras)),
-        *facts(("new write keys", f"{keys} are made, for Jitsu never shows the old ones" if keys else "")),
+        *facts(("new write keys", f"{keys}, because Jitsu does not show the existing ones" if keys else "")),
     )
 
 
 def kept_table(plan: Plan, collected: PageEntities) -> list[Table]:
-    """Return a table of what the target changed, deleted or made itself since then, and keeps."""
+    """Return a table of what was changed, deleted or created in the target since then, and is kept."""
     rows = [
         *(
-            (*named(collected, action), Cell(f"its own {', '.join(action.own)}"))
+            (*named(collected, action), Cell(f"changed: {', '.join(action.own)}"))
             for action in plan.actions
             if action.own
         ),
@@ -237,18 +239,18 @@ def kept_table(plan: Plan, collected: PageEntities) -> list[Table]:
             (
                 Cell(extra.key.type),
                 Cell(extra.name, collected.number_of(extra.key, ("live",))),
-                Cell("made there"),
+                Cell("created in the target"),
             )
             for extra in plan.extras
             if extra.own
         ),
     ]
-    heading = f"Kept of the target's own {plan.since} ({len(rows)})"
+    heading = f"Kept in the target, changed {plan.since} ({len(rows)})"
     return [Table(heading, ("Type", "Name", "What"), tuple(rows), early=True)] if rows else []
 
 
 def origin(side: str, snapshot: Snapshot, *, whole: bool = True) -> list[Fact]:
-    """Return where and when a side was read: as one fact named `side`, or in detail where `side` is empty."""
+    """Return where and when a side was read: as one fact named `side`, or in detail if `side` is empty."""
     source = snapshot.manifest.source
     when = shown_time(snapshot.taken_at)
     if not side:
@@ -281,23 +283,23 @@ def ledger(snapshot: Snapshot, collected: PageEntities, only: set[Key] | None = 
     grants = tuple(cells(key) for key in granted(snapshot.entities) if only is None or key in only)
     tables = (
         Table(
-            f"Secrets that the console does not show ({len(secrets)})",
+            f"Secrets hidden by Jitsu ({len(secrets)})",
             ("Type", "Name", "Field"),
             secrets,
-            intro="The snapshot has these fields only by their names.",
+            intro="The snapshot does not contain the values of these fields.",
         ),
         Table(
-            f"Grants that no archive holds ({len(grants)})",
+            f"OAuth grants, which no archive contains ({len(grants)})",
             ("Type", "Name"),
             grants,
-            intro="Somebody has authorised these in the UI; a copy has to be authorised again there.",
+            intro="These were authorised in the UI. Authorise each copy again there.",
         ),
     )
     return [table for table in tables if table.rows]
 
 
 def change_details(change: EntityChange, authors: str = "") -> Details:
-    """Return the details of a changed entity, with a line about its authors."""
+    """Return the details of a changed entity, with a line about the authors."""
     moved = change.before if change.after and change.before != change.after else None
     differences, code = _told(change.fields)
     blocks = body_blocks(change.body) if change.body else ()
@@ -324,7 +326,7 @@ def _difference(found: FieldChange) -> Difference:
 def _conflict(plan: Plan, found: FieldChange) -> Conflict:
     label = plan.base.capitalize()
     if found.secret:
-        return Conflict(found.path, label=label, secret="a secret that differs")  # noqa: S106  says that there is one
+        return Conflict(found.path, label=label, secret="the secrets differ")  # noqa: S106  not a secret, only a remark about one
     if found.code:
         diffs = (
             (f"Source, {plan.since}", found.code),
@@ -350,7 +352,7 @@ def body_blocks(body: Mapping[str, Any]) -> tuple[Block, ...]:
     rest = {name: value for name, value in body.items() if name not in code}
     return (
         *(Block(name, clipped(text)) for name, text in code.items()),
-        Block("all else" if code else "", clipped(_json(rest))),
+        Block("other fields" if code else "", clipped(_json(rest))),
     )
 
 
@@ -359,17 +361,17 @@ def _json(value: Any) -> str:
 
 
 def _switched_off(sync: Entity) -> Entity:
-    """Return a reverse sync as it will be in the target, where it does not run."""
+    """Return a reverse sync as it will be in the target: disabled."""
     return Entity(sync.key, {**sync.body, "data": {**members_of(sync.body.get("data")), "disabled": True}})
 
 
 def function_name(one: str) -> str:
-    """Return what to call a function that is no entity: one of Jitsu has its best name at the end of its id."""
+    """Return a name for a function that is no entity: for one of Jitsu's own, the end of its id."""
     return one.rpartition(".")[2] or one if one.startswith("builtin.") else one
 
 
 def kind_of(entity: Entity) -> str:
-    """Return the subtype of an entity, in words; empty where it has none."""
+    """Return the subtype of an entity, in words; an empty text if it has none."""
     return _kind_of_link(entity) if joins(entity.key) else _kind_of_object(entity)
 
 

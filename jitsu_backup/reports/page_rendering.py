@@ -1,7 +1,7 @@
-"""Rendering of a page as one self-contained HTML document, in which no text of a workspace becomes markup.
+"""Rendering of a page as one self-contained HTML document in which no text of a workspace becomes markup.
 
-The template escapes every value; only `shown` adds elements around one. The policy of the page admits only our own
-script and styles, by their digests.
+The template escapes every value; only `shown` adds elements around one. The content security policy admits only our
+own script and styles, by their digests.
 """
 
 import base64
@@ -28,7 +28,7 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def _visible(text: str) -> Iterator[tuple[bool, str]]:
-    """Yield the parts of a text, each with whether it is the code of an invisible character."""
+    """Yield the parts of a text, each with whether it stands for an invisible character."""
     for unseen, run in groupby(text, key=_is_unseen):
         if unseen:
             yield from ((True, f"U+{ord(one):04X}") for one in run)
@@ -37,7 +37,7 @@ def _visible(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether no character of a text is invisible, which is quick to see of most."""
+    """Return whether a text has no invisible character; a quick test that suffices for most."""
     return text.replace("\n", "").replace("\t", "").isprintable() and not text.isspace() and text != ""
 
 
@@ -46,8 +46,8 @@ def _is_unseen(one: str) -> bool:
 
 
 def shown(text: object) -> "Markup":
-    """Return a text for an element: escaped, isolated from the text around it, invisible characters as codes."""
-    from markupsafe import Markup  # noqa: PLC0415  only pages need it, and every command would wait for it
+    """Return a text for an element: escaped, isolated from the text around it, with invisible characters as codes."""
+    from markupsafe import Markup  # noqa: PLC0415  only pages need it, and it would slow down every command
 
     if _is_plain(str(text)):
         return Markup("<bdi>") + Markup.escape(str(text)) + Markup("</bdi>")
@@ -60,17 +60,17 @@ def shown(text: object) -> "Markup":
 
 
 def plain(text: object) -> str:
-    """Return a text for an attribute or a title, invisible characters replaced."""
+    """Return a text for an attribute or a title, with invisible characters replaced."""
     return "".join("\N{REPLACEMENT CHARACTER}" if unseen else part for unseen, part in _visible(str(text)))
 
 
 def short(text: object) -> str:
-    """Return a shortened name; the details show the whole one."""
+    """Return a shortened name; the details show it in full."""
     return shortened(str(text))
 
 
 def heard(item: Item) -> str:
-    """Return what a screen reader says about an entity in the diagram."""
+    """Return the text that a screen reader reads for an entity in the diagram."""
     if item.type in LINKS:
         kind = item.kind if item.sync else "connection"
         names = ", ".join(map(short, item.functions))
@@ -117,13 +117,13 @@ def style_of(*names: str, wide: str) -> str:
 
 
 def part_of_page(template: str, macro: str, *values: object) -> "Markup":
-    """Return what a macro of a template makes of some values."""
+    """Return the result of a template's macro for some values."""
     made: Markup = getattr(_templates().get_template(template).module, macro)(*values)
     return made
 
 
 def document(template: str, page: Page, style: str, scripts: Sequence[str], **values: object) -> str:
-    """Return a page as one HTML document with a style sheet and our `scripts`, by their file names."""
+    """Return a page as one HTML document with a style sheet and our `scripts`, given by file name."""
     from markupsafe import Markup  # noqa: PLC0415  only pages need it
 
     script = "".join(map(_part, scripts))

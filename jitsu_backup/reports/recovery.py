@@ -1,4 +1,4 @@
-"""What there is to say about the recovery of a console, planned or carried out, for the terminal and for pages alike."""
+"""The report about the recovery of a console, planned or carried out, in words: for the terminal and for pages."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,11 +33,19 @@ from jitsu_backup.reports.recovery_remarks import (
 from jitsu_backup.reports.summary import without_particulars
 
 _BLOCKED = "blocked, nothing was written: "
-_WITHOUT = "Left out, because what they need was gone before"
-_KEPT = "Kept as the target has it since"
+_WITHOUT = "Left out, because something they need no longer existed"
+_KEPT = "Kept as changed in the target since the last recovery"
 _TAKE_BACK = (
-    "Bring back what was deleted or changed since the last recovery with --over-existing, if that is meant"
+    "To restore what was deleted or changed since the last recovery, run it again with --over-existing"
 )
+_IN_WORDS = {
+    "to be made": "to be created",
+    "there": "exists",
+    "in place": "unchanged",
+    "not begun": "not started",
+    "back in part": "partly restored",
+    "back": "restored",
+}
 _SHORT = {
     LossKind.SECRET: ("secret", "secrets"),
     LossKind.GRANT: ("grant", "grants"),
@@ -49,11 +57,11 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class RecoveryReport:
-    """What a report of a recovery is made of: its plan, and the run where it was carried out.
+    """The values behind a report of a recovery: its plan, and the run if it was carried out.
 
-    `now` is the time in UTC, `store` where the archives are. `keys_out` is the file with the new write keys. `ways_back` are the
-    commands that take back what was written into a workspace, by its id on the target; `again` is the command to go on with.
-    `profile` is that of the console that is recovered into, where one names it.
+    `now` is the time in UTC, `store` says where the archives are. `keys_out` is the file with the new write keys.
+    `ways_back` are the commands that undo what was written into a workspace, by its id on the target. `again` is the
+    command that continues the recovery. `profile` names the console that is recovered into, if any does.
     """
 
     plan: RecoveryPlan
@@ -70,8 +78,8 @@ class RecoveryReport:
 class Listing:
     """Rows of text under a heading, most important first.
 
-    An `urgent` one says what went or goes wrong. In a `detailed` one the rows are counted elsewhere, so that only who wants
-    to know more sees them. `alike` are rows whose last columns may be folded where they say the same of many.
+    An `urgent` listing says what went wrong or will. The rows of a `detailed` listing are counted elsewhere, so they are
+    shown only on request. Rows that are `alike` may be folded if many of them end with the same words.
     """
 
     heading: str
@@ -84,19 +92,19 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """Something to do next: a sentence, and the command that does it, where there is one."""
+    """Something to do next: a sentence, and the command that does it, if there is one."""
 
     text: str
     command: str = ""
 
     def __str__(self) -> str:
-        """Return both in one line."""
+        """Return both on one line."""
         return f"{self.text}: {self.command}" if self.command else f"{self.text}."
 
 
 @dataclass(frozen=True, slots=True)
 class RecoverySummary:
-    """A report in words: its `title`, how it stands, whether that is `good`, facts, lists, and what to do next."""
+    """A report in words: its `title`, the state, whether that is `good`, facts, lists, and what to do next."""
 
     title: str
     subject: str
@@ -109,16 +117,21 @@ class RecoverySummary:
 
 
 class Standing(Enum):
-    """How a workspace stands before a recovery."""
+    """The state of a workspace before a recovery. The values are those of `--json`."""
 
     BLOCKED = "blocked"
     NEW = "to be made"
     THERE = "there"
     IN_PLACE = "in place"
 
+    @property
+    def words(self) -> str:
+        """The state, in words for a person."""
+        return _IN_WORDS.get(self.value, self.value)
+
 
 def standing(one: WorkspaceRecovery) -> Standing:
-    """Return how a workspace stands before a recovery."""
+    """Return the state of a workspace before a recovery."""
     if one.problem is not None:
         return Standing.BLOCKED
     if one.presence is Presence.NEW:
@@ -127,7 +140,7 @@ def standing(one: WorkspaceRecovery) -> Standing:
 
 
 class Ending(Enum):
-    """How the recovery of a workspace ended."""
+    """How the recovery of a workspace ended. The values are those of `--json`."""
 
     FAILED = "failed"
     BLOCKED = "blocked"
@@ -139,8 +152,13 @@ class Ending(Enum):
 
     @property
     def good(self) -> bool:
-        """Whether all of the workspace is there."""
+        """Whether the workspace is complete."""
         return self in (Ending.BACK, Ending.IN_PLACE)
+
+    @property
+    def words(self) -> str:
+        """The ending, in words for a person."""
+        return _IN_WORDS.get(self.value, self.value)
 
 
 def ending(outcome: RecoveryOutcome) -> Ending:
@@ -160,26 +178,26 @@ def written(outcome: RecoveryOutcome) -> int:
 
 
 def plan_summary(report: RecoveryReport) -> RecoverySummary:
-    """Return what there is to say about a plan."""
+    """Return the report of a plan."""
     plan = report.plan
     counts = Counter(map(standing, plan.workspaces))
-    told = [f"{counts[kind]} {kind.value}" for kind in Standing if counts[kind]]
+    told = [f"{counts[kind]} {kind.words}" for kind in Standing if counts[kind]]
     told += [f"{len(plan.left_out)} left out"] if plan.left_out else []
     return RecoverySummary(
-        "Recovery planned", _subject(plan), ", ".join(told) or "the store has no workspace to recover",
+        "Recovery plan", _subject(plan), ", ".join(told) or "no workspace to recover in the store",
         plan.exit_code == 0, tuple(_plan_facts(report)), tuple(filter(_filled, _plan_listings(report))),
         tuple(_decisions(report)), tuple(missing_overlay(plan)),
     )  # fmt: skip
 
 
 def run_summary(report: RecoveryReport, run: RecoveryRun) -> RecoverySummary:
-    """Return what there is to say about a recovery that was carried out, or begun."""
+    """Return the report of a recovery that was carried out, completely or in part."""
     endings = Counter(map(ending, run.outcomes))
     back = sum(count for kind, count in endings.items() if kind.good)
-    troubles = [f"{endings[kind]} {kind.value}" for kind in Ending if endings[kind] and not kind.good]
+    troubles = [f"{endings[kind]} {kind.words}" for kind in Ending if endings[kind] and not kind.good]
     troubles += [f"{len(run.plan.left_out)} left out"] if run.plan.left_out else []
     total = plural(len(run.outcomes), "workspace")
-    state = f"{back} of {total} back, whole" + ("; " if troubles else "")
+    state = f"{back} of {total} restored completely" + ("; " if troubles else "")
     return RecoverySummary(
         "Recovery", _subject(run.plan), state + ", ".join(troubles), run.exit_code == 0,
         tuple(_run_facts(report, run)), tuple(filter(_filled, _run_listings(report, run))),
@@ -188,35 +206,35 @@ def run_summary(report: RecoveryReport, run: RecoveryRun) -> RecoverySummary:
 
 
 def missing_overlay(plan: RecoveryPlan) -> list[str]:
-    """Return the tables of an overlay with all secrets that nobody has, to be filled in."""
+    """Return the tables of an overlay with all missing secrets, to be filled in."""
     found = ((one.slug, one.prepared.plan) for one in plan.workspaces if one.prepared is not None)
     return console_overlay_tables(found)
 
 
 def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
-    """Yield what has to be decided before more is recovered than the plan says."""
+    """Yield what to decide before more can be recovered than the plan says."""
     plan = report.plan
     secrets = sum(loss.kind is LossKind.SECRET for one in plan.stuck for loss in one.losses)
     if secrets:
         yield NextStep(
-            f"Give {plural(secrets, 'missing secret')} with --overlay FILE, of which --overlay-out FILE writes the form; or go on"
-            " without: --allow-missing-secrets"
+            f"Provide {plural(secrets, 'missing secret')} with --overlay FILE (--overlay-out FILE writes a template), or continue"
+            " without them: --allow-missing-secrets"
         )
     if plan.made_keys and report.keys_out is None:
-        yield NextStep(f"Name a file for {plural(plan.made_keys, 'new write key')}: --keys-out keys.json")
+        yield NextStep(f"Save {plural(plan.made_keys, 'new write key')} to a file: --keys-out keys.json")
     if any(one.kept for one in plan.workspaces):
         yield NextStep(_TAKE_BACK)
 
 
 def _why_stuck(one: WorkspaceRecovery, profile: str | None) -> str:
-    """Return why nothing is written into a workspace: the first thing that is blocked, and how many more are."""
+    """Return why nothing is written into a workspace: the first blocked action, and how many more there are."""
     blocked = () if one.prepared is None else one.prepared.plan.blocked
     more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
     return ("" if one.problem is None else reason(one.problem, one, profile)) + more
 
 
 def reason(problem: BaseException, one: WorkspaceRecovery, profile: str | None = None) -> str:
-    """Return why nothing was written into a workspace, as its place says that already."""
+    """Return why nothing was written into a workspace, without saying again that nothing was."""
     return in_recovery(str(problem).removeprefix(_BLOCKED), one, profile)
 
 
@@ -235,7 +253,7 @@ def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:
     if plan.going:
         yield (
             "to write",
-            f"{plural(plan.writes, 'entity', 'entities')} into {plural(len(plan.going), 'workspace')}",
+            f"{plural(plan.writes, 'entity', 'entities')} to {plural(len(plan.going), 'workspace')}",
         )
     yield "write keys", planned_keys(plan)
     if plan.going:
@@ -243,7 +261,7 @@ def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:
     members = sum(len(one.members) for one in plan.workspaces)
     if members:
         into = sum(bool(one.members) for one in plan.workspaces)
-        yield "to invite", f"{plural(members, 'member')} into {plural(into, 'workspace')}, by hand"
+        yield "to invite", f"{plural(members, 'member')} to {plural(into, 'workspace')}, by hand"
 
 
 def _ages(report: RecoveryReport) -> Iterator[tuple[str, str]]:
@@ -269,17 +287,23 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     plan = report.plan
     stuck = [(one.slug, _why_stuck(one, report.profile)) for one in plan.stuck]
     yield Listing(
-        "Blocked: nothing is written into these", ("Workspace", "Why"), tuple(stuck), urgent=True, alike=True
+        "Blocked: nothing is written to these workspaces",
+        ("Workspace", "Why"),
+        tuple(stuck),
+        urgent=True,
+        alike=True,
     )
     yield _left_out(plan.left_out)
     yield _passed_over(plan.workspaces)
     yield claimed_by_several(plan)
     unknown = tuple(unknown_rows(plan.workspaces))
-    yield Listing("Not known to this console", ("Type", "Entities", "Of"), unknown, urgent=True)
+    yield Listing(
+        "Types that this console does not support", ("Type", "Entities", "Of"), unknown, urgent=True
+    )
     yield from _remarks(plan.workspaces)
     ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
     rows = tuple(_plan_row(one, report.now) for one in ordered)
-    yield Listing("Workspaces", ("Workspace", "Now", "Backed up", "Entities", "New keys", "Lacking"), rows)
+    yield Listing("Workspaces", ("Workspace", "Now", "Backed up", "Entities", "New keys", "Missing"), rows)
     yield _to_set_by_hand(
         (one.slug, option.section, option.problem) for one in plan.workspaces for option in one.options
     )
@@ -297,9 +321,11 @@ def _remarks(workspaces: Sequence[WorkspaceRecovery]) -> Iterator[Listing]:
 
 
 def claimed_by_several(plan: RecoveryPlan) -> Listing:
-    """Return what several workspaces of a plan claim."""
+    """Return the names that several workspaces of a plan claim."""
     clashes = tuple((one.name, _clash_in_words(one)) for one in plan.clashes)
-    return Listing("Claimed by several", ("Name", "What becomes of it"), clashes, urgent=True, alike=True)
+    return Listing(
+        "Claimed by several workspaces", ("Name", "What happens"), clashes, urgent=True, alike=True
+    )
 
 
 def _clash_in_words(clash: Clash) -> str:
@@ -316,11 +342,11 @@ def _plan_row(one: WorkspaceRecovery, now: datetime) -> tuple[str, ...]:
     old = " (old)" if one.is_old else ""
     lacks = ", ".join(lacking(one))
     backed_up = f"{ago(one.archive.taken_at, now)}{old}"
-    return one.slug, standing(one).value, backed_up, f"{len(one.snapshot.entities):,}", str(made or ""), lacks
+    return one.slug, standing(one).words, backed_up, f"{len(one.snapshot.entities):,}", str(made or ""), lacks
 
 
 def lacking(one: WorkspaceRecovery) -> list[str]:
-    """Return what does not come back into a workspace, counted in few words; new write keys are counted elsewhere."""
+    """Return what is not restored into a workspace, counted in a few words; new write keys are counted elsewhere."""
     counts = Counter(loss.kind for loss in one.losses)
     return [f"{counts[kind]} {words[counts[kind] > 1]}" for kind, words in _SHORT.items() if counts[kind]]
 
@@ -335,12 +361,12 @@ def _passed_over(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     rows = tuple(
         (
             one.slug,
-            f"{_archive(past.archive)}: {past.why}; that of {one.archive.taken_at:%Y-%m-%d %H:%M} is taken",
+            f"{_archive(past.archive)}: {past.why}; the one of {one.archive.taken_at:%Y-%m-%d %H:%M} UTC is used instead",
         )
         for one in workspaces
         for past in one.passed_over
     )
-    return Listing("Newer archives that are not taken", ("Workspace", "Why"), rows, urgent=True, alike=True)
+    return Listing("Newer archives that are not used", ("Workspace", "Why"), rows, urgent=True, alike=True)
 
 
 def _archive(archive: ArchiveName) -> str:
@@ -349,14 +375,14 @@ def _archive(archive: ArchiveName) -> str:
 
 def _to_set_by_hand(found: Iterable[tuple[str, str, str]]) -> Listing:
     rows = tuple((slug, f"{section}: {problem}") for slug, section, problem in found if problem)
-    return Listing("Options that a person has to set", ("Workspace", "Why"), rows, alike=True)
+    return Listing("Options to set by hand", ("Workspace", "Why"), rows, alike=True)
 
 
 def _lacking(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     rows = tuple(
         (one.slug, loss.kind.one, str(loss)) for one in workspaces for loss in (*one.losses, *one.keys_before)
     )
-    return Listing("What does not come back by itself", ("Workspace", "What", "Of"), rows, detailed=True)
+    return Listing("What is not restored automatically", ("Workspace", "What", "Of"), rows, detailed=True)
 
 
 def _members(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
@@ -368,7 +394,7 @@ def _run_facts(report: RecoveryReport, run: RecoveryRun) -> Iterator[tuple[str, 
     made = sum(outcome.made for outcome in run.outcomes)
     yield "from", report.store
     yield from _ages(report)
-    yield "made", plural(made, "workspace") if made else ""
+    yield "created", plural(made, "workspace") if made else ""
     yield "written", plural(sum(map(written, run.outcomes)), "entity", "entities")
     yield "write keys", made_keys(run, report.keys_out)
     yield "took", lasting(run.seconds)
@@ -377,7 +403,7 @@ def _run_facts(report: RecoveryReport, run: RecoveryRun) -> Iterator[tuple[str, 
 def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]:
     ended = [(outcome, ending(outcome)) for outcome in run.outcomes]
     bad = tuple(
-        (outcome.recovery.slug, f"{how.value}: {_why(outcome, report.profile)}")
+        (outcome.recovery.slug, f"{how.words}: {_why(outcome, report.profile)}")
         for outcome, how in ended
         if not (how.good or how is Ending.PARTLY)
     )
@@ -394,7 +420,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     yield from _remarks([outcome.recovery for outcome in run.outcomes])
     ordered = sorted(ended, key=lambda pair: pair[1].good)
     rows = tuple(_run_row(outcome, how, report.now) for outcome, how in ordered)
-    yield Listing("Workspaces", ("Workspace", "Ended", "Backed up", "Written", "New keys", "Lacking"), rows)
+    yield Listing("Workspaces", ("Workspace", "Ended", "Backed up", "Written", "New keys", "Missing"), rows)
     yield _to_set_by_hand(
         (o.recovery.slug, left.section, left.problem) for o in run.outcomes for left in o.options_left
     )
@@ -405,21 +431,26 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     yield _members(recoveries)
     ways = ((o.recovery.slug, report.ways_back.get(o.target_id or "", "")) for o in run.outcomes)
     yield Listing(
-        "The way back", ("Workspace", "Command"), tuple(way for way in ways if way[1]), detailed=True
+        "How to undo this", ("Workspace", "Command"), tuple(way for way in ways if way[1]), detailed=True
     )
 
 
 def _why(outcome: RecoveryOutcome, profile: str | None) -> str:
     if outcome.problem is not None:
         return reason(outcome.problem, outcome.recovery, profile)
-    return "the run was interrupted" + (" before it" if not outcome.begun else " while it was written")
+    when = "while it was being written" if outcome.begun else "before it was started"
+    return f"the run was interrupted {when}"
 
 
 def _residue(run: RecoveryRun, profile: str | None) -> Iterator[tuple[str, str, str]]:
     for outcome in run.outcomes:
         slug, result = outcome.recovery.slug, outcome.result
         if outcome.renamed:
-            yield slug, "its name", f"the console did not take it; it is called {quoted(outcome.renamed)}"
+            yield (
+                slug,
+                "its name",
+                f"rejected by the console; the workspace is called {quoted(outcome.renamed)}",
+            )
         if result is None:
             continue
         refused = [one for one in result.outcomes if one.failed]
@@ -435,13 +466,13 @@ def _residue(run: RecoveryRun, profile: str | None) -> Iterator[tuple[str, str, 
                 named = f"{line.key.type} {shortened(line.name)}" + (f" {line.path}" if line.path else "")
                 yield slug, named, in_recovery(line.reason, outcome.recovery, profile)
         if result.unrecorded:
-            yield slug, "its record", f"it could not be kept: {result.unrecorded}"
+            yield slug, "its record", f"could not be stored: {result.unrecorded}"
 
 
 def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str, ...]:
     one, result = outcome.recovery, outcome.result
     keys = 0 if result is None else len(result.keys)
-    word = "made and back" if how is Ending.BACK and outcome.made else how.value
+    word = "created, restored" if how is Ending.BACK and outcome.made else how.words
     lacks = ", ".join(lacking(one))
     return one.slug, word, ago(one.archive.taken_at, now), f"{written(outcome):,}", str(keys or ""), lacks
 
@@ -450,32 +481,35 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     endings = Counter(map(ending, run.outcomes))
     if endings[Ending.INTERRUPTED] + endings[Ending.NOT_BEGUN] + endings[Ending.FAILED]:
         yield NextStep(
-            "Run the same again, which goes on where this ended and writes nothing twice", report.again
+            "Run the same command again: it continues where this run ended and writes nothing twice",
+            report.again,
         )
     if endings[Ending.BLOCKED]:
-        yield NextStep(f"Decide about what is blocked ({endings[Ending.BLOCKED]}), then run it again")
+        yield NextStep(
+            f"Resolve what is blocked ({plural(endings[Ending.BLOCKED], 'workspace')}), then run it again"
+        )
     yield from map(NextStep, for_senders(run, report.keys_out))
     losses = Counter(
         loss.kind for o in run.outcomes if ending(o).good or o.result for loss in o.recovery.losses
     )
     for kind in LossKind:
         if losses[kind] and kind is not LossKind.WRITE_KEY:
-            yield NextStep(f"See to {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
+            yield NextStep(f"Still to do: {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
     if lonely := [o.recovery.slug for o in run.outcomes if o.memberless]:
         yield NextStep(
-            f"Let somebody who administers the console add a first owner to {some_of(lonely, 3)}: nobody is a member yet"
+            f"Ask an administrator of the console to add an owner to {some_of(lonely, 3)}, because nobody is a member yet"
         )
     if members := sum(len(o.recovery.members) for o in run.outcomes):
-        yield NextStep(f"Invite {plural(members, 'member')} in the roles that they had")
+        yield NextStep(f"Invite {plural(members, 'member')} with their previous roles")
     if any(outcome.recovery.kept for outcome in run.outcomes):
         yield NextStep(_TAKE_BACK)
     if report.ways_back:
         them = "it" if len(report.ways_back) == 1 else "one of them"
-        yield NextStep(f"To take {them} back, should it be wrong", next(iter(report.ways_back.values())))
+        yield NextStep(f"To undo {them}", next(iter(report.ways_back.values())))
 
 
 def kinds_of(rows: Iterable[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
-    """Return rows in groups that say the same in their last column, but for names, numbers and paths."""
+    """Return rows in groups whose last columns are equal except for names, numbers and paths."""
     groups: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for row in rows:
         groups[without_particulars(row[-1].replace(row[0], ""))].append(row)

@@ -24,16 +24,16 @@ from jitsu_backup.reports.recovery import (
 from jitsu_backup.reports.recovery_remarks import not_known, notes
 
 VERSION = 1
-"""The version of the documents: it grows when a field changes its meaning or goes, not when one is added."""
+"""The version of the documents. It grows when a field is removed or changes its meaning, not when one is added."""
 
 
 def recovery_plan_document(report: RecoveryReport) -> dict[str, Any]:
-    """Return a plan of which nothing is carried out."""
+    """Return a plan that is not carried out."""
     return {**_head(report), "exit_code": report.plan.exit_code, "plan": _plan(report)}
 
 
 def recovery_document(report: RecoveryReport) -> dict[str, Any]:
-    """Return a recovery that was carried out, or begun."""
+    """Return a recovery that was carried out, completely or in part."""
     run = report.run
     assert run is not None  # noqa: S101  for the type checker
     return {
@@ -136,7 +136,7 @@ def _outcome(outcome: RecoveryOutcome, report: RecoveryReport) -> dict[str, Any]
 
 
 def _remarks(one: WorkspaceRecovery) -> dict[str, Any]:
-    """Return what stays as the target has it since it was recovered, and what is left out for what it needs."""
+    """Return what the target changed since it was recovered and keeps, and what is left out because it needs something."""
     return {
         "kept": [
             {

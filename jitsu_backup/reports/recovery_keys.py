@@ -1,37 +1,37 @@
-"""What the report of a recovery says of write keys: how many are new, also those that earlier runs made, and for whom."""
+"""What the report of a recovery says about write keys: how many are new, including those of earlier runs, and for whom."""
 
 from collections.abc import Iterable, Iterator
 
-from jitsu_backup.model import some_of
+from jitsu_backup.model import plural, some_of
 from jitsu_backup.operations.recovery import RecoveryPlan, RecoveryRun, WorkspaceRecovery
 
-_NONE = "none is new: senders work on as they are"
+_NONE = "none is new, so senders need no change"
 
 
 def planned_keys(plan: RecoveryPlan) -> str:
-    """Say which write keys are new by a plan; return an empty text where nothing is done and all keys are as they were."""
+    """Return which write keys a plan creates; an empty text if it does nothing and no key is new."""
     made = [one.slug for one in plan.going if one.prepared is not None and one.prepared.plan.made_keys]
-    new = f"{plan.made_keys} new, for which senders have to change: {some_of(made, 3)}" if made else ""
+    new = f"{plan.made_keys} new, for senders of {some_of(made, 3)}" if made else ""
     return _with_earlier(new, plan.workspaces) or (_NONE if plan.going else "")
 
 
 def made_keys(run: RecoveryRun, keys_out: str | None) -> str:
-    """Say how many write keys are new after a run, and where they are."""
+    """Return how many write keys are new after a run, and where they are."""
     keys = _made(run)
     new = f"{keys} new: in {keys_out}" if keys else ""
     return _with_earlier(new, (outcome.recovery for outcome in run.outcomes)) or _NONE
 
 
 def for_senders(run: RecoveryRun, keys_out: str | None) -> Iterator[str]:
-    """Yield what senders have to be given; nobody knows whether they have what earlier runs made."""
+    """Yield which write keys senders need; whether they have those of earlier runs is unknown."""
     if keys := _made(run):
-        yield f"Give senders their new write keys ({keys}): they are in {keys_out}, which only you can read"
+        yield f"Give senders the {plural(keys, 'new write key')} in {keys_out}, which only you can read"
     before = [(one.recovery.slug, key) for one in run.outcomes for key in one.recovery.keys_before]
     if before:
-        streams = list(dict.fromkeys(f"{key.name} of {slug}" for slug, key in before))
+        streams = list(dict.fromkeys(f"{key.name} in {slug}" for slug, key in before))
         yield (
-            f"Give senders the write keys that earlier runs made ({len(before)}), unless they have them: for"
-            f" {some_of(streams, 3)}; they are in the file that --keys-out named then"
+            f"Give senders the {plural(len(before), 'write key')} of earlier runs, unless they have them: {some_of(streams, 3)};"
+            " they are in the --keys-out file of those runs"
         )
 
 
@@ -41,5 +41,5 @@ def _made(run: RecoveryRun) -> int:
 
 def _with_earlier(new: str, workspaces: Iterable[WorkspaceRecovery]) -> str:
     before = sum(len(one.keys_before) for one in workspaces)
-    earlier = f"{before} made by earlier runs" if before else ""
+    earlier = f"{before} created by earlier runs" if before else ""
     return "; ".join(filter(None, (new, earlier)))

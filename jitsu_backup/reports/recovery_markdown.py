@@ -11,9 +11,9 @@ _LONGEST = 500
 
 
 def recovery_markdown(summary: RecoverySummary) -> str:
-    """Return a plan or a report as one document: how it stands and what to do next first."""
+    """Return a plan or a report as one document: its state and what to do next first."""
     facts = "".join(f"- **{label}:** {_sentence(value)}\n" for label, value in summary.facts if value)
-    state = f"- **{'Whole' if summary.good else 'Not whole'}:** {_sentence(summary.state)}\n"
+    state = f"- **{'Complete' if summary.good else 'Incomplete'}:** {_sentence(summary.state)}\n"
     head = f"{marker(summary.subject)}\n## {summary.title}: {code(summary.subject)}\n\n{state}{facts}"
     steps = [partial(_step, number, step) for number, step in enumerate(summary.next_steps, 1)]
     overlay = [partial(_overlay, table) for table in summary.overlay]
@@ -22,7 +22,7 @@ def recovery_markdown(summary: RecoverySummary) -> str:
         (
             Section("What to do next", steps, "steps"),
             *map(_section, summary.listings),
-            Section("An overlay with what is missing", overlay, "tables", folded=True),
+            Section("Overlay for the missing secrets", overlay, "tables", folded=True),
         ),
     )
 
@@ -35,7 +35,7 @@ def _section(listing: Listing) -> Section:
 
 
 def _row(listing: Listing, row: tuple[str, ...]) -> str:
-    """Return a row as a line of a list, with the columns that are no sentence named."""
+    """Return a row as a line of a list, with labels for the cells that are not sentences."""
     name, *rest = row
     if listing.alike:
         return f"- {code(shortened(name))}: {': '.join(map(_sentence, rest))}\n"

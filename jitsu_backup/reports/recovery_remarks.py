@@ -1,4 +1,4 @@
-"""What the report of a recovery says of single workspaces: what stays, what is left out, and how `restore` goes on."""
+"""What the report of a recovery says about single workspaces: what is kept, left out, and can be done with `restore`."""
 
 import re
 from collections import Counter, defaultdict
@@ -26,9 +26,9 @@ _SHOWN = 3
 
 
 def in_recovery(text: str, one: WorkspaceRecovery, profile: str | None = None) -> str:
-    """Return what is said of a workspace, with the `restore` that has the flags that it names and `recover` lacks.
+    """Return a text about a workspace. If it names flags that only `restore` has, add the `restore` command.
 
-    `profile` is that of the console that is recovered into, None where no profile names it.
+    `profile` names the console that is recovered into, None if no profile does.
     """
     text = text.replace("since the last clone", "since the last recovery")
     flags = [flag for flag in dict.fromkeys(_FLAG.findall(text)) if flag in OF_RESTORE]
@@ -36,12 +36,12 @@ def in_recovery(text: str, one: WorkspaceRecovery, profile: str | None = None) -
         return text
     there = f"@{profile}/" if profile else ""
     target = one.target_id or one.slug
-    has = "has that flag" if len(flags) == 1 else "has these flags"
+    has = "has this flag" if len(flags) == 1 else "has these flags"
     return f"{text} (`jitsu-backup restore {one.archive.reference} --into {there}{target}` {has})"
 
 
 def kept_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
-    """Yield what stays as the target has it since it was recovered."""
+    """Yield what the target changed since it was recovered, and keeps."""
     for one in workspaces:
         if one.kept:
             named = some_of([_kept(action) for action in one.kept], _SHOWN)
@@ -54,32 +54,34 @@ def _kept(action: Action) -> str:
 
 
 def without_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
-    """Yield what is left out because what it needs was gone when the workspace was backed up."""
+    """Yield what is left out because something it needs no longer existed when the workspace was backed up."""
     for one in workspaces:
         for line in one.without:
             yield one.slug, f"{line.key.type} {quoted(line.name)}: {line.reason}"
 
 
 def forecast_in_words(plan: RecoveryPlan) -> str:
-    """Return how long carrying out a plan takes, and what would make it shorter."""
+    """Return how long it takes to carry out a plan, and what would make that shorter."""
     if not (plan.limited or (plan.to_make and plan.made_limited)):
-        return "as long as the console needs: the operator's token has no limits"
+        return "only as long as the console needs, because the operator's token has no rate limits"
     if not (plan.made_limited and len(plan.to_make) > WORKSPACES_AT_ONCE):
-        return f"{lasting(plan.seconds)} at the least, by the console's limits"
-    limit = f"a person's key makes {WORKSPACES_AT_ONCE}, then one every {WORKSPACE_SECONDS / 60:.0f} minutes"
+        return f"{lasting(plan.seconds)} (the minimum under the console's rate limits)"
+    limit = (
+        f"a person's key can create {WORKSPACES_AT_ONCE}, then one every {WORKSPACE_SECONDS / 60:.0f} minutes"
+    )
     token = "the operator's token" if plan.limited else "the operator's token alone"
-    return f"{lasting(plan.seconds)}: {limit}; {token} makes all at once (invite members later)"
+    return f"{lasting(plan.seconds)}: {limit}; {token} creates all at once (invite members later)"
 
 
 def not_known(one: WorkspaceRecovery) -> dict[str, int]:
-    """Return how many entities of a workspace are of types that the target's console does not have, by type."""
+    """Return how many entities of a workspace have a type that the target's console does not support, by type."""
     prepared = one.prepared
     offered = () if prepared is None else prepared.live.manifest.not_offered
     return dict(Counter(e.key.type for e in one.snapshot.entities if e.key.type in offered))
 
 
 def unknown_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
-    """Yield the types that the target's console does not have, with how many entities there are, and of which workspaces."""
+    """Yield the types that the target's console does not support, each with the number of entities and the workspaces."""
     own = {one.slug: not_known(one) for one in workspaces}
     types: dict[str, list[str]] = defaultdict(list)
     for slug, counts in own.items():
@@ -90,7 +92,7 @@ def unknown_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
 
 
 def note_rows(workspaces: Iterable[WorkspaceRecovery], profile: str | None) -> Rows:
-    """Yield the notes of all plans; one that is the same for several is told once."""
+    """Yield the notes of all plans; a note that several share is yielded once."""
     of: dict[str, list[str]] = defaultdict(list)
     for one in workspaces:
         for note in notes(one, profile):
@@ -100,6 +102,6 @@ def note_rows(workspaces: Iterable[WorkspaceRecovery], profile: str | None) -> R
 
 
 def notes(one: WorkspaceRecovery, profile: str | None = None) -> list[str]:
-    """Return the notes of a plan; that secrets come along is what a recovery is for."""
+    """Return the notes of a plan, without the one that secrets are copied, which a recovery always does."""
     told = () if one.prepared is None else one.prepared.plan.notes
     return [in_recovery(note, one, profile) for note in told if not note.startswith(SECRETS_COME_ALONG)]

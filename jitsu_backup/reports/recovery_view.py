@@ -1,4 +1,4 @@
-"""The recovery of a console for the terminal: one page of 80 columns, whatever the number of workspaces."""
+"""The recovery of a console for the terminal: one page of 80 columns, however many workspaces there are."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,11 +13,11 @@ from jitsu_backup.reports.recovery import Listing, RecoverySummary, kinds_of
 
 _ROWS, _ALIKE, _KINDS = 10, 3, 8
 _OVERLAY_LINES = 6
-_LONGEST_NAME = 40
+_LONGEST_NAME, _UNBROKEN = 40, 20
 
 
 def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> RenderableType:
-    """Return a view of a plan or of a report: what is wrong first, what is alike counted, unless `verbose`."""
+    """Return a view of a plan or a report: what is wrong first; similar rows are counted unless `verbose`."""
     parts: list[RenderableType] = [
         _plain(f"{summary.title}: {summary.subject}", "bold"),
         _plain(f"{summary.state}.", "" if summary.good else "bold red"),
@@ -31,15 +31,18 @@ def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> Rendera
     parts += _next_steps(summary)
     unsaid = [f"{one.heading} ({len(one.rows):,})" for one in summary.listings if one.detailed]
     if unsaid and not verbose:
-        parts += [Text(), _plain(f"-v lists too: {'; '.join(unsaid)}.")]
+        parts += [Text(), _plain(f"With -v: {'; '.join(unsaid)}.")]
     return Group(*parts)
 
 
 def _next_steps(summary: RecoverySummary) -> Iterator[RenderableType]:
-    """Yield what is to be done next, where anything is."""
+    """Yield what to do next, if anything."""
     if summary.next_steps:
         yield from (Text(), Text("What to do next", style="bold"))
-        yield from (_hanging(f"{number}.", str(step)) for number, step in enumerate(summary.next_steps, 1))
+        for number, step in enumerate(summary.next_steps, 1):
+            yield _hanging(f"{number}.", f"{step.text}{':' if step.command else '.'}")
+            if step.command:
+                yield _hanging("", step.command)
 
 
 def _facts(summary: RecoverySummary) -> Table:
@@ -59,7 +62,7 @@ def _listing(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
 
 
 def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
-    """Yield rows as sentences: one of many of a kind, then how many are like that, and of which workspaces."""
+    """Yield rows as sentences: one of each kind, then how many are like it and in which workspaces."""
     kinds = kinds_of(listing.rows)
     for kind in kinds if verbose else kinds[:_KINDS]:
         shown = kind if verbose or len(kind) <= _ALIKE else kind[:1]
@@ -67,17 +70,19 @@ def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
             yield _hanging("•", f"{shortened(name, _LONGEST_NAME)}: {': '.join(words)}")
         if more := kind[len(shown) :]:
             names = [shortened(row[0], _LONGEST_NAME) for row in more if row[0] != shown[0][0]]
-            of = f", of {some_of(list(dict.fromkeys(names)), 3)}" if names else ""
-            yield _hanging(" ", f"… and {len(more):,} more like that{of} (-v shows all)")
+            of = f", in {some_of(list(dict.fromkeys(names)), 3)}" if names else ""
+            yield _hanging(" ", f"… and {len(more):,} more like this{of} (-v shows all)")
     if not verbose and (left := sum(map(len, kinds[_KINDS:]))):
         yield _hanging(" ", f"… and {left:,} more (-v shows all)")
 
 
 def _table(listing: Listing, *, verbose: bool) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in listing.columns:
+    for place, name in enumerate(listing.columns):
         number = name in ("Entities", "New keys", "Written")
-        table.add_column(name, overflow="fold", justify="right" if number else "left")
+        longest = max((len(row[place]) for row in listing.rows), default=0)
+        least = min(longest, _UNBROKEN) if place == 0 else None  # most names stay on one line
+        table.add_column(name, overflow="fold", justify="right" if number else "left", min_width=least)
     rows = listing.rows if verbose or len(listing.rows) == _ROWS + 1 else listing.rows[:_ROWS]
     for row in rows:
         table.add_row(
@@ -87,7 +92,7 @@ def _table(listing: Listing, *, verbose: bool) -> RenderableType:
 
 
 def _rest(rows: Iterable[tuple[str, ...]], listing: Listing) -> Iterator[Text]:
-    """Yield the line that counts what a table leaves out, by how it stands where the table tells."""
+    """Yield the line that counts what a table leaves out, by state if the table has one."""
     left = list(rows)
     if left:
         counts = Counter(row[1] for row in left) if listing.heading == "Workspaces" else {}
@@ -100,7 +105,7 @@ def _overlay(tables: tuple[str, ...], *, verbose: bool) -> Iterator[RenderableTy
     if not lines:
         return
     yield Text()
-    yield Text("An overlay with what is missing (--overlay-out FILE writes it)", style="bold")
+    yield Text("Overlay for the missing secrets (--overlay-out FILE writes it)", style="bold")
     shown = lines if verbose else lines[:_OVERLAY_LINES]
     for line in shown:
         text = _plain(line)

@@ -1,4 +1,4 @@
-"""Statements about a whole plan that text and pages share: counts, what only the target has, whether it matches."""
+"""Statements about a whole plan that text and pages share: counts, extras in the target, whether it matches."""
 
 import re
 from collections import Counter, defaultdict
@@ -24,18 +24,27 @@ from jitsu_backup.planning import (
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
 
-# the parts in which similar notes differ: names, ids in brackets, numbers, and paths in a body
+# the parts in which similar notes differ: names, ids in brackets, numbers, paths in a body
 _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\([^)]*\)|\d+|(?<=its )\S+")
 
 
 def taken(snapshot: Snapshot, digest: str, now: datetime) -> str:
-    """Return which snapshot a plan follows: its id, its time, its age."""
+    """Return a line about the snapshot of a plan: its id, time and age."""
     moment = snapshot.taken_at
     return f"Snapshot: {digest[:12]}, {shown_time(moment)} ({ago(moment, now)})"
 
 
+def from_and_into(plan: Plan) -> tuple[str, ...]:
+    """Return the lines that name the source and target of a plan: one line, or two for two consoles."""
+    source, target = plan.source, plan.target
+    one, other = (side.slug or side.workspace_id for side in (source, target))
+    if source.host == target.host:
+        return (f"Plan: {one} into {other} ({target.host})",)
+    return f"Plan: {one} ({source.host})", f"into: {other} ({target.host})"
+
+
 def counted(plan: Plan) -> str:
-    """Return how many entities of the snapshot are created, updated and so on, and how many are deleted."""
+    """Return how many entities a plan creates, updates, deletes and so on, in words."""
     counts, dead = plan.counts(), len(plan.dead)
     counts["skipped"] -= dead
     told = [f"{count} {name}" for name, count in counts.items() if count]
@@ -47,16 +56,16 @@ def counted(plan: Plan) -> str:
     return ", ".join(told) or "nothing to do"
 
 
-def counted_changes(changes: Changes, same: str) -> str:
-    """Return how many entities differ, by kind, and how many are the `same`, which is the word for these."""
+def counted_changes(changes: Changes) -> str:
+    """Return how many entities differ, by kind, and how many are unchanged."""
     counts = Counter(change.kind for change in changes.entities)
     told = [f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind]] or ["no differences"]
     unchanged = sum(changes.unchanged.values())
-    return ", ".join(told + ([f"{unchanged} {same}"] if unchanged else []))
+    return ", ".join(told + ([f"{unchanged} unchanged"] if unchanged else []))
 
 
 def fields_of(change: EntityChange) -> Iterator[FieldChange]:
-    """Yield what an entity holds that is on one side only."""
+    """Yield the fields of an entity that exists on one side only."""
     added = change.kind is ChangeKind.ADDED
     for name, value in change.body.items():
         if value in (None, "", [], {}):
@@ -67,14 +76,14 @@ def fields_of(change: EntityChange) -> Iterator[FieldChange]:
 
 
 def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[str]:
-    """Yield lines about what only the target has, and keeps; each names up to `most` entities."""
+    """Yield lines about what exists only in the target and is kept. Each names up to `most` entities."""
     kept = [e for e in extras if not e.left_out]
     for found, what, why in (
         ([e for e in kept if e.prunable and not e.dead], "", "kept; --prune deletes {them}"),
         ([e for e in kept if e.prunable and e.dead], "dead connection{s} ", "kept; --prune deletes {them}"),
         ([e for e in kept if e.own], "", "kept; --prune --prune-own deletes {them}"),
-        ([e for e in kept if e.blocks], "", "kept; --prune needs a decision about {them}"),
-        ([e for e in kept if not (e.prunable or e.own or e.blocks)], "", "kept, also with --prune"),
+        ([e for e in kept if e.blocks], "", "kept; with --prune, the plan needs a decision about {them}"),
+        ([e for e in kept if not (e.prunable or e.own or e.blocks)], "", "kept, even with --prune"),
         ([e for e in extras if e.left_out], "", "left out by --only or --skip"),
     ):
         if found:
@@ -84,14 +93,14 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
             yield f"{told}: {some_of(names, most)}."
 
 
-CHANGE, KEPT, DECIDE = "Will change", "Kept of the target's own", "Needs a decision"
-"""The labels of the three lines about a plan."""
+CHANGE, KEPT, DECIDE = "Will change", "Kept in the target", "Needs a decision"
+"""The labels of the three lines that sum up a plan."""
 
 NOTHING = "nothing"
 
 
 def three_lines(plan: Plan) -> dict[str, str]:
-    """Return what will change, what the target keeps of its own, and what needs a decision, each counted, by its label."""
+    """Return counts of what will change, what the target keeps and what needs a decision, by label."""
     counts, keys = plan.counts(), plan.made_keys
     change = [
         *(f"{counts[kind]} to {kind}" for kind in ("create", "update", "delete") if counts[kind]),
@@ -106,13 +115,13 @@ def three_lines(plan: Plan) -> dict[str, str]:
     conflicts = sum(bool(action.conflicts) for action in plan.blocked)
     decide = {
         "conflict" if conflicts == 1 else "conflicts": conflicts,
-        "blocked otherwise" if conflicts else "blocked": len(plan.blocked) - conflicts,
+        "blocked for other reasons" if conflicts else "blocked": len(plan.blocked) - conflicts,
     }
     return {CHANGE: ", ".join(change) or NOTHING, KEPT: _counts(own), DECIDE: _counts(decide)}
 
 
 def beside_the_change(plan: Plan) -> dict[str, str]:
-    """Return the lines about what is kept and what needs a decision, by label, where there is any of it."""
+    """Return the lines about what is kept and what needs a decision, by label, without the empty ones."""
     return {label: text for label, text in three_lines(plan).items() if label != CHANGE and text != NOTHING}
 
 
@@ -121,19 +130,19 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def own_changes(plan: Plan, *, most: int = _NAMED) -> Iterator[str]:
-    """Yield lines about what the target keeps of its own since the last clone, and what both sides changed.
+    """Yield lines about what changed in the target since the last clone, and what both sides changed.
 
     Each names up to `most` entities.
     """
     kept = [_called(action, action.own) for action in plan.actions if action.own]
     if kept:
-        yield f"{plural(len(kept), 'entity', 'entities')} with changes of the target's own, kept: {some_of(kept, most)}."
+        yield f"{plural(len(kept), 'entity', 'entities')} changed in the target, kept: {some_of(kept, most)}."
     gone = [_called(action) for action in plan.deleted_there]
     if gone:
-        yield f"{plural(len(gone), 'entity', 'entities')} deleted in the target, not made again: {some_of(gone, most)}."
+        yield f"{plural(len(gone), 'entity', 'entities')} deleted in the target, not re-created: {some_of(gone, most)}."
     decide = [_called(action, action.conflicts) for action in plan.actions if action.conflicts]
     if decide:
-        yield f"{plural(len(decide), 'conflict')} to decide with --take: {some_of(decide, most)}."
+        yield f"{plural(len(decide), 'conflict')} to resolve with --take: {some_of(decide, most)}."
 
 
 def why(action: Action, *, told: bool) -> Iterator[str]:
@@ -143,13 +152,13 @@ def why(action: Action, *, told: bool) -> Iterator[str]:
     ):
         yield action.reason
     if action.cuts_off:
-        yield "its senders need new write keys"
+        yield "senders need new write keys"
     if action.cursors and action.kind is ActionKind.CREATE:
         yield f"with {plural(len(action.cursors), 'sync cursor')}"
     if action.kind is not ActionKind.BLOCKED:
-        yield from (f"without {loss.path or 'all of it'}: {loss.reason}" for loss in action.losses)
+        yield from (f"without {loss.path or 'the whole entity'}: {loss.reason}" for loss in action.losses)
     if action.kept or action.own:
-        yield f"keeps its own {', '.join((*action.kept, *action.own))}"
+        yield f"keeps the target's {', '.join((*action.kept, *action.own))}"
 
 
 def _called(action: Action, paths: Sequence[str] = ()) -> str:
@@ -158,9 +167,9 @@ def _called(action: Action, paths: Sequence[str] = ()) -> str:
 
 
 def to_enable(plan: Plan, found: Iterable[Residue] = ()) -> str:
-    """Return how many reverse syncs stand still that run in the snapshot, in words; empty where none does.
+    """Return how many reverse syncs are off that run in the snapshot, in words; an empty text if there are none.
 
-    What is wholly missing, as `found` says, is none of them.
+    Reverse syncs that are missing altogether, as `found` says, do not count.
     """
     missing = {line.key for line in found if not line.path}
     off = sum(action.off and action.key not in missing for action in plan.actions)
@@ -168,7 +177,7 @@ def to_enable(plan: Plan, found: Iterable[Residue] = ()) -> str:
 
 
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
-    """Return whether a target without residue matches the whole snapshot, in words."""
+    """Return in words whether a target without residue matches the whole snapshot."""
     outside = sum(extra.left_out for extra in extras)
     counts = {
         "only in the target": len(extras) - outside,
@@ -176,22 +185,22 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
         "left out": plan.left_out,
         "only in the target and left out": outside,
         "deleted in the target": len(plan.deleted_there),
-        "of its own values kept": sum(len(action.kept) + len(action.own) for action in plan.actions),
+        "of the target's values kept": sum(len(action.kept) + len(action.own) for action in plan.actions),
     }
     beside = [f"{count} {words}" for words, count in counts.items() if count]
     beside = [off, *beside] if (off := to_enable(plan)) else beside
     if beside:
-        return f"all that was to be restored is as meant; beside that, {', '.join(beside)}"
+        return f"everything that was to be restored matches the snapshot; also {', '.join(beside)}"
     hidden = any(action.unseen for action in plan.actions)
-    return "the target matches the snapshot" + (", as far as Jitsu shows it" if hidden else "")
+    return "the target matches the snapshot" + (", except for what Jitsu hides" if hidden else "")
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """What a page or a comment tells of a restore.
+    """What a page or a comment says about a restore.
 
-    `found` is what still differs, `live` the target as it was before, `extras` what only the target has now. `way_back` is
-    the command that undoes the restore, and `ending` says why it did not complete.
+    `found` is what still differs, `live` the target before the restore, `extras` what exists only in the target now.
+    `way_back` is the command that undoes the restore. `ending` says why it did not complete.
     """
 
     plan: Plan
@@ -205,11 +214,11 @@ class RestoreReport:
 
 
 def end_of_restore(report: RestoreReport) -> tuple[bool, str]:
-    """Return whether a restore did all of its plan, and how it ended, in words."""
+    """Return whether a restore carried out its whole plan, and how it ended, in words."""
     plan, ended, found, ending = report.plan, report.outcomes, report.found, report.ending
     done, failed = sum(o.status is Status.DONE for o in ended), sum(o.failed for o in ended)
     good = not (found or failed or ending)
-    state = f"{done} of {len(plan.writes)} changes made" if plan.writes else "nothing to write"
+    state = f"{done} of {len(plan.writes)} changes applied" if plan.writes else "nothing to change"
     told = ((len(found), "still different"), (failed, "not done"))
     troubles = [f"{count} {words}" for count, words in told if count] + ([ending] if ending else [])
     if not good and (off := to_enable(plan, found)):
@@ -218,17 +227,17 @@ def end_of_restore(report: RestoreReport) -> tuple[bool, str]:
 
 
 def folded(notes: Iterable[str]) -> list[str]:
-    """Return notes with similar ones folded: some of each kind, then how many more there are."""
+    """Return notes with similar ones folded: a few of each kind, then how many more there are."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for note in notes:
         kinds[without_particulars(note)].append(note)
     shown: list[str] = []
     for alike in kinds.values():
         more = len(alike) - _OF_A_KIND
-        shown += alike if more <= 1 else [*alike[:_OF_A_KIND], f"… and {more} more like that (-v shows all)"]
+        shown += alike if more <= 1 else [*alike[:_OF_A_KIND], f"… and {more} more like this (-v shows all)"]
     return shown
 
 
 def without_particulars(text: str) -> str:
-    """Return a sentence without the names, numbers and paths in which it differs from similar ones."""
+    """Return a sentence without the names, numbers and paths that distinguish it from similar ones."""
     return _PARTICULAR.sub("", text)

@@ -1,9 +1,8 @@
-"""Reports for the terminal: tables that fit into 80 columns, with no information in colour alone."""
+"""Reports for the terminal: tables that fit into 80 columns and never rely on colour alone."""
 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -44,11 +43,13 @@ from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Field
 from jitsu_backup.planning.attribution import Attribution
 from jitsu_backup.planning.history import Passing
 from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
+from jitsu_backup.reports.plan_groups import Group as Actions, grouped, names_of, reasons_of
 from jitsu_backup.reports.summary import (
     beside_the_change,
     counted,
     counted_changes,
     folded,
+    from_and_into,
     only_in_target,
     own_changes,
     why,
@@ -63,7 +64,7 @@ _MARK = {
     ActionKind.BLOCKED: ("!", "bold red"),
 }
 _FOLD_AT = 30
-_LONGEST_TABLE = 1000  # rows; laying out more takes longer than anybody would read
+_LONGEST_TABLE = 1000  # rows; laying out more takes too long
 _ONE_LINE, _LONGEST_VALUE = 66, 400
 
 CHANGE_MARKS = {
@@ -74,7 +75,7 @@ CHANGE_MARKS = {
 
 
 def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
-    """Return a view of the manifest of a snapshot: its source, its counts, what is missing."""
+    """Return a view of a snapshot's manifest: its source, its counts, and what is missing."""
     manifest, names = snapshot.manifest, names_of_refused(snapshot)
     counts = _table("Type", "Entities")
     for name in sorted(manifest.counts, key=lambda name: (entity_type(name).stage, name)):
@@ -87,7 +88,7 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
     unknown = len(unknown_secrets(snapshot))
     masked = [ledger_table(snapshot)] if unknown else []
     grants = [
-        _bullet(f"{entity.key.type} {shortened(entity.name)}: a copy has to be authorised again in the UI")
+        _bullet(f"{entity.key.type} {shortened(entity.name)}: authorise each copy again in the UI")
         for entity in snapshot.entities
         if has_grant(entity)
     ]
@@ -96,22 +97,22 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
         Text(),
         counts,
         *topology(snapshot),
-        *_section("Refused by the console", refused),
-        *_section(f"Secrets that the console does not show ({unknown})", masked),
-        *_section(f"Grants that no archive holds ({len(grants)})", grants),
+        *_section("Rejected by the console", refused),
+        *_section(f"Secrets hidden by Jitsu ({unknown})", masked),
+        *_section(f"OAuth grants, which no archive contains ({len(grants)})", grants),
     )
 
 
 def _section(title: str, parts: Sequence[RenderableType]) -> list[RenderableType]:
-    """Return parts under a heading; nothing where there are none."""
+    """Return parts under a heading, or an empty list if there are no parts."""
     return [Text(), Text(title, style="bold"), *parts] if parts else []
 
 
 def _facts(snapshot: Snapshot, digest: str) -> Table:
-    """Return a table of where and how a snapshot was read."""
+    """Return a table that says where and how a snapshot was read."""
     manifest, source = snapshot.manifest, snapshot.manifest.source
     state = "complete" if manifest.complete else "INCOMPLETE"
-    cut = "consistent cut" if manifest.consistent else "it kept changing while it was read"
+    cut = "consistent" if manifest.consistent else "changed while it was being read"
     secrets = sum(len(values) for values in snapshot.secrets.values())
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
@@ -126,9 +127,9 @@ def _facts(snapshot: Snapshot, digest: str) -> Table:
         ("read as", source.role or "role unknown"),
         ("digest", digest[:12]),
         ("state", Text(f"{state}, {cut}", style="green" if manifest.complete else "bold red")),
-        ("not offered", ", ".join(manifest.not_offered)),
-        ("generic", ", ".join(manifest.generic)),
-        ("secrets", f"{secrets} read with the operator's token, in the archive in clear" if secrets else ""),
+        ("unsupported types", ", ".join(manifest.not_offered)),
+        ("unknown types", ", ".join(manifest.generic)),
+        ("secrets", f"{secrets} in readable form, from the operator's token" if secrets else ""),
     ):
         if value:
             table.add_row(label, _plain(value) if isinstance(value, str) else value)
@@ -136,7 +137,7 @@ def _facts(snapshot: Snapshot, digest: str) -> Table:
 
 
 def topology(snapshot: Snapshot) -> list[RenderableType]:
-    """Return a view of what flows from sources and models to destinations, with the functions in between."""
+    """Return a view of the connections from sources and models to destinations, with their functions."""
     names = {entity.key.id: entity.name for entity in snapshot.entities}
     warehouses = {m.key.id: str(m.body.get("warehouseId")) for m in snapshot.of_type("model")}
     origins = {m: f"{names.get(w, w)}{ARROW}{names[m]}" for m, w in warehouses.items()}
@@ -170,7 +171,7 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
         if entity.key.type in ("stream", "service", "model", "destination") and entity.key.id not in joined
     ]
     unconnected = [_plain(f"Not connected: {some_of(alone, 10)}")] if alone else []
-    return _section("Connections (⇢ syncs)", [table, *unconnected])
+    return _section("Connections (→) and syncs (⇢)", [table, *unconnected])
 
 
 def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:
@@ -189,7 +190,7 @@ def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:
 
 
 def ledger_table(snapshot: Snapshot) -> RenderableType:
-    """Return a table of the ledger: the entity and path of each masked field."""
+    """Return a table of the ledger: the entity and path of each field that Jitsu hides."""
     names = {entity.key: entity.name for entity in snapshot.entities}
     table = _table("Type", "Name", "Field")
     unknown = unknown_secrets(snapshot)
@@ -201,9 +202,12 @@ def ledger_table(snapshot: Snapshot) -> RenderableType:
 
 
 def archive_table(archives: Iterable[ArchiveName], sources: Mapping[str, str]) -> RenderableType:
-    """Return a table of archives, by what their names say; `sources` are slugs by the marks of clones from them."""
+    """Return a table of archives, made from their names.
+
+    `sources` maps the mark of a clone to the slug of the workspace that was cloned.
+    """
     table = _table("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
-    table.columns[3].justify = "right"
+    table.columns[2].no_wrap, table.columns[3].justify = True, "right"
     listed = list(archives)
     for archive in listed[:_LONGEST_TABLE]:
         count = "" if archive.total is None else str(archive.total)
@@ -213,8 +217,9 @@ def archive_table(archives: Iterable[ArchiveName], sources: Mapping[str, str]) -
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
-    """Return a table of archives: which are kept and which are removed, and why."""
+    """Return a table of archives: which are kept, which are removed, and why."""
     table = _table("", "Id", "Workspace", "Taken at (UTC)", "Why")
+    table.columns[3].no_wrap = True
     listed = list(verdicts)
     for verdict in listed[:_LONGEST_TABLE]:
         mark = Text("keep", style="green") if verdict.keep else Text("remove", style="red")
@@ -245,7 +250,7 @@ def _archive_row(archive: ArchiveName, sources: Mapping[str, str]) -> tuple[Text
 
 
 def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableType:
-    """Return a table of entities by type, name and id."""
+    """Return a table of entities with their types, names and ids."""
     names = entity_names(snapshot.entities)
     table = _table("Type", "Name", "Id")
     for entity in entities:
@@ -255,7 +260,7 @@ def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableTy
 
 
 def _with_given(name: str, given: str) -> str:
-    """Return a name with the one that a person gave, by which those of the same ends are told apart."""
+    """Return a name with the one that a person gave, which distinguishes connections with the same ends."""
     told = not given or f" ({given})" in name
     return shortened(name) if told else f"{shortened(name)} ({shortened(given)})"
 
@@ -263,32 +268,28 @@ def _with_given(name: str, given: str) -> str:
 def plan_view(
     plan: Plan, taken: str = "", *, given: Mapping[Key, str] | None = None, verbose: bool = False
 ) -> RenderableType:
-    """Return a view of a plan: every action with its reason.
+    """Return a view of a plan: every action with its reason, similar ones together if there are many.
 
-    `taken` says which snapshot the plan follows, `given` how persons named what joins two others. With `verbose`,
-    unchanged entities and the new values of fields are shown too, and long lists are not folded.
+    `taken` is a line about the snapshot of the plan, `given` has the names that persons gave to connections. With
+    `verbose`, unchanged entities and the new values of fields are shown too, and nothing is folded.
     """
-    heads = [*_from_and_into(plan), *([taken] if taken else [])]
+    heads = [*from_and_into(plan), *([taken] if taken else [])]
     parts: list[RenderableType] = [*map(_plain, heads), Text()]
     listed = [
         a
         for a in plan.actions
         if verbose or ((a.kind is not ActionKind.UNCHANGED or a.losses or a.own) and not a.dead)
     ]
-    shown = listed if verbose else _some_of_each_kind(listed)
-    width = max((len(action.key.type) for action in shown), default=0)
-    for action in shown:
-        name = _with_given(action.name, (given or {}).get(action.key, ""))
-        parts += _action_lines(plan, action, width, name, verbose=verbose)
-    more = Counter(action.kind for action in listed) - Counter(action.kind for action in shown)
-    if more:
-        told = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
-        parts.append(_plain(f"… and more: {told} (-v shows all)"))
+    parts += _listed(plan, listed, given or {}, verbose=verbose)
     if listed:
         parts.append(Text())
     parts.append(_plain(f"{counted(plan)}."))
     if plan.made_keys:
-        parts.append(_plain(f"{plural(plan.made_keys, 'new write key')}: Jitsu never shows the old ones."))
+        parts.append(
+            _plain(
+                f"{plural(plan.made_keys, 'new write key')}, because Jitsu does not show the existing ones."
+            )
+        )
     parts += [_plain(f"{label}: {text}.") for label, text in beside_the_change(plan).items()]
     parts += map(_plain, own_changes(plan, most=len(plan.actions)) if verbose else ())
     parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
@@ -296,51 +297,61 @@ def plan_view(
     return Group(*parts)
 
 
-def _from_and_into(plan: Plan) -> tuple[str, ...]:
-    """Return the lines with source and target of a plan: one line, or two for two consoles."""
-    source, target = plan.source, plan.target
-    one, other = (side.slug or side.workspace_id for side in (source, target))
-    if source.host == target.host:
-        return (f"Plan: {one} into {other} ({target.host})",)
-    return f"Plan: {one} ({source.host})", f"into: {other} ({target.host})"
-
-
-def _some_of_each_kind(actions: list[Action]) -> list[Action]:
-    ranks: dict[ActionKind, Iterator[int]] = defaultdict(count)
-    return [action for action in actions if next(ranks[action.kind]) < _FOLD_AT]
-
-
-def _action_lines(
-    plan: Plan, action: Action, width: int, name: str, *, verbose: bool
+def _listed(
+    plan: Plan, actions: list[Action], given: Mapping[Key, str], *, verbose: bool
 ) -> Iterator[RenderableType]:
+    """Yield the lines of each action or, if they would not fit on a screen, of groups of similar actions."""
+    long = sum(1 + len(list(why(action, told=False))) for action in actions) > _FOLD_AT
+    folds = long and not verbose
+    groups: list[Actions] = grouped(actions) if folds else [[action] for action in actions]
+    width = max((len(action.key.type) for action in actions), default=0)
+    shown = groups[:_FOLD_AT] if folds else groups
+    for group in shown:
+        names = [_with_given(action.name, given.get(action.key, "")) for action in group]
+        yield from _group_lines(plan, group, width, names, verbose=verbose)
+    more = Counter(action.kind for group in groups[len(shown) :] for action in group)
+    if more:
+        told = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
+        yield _plain(f"… and more: {told}")
+    if folds:
+        yield _plain("(Similar changes are shown together; -v lists each with its details.)")
+
+
+def _group_lines(
+    plan: Plan, group: Actions, width: int, names: Sequence[str], *, verbose: bool
+) -> Iterator[RenderableType]:
+    action, several = group[0], len(group) > 1
     mark, style = _MARK[action.kind]
     head = Table.grid()
     head.add_column(no_wrap=True)
-    head.add_column(overflow="fold")  # a long name goes on under itself
+    head.add_column(overflow="fold")  # a long name wraps under itself
     head.add_row(
         Text.assemble((f"{mark} {action.kind.value:9} ", style), f"{action.key.type:{width}}  "),
-        _plain(name),
+        _plain(names_of(group, names) if several else names[0]),
     )
     yield head
-    fields = plan.fields(action) if verbose or action.conflicts else ()
-    for line in why(action, told=bool(fields)):
+    fields = plan.fields(action) if not several and (verbose or action.conflicts) else ()
+    for line in reasons_of(group) if several else why(action, told=bool(fields)):
         yield _indented(line, 4)
     for found in fields:
         yield from _conflict_lines(found) if action.conflicts else field_lines(found)
 
 
 def residue_view(found: list[Residue]) -> RenderableType:
-    """Return a table of what still differs, and why."""
+    """Return a table of what still differs and why."""
     table = _table("Type", "Name", "What", "Why")
     for line in found[:_FOLD_AT]:
-        what = line.path or "all of it"
+        what = line.path or "whole entity"
         table.add_row(_plain(line.key.type), _name(line.name), _plain(what), _plain(line.reason))
     _fold(table, len(found))
     return Group(Text(f"Still different in the target ({len(found)})", style="bold"), table)
 
 
 def changes_view(changes: Changes, who: Attribution | None = None) -> RenderableType:
-    """Return a view of the differences: every entity with its fields, code as a unified diff, and `who` made them."""
+    """Return a view of the differences: every entity with its fields, code as a unified diff.
+
+    With `who`, each change names its authors.
+    """
     parts: list[RenderableType] = [_sides(changes), Text()]
     shown = {**told_apart(changes.before.entities), **told_apart(changes.after.entities)}
     for change in changes.entities:
@@ -358,28 +369,28 @@ def changes_view(changes: Changes, who: Attribution | None = None) -> Renderable
         parts += [line for found in change.fields for line in field_lines(found)]
     if changes.entities:
         parts.append(Text())
-    parts.append(_plain(f"{counted_changes(changes, 'the same')}."))
+    parts.append(_plain(f"{counted_changes(changes)}."))
     parts += passing_lines(who.passing if who is not None else ())
     parts += [_bullet(note) for note in (*changes.notes, *(who.notes if who is not None else ()))]
     return Group(*parts)
 
 
 def _author_lines(text: str) -> Iterator[RenderableType]:
-    """Yield the quiet line about who made a change, where something is known of that."""
+    """Yield a dim line that says who made a change, if that is known."""
     if text:
         yield _indented(text, 4, "dim")
 
 
 def passing_lines(passing: Sequence[Passing]) -> list[RenderableType]:
-    """Return a list of what no snapshot saw; nothing where there is none."""
+    """Return a list of the entities that no snapshot saw; an empty list if there are none."""
     more = [_bullet(f"… and {len(passing) - _FOLD_AT} more (--json lists all)")]
     shown = [_bullet(passing_text(one)) for one in passing[:_FOLD_AT]]
     return _section(f"{PASSING} ({len(passing)})", shown + (more if len(passing) > _FOLD_AT else []))
 
 
 def changes_stat(changes: Changes) -> RenderableType:
-    """Return a table of the number of differences by type, and the notes."""
-    table = _table("Type", "Added", "Removed", "Changed", "Same")
+    """Return a table that counts the differences by type, and the notes."""
+    table = _table("Type", "Added", "Removed", "Changed", "Unchanged")
     for column in table.columns[1:]:
         column.justify = "right"
     counts = changes.counts()
@@ -387,7 +398,7 @@ def changes_stat(changes: Changes) -> RenderableType:
         own = counts.get(name) or Counter()
         numbers = [own[kind.value] for kind in ChangeKind]
         table.add_row(_plain(name), *(str(n or "") for n in (*numbers, changes.unchanged.get(name, 0))))
-    total = _plain(f"{counted_changes(changes, 'the same')}.")
+    total = _plain(f"{counted_changes(changes)}.")
     return Group(_sides(changes), Text(), table, Text(), total, *map(_bullet, changes.notes))
 
 
@@ -398,7 +409,7 @@ def _sides(changes: Changes) -> Text:
 
 
 def field_lines(found: FieldChange) -> Iterator[RenderableType]:
-    """Yield the lines that show a field that differs, code as a unified diff."""
+    """Yield the lines that show a changed field, code as a unified diff."""
     if found.code:
         yield _plain(f"    {found.path}")
         yield from (_code_line(line, 6) for line in found.code)
@@ -420,9 +431,9 @@ def field_lines(found: FieldChange) -> Iterator[RenderableType]:
 
 
 def _conflict_lines(found: FieldChange) -> Iterator[RenderableType]:
-    """Yield a field that both sides changed: what the source has, what it was before, what the target has."""
+    """Yield a field that both sides changed: its values in the source, before, and in the target."""
     if found.secret:
-        yield _plain(f"    {found.path}: a secret that differs")
+        yield _plain(f"    {found.path}: the secrets differ")
         return
     yield _plain(f"    {found.path}")
     sides = (
@@ -449,8 +460,8 @@ def _shortened(text: str) -> str:
 
 
 def keys_text(keys: Iterable[StreamKey]) -> RenderableType:
-    """Return a view of new write keys, which is shown only once."""
-    parts = [Text("New write keys: shown once, never again", style="bold")]
+    """Return a view of new write keys. It is shown only once."""
+    parts = [Text("New write keys (shown only once)", style="bold")]
     for key in keys:
         parts.append(_plain(f"  {shortened(key.stream)} ({key.kind}, was {key.source_key_id})"))
         parts.append(_plain(f"    {key.write_key}"))

@@ -1,4 +1,4 @@
-"""A timeline of days: bars of how much changed on each. Its drawing is ten units wide a day and a hundred high."""
+"""A timeline of days, with a bar for how much changed on each. A day is 10 units wide, the drawing 100 units high."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from jitsu_backup.planning.history import Step
 
 DAY = 10  # drawing units
 HIGH = 100
-_GAP, _LEAST = 1, 4  # between two days; the height of one change among very many
+_GAP, _LEAST = 1, 4  # between two days; the least height of a bar
 _LABELS = 5
 _STACKED = (ChangeKind.CHANGED, ChangeKind.ADDED, ChangeKind.REMOVED)
 
@@ -19,8 +19,8 @@ _STACKED = (ChangeKind.CHANGED, ChangeKind.ADDED, ChangeKind.REMOVED)
 class Timeline:
     """The days from the first to the last snapshot, in UTC.
 
-    `bars` are SVG paths by the style class of their kind, `labels` some days at equal distances, `tallest` is the most
-    changes of a day.
+    `bars` are SVG paths by style class, `labels` are some days at equal distances, `tallest` is the largest number of
+    changes on a day.
     """
 
     start: datetime
@@ -41,21 +41,21 @@ class Timeline:
 
     @property
     def seconds(self) -> int:
-        """How long it is."""
+        """The length in seconds."""
         return self.days * 86_400
 
     def at(self, moment: datetime) -> int:
-        """Return where a moment is, in seconds from the start."""
+        """Return the position of a moment, in seconds from the start."""
         return int((moment - self.start).total_seconds())
 
 
 def day_of(step: Step) -> date:
-    """Return the day of a step, in UTC: that of the first snapshot with the later state."""
+    """Return the day of a step in UTC: that of the first snapshot with the later state."""
     return step.after.taken_at.astimezone(UTC).date()
 
 
 def counts_by_kind(steps: Iterable[Step]) -> Counter[ChangeKind]:
-    """Return how many changes of each kind there are in some steps."""
+    """Return how many changes of each kind some steps contain."""
     return Counter(one.change.kind for step in steps for one in step.changes)
 
 

@@ -30,7 +30,7 @@ def test_it_is_unchanged_and_said_to_be_asked_about(bench: Bench) -> None:
     again = bench.run("backup", "acme-staging", "--if-changed")
     assert again.returncode == 0
     (archive,) = bench.archives
-    assert f"acme-staging: {archive.total} entities, asked: unchanged since " in again.stdout
+    assert f"acme-staging: {archive.total} entities, unchanged since " in again.stdout
     assert str(archive) in again.stdout
     every = bench.run("backup", "--all", "--if-changed")
     assert "2 workspaces: 1 backed up, 1 unchanged" in every.stdout

@@ -283,7 +283,9 @@ def of_one_source(**options: Any) -> Plan:
     return plan_of(elsewhere(before, live, overlay=rules, mapping=(("stream/Web", "stream/Web"),), **options))
 
 
-ONE_ONLY = "a console keeps one connection from a source to a destination, and 'Web → Db-1' already joins these two"
+ONE_ONLY = (
+    "a console keeps one connection from a source to a destination, and 'Web → Db-1' already joins these two"
+)
 
 
 @pytest.mark.parametrize("there", [[], [{"mode": "batch"}]], ids=["new", "there"])

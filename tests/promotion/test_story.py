@@ -71,13 +71,13 @@ def test_what_a_pull_request_showed_is_applied_by_its_merge_or_nothing(scene: St
     # the same plan once more, which is another one by now, and its comment takes the place of the first
     again = hub.run(PLAN, head, pull_request(head), again=1)
     (comment,) = hub.noted("comments")
-    assert "**Kept of the target's own:** nothing" not in comment["body"]
+    assert "**Kept in the target:** nothing" not in comment["body"]
     assert again["plan"].codes == [0]
 
     applied = hub.run(APPLY, commit)["apply"]
     assert applied.codes == [0, 0, 0], applied.told
     assert applied.summary.startswith(OUR_LINE)
-    assert "- **Done:** 1 of 1 changes made" in applied.summary
+    assert "- **Done:** 1 of 1 changes applied" in applied.summary
     assert scene.code() == FIRST
     warehouse = scene.state.objects[scene.in_production("destination", "Warehouse")]
     assert warehouse.config["host"] == "db2.production.acme.example"

@@ -73,14 +73,14 @@ def test_a_console_comes_back_in_one_command_and_a_second_run_writes_nothing(des
     desk.back_up()
     looked = desk.recover("--dry-run")
     assert looked.returncode == 0, looked.stderr
-    assert "3 to be made." in looked.stdout
+    assert "3 to be created." in looked.stdout
     assert not desk.new.state.workspaces
     asked = desk.recover()
-    assert (asked.returncode, "there is no terminal to ask on" in asked.stderr) == (2, True)
+    assert (asked.returncode, "cannot ask for confirmation without a terminal" in asked.stderr) == (2, True)
     done = desk.recover("--yes", JITSU_ADMIN_TOKEN=ADMIN_KEY)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 of 3 workspaces back, whole." in done.stdout
-    assert "senders work on as they are" in done.stdout
+    assert "3 of 3 workspaces restored completely." in done.stdout
+    assert "senders need no change" in done.stdout
     for slug in SLUGS:
         assert tables(desk.state(), slug) == tables(desk.old.state, slug)
         row = desk.state().find_workspace(slug)
@@ -88,7 +88,9 @@ def test_a_console_comes_back_in_one_command_and_a_second_run_writes_nothing(des
         assert row.access == {OWNER_USER.id: "owner"}  # a person made it
     before = len([one for one in desk.new.requests if one.method != "GET"])
     again = desk.recover("--yes", JITSU_ADMIN_TOKEN=ADMIN_KEY)
-    assert (again.returncode, "3 of 3 workspaces back, whole." in again.stdout) == (0, True), again.stdout
+    assert (again.returncode, "3 of 3 workspaces restored completely." in again.stdout) == (0, True), (
+        again.stdout
+    )
     assert len([one for one in desk.new.requests if one.method != "GET"]) == before
 
 
@@ -96,10 +98,10 @@ def test_the_operators_token_alone_is_enough_and_nobody_is_a_member_then(desk: D
     desk.back_up()
     done = desk.recover("--yes", key=ADMIN_KEY)
     assert done.returncode == 0, done.stdout
-    assert "add a first owner to team-blue, team-green, team-red: nobody is a member yet." in words(
+    assert "add an owner to team-blue, team-green, team-red, because nobody is a member yet." in words(
         done.stdout
     )
-    assert "the operator's token has no limits" in words(done.stdout)
+    assert "the operator's token has no rate limits" in words(done.stdout)
 
 
 def test_without_secrets_the_plan_is_blocked_and_the_form_that_it_writes_unblocks_it(desk: Desk) -> None:
@@ -153,7 +155,7 @@ def test_what_is_in_use_is_left_alone_until_asked_and_the_rest_goes_on(desk: Des
     desk.state().add_object(row.id, "function", "mine-0001", {"name": "Mine", "code": "x"})
     done = desk.recover("--yes")
     assert done.returncode == 7, done.stdout
-    assert "2 of 3 workspaces back, whole; 1 blocked." in done.stdout
+    assert "2 of 3 workspaces restored completely; 1 blocked." in done.stdout
     assert "team-red is in use: it has function 'Mine'" in words(done.stdout)
     assert len(list(desk.state().live_objects(row.id, "stream"))) == 0
     over = desk.recover("--yes", "--over-existing")
@@ -282,7 +284,7 @@ def test_the_overlay_of_a_profile_for_what_is_not_recovered_stands_in_no_ones_wa
     (desk.folder / "o.toml").write_text('["function/Enrich"]\ndescription = "of another"\n')
     done = desk.recover("--dry-run", "--from", lost)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 to be made." in done.stdout
+    assert "3 to be created." in done.stdout
 
 
 def test_what_a_profile_protects_and_ignores_holds_for_its_workspace_alone(desk: Desk) -> None:
@@ -314,7 +316,9 @@ def test_a_run_with_nothing_to_do_writes_the_record_that_a_killed_one_could_not(
     assert desk.recover("--dry-run").returncode == 0
     assert records() == []
     done = desk.recover("--yes")
-    assert (done.returncode, "3 of 3 workspaces back, whole." in done.stdout) == (0, True), done.stdout
+    assert (done.returncode, "3 of 3 workspaces restored completely." in done.stdout) == (0, True), (
+        done.stdout
+    )
     assert len(records()) == 3
 
 
@@ -354,11 +358,11 @@ def test_on_a_terminal_one_question_is_asked_in_plain_words_and_no_leaves_all_as
     code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "n"])
     assert code == 1
     assert words(said).count("[y/N]") == 1
-    assert f"Make 3 workspaces on {desk.new_url}, and write 60 entities into them? [y/N]" in words(said)
+    assert f"Create 3 workspaces on {desk.new_url} and write 60 entities to them? [y/N]" in words(said)
     assert not desk.new.state.workspaces
     code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "y"])
     assert code == 0, said
-    assert "3 of 3 workspaces back, whole." in said
+    assert "3 of 3 workspaces restored completely." in said
 
 
 def test_progress_off_a_terminal_is_a_line_a_workspace_and_none_with_quiet(desk: Desk) -> None:
@@ -366,7 +370,7 @@ def test_progress_off_a_terminal_is_a_line_a_workspace_and_none_with_quiet(desk:
     done = desk.recover("--yes")
     lines = [line for line in done.stderr.split("\n") if line.startswith("team-")]
     assert len(lines) == 3
-    assert "made, back, 20 entities written" in lines[0]
+    assert "created, restored, 20 entities written" in lines[0]
     assert "of 3 workspaces" in lines[0]
     assert desk.recover("--yes", "-q").stderr == ""
 
@@ -390,15 +394,15 @@ def test_ctrl_c_ends_after_the_requests_under_way_and_the_same_command_goes_on(t
             assert process.stderr is not None
             ended = 0
             for line in process.stderr:
-                ended += ": made, back" in line
+                ended += ": created, restored" in line
                 if ended == 2:
                     break
             process.send_signal(signal.SIGINT)
             said, more = process.communicate(timeout=60)
         assert process.returncode == 130, said
-        assert "2 of 3 workspaces back, whole; 1 not begun." in said
-        assert "interrupted: running it again continues" in more
-        assert "1. Run the same again" in said
+        assert "2 of 3 workspaces restored completely; 1 not started." in said
+        assert "interrupted; run the same command again to continue" in more
+        assert "1. Run the same command again" in said
         done = desk.recover("--yes", key=ADMIN_KEY)
         assert done.returncode == 0, done.stdout
         assert sorted(row.slug for row in state.workspaces.values()) == sorted(SLUGS)

@@ -40,11 +40,11 @@ def test_a_whole_store_ends_with_0_and_says_how_long_it_would_take(world: World)
     world.back_up()
     done = run(world)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 of 3 workspaces back, whole." in done.stdout
+    assert "3 of 3 workspaces restored completely." in done.stdout
     said = words(done.stdout)
-    assert "came back 63 of 63 entities, compared down to secrets and cursors" in said
+    assert "restored 63 of 63 entities, compared down to secrets and cursors" in said
     assert "would lack nothing" in said
-    assert "about 5 minutes at the least with a person's key" in said
+    assert "about 5 minutes with a person's key" in said
     assert all(len(line) <= 80 for line in done.stdout.split("\n"))
     assert run(world, "-q").stderr == ""
 
@@ -72,7 +72,7 @@ def test_what_is_wrong_is_in_the_code_the_alarms_the_figures_and_the_pages(world
     log = json.loads(done.stderr)
     assert (log["command"], log["exit_code"], log["left_out"]) == ("drill", 5, ["team-green"])
     assert [alarm["what"] for alarm in log["alarms"]] == ["unreadable"]
-    assert "2 of 2 workspaces came back whole, 1 left out" in log["message"]
+    assert "2 of 2 workspaces restored completely, 1 left out" in log["message"]
     assert "team-green" in told[-1][1]
     found = {(one.name, *sorted(one.labels.values())): one.value for one in samples(folder / "m")}
     host = "http://lost.example"
@@ -152,8 +152,8 @@ def test_90_workspaces_are_told_on_one_page_what_is_wrong_first_and_what_is_alik
     text = capsys.readouterr().out
     lines = text.split("\n")
     assert len(lines) < 60
-    assert "60 of 90 workspaces back, whole; 30" in words(text)
-    assert "more like that" in text
+    assert "60 of 90 workspaces restored completely; 30" in words(text)
+    assert "more like this" in text
     assert text.index("team-000") < text.index("Workspaces (90)")
 
 

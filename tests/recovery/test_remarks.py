@@ -17,7 +17,7 @@ from tests.recovery.samples import plan
 from tests.support import OWNER
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-KEPT = "Kept as the target has it since"
+KEPT = "Kept as changed in the target since the last recovery"
 
 
 def recovered(tmp_path: Path) -> World:
@@ -95,7 +95,7 @@ def test_a_connection_whose_function_was_gone_is_left_out_and_the_rest_comes_bac
     for _ in range(2):
         run = world.recover()
         assert (problems(run), run.exit_code) == ({}, 3)
-        told = listed(world, run, "Left out, because what they need was gone before")
+        told = listed(world, run, "Left out, because something they need no longer existed")
         assert len(told) == len(blue.without)
         assert all("had already been deleted when the workspace was backed up" in line for line in told)
 
@@ -124,15 +124,15 @@ def test_that_making_waits_for_a_limit_is_said_with_what_makes_all_at_once(tmp_p
     world.back_up()
     person = world.connection(world.new, OWNER)
     for job, said in (
-        (world.job(maker=person), "the operator's token alone makes all at once"),
-        (world.job(OWNER), "the operator's token makes all at once"),
+        (world.job(maker=person), "the operator's token alone creates all at once"),
+        (world.job(OWNER), "the operator's token creates all at once"),
     ):
         (takes,) = [
             text
             for name, text in plan_summary(RecoveryReport(world.plan(job), world.now())).facts
             if name == "takes"
         ]
-        assert "makes 2, then one every 5 minutes" in takes
+        assert "can create 2, then one every 5 minutes" in takes
         assert said in takes
 
 

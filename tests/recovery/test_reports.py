@@ -43,7 +43,9 @@ def test_the_plan_for_300_workspaces_is_one_page_that_names_what_is_wrong_first(
     lines = shown(plan_summary(many(300))).split("\n")
     assert len(lines) < 60
     assert max(map(len, lines)) <= 80
-    assert lines.index("Blocked: nothing is written into these (270)") < lines.index("Workspaces (300)")
+    assert lines.index("Blocked: nothing is written to these workspaces (270)") < lines.index(
+        "Workspaces (300)"
+    )
     assert sum("is in use" in line for line in lines) == 3
 
 
@@ -52,7 +54,7 @@ def test_with_v_every_workspace_loss_and_member_is_listed() -> None:
     told = shown(summaries()["report"], verbose=True)
     for text in ("bob@example.com", "jitsu-backup undo ncteam-green", "data-retention"):
         assert text in told
-    assert "-v lists too" not in told
+    assert "With -v:" not in told
 
 
 @pytest.mark.parametrize("names", [(), HOSTILE], ids=["plain", "hostile"])
@@ -76,8 +78,8 @@ def test_a_page_is_inert_and_fetches_nothing_whatever_a_workspace_says(
 
 def test_a_page_counts_what_says_the_same_of_many_and_folds_the_whole_list() -> None:
     page = recovery_page(plan_summary(many(300)))
-    assert "(and 266 more like that)" in page
-    assert "Blocked: nothing is written into these: all 270" in page
+    assert "(and 266 more like this)" in page
+    assert "Blocked: nothing is written to these workspaces: all 270" in page
     assert page.count("<details") == 2
     assert "team-299" in page
 
@@ -165,5 +167,5 @@ def test_an_interrupted_run_says_how_to_go_on() -> None:
     cut = RecoveryRun(report.plan, (type(outcome)(outcome.recovery, begun=False),))
     summary = run_summary(RecoveryReport(report.plan, report.now, run=cut, again="jitsu-backup recover"), cut)
     assert summary.next_steps[0].command == "jitsu-backup recover"
-    assert "1 not begun" in summary.state
+    assert "1 not started" in summary.state
     assert cut.exit_code == 130

@@ -67,7 +67,7 @@ def test_the_slider_has_a_moment_s_words_and_its_own_keys(watch: Any) -> None:
     assert place(page) == 1
     words = slider.get_attribute("aria-valuetext")
     assert re.match(
-        rf"2026-09-01 07:00:00 UTC.* · 2 of {LAST + 1} · snapshot acme-staging/\w+ · \d just changed, \d about to",
+        rf"2026-09-01 07:00:00 UTC.* · 2 of {LAST + 1} · snapshot acme-staging/\w+ · \d just changed, \d about to change",
         words,
     )
     page.keyboard.press("End")

@@ -179,7 +179,7 @@ def test_who_made_a_change_and_what_no_snapshot_saw_are_told() -> None:
     assert "by anna@acme.example (UI) 2026-09-" in text
     assert "by ci-bot (API, key key-7) 2026-09-" in text
     assert "by ben@acme.example (restore by jitsu-backup, key key-9) 2026-09-" in text
-    assert "Made and deleted between two snapshots (1)" in text
+    assert "Created and deleted between two snapshots (1)" in text
     assert "Try this" in text
     assert "Snapshots that could not be read (1)" in text
 
@@ -188,7 +188,7 @@ def test_what_was_left_out_and_what_the_log_could_not_tell_stand_above() -> None
     noted = replace(recorded(), notes=("2 archives made by pack",))
     asked = replace(noted, notes=(*noted.notes, "the audit log is off"))
     text = page(noted, shown=[asked])
-    assert "<li><bdi>left out: 2 archives made by pack</bdi></li>" in text
+    assert "<li><bdi>2 archives made by pack</bdi></li>" in text
     assert "<li><bdi>the audit log is off</bdi></li>" in text
 
 
@@ -197,7 +197,7 @@ def test_a_history_without_steps_or_without_snapshots_is_a_page_too() -> None:
     assert "no changes" in still
     assert "Nothing changed." in still
     assert "Web site" in still
-    assert "There is not a snapshot that could be read." in page(unreadable())
+    assert "No snapshot could be read." in page(unreadable())
     assert "no workspace" in page([])
 
 
@@ -241,7 +241,7 @@ def test_what_changes_say_is_left_out_where_the_page_would_be_too_large(
     monkeypatch.setattr("jitsu_backup.reports.history_page.LARGEST", 4_000_000)
     text = page(five_hundred())
     assert len(text.encode()) <= 4_000_000
-    assert text.index("Left out, because the page would be too large") > 0
+    assert text.index("Left out to keep the page small") > 0
     assert text.count('data-mark="') == told(five_hundred())
 
 
@@ -260,10 +260,10 @@ def test_more_than_a_page_can_hold_is_left_out_from_its_old_end_and_said() -> No
     many = replace(history, steps=history.steps * 400)
     text = page(many)
     assert len(text.encode()) < LARGEST
-    assert "Left out, because the page would be too large" in text
+    assert "Left out to keep the page small" in text
     kept = text.count('data-mark="')
     assert MOST_CHANGES - 10 < kept <= MOST_CHANGES
-    assert "earlier steps left out: --until shows them." in text
+    assert "earlier steps left out; use --until to see them." in text
 
 
 def test_bodies_of_any_shape_make_a_page() -> None:

@@ -237,7 +237,7 @@ def test_bodies_of_any_shape_make_a_page() -> None:
     snapshot = make_snapshot(lists)
     assert len(Parsed(snapshot_page(snapshot, "0" * 64)).names) == 5 * len(odd)
     none = snapshot_page(recorded_snapshot(), "0" * 64, only=[])
-    assert (Parsed(none).names, "does not show (" in none) == ([], False)
+    assert (Parsed(none).names, "hidden by Jitsu (" in none) == ([], False)
 
 
 def test_hostile_names_are_in_the_page_as_they_are() -> None:
@@ -292,9 +292,15 @@ def test_a_conflict_shows_source_last_clone_and_target_side_by_side() -> None:
 
 def test_what_the_target_keeps_of_its_own_precedes_the_picture() -> None:
     text = PAGES["promotion"]
-    kept = text[text.index("Kept of the target&#39;s own") :].partition("</table>")[0]
-    assert text.index("Blocked: this needs") < text.index(kept) < text.index("The workspace")
-    for words in ("its own code", "it stays deleted", "made there", "Alerts webhook", "production only"):
+    kept = text[text.index("Kept in the target, changed") :].partition("</table>")[0]
+    assert text.index("Blocked: decide") < text.index(kept) < text.index("The workspace")
+    for words in (
+        "changed: code",
+        "it stays deleted",
+        "created in the target",
+        "Alerts webhook",
+        "production only",
+    ):
         assert words in kept
 
 
@@ -303,7 +309,7 @@ def test_each_command_writes_its_page(ask: Any, tmp_path: Path) -> None:
     assert ask("backup", "acme-staging").returncode == 0
     done = ask("show", "latest", "--html", "page.html")
     assert (done.returncode, title(page)) == (0, "Snapshot: acme-staging")
-    assert "the report is in page.html" in done.stderr
+    assert "report written to page.html" in done.stderr
     assert ask("show", "latest", "destination/*", "--html", "page.html").returncode == 0
     assert "chosen" in page.read_text()
     assert ask("show", "latest", "--secrets", "--html", "page.html").returncode == 2
@@ -317,15 +323,15 @@ def test_each_command_writes_its_page(ask: Any, tmp_path: Path) -> None:
     assert title(tmp_path / "two.html") == "Plan: acme-staging → acme-staging"
     assert ask("restore", "--plan", "plan.json", "--yes", "--html", "page.html").returncode == 0
     assert title(page) == "Restore: acme-staging → acme-staging"
-    assert "the target matches the snapshot, as far as Jitsu shows it" in page.read_text()
+    assert "the target matches the snapshot, except for what Jitsu hides" in page.read_text()
     assert ask("restore", "latest", "--yes", "--html", "page.html").returncode == 0
-    assert "nothing to write" in page.read_text()
+    assert "nothing to change" in page.read_text()
 
 
 def test_a_clone_reports_what_was_left_out_and_no_write_key(ask: Any, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     assert ask("clone", "acme-staging", "acme-production", "--html", "page.html").returncode == 7
-    assert "Blocked: this needs a decision" in page.read_text()
+    assert "Blocked: decide about these first" in page.read_text()
     flags = ("--yes", "--allow-missing-secrets", "--html", "page.html")
     done = ask("--json", "clone", "acme-staging", "acme-production", *flags)
     assert done.returncode == 3
@@ -356,5 +362,5 @@ def test_a_page_of_somebody_else_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a.json.gz").write_bytes(encode(recorded_snapshot()))
     done = cli("show", "a.json.gz", "--html", "mine.html", cwd=tmp_path)
     assert done.returncode == 2
-    assert "no page of ours" in done.stderr
+    assert "was not written by jitsu-backup" in done.stderr
     assert page.read_text() == "<!doctype html><h1>mine</h1>"

@@ -322,7 +322,7 @@ def test_a_conflict_shows_three_values_and_both_differences_of_the_code() -> Non
     text = plan_markdown(*promoted())
     checked(text)
     assert "- **Needs a decision:** 2 conflicts\n" in text
-    assert "- **Kept of the target's own:** 1 changed there, 2 deleted there, 1 only there\n" in text
+    assert "- **Kept in the target:** 1 changed there, 2 deleted there, 1 only there\n" in text
     target = '{"id": ["staging", "production"]}'
     assert f'- `project`\n  - source: `"staging"`\n  - last clone: `"acme"`\n  - target: `{target}`\n' in text
     source, target = (
@@ -331,7 +331,7 @@ def test_a_conflict_shows_three_values_and_both_differences_of_the_code() -> Non
     )
     assert "\n+// staging\n" in text[source:target]
     assert "\n+staging\n+production\n```" in text[target:]
-    assert "- function `Enrich`: keeps its own code\n" in text
+    assert "- function `Enrich`: keeps the target's code\n" in text
 
 
 @pytest.fixture
@@ -365,11 +365,11 @@ def test_each_command_writes_its_markdown_and_updates_it(ask: Any, tmp_path: Pat
     assert title() == "## What changed: `acme-staging`"
     done = ask("restore", "latest", "--dry-run", *markdown)
     assert (done.returncode, title()) == (0, "## Plan: `acme-staging` → `acme-staging`")
-    assert "the report is in comment.md" in done.stderr
+    assert "report written to comment.md" in done.stderr
     assert ask("restore", "latest", "--plan-out", "plan.json", *markdown).returncode == 0
     assert ask("restore", "--plan", "plan.json", "--yes", *markdown, "--html", "page.html").returncode == 0
     assert title() == "## Restore: `acme-staging` → `acme-staging`"
-    assert "- **Done:** 1 of 1 changes made" in path.read_text()
+    assert "- **Done:** 1 of 1 changes applied" in path.read_text()
     path.unlink()
     assert ask("clone", "acme-staging", "acme-production", *markdown).returncode == 7
     assert "### Needs a decision" in path.read_text()
@@ -383,7 +383,7 @@ def test_markdown_of_somebody_else_is_never_overwritten(ask: Any, tmp_path: Path
     ):
         done = ask(*command, "--markdown", "README.md")
         assert (done.returncode, (tmp_path / "README.md").read_text()) == (2, "# Mine\n")
-        assert "--markdown README.md: that file exists and is no page of ours" in done.stderr
+        assert "--markdown README.md: the file exists and was not written by jitsu-backup" in done.stderr
         assert ask(*command, "--markdown", "x.md", "--html", "./x.md").returncode == 2
 
 
@@ -411,7 +411,7 @@ def test_the_exit_code_of_a_plan_says_whether_there_is_something_to_do(ask: Any,
     assert ask("clone", "acme-staging", "acme-production", "--dry-run", "--exit-code").returncode == 7
     refused = ask(*plan, "--yes")
     assert refused.returncode == 2
-    assert "--exit-code tells of a plan; give --dry-run or --plan-out FILE too" in refused.stderr
+    assert "--exit-code is about a plan; add --dry-run or --plan-out FILE" in refused.stderr
 
 
 GOLDEN_PLAN = """\
@@ -419,7 +419,7 @@ GOLDEN_PLAN = """\
 ## Plan: `acme-staging` → `acme-staging`
 
 - **Will change:** 1 to create, 2 to update, 1 to delete
-- **Kept of the target's own:** nothing
+- **Kept in the target:** nothing
 - **Needs a decision:** nothing
 
 Snapshot `7441638a435a` of 2026-11-23 19:00:00 UTC, into `https://jitsu.example.com`

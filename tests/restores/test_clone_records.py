@@ -412,9 +412,9 @@ def test_a_record_that_cannot_be_read_stops_a_clone_before_anything_is_written(m
 def test_a_record_that_cannot_be_kept_is_told_and_the_result_is_shown(machine: Machine) -> None:
     (machine.folder / "store").write_text("no folder")
     told = machine.clone("--store", "store", "--take", "source", code=3)
-    assert "changes made" in told
-    assert "the record could not be kept: " in told
-    assert "; the next clone will not know what the target changed" in told
+    assert "changes applied" in told
+    assert "the record of this run could not be stored: " in told
+    assert "; the next clone cannot know what the target changed" in told
 
 
 def test_a_saved_plan_is_bound_to_the_record_that_it_was_made_with(machine: Machine) -> None:

@@ -26,7 +26,7 @@ def test_a_restore_that_updates_backs_up_first_and_prints_the_way_back_which_wor
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "jitsu-backups").glob("*.pre-restore.json.gz"))) == 1
     assert sandbox.state.objects["enrich-0001"].config["code"] != "of today"
-    way = done.stdout.split("The way back: jitsu-backup ")[1].split("\n")[0].split()
+    way = done.stdout.split("To undo this run:\n  jitsu-backup ")[1].split("\n")[0].split()
     assert shell(*way, "--yes").returncode == 0
     assert sandbox.state.objects["enrich-0001"].config["code"] == "of today"
     assert shell("show", "latest").returncode == 0  # latest is never one of before a restore
@@ -39,13 +39,13 @@ def test_what_only_the_target_has_is_told_before_and_after_and_the_target_does_n
 ) -> None:
     shell("backup", "acme-staging")
     same = shell("restore", "latest", "--yes")
-    assert "Read back: the target matches the snapshot, as far as Jitsu shows it." in same.stdout
+    assert "Verified: the target matches the snapshot, except for what Jitsu hides." in same.stdout
     sandbox.state.add_object(STAGING, "function", "mine-0001", {"name": "Mine", "code": "x"})
     more = shell("restore", "latest", "--yes")
     assert more.returncode == 0
     told = " ".join(more.stdout.split())
     assert "1 only in the target, kept; --prune deletes it: function Mine." in told
-    assert "all that was to be restored is as meant; beside that, 1 only in the target." in told
+    assert "everything that was to be restored matches the snapshot; also 1 only in the target." in told
     report = json.loads(shell("--json", "restore", "latest", "--yes").stdout)
     assert report["only_in_target"] == [
         {
@@ -61,7 +61,7 @@ def test_what_only_the_target_has_is_told_before_and_after_and_the_target_does_n
     ]
     assert report["snapshot"].keys() == {"digest", "taken_at"}
     pruned = shell("restore", "latest", "--prune", "--yes")
-    assert "Read back: the target matches the snapshot" in pruned.stdout
+    assert "Verified: the target matches the snapshot" in pruned.stdout
 
 
 @pytest.mark.parametrize("told", [("--keys-out", "keys.json"), ("--json",)])
@@ -70,7 +70,7 @@ def test_a_stream_made_again_ends_with_0_where_its_senders_can_be_told(
 ) -> None:
     shell("backup", "acme-staging")
     delete(sandbox.state, "web-0001", cascade=True)
-    assert "its senders need new write keys" in shell("restore", "latest", "--dry-run").stdout
+    assert "senders need new write keys" in shell("restore", "latest", "--dry-run").stdout
     done = shell("restore", "latest", "--yes", *told)
     assert done.returncode == 0, done.stdout
     assert shell("restore", "latest", "--yes").returncode == 0
@@ -204,13 +204,10 @@ def test_a_builders_deleted_function_is_told_with_the_flag_that_brings_it_back(
     assert done.returncode == 3
     told = " ".join(done.stdout.split())
     assert "its function was deleted, and an update cannot restore it (--recreate can)" in told
-    assert "Nothing to write: what still differs is beyond this plan." in told
-    assert "is in place" not in told
+    assert "Nothing to change: the remaining differences are outside this plan." in told
+    assert "up to date" not in told
     assert shell("restore", "latest", "--recreate", "--yes").returncode == 0
-    assert (
-        "Nothing to write: all that was to be restored is in place."
-        in shell("restore", "latest", "--yes").stdout
-    )
+    assert "Nothing to change: everything is up to date." in shell("restore", "latest", "--yes").stdout
 
 
 def test_a_clone_of_a_workspace_with_a_dead_connection_ends_with_0(

@@ -359,9 +359,9 @@ def test_reports_of_a_folder_tell_what_changed_since_it_was_unpacked(repo: Repos
     given = (prepared.plan, prepared.snapshot, prepared.live)
     page, comment = plan_page(*given), plan_markdown(*given)
     assert "last clone" not in (page + comment).lower()
-    assert "a secret that differs" in page
+    assert "the secrets differ" in page
     assert '<th scope="col">As unpacked</th>' in page
-    assert "Kept of the target&#39;s own since the folder was unpacked (1)" in page
+    assert "Kept in the target, changed since the folder was unpacked (1)" in page
     assert "Source, since the folder was unpacked" in page
     assert '  - as unpacked: `"acme"`' in comment
     assert "- `code`, target, since the folder was unpacked:" in comment

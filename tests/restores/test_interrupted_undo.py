@@ -39,7 +39,7 @@ def test_an_interrupted_undo_goes_on_when_it_is_run_again(
     assert done.returncode == 0, done.stdout + done.stderr
     told = " ".join(done.stderr.split())
     assert (
-        f"did not end, or left no record: this goes on with it; what was there before that is {half.reference}"
+        f"did not finish or left no record, so this run continues it. The state before that undo is {half.reference}"
         in told
     )
     objects = sandbox.state.objects

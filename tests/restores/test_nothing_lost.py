@@ -253,7 +253,7 @@ def test_the_way_back_of_a_first_clone_says_all_flags_that_it_needs(
         "--yes",
     )
     assert clone.returncode in (0, 3), clone.stderr
-    way = clone.stdout.split("The way back: jitsu-backup ")[-1].split("\n")[0].split()
+    way = clone.stdout.split("To undo this run:\n  jitsu-backup ")[-1].split("\n")[0].split()
     assert way[-2:] == ["--prune", "--accept-shrink"]
     back = shell(*way, "--yes")
     assert back.returncode in (0, 3), back.stderr

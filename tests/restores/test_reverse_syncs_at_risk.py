@@ -124,7 +124,7 @@ def test_a_sync_that_stands_still_is_named_in_every_run_and_nothing_says_that_al
     for _ in range(2):
         result = restored(sandbox, before)
         assert action_on(result.plan, SYNC).off
-        assert "beside that, 1 reverse sync to enable" in matches(result.plan, result.extras)
+        assert "also 1 reverse sync to enable" in matches(result.plan, result.extras)
     assert (
         "reverse-sync 'Users → CRM webhook' is disabled, but runs in the snapshot: enable it in the UI if it should run"
         in result.plan.notes
@@ -349,7 +349,7 @@ def test_to_send_secrets_again_with_rebind_is_told_to_happen_in_every_run() -> N
 
 def test_to_go_on_without_secrets_is_offered_only_where_nothing_blocks_then(tmp_path: Path) -> None:
     sandbox = newest()
-    offer = "--allow-missing-secrets goes on without secrets"
+    offer = "--allow-missing-secrets continues without the missing secrets"
     with running(sandbox) as url:
         env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
         command = ("clone", "acme-staging", "acme-production", "--dry-run")

@@ -183,12 +183,12 @@ def test_a_plan_takes_archive_overlay_and_target_from_flags(
     shutil.copy(archive, there.folder / "other-name.json.gz")
     shutil.copy(here.folder / "plan.json", there.folder)
     lacking = there("restore", "--plan", "plan.json", "--yes", code=2)
-    assert "its overlay o.toml is not beside it; give it with --overlay FILE" in lacking
+    assert "its overlay o.toml is not beside it; name it with --overlay FILE" in lacking
     there.write("x.toml", PLAIN)
     overlay = ("--overlay", "x.toml", "--yes")
     lacking = there("restore", "--plan", "plan.json", *overlay, code=1)
     assert f"its archive {archive.name} is not beside it" in " ".join(lacking.split())
-    assert "say where it is: restore SNAPSHOT --plan plan.json" in lacking
+    assert "name it: restore SNAPSHOT --plan plan.json" in lacking
     run = ("restore", "other-name.json.gz", "--plan", "plan.json", *overlay)
     elsewhere = there(*run, "--into", "acme-production", code=7)
     assert f"it is for workspace {STAGING} on" in elsewhere
@@ -217,7 +217,7 @@ def test_another_archive_or_overlay_than_the_plans_own_is_refused(here: Machine,
     without = here("restore", "latest", "--plan-out", "without.json")
     assert "restore --plan without.json" in without
     refused = here("restore", "--plan", "without.json", "--overlay", "o.toml", code=2)
-    assert "it was made without an overlay; leave out --overlay" in refused
+    assert "it was created without an overlay; leave out --overlay" in refused
 
 
 def test_the_line_that_carries_a_plan_out_names_what_is_not_beside_it(here: Machine) -> None:
@@ -334,13 +334,13 @@ def test_the_line_that_carries_out_a_plan_for_an_encrypted_archive_runs_as_print
     here.write("my identity", str(identity))
     here("backup", "acme-staging", "--encrypt-to", str(identity.to_public()))
     told = here("restore", "latest", "--identity", "my identity", "--plan-out", "plan.json")
-    line = told.partition("carry it out with: jitsu-backup ")[2].splitlines()[0]
-    assert "Nothing to write" in here(*shlex.split(line), "--yes")
+    line = told.partition("to carry it out:\n  jitsu-backup ")[2].splitlines()[0]
+    assert "Nothing to change" in here(*shlex.split(line), "--yes")
 
 
 def test_a_clone_needs_two_places_or_a_plan(here: Machine) -> None:
-    assert "give two PLACEs, from and to, or --plan FILE" in here("clone", code=2)
-    assert "give two PLACEs" in here("clone", "acme-staging", code=2)
+    assert "name two PLACEs, source and target, or give --plan FILE" in here("clone", code=2)
+    assert "name two PLACEs" in here("clone", "acme-staging", code=2)
     assert "leave out both PLACEs" in here("clone", "a", "b", "--plan", "p.json", code=2)
 
 
@@ -376,7 +376,7 @@ def test_a_plan_is_never_written_over_another_file(shell: Any, tmp_path: Path, h
     (tmp_path / "o.toml").write_text(held)
     done = shell("restore", "latest", "--plan-out", "o.toml")
     assert (done.returncode, (tmp_path / "o.toml").read_text()) == (2, held)
-    assert "--plan-out o.toml: that file exists and holds something else; name another" in done.stderr
+    assert "--plan-out o.toml: the file exists and is not a plan; name another" in done.stderr
 
 
 def test_a_plan_takes_the_place_of_a_plan(shell: Any, tmp_path: Path) -> None:
@@ -388,7 +388,7 @@ def test_a_plan_takes_the_place_of_a_plan(shell: Any, tmp_path: Path) -> None:
 def test_a_dry_run_says_where_the_run_itself_would_be_blocked_for_its_write_keys(shell: Any) -> None:
     shell("backup", "acme-staging")
     line = ("clone", "acme-staging", "acme-production", "--allow-missing-secrets", "--dry-run")
-    words = "without a terminal, this needs --keys-out keys.json, or --json"
+    words = "without a terminal, this plan is blocked unless --keys-out keys.json or --json"
     assert words in shell(*line).stderr
     assert words not in shell(*line, "--keys-out", "keys.json").stderr
     assert words not in shell("restore", "latest", "--dry-run").stderr

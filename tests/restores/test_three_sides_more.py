@@ -244,7 +244,10 @@ def test_what_prune_would_be_blocked_by_is_not_told_as_kept_with_prune(cloned: P
     cloned.source.state.objects[lake].deleted = True
     edit(cloned.target.state, lake, project="of-production")
     (line,) = only_in_target(cloned.plan().extras)
-    assert line == "1 only in the target, kept; --prune needs a decision about it: destination BigQuery."
+    assert (
+        line
+        == "1 only in the target, kept; with --prune, the plan needs a decision about it: destination BigQuery."
+    )
 
 
 def test_a_take_that_names_no_side_is_refused_before_anything_is_read() -> None:

@@ -84,7 +84,7 @@ def test_an_undo_takes_back_the_last_restore_and_an_undo_after_it_takes_that_bac
         done = restored("undo", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
         assert code_of(sandbox) == now
-    assert "This takes it back; undo again takes this back." in done.stderr
+    assert "That run will be undone. Run undo again to redo it." in done.stderr
     assert "warning" not in done.stderr
 
 
@@ -95,7 +95,7 @@ def test_the_plan_alone_is_shown_as_any_and_changes_nothing(restored: Shell, san
     assert {key for key, what in planned(done).items() if what == "update"} == {("function", "Enrich")}
     pages = restored("undo", "--dry-run", "--html", "plan.html", "--markdown", "plan.md")
     assert pages.returncode == 0, pages.stderr
-    refused(restored("undo"), 2, "there is no terminal to ask on")
+    refused(restored("undo"), 2, "cannot ask for confirmation without a terminal")
     assert code_of(sandbox) == old
 
 
@@ -191,7 +191,7 @@ def test_a_run_that_was_killed_half_way_is_taken_back_as_far_as_it_came(
     sandbox.state.add_object(STAGING, "function", "new-0001", {"name": "New", "code": "new"})
     done = restored("undo", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "warning: nothing tells what that run left" in done.stderr
+    assert "warning: what that run wrote is unknown" in done.stderr
     assert "only in the target, kept; --prune deletes it: function New." in " ".join(done.stdout.split())
     assert code_of(sandbox) == "of today"
     assert "New" in names_of(sandbox, STAGING)
@@ -206,11 +206,11 @@ def test_the_backup_of_an_earlier_run_that_did_not_end_is_named(
     sandbox.state.objects["enrich-0001"].config["code"] = "of tomorrow"
     assert restored("restore", "latest", "--yes").returncode == 0
     done = restored("undo", "--dry-run")
-    assert f"left no record; what was there before that is {first.reference}" in done.stderr
+    assert f"left no record. The state before that run is {first.reference}" in done.stderr
 
 
 def test_a_restore_that_wrote_nothing_is_not_the_last_one(restored: Shell, sandbox: Sandbox) -> None:
-    assert "Nothing to write" in restored("restore", "latest", "--yes").stdout
+    assert "Nothing to change" in restored("restore", "latest", "--yes").stdout
     assert restored("undo", "--yes").returncode == 0
     assert code_of(sandbox) == "of today"
 
@@ -267,7 +267,7 @@ def test_a_saved_plan_of_an_undo_is_carried_out_as_it_is_or_not_at_all(
 ) -> None:
     saved = restored("undo", "--plan-out", "plan.json")
     assert saved.returncode == 0, saved.stderr
-    assert "carry it out with: jitsu-backup restore --plan plan.json" in saved.stderr
+    assert "to carry it out:\n  jitsu-backup restore --plan plan.json" in saved.stderr
     done = restored("restore", "--plan", "plan.json", "--yes")
     assert done.returncode == 0, done.stderr
     assert code_of(sandbox) == "of today"
@@ -288,13 +288,13 @@ def test_a_record_that_cannot_be_read_is_told_and_counts_as_none(
     done = restored("undo", "--yes")
     assert (done.returncode, code_of(sandbox)) == (0, "of today"), done.stderr
     assert "the record of the last run cannot be read: " in done.stderr
-    assert "warning: nothing tells what that run left" in done.stderr
+    assert "warning: what that run wrote is unknown" in done.stderr
 
 
 def test_a_restore_that_only_adds_is_undone_too(shell: Shell, sandbox: Sandbox) -> None:
     shell("backup", "acme-staging")
     delete(sandbox.state, "lake-0001", cascade=True)
-    assert "The way back: " in shell("restore", "latest", "--yes").stdout
+    assert "To undo this run:" in shell("restore", "latest", "--yes").stdout
     assert shell("undo", "--yes").returncode == 0
     assert "BigQuery" not in names_of(sandbox, STAGING, "destination")
 
@@ -423,7 +423,7 @@ def test_a_later_run_without_a_backup_is_told_of_and_not_taken_back(
     assert restored("restore", "latest", "--yes", "--no-safety-backup").returncode == 0
     done = restored("undo", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "made no backup, so it is not this one that is taken back" in " ".join(done.stderr.split())
+    assert "made no backup, so it cannot be undone" in " ".join(done.stderr.split())
     assert code_of(sandbox) == "of today"
     assert sandbox.state.objects["lake-0001"].config["project"] == "acme"
     assert "made no backup" not in restored("undo", "--dry-run").stderr
@@ -460,6 +460,6 @@ def test_an_incomplete_backup_takes_back_what_it_can_and_says_that_what_was_made
     (store / str(left)).rename(store / str(replace(left, marks=marks)))
     done = cloned("undo", "acme-production", "--yes")
     assert "the backup from before that run is incomplete" in " ".join(done.stderr.split())
-    assert "nothing tells what that run left" not in done.stderr
+    assert "what that run wrote is unknown" not in done.stderr
     assert {"Enrich", "Mine"} <= names_of(sandbox, PRODUCTION)
     assert "only in the target, kept" in " ".join(done.stdout.split())

@@ -76,7 +76,7 @@ def test_json_holds_the_keys_because_it_was_asked_for(shell: Any, sandbox: Sandb
 def test_on_a_terminal_the_keys_are_shown(url: str, sandbox: Sandbox, tmp_path: Path) -> None:
     code, said = typed(url, tmp_path, [*CLONE], [lambda: "y"])
     assert code == 3, said
-    assert "New write keys: shown once" in said
+    assert "New write keys (shown only once)" in said
     assert keys_made(sandbox)
     assert all(f"{key}:" in said for key in keys_made(sandbox))
     assert not list(tmp_path.glob("jitsu-backup-keys-*"))
@@ -102,7 +102,7 @@ def test_keys_that_the_output_does_not_take_go_to_a_new_file_that_standard_error
     )  # fmt: skip
     os.close(output)
     assert done.returncode == 1, done.stderr
-    assert "the new write keys are in jitsu-backup-keys-" in done.stderr
+    assert "the new write keys were saved to jitsu-backup-keys-" in done.stderr
     assert "Traceback" not in done.stderr
     assert kept(tmp_path) == keys_made(sandbox) != set()
 

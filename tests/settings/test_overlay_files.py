@@ -179,7 +179,7 @@ def test_overlay_out_writes_what_is_missing_once_and_never_over_a_file(tmp_path:
         line = ("clone", "acme-staging", "acme-production", "--overlay-out", "missing.toml")
         done = cli(*line, env=env, cwd=tmp_path)
         assert (done.returncode, out.stat().st_mode & 0o777) == (7, 0o600)
-        assert "the overlay to fill in is missing.toml" in done.stderr
+        assert "overlay to fill in written to missing.toml" in done.stderr
         written = out.read_text()
         variables = [v["env"] for table in tomllib.loads(written).values() for v in table.values()]
         again = cli(*line, env=env, cwd=tmp_path)
@@ -217,7 +217,7 @@ def test_an_overlay_sends_no_key_of_a_console_away_however_it_is_named(
     # a fork has the /proc/self/environ of what it was forked from
     done = cli("clone", "a", "b", "--overlay", "o.toml", env=env, cwd=tmp_path, fresh="/proc" in reference)
     assert done.returncode == 2
-    assert "holds the key to http://127.0.0.1:9" in done.stderr
+    assert "contains the API key for http://127.0.0.1:9" in done.stderr
     assert OWNER not in done.stderr
 
 
@@ -252,7 +252,7 @@ def test_an_overlay_sends_away_no_secret_that_the_settings_file_names_for_anothe
     line = ("clone", "a", "b") if command == "clone" else ("restore", "./a.json.gz", "--into", "b")
     done = cli(*line, "--overlay", "o.toml", env=env, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
-    assert "another of the tool's own secrets, such as another profile's key" in done.stderr
+    assert "another secret of this tool, such as another profile's key" in done.stderr
     assert "CANARY" not in done.stderr
     assert not (tmp_path / "run").exists()
 

@@ -330,7 +330,7 @@ def test_byte_order_marks_are_part_of_no_recipient_no_identity_and_no_settings(t
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_a_file_of_recipients_in_another_encoding_is_refused_by_name(encoding: str, tmp_path: Path) -> None:
     (tmp_path / "to").write_text("# Schlüssel\nage1x", encoding=encoding)
-    with pytest.raises(UsageError, match=r"the file of recipients .*to is not UTF-8 text"):
+    with pytest.raises(UsageError, match=r"the recipients file .*to is not UTF-8 text"):
         recipients_of(str(tmp_path / "to"))
 
 

@@ -50,7 +50,7 @@ def test_a_workspace_that_has_shrunk_is_kept_marked_and_told_until_somebody_acce
     bench.forget("destination", 1)
     done = bench.run("backup", "acme-staging", "--if-changed")
     assert done.returncode == 3
-    assert "SHRUNKEN  destination: 4 before, 1 now" in done.stdout
+    assert "SHRUNK  destination: 4 before, 1 now" in done.stdout
     assert "jitsu-backup: acme-staging has shrunk: destination: 4 before, 1 now" in done.stderr
     assert [archive.marks for archive in bench.archives] == [(), ("shrunk",)]
     bench.an_hour_passes()
@@ -190,7 +190,7 @@ def test_many_small_types_that_go_together_are_an_alarm_too(bench: Bench) -> Non
     done = bench.run("backup", "acme-staging")
     assert done.returncode == 3
     for gone in ("stream: 3 before, 0 now", "service: 1 before, 0 now", "misc: 1 before, 0 now"):
-        assert f"SHRUNKEN  {gone}" in done.stdout
+        assert f"SHRUNK  {gone}" in done.stdout
 
 
 def test_what_was_packed_by_hand_is_no_backup_that_alarms_compare_with(bench: Bench) -> None:
@@ -202,7 +202,7 @@ def test_what_was_packed_by_hand_is_no_backup_that_alarms_compare_with(bench: Be
     assert bench.run("unpack", "latest", "clear").returncode == 0
     packed = bench.run("pack", "clear")
     assert packed.returncode == 0
-    assert "restore it with: jitsu-backup restore acme-staging/" in packed.stdout
+    assert "To restore it:\n  jitsu-backup restore acme-staging/" in packed.stdout
     assert bench.run("backup", "acme-staging", "--if-changed").returncode == 3
 
 

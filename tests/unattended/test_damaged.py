@@ -101,18 +101,18 @@ def test_only_quarantine_puts_it_aside_and_names_it(bench_with_a_damaged_newest:
     bench = bench_with_a_damaged_newest
     older, damaged = bench.archives
     looked = bench.run("prune", "--quarantine", "--dry-run")
-    assert f"{damaged} would go into quarantine/: 100 of its" in " ".join(looked.stdout.split())
+    assert f"{damaged} would be moved to quarantine/: 100 of its" in " ".join(looked.stdout.split())
     assert bench.archives == [older, damaged]
     done = bench.run("prune", "--quarantine")
     assert done.returncode == 0
-    assert f"{damaged} went into quarantine/" in done.stdout
-    assert done.stdout.splitlines()[-1] == "1 put aside."
+    assert f"{damaged} was moved to quarantine/" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1 quarantined."
     assert bench.archives == [older]
     assert (bench.folder / "jitsu-backups" / "quarantine" / str(damaged)).stat().st_size == 100
     assert bench.run("show", "latest").returncode == 0
-    assert bench.run("prune", "--quarantine").stdout == "0 put aside.\n"
+    assert bench.run("prune", "--quarantine").stdout == "0 quarantined.\n"
     both = bench.run("prune", "--quarantine", "--keep-last", "1")
-    assert both.stdout.splitlines()[-1] == "1 kept, 0 removed, 0 put aside."
+    assert both.stdout.splitlines()[-1] == "1 kept, 0 removed, 0 quarantined."
 
 
 def test_what_is_aside_already_under_that_name_is_never_overwritten(

@@ -21,7 +21,9 @@ from tests.faults import Call, Faults
 from tests.support import OWNER, STAGING
 from tests.unattended.workbench import Bench, monitor
 
-INTERRUPTED = r"exit code 130: interrupted( \(console \S+: [^)]+\))?; the next run does what is left"
+INTERRUPTED = (
+    r"exit code 130: interrupted( \(console \S+: [^)]+\))?; the next run continues with what is left"
+)
 
 
 def test_a_background_job_of_a_script_hears_sigterm(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_another_command_that_goes_wrong_is_told_by_its_own_name_and_to_the_moni
         done = bench.run("restore", "latest", "--nosuch", JITSU_BACKUP_PING=url, JITSU_BACKUP_METRICS="m")
         assert (done.returncode, told) == (2, [])
         assert bench.run("restore", "latest", "--ping", url, "--metrics", "m", "--nosuch").returncode == 2
-    assert "`jitsu-backup restore --help` shows what it takes" in told[-1][1]
+    assert "`jitsu-backup restore --help` lists the options" in told[-1][1]
     assert not (bench.folder / "m").exists()
 
 

@@ -93,7 +93,10 @@ def test_an_incomplete_backup_is_mentioned_once_and_its_changes_are_told_once_it
     assert found is not None
     message = notification(found, again)
     assert message.subject == "jitsu-backup: acme-staging: incomplete"
-    assert "What changed cannot be told: the backup is incomplete, as the run's alarm says." in message.text
+    assert (
+        "The changes could not be determined: the backup is incomplete, as the run's alarm says."
+        in message.text
+    )
     assert message.document["event"] == "incomplete"
     told = after_telling(found, MOMENT, told)
     assert told.compared == str(archive_name(one))
@@ -116,7 +119,7 @@ def test_what_cannot_be_opened_is_told_by_its_counts() -> None:
 
     one, two = snapshot(0, *"abcd"), snapshot(1, *"abcde")
     found = run(news_of(saved(two), [archive_name(one)], None, read))
-    assert "By their counts: function 4 → 5." in notification(found, again).text
+    assert "Number of entities: function 4 → 5." in notification(found, again).text
 
 
 def test_where_the_archive_of_what_was_told_is_gone_the_nearest_earlier_one_shows_all() -> None:
@@ -139,8 +142,11 @@ def test_a_change_that_only_archives_that_are_gone_show_is_no_silence() -> None:
         assert found is not None
         assert found.before == archive_name(one)
         text = notification(found, again).text
-        assert "What changed cannot be told: the archive to compare it with no longer exists.\n" in text
-        assert f"More: jitsu-backup show {archive_name(three).reference}" in text
+        assert (
+            "The changes could not be determined: the archive with which it is to be compared is gone.\n"
+            in text
+        )
+        assert f"Details: jitsu-backup show {archive_name(three).reference}" in text
     assert news(saved(snapshot(2, "a")), told, two) is None
 
 
@@ -168,7 +174,7 @@ def test_a_message_names_who_and_the_command_for_a_page_and_no_more_than_ten_ent
     assert message.subject == "jitsu-backup: acme-staging: 13 changes"
     assert "• function 'f00': added — by '<@U1>, in the UI'\n" in message.text
     assert "• function `f00`: added — by `&lt;@U1&gt;, in the UI`\n" in message.slack
-    assert "… and 3 more\nMore: jitsu-backup diff " in message.text
+    assert "… and 3 more\nDetails: jitsu-backup diff " in message.text
     assert message.text.endswith(" --html changes.html")
     assert len(message.document["changes"]) == 13
     assert message.document["changes"][0]["who"] == "<@U1>, in the UI"

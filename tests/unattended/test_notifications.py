@@ -48,8 +48,8 @@ def test_a_first_backup_a_change_and_nothing_for_none(bench: Bench) -> None:
     assert (first["event"], first["before"], first["changes"]) == ("first", None, [])
     assert first["summary"] == (
         f"acme-staging: backed up for the first time\n{first['entities']} entities.\n"
-        f"More: jitsu-backup show {old.reference}\n"
-        f"As a page: jitsu-backup show {old.reference} --html changes.html"
+        f"Details: jitsu-backup show {old.reference}\n"
+        f"As an HTML page: jitsu-backup show {old.reference} --html changes.html"
     )
     assert (changed["event"], changed["archive"], changed["before"]) == (
         "changed",
@@ -68,7 +68,7 @@ def test_a_first_backup_a_change_and_nothing_for_none(bench: Bench) -> None:
     ]
     assert "• function 'Enrich': changed 'code' (+1 -" in changed["summary"]
     diff = f"jitsu-backup diff {old.reference} {new.reference}"
-    assert changed["summary"].endswith(f"\nMore: {diff}\nAs a page: {diff} --html changes.html")
+    assert changed["summary"].endswith(f"\nDetails: {diff}\nAs an HTML page: {diff} --html changes.html")
     assert changed["command"] == diff
     assert changed["workspace_id"] == STAGING
     assert told[0][0] == "/ping/CANARY?create=1"
@@ -144,7 +144,7 @@ def test_mail_goes_to_sendmail_with_headers_that_no_name_can_add_to(bench: Bench
     (tmp_path / "fail").touch()
     told = run(bench, address, *ALWAYS, **env)
     assert (
-        "a@example.com, b@example.com was not told of changes in acme-staging: sendmail failed with exit status 75"
+        "the notification about acme-staging could not be sent to a@example.com, b@example.com: sendmail failed with exit status 75"
         in told
     )
 
@@ -169,7 +169,7 @@ def test_a_message_that_is_not_taken_fails_no_backup_and_is_told_with_the_next(
     with monitor(status) as (url, told):
         said = run(bench, url, *ALWAYS)
         assert (
-            f"127.0.0.1 was not told of changes in acme-staging: HTTP {status}; the next message has them"
+            f"the notification about acme-staging could not be sent to 127.0.0.1: HTTP {status}; the next message includes the changes"
             in said
         )
         assert len(told) == times
@@ -230,7 +230,7 @@ def test_the_settings_name_whom_to_tell_and_a_profile_its_own(bench: Bench) -> N
         assert "CANARY" not in wrong.stdout + wrong.stderr
         untold = bench.run("backup", "acme-production", "-q", TOP="CANARY", OWN=own)
         assert untold.returncode == 0
-        assert "nobody is told of changes: --notify: give https" in untold.stderr
+        assert "no notification can be sent: --notify: give https" in untold.stderr
 
 
 def test_settings_that_are_wrong_are_named(bench: Bench) -> None:
@@ -245,8 +245,8 @@ def test_a_shrunken_workspace_is_told_with_its_alarm_and_what_is_gone(bench: Ben
         bench.forget("destination", 0)
         run(bench, url, *ALWAYS, code=3)
     second = bodies(told)[1]
-    assert second["summary"].startswith("acme-staging: shrunken since ")
-    assert "It set off the shrink alarm: destination: 4 before, 0 now." in second["summary"]
+    assert second["summary"].startswith("acme-staging: shrunk since ")
+    assert "Shrink alarm: destination: 4 before, 0 now." in second["summary"]
     assert {one["what"] for one in second["changes"] if one["type"] == "destination"} == {"removed"}
 
 
@@ -260,7 +260,7 @@ def test_a_machine_without_the_key_to_archives_tells_counts(bench: Bench, tmp_pa
         run(bench, url, *ALWAYS, *sealed)
     second = bodies(told)[1]
     assert second["not_compared"] == "the previous archive cannot be read on this machine"
-    assert "By their counts: function " in second["summary"]
+    assert "Number of entities: function " in second["summary"]
     assert second["changes"] == []
 
 
@@ -310,4 +310,4 @@ def test_an_archive_that_goes_elsewhere_is_compared_with_nothing(bench: Bench) -
         "backup", "acme-staging", "--output", "a.json.gz", "--notify", "https://example.com/CANARY"
     )
     assert done.returncode == 2
-    assert "--output and --notify" in done.stderr
+    assert "--output does not use the store, but --notify" in done.stderr

@@ -80,8 +80,8 @@ def test_messages_that_hang_take_a_minute_in_all_and_the_rest_is_told_later(chan
     assert len(channel.told) == 2
     (problem,) = channel.problems
     assert problem == (
-        "no time was left to tell of changes in team-2, team-3, team-4, team-5, team-6 and 3 more;"
-        " the next message has them"
+        "no time left to send a notification about team-2, team-3, team-4, team-5, team-6 and 3 more;"
+        " the next message includes the changes"
     )
 
 
@@ -102,7 +102,9 @@ def test_an_address_that_does_not_answer_is_tried_once_a_run(channel: Channel) -
     channel.fails, channel.waits = True, 20.0
     assert channel.tell(30) == (30, pytest.approx(20.0))
     (problem,) = channel.problems
-    assert problem.startswith("chat.example was not told of changes in team-0: cannot be reached")
+    assert problem.startswith(
+        "the notification about team-0 could not be sent to chat.example: cannot be reached"
+    )
 
 
 def test_of_two_runs_at_the_same_time_one_tells(channel: Channel) -> None:

@@ -55,7 +55,7 @@ def test_a_run_that_only_asks_tells_what_was_held_back_and_only_once(bench: Benc
         run(bench, "--notify", url)
         assert len(told) == 1
         asked = run(bench, "--notify", url, *ALWAYS)
-        assert "asked: unchanged" in asked.stdout
+        assert "not read again" in asked.stdout
         assert (len(told), changes(told[-1][1])) == (2, [("Enrich", "changed")])
         run(bench, "--notify", url, *ALWAYS)
     assert len(told) == 2
@@ -66,10 +66,10 @@ def test_a_run_that_only_asks_tells_what_could_not_be_sent(bench: Bench) -> None
         run(bench, "--notify", url)
         assert len(told) == 1
     edit(bench)
-    assert "the next message has them" in run(bench, "--notify", url, *ALWAYS).stderr
+    assert "the next message includes the changes" in run(bench, "--notify", url, *ALWAYS).stderr
     again = run(bench, "--notify", url, *ALWAYS)
-    assert "asked: unchanged" in again.stdout
-    assert "was not told of changes in acme-staging" in again.stderr
+    assert "not read again" in again.stdout
+    assert "the notification about acme-staging could not be sent" in again.stderr
 
 
 def test_where_all_is_told_no_archive_is_read(bench: Bench) -> None:
@@ -81,7 +81,7 @@ def test_where_all_is_told_no_archive_is_read(bench: Bench) -> None:
         for archive in (bench.folder / "jitsu-backups").glob("*.json.gz"):
             archive.write_bytes(b"x" * archive.stat().st_size)  # whoever reads it stumbles
         asked = run(bench, "--notify", url, *ALWAYS)
-    assert "asked: unchanged" in asked.stdout
+    assert "not read again" in asked.stdout
     assert asked.stderr == ""
     assert len(told) == 2
 
@@ -97,7 +97,7 @@ def test_what_was_pruned_is_told_as_far_as_the_archives_that_are_left_tell(bench
     message = json.loads(told[1][1])
     assert changes(told[1][1]) == [("Three", "added")]
     assert message["summary"].split("\n")[1] == (
-        "Earlier changes are not shown: the archive with which they are to be compared is gone."
+        "Earlier changes are not shown, because the archive to compare with no longer exists."
     )
     assert message["older_not_shown"]
 
@@ -115,7 +115,7 @@ def test_where_nothing_is_left_to_be_compared_the_names_of_the_archives_tell(ben
     message = json.loads(told[1][1])
     assert message["event"] == "changed"
     assert message["not_compared"] == "the archive to compare it with no longer exists"
-    (counts,) = [line for line in message["summary"].split("\n") if line.startswith("By their counts: ")]
+    (counts,) = [line for line in message["summary"].split("\n") if line.startswith("Number of entities: ")]
     assert "function " in counts
     (archive,) = bench.archives
     assert message["summary"].count("jitsu-backup show " + archive.reference)
@@ -130,11 +130,11 @@ def test_an_address_that_cannot_be_read_at_the_moment_is_told_by_a_later_run(ben
     with monitor() as (url, told):
         edit(bench)
         first = run(bench)
-        assert "nobody is told of changes: the environment variable TEAM is not set" in first.stderr
+        assert "no notification can be sent: the environment variable TEAM is not set" in first.stderr
         add(bench, "One")
         run(bench)
         asked = run(bench, TEAM=url)
-        assert "asked: unchanged" in asked.stdout
+        assert "not read again" in asked.stdout
         run(bench, TEAM=url)
     (only,) = told
     assert changes(only[1]) == [("One", "added")]
@@ -171,7 +171,8 @@ def test_it_is_said_where_nobody_remembers_what_was_told(bench: Bench, tmp_path:
     with monitor() as (url, _):
         said = run(bench, "--notify", url, **env).stderr
         assert (
-            "warning: each run tells anew what it finds, because none remembers what was told: cannot" in said
+            "warning: notifications may be repeated, because what was sent cannot be remembered: cannot"
+            in said
         )
         assert "warning" not in run(bench, "--notify", url, **env).stderr
 
@@ -192,7 +193,10 @@ def test_a_webhook_that_hangs_takes_half_of_the_time_that_is_left_and_fails_noth
         began = time.monotonic()
         done = run(bench, "--notify", url, "--deadline", "8", "--prune", "--keep-last", "3")
         assert time.monotonic() - began < 8
-    assert "no time was left to tell of changes in acme-staging; the next message has them" in done.stderr
+    assert (
+        "no time left to send a notification about acme-staging; the next message includes the changes"
+        in done.stderr
+    )
     with monitor() as (url, told):
         run(bench, "--notify", url)
     assert len(told) == 1

@@ -1,0 +1,63 @@
+"""The actions of a plan in groups that say the same, so that a plan of many entities fits on one screen."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from jitsu_backup.model import plural, shortened
+from jitsu_backup.planning import Action, ActionKind
+from jitsu_backup.reports.summary import why, without_particulars
+
+_ORDER = (
+    ActionKind.BLOCKED,
+    ActionKind.DELETE,
+    ActionKind.UPDATE,
+    ActionKind.CREATE,
+    ActionKind.SKIPPED,
+    ActionKind.UNCHANGED,
+)
+"""The kinds of actions, the one that matters most first."""
+
+_NAMES, _NAMES_OF_DELETED = 80, 600  # characters
+
+Group = Sequence[Action]
+"""Actions of one kind and type whose reasons differ only in names, numbers and fields."""
+
+
+def grouped(actions: Iterable[Action]) -> list[Group]:
+    """Return actions in groups, the kind that matters most first. A conflict is a group of its own."""
+    found: dict[object, list[Action]] = defaultdict(list)
+    for action in sorted(actions, key=lambda one: _ORDER.index(one.kind)):
+        alone = action.key if action.conflicts else None
+        found[action.kind, action.key.type, tuple(_alike(action)), alone].append(action)
+    return list(found.values())
+
+
+def _alike(action: Action) -> Iterator[str]:
+    """Yield the reasons of an action without the words in which similar ones differ."""
+    paths = {*action.changes, *action.kept, *action.own, *(loss.path for loss in action.losses)} - {""}
+    fields = "|".join(map(re.escape, sorted(paths, key=len, reverse=True)))
+    for line in why(action, told=False):
+        plain = re.sub(rf"(?<![\w.])({fields})(?![\w.])(, )?", "", line) if fields else line
+        yield without_particulars(plain)
+
+
+def names_of(group: Group, names: Sequence[str]) -> str:
+    """Return the names of a group on about one line, after their number; of deleted entities, up to ten lines."""
+    room = _NAMES_OF_DELETED if group[0].kind is ActionKind.DELETE else _NAMES
+    shown: list[str] = []
+    for name in map(shortened, names):
+        room -= len(name) + 2
+        if shown and room < 0:
+            break
+        shown.append(name)
+    more = [f"… and {len(names) - len(shown)} more"] if len(names) > len(shown) else []
+    return f"{len(names)}: {', '.join([*shown, *more])}"
+
+
+def reasons_of(group: Group) -> Iterator[str]:
+    """Yield the reasons of a group: those of its first action, and how many others there are."""
+    reasons = [tuple(why(action, told=False)) for action in group]
+    for number, line in enumerate(reasons[0]):
+        others = len({lines[number] for lines in reasons}) - 1
+        yield f"{line} (and {plural(others, 'similar reason')})" if others else line
