@@ -159,8 +159,8 @@ async def prepare(
 ) -> PreparedRestore:
     """Read the target, by its id or slug, and plan how to bring it to the state of a snapshot; close the console.
 
-    `seen` is what an earlier reading of the same target has left. `find_record` is asked where the snapshot is of another
-    workspace and `options` have no record. `find_base` is that of the folder which the snapshot was read from. `neighbours`
+    `seen` is what an earlier reading of the same target has left. `find_record` is asked where `options` have no record:
+    in place it tells which secrets were sent empty. `find_base` is that of the folder which the snapshot was read from. `neighbours`
     are given where many targets on one console are planned. Raise ConsoleError, AccessError, UsageError, and what
     `find_record` and `find_base` raise.
     """

@@ -45,6 +45,7 @@ class PlanOptions:
     anybody knows. In place, `record` is what the folder was unpacked from, or what the run that is undone has left, as
     `record_in_place` gives it; `since` says in words since when it tells changes apart, where that is neither a clone nor a folder.
     `sent` are the entities of the source that the run has just sent, so that the record of before says nothing of their secrets.
+    In place, `emptied` is the record of the last run that has sent secrets empty; it tells nothing else.
     """
 
     overlay: Overlay = field(default_factory=Overlay)
@@ -83,6 +84,7 @@ class PlanOptions:
     fresh: frozenset[Key] = frozenset()
     since: str = ""
     sent: frozenset[Key] = frozenset()
+    emptied: Snapshot | None = field(default=None, repr=False)
     same_console: bool | None = None
 
     def afterwards(self, sent: Iterable[Key]) -> "PlanOptions":

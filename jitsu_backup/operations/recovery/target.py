@@ -1,6 +1,6 @@
 """The target of each workspace: found on the console, or as if it were there and empty; and the plan for it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -24,8 +24,10 @@ from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, Works
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import refuse_read_only, why_blocked
+from jitsu_backup.operations.third_side import RecordFinder
 from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue, capabilities
 from jitsu_backup.planning.forecast import Load, load_of
+from jitsu_backup.planning.sent_empty import fills
 from jitsu_backup.store import Store
 
 _HINT = "--over-existing writes into it all the same, as `restore` would"
@@ -140,12 +142,12 @@ class Planner:
         self.kind = self.kind or prepared.live.manifest
         return prepared
 
-    def _finder(self, options: PlanOptions) -> Callable[[Source, Snapshot], Awaitable[Snapshot | None]]:
+    def _finder(self, options: PlanOptions) -> RecordFinder:
         """Return what finds the record of an earlier recovery; what is empty was not recovered yet, or is to be again."""
         found = record_finder(lambda: self.store, self.keys, options, now=self.now, report=self.report)
 
-        async def find(source: Source, live: Snapshot) -> Snapshot | None:
-            return await found(source, live) if live.entities else None
+        async def find(snapshot: Snapshot, live: Snapshot) -> Snapshot | None:
+            return await found(snapshot, live) if live.entities else None
 
         return find
 
@@ -194,7 +196,10 @@ def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> Ba
         return None
     known = prepared.options.record is not None  # what the target changed itself is told apart, and kept
     extras = [one for one in plan.extras if _is_foreign(one, known=known)]
-    touched = [] if known else [a for a in plan.writes if a.kind is not ActionKind.CREATE]
+    emptied = prepared.options.emptied
+    touched = (
+        [] if known else [a for a in plan.writes if not (a.kind is ActionKind.CREATE or fills(emptied, a))]
+    )
     where = plan.target.slug or plan.target.workspace_id
     if extras:
         first = f"{extras[0].key.type} {quoted(extras[0].name)}"
