@@ -44,7 +44,7 @@ from jitsu_backup.operations.recovery.values import worst
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, counted, in_words, recovery_losses
 from jitsu_backup.operations.safeguards import Safeguards
 from jitsu_backup.planning.forecast import Load, load_of
-from jitsu_backup.sandbox import Sandbox, State, empty_console_for
+from jitsu_backup.sandbox import Generation, Sandbox, State, empty_console_for
 from jitsu_backup.settings import SecretText
 from jitsu_backup.store import Store, store_in_memory
 
@@ -150,11 +150,17 @@ class Drill:
         """How old the oldest archive is: what changed since would be lost. None without workspaces."""
         return None if self.plan.oldest is None else self.began - self.plan.oldest
 
+    @property
+    def limits(self) -> bool:
+        """Whether a console of its generation limits what a person's key may send: one of 2024 does not [limits/429]."""
+        return not Generation(self.generation).is_2024
+
     def forecast(self, *, makes_limited: bool = True, writes_limited: bool = True) -> float:
         """Return the seconds that a real recovery takes at the least, by the limits of the keys that make and write.
 
-        A person's key is limited, the operator's token is not.
+        A person's key is limited, unless the console is of 2024; the operator's token is not.
         """
+        makes_limited, writes_limited = (self.limits and one for one in (makes_limited, writes_limited))
         going = tuple(one.outcome.recovery for one in self.workspaces if one.outcome.problem is None)
         return forecast(going, limited=writes_limited, made_limited=makes_limited)
 

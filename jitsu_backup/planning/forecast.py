@@ -8,7 +8,10 @@ from jitsu_backup.catalogue import is_link
 from jitsu_backup.planning.plan import ActionKind, Plan
 
 PER_MINUTE = {"GET": 600, "POST": 120, "PUT": 120, "DELETE": 60}
-"""How many requests a minute a console of 2026 lets a key send, by method [limits/429, limits/other-bucket-still-open]."""
+"""How many requests a minute a console of 2026 lets a key send, by method [limits/429, limits/other-bucket-still-open].
+
+One of 2024 lets it send as many as it likes.
+"""
 
 WORKSPACE_SECONDS, WORKSPACES_AT_ONCE = 300.0, 2
 """A key makes 2 workspaces in 5 minutes [workspace/create-third-in-5-min]: two at once, then one every 5 minutes.
@@ -38,7 +41,7 @@ class Load:
         return Load(self.requests + other.requests, self.workspaces + other.workspaces)
 
     def seconds(self, *, limited: bool) -> float:
-        """Return about how long it takes with one key at the least; 0 where it is not `limited`, as the operator's token."""
+        """Return about how long it takes with one key at the least; 0 where it is not `limited`, as the operator's token, or any key of a console of 2024."""
         if not limited:
             return 0.0
         sent = self.requests

@@ -77,6 +77,8 @@ def _new_keys(one: DrilledWorkspace) -> int:
 
 
 def _forecast_in_words(drill: Drill) -> str:
+    if not drill.limits:
+        return "as long as the console needs: one of 2024 sets no limits"
     limited = (
         f"{lasting(drill.forecast())} at the least with a person's key, by the limits of a console of 2026"
     )

@@ -63,7 +63,7 @@ def without_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
 def forecast_in_words(plan: RecoveryPlan) -> str:
     """Return how long carrying out a plan takes, and what would make it shorter."""
     if not (plan.limited or (plan.to_make and plan.made_limited)):
-        return "as long as the console needs: the operator's token has no limits"
+        return "as long as the console needs, which sets no limits here"
     if not (plan.made_limited and len(plan.to_make) > WORKSPACES_AT_ONCE):
         return f"{lasting(plan.seconds)} at the least, by the console's limits"
     limit = f"a person's key makes {WORKSPACES_AT_ONCE}, then one every {WORKSPACE_SECONDS / 60:.0f} minutes"

@@ -117,8 +117,8 @@ async def plan_choice(
     job, kept = planner.job, choice.kept
     there = {one.id: one for one in living(listed)}
     targets = _targets(kept, choice.chosen, there, job)
-    if job.maker is not None and None in targets:
-        await _check_maker(job.maker)
+    limited = planner.console.is_limited
+    made_limited = await _check_maker(job.maker) if job.maker is not None and None in targets else limited
     begun = [_begin(one, job, choice.overlays, kept) for one in kept]
     begun = [_guarded(*pair, job) for pair in zip(begun, targets, strict=True)]
     claim_order = sorted(
@@ -138,11 +138,10 @@ async def plan_choice(
             keys_beside=beside,
         )
         begun[n] = replace(begun[n], plan_options=options)
-    limited = not planner.info.is_operator
     planned = await _plan_all(planner, begun, targets, listed, report)
     return RecoveryPlan(
         choice.chosen.host, planner.console.host, tuple(planned), choice.left_out, clashes,
-        limited=limited, made_limited=limited or job.maker is not None,
+        limited=limited, made_limited=made_limited,
     )  # fmt: skip
 
 
@@ -167,11 +166,12 @@ def _named_key(name: str) -> Iterator[None]:
         raise refusal.with_context(before=f"{name}: " if name else "") from None
 
 
-async def _check_maker(maker: Connection) -> None:
-    """Raise AccessError where the console refuses the key that would make workspaces."""
+async def _check_maker(maker: Connection) -> bool:
+    """Return whether the key that would make workspaces has limits. Raise AccessError where the console refuses it."""
     async with maker.open() as console:
         with _named_key("the person's key, which makes workspaces"):
             await workspaces(console)
+        return console.is_limited
 
 
 def _nothing(store: Store, job: RecoveryJob) -> str:

@@ -189,8 +189,8 @@ class RecoveryPlan:
     """What a recovery would do, for all workspaces at once, in the order in which they are begun.
 
     `source_host` is the console that the archives are of, `host` the one that they are recovered into. `clashes` are what
-    several workspaces claim. `limited` tells whether the key that writes has limits, `made_limited` whether the one that
-    makes workspaces has.
+    several workspaces claim. `limited` tells whether the console limits the key that writes, `made_limited` whether it limits the one that
+    makes workspaces: neither the operator's token nor anybody on a console of 2024.
     """
 
     source_host: str
