@@ -23,10 +23,12 @@ from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
 from jitsu_backup.reports.recovery_remarks import (
+    called_rows,
     forecast_in_words,
     in_recovery,
     kept_rows,
     note_rows,
+    refused_names,
     unknown_rows,
     without_rows,
 )
@@ -34,6 +36,7 @@ from jitsu_backup.reports.summary import without_particulars
 
 _BLOCKED = "blocked, nothing was written: "
 _WITHOUT = "Left out, because what they need was gone before"
+_CALLED = "Called otherwise on this console"
 _KEPT = "Kept as the target has it since"
 _TAKE_BACK = (
     "Bring back what was deleted or changed since the last recovery with --over-existing, if that is meant"
@@ -276,6 +279,10 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     yield claimed_by_several(plan)
     unknown = tuple(unknown_rows(plan.workspaces))
     yield Listing("Not known to this console", ("Type", "Entities", "Of"), unknown, urgent=True)
+    refused = tuple(refused_names(plan.workspaces))
+    yield Listing(
+        "Names that this console does not take", ("Workspace", "What"), refused, urgent=True, alike=True
+    )
     yield from _remarks(plan.workspaces)
     ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
     rows = tuple(_plan_row(one, report.now) for one in ordered)
@@ -294,6 +301,7 @@ def _remarks(workspaces: Sequence[WorkspaceRecovery]) -> Iterator[Listing]:
     columns = ("Workspace", "What")
     yield Listing(_WITHOUT, columns, tuple(without_rows(workspaces)), urgent=True, alike=True)
     yield Listing(_KEPT, columns, tuple(kept_rows(workspaces)), alike=True)
+    yield Listing(_CALLED, columns, tuple(called_rows(workspaces)), alike=True)
 
 
 def claimed_by_several(plan: RecoveryPlan) -> Listing:

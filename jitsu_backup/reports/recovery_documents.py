@@ -84,6 +84,10 @@ def _workspace(one: WorkspaceRecovery, profile: str | None) -> dict[str, Any]:
         if one.problem is None
         else {"code": one.problem.exit_code, "why": reason(one.problem, one, profile)},
         "archive": archive_document(one.archive),
+        "renamed": one.renamed or None,
+        "called_now": None
+        if one.called_now is None
+        else {"slug": one.called_now.slug, "name": one.called_now.name},
         "old": one.is_old,
         "not_taken": [
             {"archive": archive_document(past.archive), "why": past.why, "code": past.exit_code}

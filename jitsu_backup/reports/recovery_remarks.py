@@ -60,6 +60,28 @@ def without_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
             yield one.slug, f"{line.key.type} {quoted(line.name)}: {line.reason}"
 
 
+def called_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
+    """Yield which workspaces are called otherwise on the target's console than they were when they were backed up."""
+    for one in workspaces:
+        was, now = one.snapshot.manifest.source, one.called_now
+        if now is not None:
+            slugs = f"{now.slug or now.workspace_id} there now" if was.slug != now.slug else ""
+            names = (
+                f"named {quoted(now.name)}, was {quoted(was.name)}"
+                if was.name != now.name and now.name and was.name
+                else ""
+            )
+            yield one.slug, "; ".join(filter(None, (slugs, names)))
+
+
+def refused_names(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
+    """Yield the names that the console does not take, and how their workspaces are called instead."""
+    for one in workspaces:
+        if one.renamed:
+            name = quoted(str(one.snapshot.manifest.source.name))
+            yield one.slug, f"its name {name} is none that this console takes: it is called {one.renamed}"
+
+
 def forecast_in_words(plan: RecoveryPlan) -> str:
     """Return how long carrying out a plan takes, and what would make it shorter."""
     if not (plan.limited or (plan.to_make and plan.made_limited)):

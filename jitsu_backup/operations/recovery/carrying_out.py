@@ -12,7 +12,7 @@ from jitsu_backup.events import Caution, Event, Progress, Reporter, silent
 from jitsu_backup.operations.connection import Consoles
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set, set_options
 from jitsu_backup.operations.recovery.choice import Living
-from jitsu_backup.operations.recovery.making import Made, Maker, slug_for_name
+from jitsu_backup.operations.recovery.making import Made, Maker
 from jitsu_backup.operations.recovery.planning import opened
 from jitsu_backup.operations.recovery.target import Planner
 from jitsu_backup.operations.recovery.values import (
@@ -173,7 +173,7 @@ class _Recovery:
             renamed = found.renamed
             recovery = await self._planned(recovery, found.workspace.id)
         recovery, result = await self._restored(recovery)
-        renamed = renamed or slug_for_name(recovery)
+        renamed = renamed or recovery.renamed
         outcome = RecoveryOutcome(
             recovery, recovery.target_id, made=self._was_made(number), result=result, renamed=renamed
         )

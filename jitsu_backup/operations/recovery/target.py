@@ -19,7 +19,7 @@ from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.neighbours import Neighbours
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
-from jitsu_backup.operations.recovery.making import check_slug
+from jitsu_backup.operations.recovery.making import called_by_slug, check_slug
 from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, WorkspaceRecovery
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
@@ -29,6 +29,9 @@ from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue, capab
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.planning.sent_empty import fills
 from jitsu_backup.store import Store
+
+_ANY_TYPE = "function"
+"""A type that every console has, for what its schemas tell of the console."""
 
 _HINT = "--over-existing writes into it all the same, as `restore` would"
 
@@ -107,12 +110,11 @@ class Planner:
                 skip = (*workspace.plan_options.skip, *(str(line.key) for line in without))
                 options = replace(workspace.plan_options, skip=skip)
                 prepared = await self._prepared(replace(workspace, plan_options=options))
+            renamed = called_by_slug(workspace, prepared.live)
             if target is None:
-                is_newer = capabilities(prepared.live, prepared.options.schemas).revives
-                await check_slug(
-                    self.console, workspace,
-                    is_strict=bool(prepared.options.schemas) and is_newer, sees_all=self.info.is_operator,
-                )  # fmt: skip
+                is_strict = await self._is_strict(prepared)
+                await check_slug(self.console, workspace, is_strict=is_strict, sees_all=self.info.is_operator)
+                renamed = renamed if is_strict else ""
             problem = standing_in_the_way(prepared, over_existing=self.job.over_existing)
         except BackupError as failure:
             return replace(workspace, problem=failure)
@@ -128,7 +130,13 @@ class Planner:
             options=options_to_set(workspace.snapshot, None if new else live.options),
             load=load + Load(workspaces=1) if new else load,
             without=without,
+            renamed=renamed,
         )
+
+    async def _is_strict(self, prepared: PreparedRestore) -> bool:
+        """Return whether the console checks names and slugs, as those of 2024 do not [workspace/create-slug-taken]."""
+        schemas = await self.neighbours.schemas([_ANY_TYPE])
+        return bool(schemas) and capabilities(prepared.live, schemas).revives
 
     async def _prepared(self, workspace: WorkspaceRecovery) -> PreparedRestore:
         wanted, options = workspace.snapshot, workspace.plan_options
