@@ -416,6 +416,11 @@ def test_names_that_mean_nothing_are_refused_before_anything_is_done(tmp_path: P
     for options in ({"first": ("team-rde",)}, {"workspaces": ("team-rde",)}, {"into": {"team-rde": "x"}}):
         with pytest.raises(UsageError, match="team-rde"):
             world.plan(world.job(**options))
+    add_workspace(world.new.state, "team-there", filled=False)
+    with pytest.raises(
+        UsageError, match=r"--into team-red=nowhere: .* no workspace 'nowhere' .*; it has: team-there"
+    ):
+        world.plan(world.job(into={"team-red": "nowhere"}))
 
 
 def test_an_empty_store_is_told(tmp_path: Path) -> None:

@@ -186,6 +186,7 @@ def test_workspaces_are_chosen_begun_with_and_taken_at_a_time(desk: Desk) -> Non
         ("--at", "soon"),
         ("--from", "http://no.example"),
         ("--into", "x"),
+        ("--into", "team-red=nowhere"),
     ):
         done = desk.recover("--dry-run", *wrong)
         assert done.returncode == 2, wrong

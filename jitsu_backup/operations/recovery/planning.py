@@ -206,17 +206,13 @@ def _in_order(
 def _targets(
     kept: Sequence[Taken], chosen: Chosen, there: dict[str, Living], job: RecoveryJob
 ) -> list[Living | BackupError | None]:
-    """Return the target of each workspace: one that lives, None for one to make, or why it has none."""
+    """Return the target of each workspace: one that lives, None for one to make, or why it has none. Raise UsageError."""
     targets: list[Living | BackupError | None] = []
     used: dict[str, str] = {}
     own = {one.opened.source.workspace_id for one in kept if lives(one.opened, there)}
     for one in kept:
         mine = one.opened.source.workspace_id
-        try:
-            found = find_living(one.opened, there, chosen.successors or {}, job.into)
-        except BackupError as problem:
-            targets.append(problem)
-            continue
+        found = find_living(one.opened, there, chosen.successors or {}, job.into)
         if found is not None and found.id in own - {mine}:
             taken = f"its slug is that of {found.id} now, which is recovered itself"
             targets.append(BlockedError(f"{taken}: name another with --into"))

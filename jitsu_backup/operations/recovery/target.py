@@ -11,9 +11,9 @@ from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import Seen, read_workspace
 from jitsu_backup.console.workspaces import Workspace
-from jitsu_backup.errors import BackupError, BlockedError, NotFoundError
+from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Manifest, Snapshot, Source, plural, quoted
+from jitsu_backup.model import Manifest, Snapshot, Source, plural, quoted, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.neighbours import Neighbours
@@ -51,13 +51,17 @@ def find_living(
     """Return the workspace of the target console that one is recovered into; None where it has to be made.
 
     It is the one that `into` says, itself, what an earlier recovery has made of it, or what has its slug. Raise
-    NotFoundError where `into` names none that the key can see.
+    UsageError where `into` names none that the key can see.
     """
     named = into.get(one.source.workspace_id) or into.get(one.source.slug or "")
     if named is not None:
         found = next((other for other in there.values() if named in (other.id, other.slug)), None)
         if found is None:
-            raise NotFoundError(f"the target console has no workspace {named!r} that this key can see")
+            known = some_of(sorted(other.slug or other.id for other in there.values()), 10)
+            raise UsageError(
+                f"--into {one.slug}={named}: the target console has no workspace {named!r} that this key can see; it has:"
+                f" {known or 'none'}"
+            )
         return found
     if lives(one, there):
         return there[one.source.workspace_id]
