@@ -47,7 +47,7 @@ def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
             )
     if len(set(places)) > 1:
         raise UsageError(f"--into names several consoles: {', '.join(places)}; give one")
-    place = app.settings.place(places[0] if places else None, workspace_needed=False, token_is_enough=True)
+    place = app.settings.place(places[0] if places else None, workspace_needed=False)
     return place, pairs
 
 
