@@ -104,12 +104,20 @@ async def recover(
 
 
 async def drill(
-    store: Store | str, *, keys: ArchiveKeys = NO_KEYS, report: Reporter = silent, **wanted: Any
+    store: Store | str,
+    *,
+    keys: ArchiveKeys = NO_KEYS,
+    overlay: Mapping[str, Any] | None = None,
+    report: Reporter = silent,
+    **wanted: Any,
 ) -> Drill:
     """Rehearse the recovery of a whole console in memory; nothing is written, and no console is needed.
 
-    `wanted` are fields of RecoveryJob: `workspaces`, `at`, `from_host`, `gone`. Raise UsageError, BackupError, AccessError.
+    `overlay` is that of `plan_recovery`: what it gives is not lacking. `wanted` are fields of RecoveryJob: `workspaces`, `at`,
+    `from_host`, `gone`. Raise UsageError, BackupError, AccessError.
     """
-    return await carry_out_drill(
-        DrillJob(**wanted), opened(store), keys, report, now=now, monotonic=seconds_of_this_boot
-    )
+    overlays = console_overlay(overlay_tables(dict(overlay or {})), {}, str)
+    job = DrillJob(overlay=overlays.shared, overlays=overlays.own, **wanted)
+    drilled = await carry_out_drill(job, opened(store), keys, report, now=now, monotonic=seconds_of_this_boot)
+    overlays.check_used("overlay", (one.snapshot for one in drilled.plan.workspaces))
+    return drilled

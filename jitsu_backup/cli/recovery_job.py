@@ -102,10 +102,11 @@ def moment_of(at: str | None) -> datetime | None:
 
 
 def overlays_of(
-    app: App, place: Place, path: Path | None, chosen: Collection[str], known: Collection[ArchiveName]
+    app: App, place: Place | None, path: Path | None, chosen: Collection[str], known: Collection[ArchiveName]
 ) -> ConsoleOverlay:
     """Return the overlays of all workspaces: of the file, above those of the profiles that name them. Raise UsageError.
 
+    Without a `place`, no profile is about the console.
     Tables for workspaces that are not `chosen` are left out, where some are.
     """
     given = OverlayTables("overlay") if path is None else open_overlay(path, os.environ).tables()
@@ -120,7 +121,7 @@ def overlays_of(
     meant = {identify(name) for name in chosen}
     profiles = {
         name: open_overlay(file, os.environ).tables()
-        for name, file in app.settings.overlays(place.host).items()
+        for name, file in ({} if place is None else app.settings.overlays(place.host)).items()
         if of_workspace(known, name) and (not meant or identify(name) in meant)
     }
     own = {name: tables for name, tables in given.own.items() if not meant or identify(name) in meant}

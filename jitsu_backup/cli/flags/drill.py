@@ -4,6 +4,7 @@ import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.shared import (
+    file_option,
     html_option,
     identity_option,
     markdown_option,
@@ -21,6 +22,7 @@ from jitsu_backup.cli.flags.shared import (
 )
 @click.argument("archives", metavar="[STORE]", required=False)
 @which_archives
+@file_option("--overlay", help="The overlay of the recovery, TOML or JSON: what it gives is not lacking.")
 @switch(
     "--fail-on-losses",
     help="End with 3 where a real recovery would lack secrets, grants, features or write keys.",
