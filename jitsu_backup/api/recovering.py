@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jitsu_backup.api_access import NO_KEYS, listed, now, opened
+from jitsu_backup.api.access import NO_KEYS, as_store, listed, now
 from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.errors import BlockedError
 from jitsu_backup.events import Reporter, silent
@@ -59,7 +59,7 @@ async def plan_recovery(
     overlays = console_overlay(overlay_tables(dict(overlay or {})), {}, str)
     options = replace(options, overlay=overlays.shared)
     job = RecoveryJob(connection, options=options, overlays=overlays.own, **wanted)
-    there = opened(store)
+    there = as_store(store)
     plan = await recovering.plan_recovery(job, there, keys, connection.report, now=now)
     overlays.check_used("overlay", (one.snapshot for one in plan.workspaces))
     return Recovery(job, plan, there, keys)
@@ -118,6 +118,8 @@ async def drill(
     """
     overlays = console_overlay(overlay_tables(dict(overlay or {})), {}, str)
     job = DrillJob(overlay=overlays.shared, overlays=overlays.own, **wanted)
-    drilled = await carry_out_drill(job, opened(store), keys, report, now=now, monotonic=seconds_of_this_boot)
+    drilled = await carry_out_drill(
+        job, as_store(store), keys, report, now=now, monotonic=seconds_of_this_boot
+    )
     overlays.check_used("overlay", (one.snapshot for one in drilled.plan.workspaces))
     return drilled
