@@ -287,7 +287,11 @@ def _drilled(outcome: RecoveryOutcome, state: State) -> DrilledWorkspace:
         lacks = recovery_losses(snapshot, prepared.plan, missing, _NO_FEATURES)
         load += load_of(prepared.plan)
     recovery = replace(
-        recovery, presence=Presence.NEW, losses=lacks, load=load, members=members_to_invite(snapshot)
+        recovery,
+        presence=Presence.NEW,
+        losses=lacks,
+        load=load,
+        members=members_to_invite(snapshot, (), recovery.members_before),
     )
     return DrilledWorkspace(
         replace(outcome, recovery=recovery, result=result), replace(rehearsal, lacks=lacks)

@@ -29,6 +29,7 @@ from jitsu_backup.reports.recovery_remarks import (
     kept_rows,
     note_rows,
     refused_names,
+    role_in_words,
     unknown_rows,
     without_rows,
 )
@@ -368,7 +369,9 @@ def _lacking(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
 
 
 def _members(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
-    rows = tuple((one.slug, member.email, member.role) for one in workspaces for member in one.members)
+    rows = tuple(
+        (one.slug, member.email, role_in_words(member)) for one in workspaces for member in one.members
+    )
     return Listing("Members to invite", ("Workspace", "Member", "Role"), rows, detailed=True)
 
 

@@ -175,8 +175,15 @@ def _losses(found: Iterable[RecoveryLoss]) -> list[dict[str, str]]:
     ]
 
 
-def _members(one: WorkspaceRecovery) -> list[dict[str, str]]:
-    return [{"email": member.email, "role": member.role} for member in one.members]
+def _members(one: WorkspaceRecovery) -> list[dict[str, str | None]]:
+    return [
+        {
+            "email": member.email,
+            "role": member.role,
+            "as_of": None if member.as_of is None else iso_time(member.as_of),
+        }
+        for member in one.members
+    ]
 
 
 def _options(found: Iterable[OptionSet]) -> list[dict[str, str]]:

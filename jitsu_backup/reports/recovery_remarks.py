@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from jitsu_backup.model import lasting, plural, quoted, some_of
-from jitsu_backup.operations.recovery import RecoveryPlan, WorkspaceRecovery
+from jitsu_backup.operations.recovery import Member, RecoveryPlan, WorkspaceRecovery
 from jitsu_backup.planning import SECRETS_COME_ALONG, Action
 from jitsu_backup.planning.forecast import WORKSPACE_SECONDS, WORKSPACES_AT_ONCE
 
@@ -58,6 +58,13 @@ def without_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
     for one in workspaces:
         for line in one.without:
             yield one.slug, f"{line.key.type} {quoted(line.name)}: {line.reason}"
+
+
+def role_in_words(member: Member) -> str:
+    """Return in which role to invite somebody, and as of when, where that was before an earlier recovery."""
+    if member.as_of is None:
+        return member.role
+    return f"{member.role}, as of {member.as_of:%Y-%m-%d}, before an earlier recovery"
 
 
 def called_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:

@@ -220,7 +220,7 @@ class _Recovery:
         live = recovery.prepared.live if result is None or result.after is None else result.after
         options = options_to_set(recovery.snapshot, live.options)
         done, left = await set_options(self.planner.console, recovery.target_id or "", options)
-        members = members_to_invite(recovery.snapshot, live.members)
+        members = members_to_invite(recovery.snapshot, live.members, recovery.members_before)
         return replace(
             outcome,
             recovery=replace(recovery, members=members),

@@ -14,6 +14,7 @@ from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.recovery.beside import members_to_invite
 from jitsu_backup.operations.recovery.choice import (
     OLD,
     Candidate,
@@ -22,12 +23,19 @@ from jitsu_backup.operations.recovery.choice import (
     candidates,
     choose,
     lives,
+    successors_of,
     worth_opening,
 )
 from jitsu_backup.operations.recovery.claims import settle_claims
 from jitsu_backup.operations.recovery.opening import Taken, open_all
 from jitsu_backup.operations.recovery.target import Planner, find_living, living
-from jitsu_backup.operations.recovery.values import LeftOut, RecoveryJob, RecoveryPlan, WorkspaceRecovery
+from jitsu_backup.operations.recovery.values import (
+    LeftOut,
+    Member,
+    RecoveryJob,
+    RecoveryPlan,
+    WorkspaceRecovery,
+)
 from jitsu_backup.planning import Overlay
 from jitsu_backup.store import Store, archives, of_workspace
 
@@ -73,13 +81,15 @@ class Listed:
 class Choice:
     """The archives that are taken, opened, in the order in which their workspaces are begun; and what is left out.
 
-    `overlays` are those of single workspaces, by the ids of these as file names spell them.
+    `overlays` are those of single workspaces, and `members_before` whom they had before an earlier recovery, by the ids of
+    these as file names spell them.
     """
 
     chosen: Chosen
     kept: tuple[Taken, ...]
     left_out: tuple[LeftOut, ...] = ()
     overlays: Mapping[str, Overlay] = field(default_factory=dict, repr=False)
+    members_before: Mapping[str, tuple[Member, ...]] = field(default_factory=dict, repr=False)
 
 
 async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], datetime]) -> Listed:
@@ -107,7 +117,8 @@ async def choose_archives(
     )  # fmt: skip
     left_out = sorted((*chosen.left_out, *unreadable), key=lambda one: one.slug)
     kept = _in_order(job, chosen, taken, unreadable)
-    return Choice(chosen, tuple(kept), tuple(left_out), _overlays(job, listed.known, taken))
+    before = _members_before(listed.known, taken)
+    return Choice(chosen, tuple(kept), tuple(left_out), _overlays(job, listed.known, taken), before)
 
 
 async def plan_choice(
@@ -119,7 +130,7 @@ async def plan_choice(
     targets = _targets(kept, choice.chosen, there, job)
     limited = planner.console.is_limited
     made_limited = await _check_maker(job.maker) if job.maker is not None and None in targets else limited
-    begun = [_begin(one, job, choice.overlays, kept) for one in kept]
+    begun = [_begin(one, job, choice) for one in kept]
     begun = [_guarded(*pair, job) for pair in zip(begun, targets, strict=True)]
     claim_order = sorted(
         range(len(kept)), key=lambda n: _claim_rank(targets[n], own=lives(kept[n].opened, there))
@@ -274,15 +285,31 @@ def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[
     return {workspace_id: overlay for workspace_id, (_, overlay) in found.items()}
 
 
-def _begin(
-    one: Taken, job: RecoveryJob, overlays: Mapping[str, Overlay], kept: Iterable[Taken]
-) -> WorkspaceRecovery:
+def _members_before(known: Collection[ArchiveName], taken: Sequence[Taken]) -> dict[str, tuple[Member, ...]]:
+    """Return whom workspaces had before earlier recoveries made them: nobody is a member of those until people are invited."""
+    archives = {one.opened.archive.workspace_id: one for one in taken}
+    made = successors_of([one.opened for one in taken], known)
+    found: dict[str, tuple[Member, ...]] = {}
+    for target in made:
+        members, seen, at = dict[str, Member](), {target}, made.get(target)
+        while at is not None and at[0].archive.workspace_id not in seen:
+            earlier = archives[at[0].archive.workspace_id]
+            seen.add(earlier.opened.archive.workspace_id)
+            for one in members_to_invite(earlier.snapshot):
+                members.setdefault(one.email.lower(), replace(one, as_of=earlier.opened.archive.taken_at))
+            at = made.get(earlier.opened.archive.workspace_id)
+        found[target] = tuple(members.values())
+    return found
+
+
+def _begin(one: Taken, job: RecoveryJob, choice: Choice) -> WorkspaceRecovery:
     archive = one.opened.archive
-    overlay = overlays.get(archive.workspace_id)
-    newest = max(other.opened.archive.taken_at for other in kept)
+    overlay = choice.overlays.get(archive.workspace_id)
+    newest = max(other.opened.archive.taken_at for other in choice.kept)
     return WorkspaceRecovery(
         archive, one.snapshot, passed_over=one.passed_over, is_old=newest - archive.taken_at > OLD,
         plan_options=job.options if overlay is None else replace(job.options, overlay=overlay),
+        members_before=choice.members_before.get(archive.workspace_id, ()),
     )  # fmt: skip
 
 

@@ -130,7 +130,7 @@ class Planner:
             problem=problem,
             losses=losses_of(prepared),
             keys_before=keys_made_before(prepared.snapshot, prepared.plan),
-            members=members_to_invite(workspace.snapshot, live.members),
+            members=members_to_invite(workspace.snapshot, live.members, workspace.members_before),
             options=options_to_set(workspace.snapshot, None if new else live.options),
             load=load + Load(workspaces=1) if new else load,
             without=without,

@@ -94,10 +94,14 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Member:
-    """A member of a workspace: whom to invite, and in which role."""
+    """A member of a workspace: whom to invite, and in which role.
+
+    `as_of` is the time, in UTC, of the archive that has them, where that is of before an earlier recovery.
+    """
 
     email: str
     role: str
+    as_of: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ class WorkspaceRecovery:
     archive is far behind the newest of the store. `load` is what it takes, and `plan_options` are what the plan was made with: they
     know what other workspaces of this recovery claim. `without` are entities that cannot be there, because what they need was
     gone when the workspace was backed up. `renamed` is how the workspace is called because the console does not take its name.
+    `members_before` are those that it had before an earlier recovery, which made it without any.
     """
 
     archive: ArchiveName
@@ -138,6 +143,7 @@ class WorkspaceRecovery:
     plan_options: PlanOptions = field(default_factory=PlanOptions, repr=False)
     without: tuple[Residue, ...] = ()
     renamed: str = ""
+    members_before: tuple[Member, ...] = ()
 
     @property
     def workspace_id(self) -> str:
