@@ -175,7 +175,8 @@ class Teller:
         self.app.outcome = f"ended: {standing.words}"
         self.app.facts |= {"workspaces": standing.workspaces, "troubles": dict(standing.troubles)}
         self._figures.end()
-        self._line("info" if standing.well else "warning", self.app.outcome)
+        if not self.app.logs:  # else the line of the run says it
+            self._line("info" if standing.well else "warning", self.app.outcome)
 
     def _ping(self) -> None:
         while True:

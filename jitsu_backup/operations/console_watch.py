@@ -258,7 +258,8 @@ class ConsoleWatch:
 
     def _ask_those_whose_turn_it_is(self) -> None:
         now = self._clock()
-        brisk = (one for one in self._busy if one.as_changed and now - (one.busy_since or 0) < SLOW_SECONDS)
+        changed = (one for one in self._busy if one.as_changed or one.is_changed)
+        brisk = (one for one in changed if now - (one.busy_since or 0) < SLOW_SECONDS)
         if self._gate.left == 0 and any(brisk):
             return  # what has changed goes first
         catching_up = not self._keeper.store.in_trouble and any(one.waits_to_be_kept for one in self._mine)

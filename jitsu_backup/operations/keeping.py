@@ -121,7 +121,8 @@ class Keeper:
         """Note what became of a workspace that was due, and when it is due next."""
         now = self.around.monotonic()
         if outcome.failure is not None:
-            self.troubles.begins(one.subject, one.label, outcome.problem)
+            why = outcome.problem.removeprefix(f"workspace {one.id} ")  # the label names it
+            self.troubles.begins(one.subject, one.label, why)
             one.fails(now)
             if isinstance(outcome.failure, NotFoundError | AccessError):
                 one.lost.set()

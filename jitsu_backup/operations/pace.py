@@ -81,6 +81,4 @@ class Pace:
         noticed = self.period - self.listen_seconds
         read = 2.0 if self.limit is None else READ_REQUESTS * 60 / self.per_minute
         asking = self.workspaces * 60 / self.period / self.per_minute
-        return max(
-            noticed + read, settle + read * (1 + asking / 2)
-        )  # which it shares with what is asked meanwhile
+        return max(noticed + read, settle + read * (1 + asking / ASKING))  # asking meanwhile takes its share

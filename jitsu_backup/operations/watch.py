@@ -24,6 +24,9 @@ BEAT_SECONDS = 120.0
 FIRST_BEAT_SECONDS = 60
 """How long the first of these waits at most until something was backed up: whoever starts the watch waits for figures."""
 
+FLUSH_SECONDS = 60.0
+"""How long what is wrong with several workspaces for one reason waits to be reported in one line."""
+
 GRACE_SECONDS = 3.5
 """How long a watch that is to end may back up what it knows to have changed."""
 
@@ -51,7 +54,7 @@ class Watch:
         watching = [asyncio.ensure_future(part.run(stop)) for part in self._parts]
         beside = [
             asyncio.ensure_future(job)
-            for job in (self._beat(), self._wake_at(stop), self._keeper.keep_pruning())
+            for job in (self._beat(), self._keep_flushing(), self._wake_at(stop), self._keeper.keep_pruning())
         ]
         async with self._consoles:
             try:
@@ -59,6 +62,7 @@ class Watch:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(GRACE_SECONDS):
                         await asyncio.gather(*(part.finish() for part in self._parts))
+                self._troubles.flush()
                 for one in self._watched.values():
                     if one.is_changed:
                         self._tell(
@@ -87,6 +91,11 @@ class Watch:
         while True:
             self._around.stands(self.standing)
             await asyncio.sleep(BEAT_SECONDS)
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            self._troubles.flush()
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()

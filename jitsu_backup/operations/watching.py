@@ -1,5 +1,6 @@
 """The values of a watch: what it is asked for, what it works with, and what it tells."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.backup import BackupJob
 from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.operations.prune import Retention
+from jitsu_backup.operations.troubles import listed
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.store import Store
 
@@ -45,8 +47,10 @@ class Standing:
     @property
     def words(self) -> str:
         """The same in one line."""
-        told = "; ".join(f"{what}: {why}" for what, why in sorted(self.troubles.items()))
-        return told or self.extent
+        subjects = defaultdict[str, list[str]](list)
+        for what, why in sorted(self.troubles.items()):
+            subjects[why].append(what)
+        return "; ".join(f"{listed(alike)}: {why}" for why, alike in subjects.items()) or self.extent
 
     @property
     def extent(self) -> str:

@@ -244,6 +244,25 @@ def test_a_place_whose_slug_is_gone_is_told_and_its_workspace_still_watched(benc
     assert bench.standings[-1].well
 
 
+def test_an_outage_of_many_workspaces_is_a_few_lines(loop: VirtualLoop, tmp_path: Path) -> None:
+    bench = Bench(loop, str(tmp_path / "store"), 6)
+
+    async def story() -> None:
+        await asyncio.sleep(300)
+        bench.down = lambda scope: 500 if "/config/" in scope["path"] or "/listen" in scope["path"] else 0
+        await asyncio.sleep(600)
+        assert len(bench.standings[-1].troubles) == 6
+        assert len(bench.standings[-1].words) < 200
+        bench.down = lambda _scope: 0
+        await asyncio.sleep(300)
+
+    tell(bench, story)
+    assert bench.standings[-1].well
+    assert len(errors(bench)) <= 4, errors(bench)
+    over = [one.workspace or "" for one in bench.events if one.message == "is well again"]
+    assert len(over) <= 4
+
+
 def test_a_workspace_that_is_renamed_in_trouble_is_well_again_under_its_new_name(bench: Bench) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
