@@ -94,7 +94,11 @@ async def _emptied(
         record = None if archive is None else await _opened(store, archive, keys)
         return await _with_unfinished(store, keys, known, record, own, live, now)
     except BackupError as problem:
-        report(Caution(f"which secrets an earlier run has sent empty cannot be read: {problem}"))
+        report(
+            Caution(
+                f"the record of the secrets that an earlier run has sent empty could not be read: {problem}"
+            )
+        )
         return None
 
 

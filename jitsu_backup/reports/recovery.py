@@ -281,9 +281,7 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     unknown = tuple(unknown_rows(plan.workspaces))
     yield Listing("Not known to this console", ("Type", "Entities", "Of"), unknown, urgent=True)
     refused = tuple(refused_names(plan.workspaces))
-    yield Listing(
-        "Names that this console does not take", ("Workspace", "What"), refused, urgent=True, alike=True
-    )
+    yield Listing("Names that this console rejects", ("Workspace", "What"), refused, urgent=True, alike=True)
     yield from _remarks(plan.workspaces)
     ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
     rows = tuple(_plan_row(one, report.now) for one in ordered)

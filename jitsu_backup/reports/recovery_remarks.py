@@ -72,7 +72,7 @@ def called_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
     for one in workspaces:
         was, now = one.snapshot.manifest.source, one.called_now
         if now is not None:
-            slugs = f"{now.slug or now.workspace_id} there now" if was.slug != now.slug else ""
+            slugs = f"its slug is {now.slug or now.workspace_id} now" if was.slug != now.slug else ""
             names = (
                 f"named {quoted(now.name)}, was {quoted(was.name)}"
                 if was.name != now.name and now.name and was.name
@@ -86,7 +86,7 @@ def refused_names(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
     for one in workspaces:
         if one.renamed:
             name = quoted(str(one.snapshot.manifest.source.name))
-            yield one.slug, f"its name {name} is none that this console takes: it is called {one.renamed}"
+            yield one.slug, f"this console rejects its name {name}: it is called {one.renamed}"
 
 
 def forecast_in_words(plan: RecoveryPlan) -> str:

@@ -343,7 +343,7 @@ def test_another_console_is_not_found(host: str, named: str) -> None:
 def test_a_host_name_that_may_mean_several_consoles_is_asked_about() -> None:
     one = opened(archive("ca", slug="one"), host="http://127.0.0.1:3121")
     other = opened(archive("cb", slug="two"), host="http://127.0.0.1:3122")
-    with pytest.raises(UsageError, match=r"may mean several consoles.*:3121.*:3122"):
+    with pytest.raises(UsageError, match=r"matches several consoles.*:3121.*:3122"):
         choose([one, other], [], [], from_host="127.0.0.1")
     assert choose([one, other], [], [], from_host="127.0.0.1:3122").kept == (other,)
 

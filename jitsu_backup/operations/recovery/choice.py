@@ -234,7 +234,7 @@ def _of_named_host(opened: list[Opened], named: str) -> list[Opened]:
     if not kept:
         raise UsageError(f"the store has no archive of the console {named}; it has: {_hosts(opened)}")
     if len({one.source.host for one in kept}) > 1:
-        raise UsageError(f"--from {named} may mean several consoles; give the whole address: {_hosts(kept)}")
+        raise UsageError(f"--from {named} matches several consoles; give the whole address: {_hosts(kept)}")
     return kept
 
 
