@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A game day: a console with several workspaces is lost, and recovered into an empty one, against the clock. It runs on embedded
-# consoles and in a folder of its own, and needs no key to anything real.
+# A game day: a console with several workspaces is lost and recovered into an empty one, against the clock. It runs on
+# embedded consoles in a temporary folder, and needs no key to anything real.
 #
 #   docs/gameday.sh [WORKSPACES]     5 by default
 set -euo pipefail
@@ -10,14 +10,14 @@ first_port=${GAMEDAY_PORT:-3131}
 folder=$(mktemp -d)
 trap 'kill $(jobs -p) 2> /dev/null || true; rm -rf "$folder"' EXIT
 cd "$folder"
-# nothing of the person who runs this
+# ignore the settings of whoever runs this
 while IFS= read -r name; do unset "$name"; done < <(compgen -e JITSU || true)
 export HOME=$folder JITSU_APIKEY=key1:secret1secret1secret1
 token=service:admintoken auth="Authorization: Bearer $JITSU_APIKEY" json='Content-Type: application/json'
 
 say() { printf '\n== %s\n' "$*"; }
-# PORT [FLAG]...: start a console, and wait until it answers; its process is $!. It is one of July 2026, because of the newest a
-# person would have to enable reverse syncs before all is as it was.
+# PORT [FLAG]...: start a console, and wait until it answers; its process is $!. It has the version of July 2026, because
+# on a newer one a person must enable reverse syncs before the comparison finds no difference.
 console() {
   jitsu-backup sandbox --port "$1" --console 2026-07 --no-rate-limit "${@:2}" > "console-$1.txt" &
   until [ -s "console-$1.txt" ]; do sleep 0.1; done

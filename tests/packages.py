@@ -24,6 +24,7 @@ def main() -> int:
             for package in sorted(built.iterdir()):
                 own = environment(Path(folder) / f"{number}-{package.suffix}", python, str(package))
                 command = own.with_name("jitsu-backup")
+                assert (own.parents[1] / "share/man/man1/jitsu-backup.1").is_file()
                 subprocess.run([command, "demo"], check=True, cwd=folder, stdout=subprocess.DEVNULL)
                 print(f"{python}: {package.name} installs and runs demo", flush=True)
     return 0

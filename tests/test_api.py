@@ -21,7 +21,9 @@ from jitsu_backup.store import FolderStore
 from tests.asking.kit import long_ago
 from tests.support import ANALYST, OWNER, PRODUCTION, STAGING, recorded_snapshot
 
-PAGE = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = (DOCS / "python.md").read_text(encoding="utf-8")
+FUNCTIONS = (DOCS / "python-functions.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_the_examples_of_the_page_run_as_written(host: str, tmp_path: Path) -> N
 
 
 def test_everything_on_the_page_is_there_and_the_command_line_does_not_load_it() -> None:
-    named = set(re.findall(r"^\| `(\w+)\(", PAGE, re.MULTILINE)) | {"load"}
+    named = set(re.findall(r"^\| `(\w+)\(", FUNCTIONS, re.MULTILINE)) | {"load"}
     assert named == {*sync.__all__} - {"Connection", "Folder", "Prepared", "Recovery"}
     assert all(callable(getattr(jitsu_backup, name)) for name in named)
     with pytest.raises(AttributeError):

@@ -47,6 +47,7 @@ def offered(folder: Path, *words: str) -> list[str]:
 def test_commands_flags_profiles_and_snapshots_are_offered(folder: Path) -> None:
     assert offered(folder, "ver") == ["verify"]
     assert "--if-changed" in offered(folder, "backup", "--if")
+    assert offered(folder, "backup", "--help") == ["--help", "--help-all"]
     assert offered(folder, "backup", "@") == ["@production", "@staging"]
     assert offered(folder, "restore", "latest", "--into", "@s") == ["@staging"]
     assert offered(folder, "undo", "@p") == ["@production"]

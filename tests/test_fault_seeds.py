@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import examples
 from tests.fault_seeds import Bench, run_seed
 
 
@@ -13,7 +14,7 @@ def bench() -> Iterator[Bench]:
         yield made
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(examples(25)))
 def test_whatever_befalls_it_a_command_does_what_it_promised_or_says_so_and_a_plain_run_finishes_it(
     seed: int, bench: Bench
 ) -> None:

@@ -12,11 +12,12 @@ from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.operations.folder import open_folder
 from jitsu_backup.planning import ActionKind, compare
 from jitsu_backup.sandbox import Generation, Sandbox, default_state
+from tests import examples
 from tests.folders import Repository
 from tests.generate import Generator
 from tests.support import STAGING
 
-LAW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 IDS, FIELDS = ("one", "two", "three"), ("description", "code")
 CHANGE = st.tuples(st.sampled_from(IDS), st.sampled_from(FIELDS), st.integers(1, 3))
 DELETION = st.tuples(st.just("delete"), st.sampled_from(IDS))

@@ -624,7 +624,7 @@ def test_a_branch_with_an_edit_merges_with_what_was_unpacked_meanwhile(bench: Be
 @GIT
 def test_the_flow_on_the_page_runs_as_written(bench: Bench) -> None:
     page = (Path(__file__).parents[1] / "docs" / "git.md").read_text(encoding="utf-8")
-    section = page.split("## Unpack, edit, diff, restore\n")[1].split("\n## ")[0]
+    section = page.split("## How do I edit a workspace as files?\n")[1].split("\n## ")[0]
     blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     author = {
         f"GIT_{who}_{what}": "t@t.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")

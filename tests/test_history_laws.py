@@ -11,10 +11,11 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.history import history
 from jitsu_backup.planning.history import History
 from jitsu_backup.store import FolderStore, archives
+from tests import examples
 from tests.histories import NOW, Story, Told, write_story
 from tests.support import run
 
-LAW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def read_history(folder: Path, cache: Path | None = None, now: datetime = NOW) -> History:

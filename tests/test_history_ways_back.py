@@ -3,6 +3,7 @@
 import json
 import random
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,10 @@ def left_of(bench: Bench, step: Step, one: HistoryChange, told: dict[str, Any]) 
             if f["functionId"] == key.id
         ]
         key = owners[0] if owners else key
+    there = {e.key for e in now.entities}
+    # nothing tells which of two equal links is back, but that the other one was not asked for
+    asked = [e for e in before.entities if e.key == key or e.key in there or e.key.type != "link"]
+    before = replace(before, entities=tuple(asked))
     found = [c for c in compare(before, now, known_schemas()).entities if c.before == key]
     # what is made again: reverse syncs switched off, streams with new write keys, because Jitsu shows no old ones
     new = {"reverse-sync": {"data"}, "stream": {*KEY_FIELDS}}.get("" if key is None else key.type, set())
@@ -101,6 +106,14 @@ def left_of(bench: Bench, step: Step, one: HistoryChange, told: dict[str, Any]) 
 def test_the_line_under_each_change_brings_back_the_state_of_before(
     generation: Generation, seed: int
 ) -> None:
+    follow_some_lines(generation, seed)
+
+
+def test_the_line_under_one_of_two_twins_brings_back_that_one() -> None:
+    follow_some_lines(Generation.JULY_2026, 16961)
+
+
+def follow_some_lines(generation: Generation, seed: int) -> None:
     dice = random.Random(seed)
     state = default_state(generation=generation)
     generator = Generator(state, seed)

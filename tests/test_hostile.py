@@ -20,7 +20,7 @@ from jitsu_backup.settings import Overrides, load, read_document
 from jitsu_backup.settings.overlay_file import open_overlay
 from jitsu_backup.store import read_file, read_text_file, read_tree, write_tree
 from jitsu_backup.store.files import MAX_TEXT_BYTES, TEMPORARY, remove_leftovers
-from tests import fuzz
+from tests import examples, fuzz
 from tests.support import FakeTime, cli, recorded_snapshot, run
 
 MEMORY, ADDRESSES = 3 * 1024**3, 5 * 1024**3
@@ -42,7 +42,7 @@ def test_spoilt_input_never_crashes_a_reader(target: str) -> None:
     for data in valid:
         fuzz.TARGETS[target](data)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(150), deadline=None)
     @given(st.sampled_from(valid), st.randoms(use_true_random=False))
     def spoilt(data: bytes, dice: random.Random) -> None:
         fuzz.TARGETS[target](fuzz.spoil(data, dice))
@@ -52,7 +52,7 @@ def test_spoilt_input_never_crashes_a_reader(target: str) -> None:
 
 @pytest.mark.parametrize("target", sorted(fuzz.TARGETS))
 def test_bytes_of_any_kind_never_crash_a_reader(target: str) -> None:
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=examples(50), deadline=None)
     @given(st.binary(max_size=300))
     def any_bytes(data: bytes) -> None:
         fuzz.TARGETS[target](data)

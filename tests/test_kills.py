@@ -1,7 +1,7 @@
 """A restore killed before and after every one of its requests, or robbed of every reply, ends the same.
 
-Real processes, real sockets. The tests take every sixth request, or every fifteenth; `python -m tests.test_kills` takes all, of the jobs
-that are named or of every one, and prints the table.
+Real processes, real sockets. The tests take every twelfth request, or every thirtieth, and after which they kill is another one than
+before which. `python -m tests.test_kills` takes all, of the jobs that are named or of every one, and prints the table.
 """
 
 import copy
@@ -51,7 +51,7 @@ from tests.test_faults import real_console
 from tests.zygote import Zygote, zygote
 
 HOST = "http://other.example"
-STEP = 6
+STEP = 12
 LOST = ("cut-before", "504")
 
 
@@ -197,7 +197,7 @@ def with_reverse_syncs() -> Job:
     before = run(read(console_of(Sandbox(state, rate_limit=False)), STAGING))
     flags = ["--into", "acme-production", "--overlay", "overlay.json"]
     begin = functools.partial(default_state, generation=Generation.NEWEST)
-    return Job("models and reverse syncs", before, begin, PRODUCTION, flags, {}, step=15)
+    return Job("models and reverse syncs", before, begin, PRODUCTION, flags, {}, step=30)
 
 
 def rebound() -> Job:
@@ -224,7 +224,7 @@ def rebound() -> Job:
         flags,
         options,
         host="http://sandbox.example",
-        step=15,
+        step=30,
     )
 
 
@@ -237,7 +237,7 @@ def promoted() -> Job:
     flags = ["--into", "acme-production", "--overlay", "overlay.json", "--prune", "--no-safety-backup"]
     return Job(
         "promoted with three sides", made.snapshot(), begin, PRODUCTION, flags, {"prune": True},
-        host=THERE, step=15, record=made.record,
+        host=THERE, step=30, record=made.record,
     )  # fmt: skip
 
 
@@ -307,8 +307,8 @@ def killed_everywhere(job: Job, forge: Zygote, folder: Path, step: int = 1) -> d
             *job.flags,
         ]
         environment = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
-        for moment in points:
-            for unlucky in range(1, job.requests + 60, step):
+        for moment, first in (("before", 1), ("after", 1 + step // 2)):
+            for unlucky in range(first, job.requests + 60, step):
                 sandbox = Sandbox(job.begin(), rate_limit=False)
                 victim: list[int] = []
                 job.put_store(folder)

@@ -17,6 +17,7 @@ from jitsu_backup.planning import Ids, PlanOptions, compare, make_plan
 from jitsu_backup.reports import changes_view, entity_table, plan_view, snapshot_view
 from jitsu_backup.reports.html import changes_page, plan_page, snapshot_page
 from jitsu_backup.sandbox import known_schemas
+from tests import examples
 from tests.support import make_snapshot, recorded_snapshot
 
 ODD: list[Any] = [
@@ -94,7 +95,7 @@ PLACES = [
 ]
 
 
-@settings(deadline=None, max_examples=25)  # each plans and compares ten times
+@settings(deadline=None, max_examples=examples(25))  # each plans and compares ten times
 @given(st.sampled_from(PLACES), st.sampled_from(ODD))
 def test_any_value_at_any_place_is_shown_planned_and_compared(place: Any, odd: Any) -> None:
     name, at, path = place

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from jitsu_backup.model import Key
 from jitsu_backup.planning import Overlay
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
+from tests import examples
 from tests.promotions import Promotion
 from tests.support import PRODUCTION, STAGING
 
-LAW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 FIELDS = ("description", "code")
 IDS = ("one", "two", "three")
 SIDE = st.sampled_from(("source", "target", "both"))

@@ -10,6 +10,7 @@ from jitsu_backup.model import Entity, Snapshot
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Action, ActionKind, BeyondUpdate, Overlay, PlanOptions
 from jitsu_backup.sandbox import Generation, Sandbox, default_state
+from tests import examples
 from tests.generate import Generator, no_mask_is_stored
 from tests.support import (
     PRODUCTION,
@@ -28,8 +29,8 @@ from tests.support import (
 
 HOST = "http://other.example"
 SEEDS, SIZES = st.integers(0, 2**32), st.one_of(st.integers(0, 12), st.integers(0, 200))
-LAW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-OF_MANY = settings(LAW, max_examples=6)
+LAW = settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
+OF_MANY = settings(LAW, max_examples=examples(6))
 """For a law with a test for each of many pairs of consoles."""
 
 

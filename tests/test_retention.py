@@ -107,7 +107,7 @@ def test_a_month_of_hourly_runs_pruned_each_time_ends_with_the_golden_set_with_i
 
 
 SHIPPED = Policy(hourly=24, daily=14, monthly=12, within=timedelta(days=7))
-"""The README's own line."""
+"""The line for cron in `docs/get-started.md`."""
 
 
 def a_month_of_a_team() -> list[ArchiveName]:

@@ -1,4 +1,4 @@
-"""The traps of the real console, by their numbers in docs/traps.md, each as a backup or a restore meets it."""
+"""The traps of the real console, by their numbers in docs/real-console.md, each as a backup or a restore meets it."""
 
 from collections.abc import Callable
 from dataclasses import replace

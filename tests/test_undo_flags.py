@@ -67,8 +67,8 @@ def texts() -> Iterator[tuple[str, int, str]]:
 
 @pytest.fixture(scope="module")
 def flags() -> set[str]:
-    """The flags that `undo --help` and the help of the program list."""
-    said = CliRunner().invoke(command, ["--help"]).output
+    """The flags that `undo --help-all` and the help of the program list."""
+    said = CliRunner().invoke(command, ["--help-all"]).output
     return {*FLAG.findall(said), *GLOBAL}
 
 

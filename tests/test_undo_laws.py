@@ -23,6 +23,7 @@ from jitsu_backup.operations.undo import last_run, undo_options
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.sandbox import Generation, Sandbox
 from jitsu_backup.store import FolderStore, Store, archives
+from tests import examples
 from tests.generate import Generator
 from tests.support import (
     MOMENT,
@@ -38,7 +39,7 @@ from tests.support import (
 from tests.test_restore_laws import LAW, SEEDS, without_residue, workspace
 
 SIZES = st.integers(0, 40)
-UNDO_LAW = settings(LAW, max_examples=8)
+UNDO_LAW = settings(LAW, max_examples=examples(8))
 ROLLBACK = {"prune": True, "accept_shrink": True, "rebind": True, "overlay": Overlay()}
 NO_KEYS = ArchiveKeys()
 

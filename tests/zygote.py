@@ -150,6 +150,7 @@ def load_everything() -> None:
         if not name.endswith("__main__"):  # it handles signals
             importlib.import_module(name)
     trusted(os.environ)
+    importlib.import_module("light_phrases").install()
 
 
 def carry_out(job: dict[str, Any]) -> int:

@@ -1,6 +1,6 @@
-"""What GitLab's jobs have no command for: `comment FILE` on the merge request, and `fetch FOLDER`, the plan that was merged.
+"""Comment on a merge request (`comment FILE`), or fetch the plan that was merged (`fetch FOLDER`).
 
-Needs Python alone. GITLAB_TOKEN is a project access token with the role Developer and the scope `api`.
+Needs only Python. GITLAB_TOKEN is a project access token with the role Developer and the scope `api`.
 """
 
 import io
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command."""
     match sys.argv[1:]:
         case ["comment", file]:
             comment(Path(file).read_text(encoding="utf-8"))
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def comment(text: str) -> None:
-    """Write the comment on the merge request, or update it: its first line, which nobody sees, tells it from others."""
+    """Write or update the comment on the merge request. Its first line, which is invisible, identifies it."""
     marker, own = text.partition("\n")[0], found("/user")["id"]
     notes = f"{project()}/merge_requests/{os.environ['CI_MERGE_REQUEST_IID']}/notes"
     for note in found(f"{notes}?sort=asc&order_by=created_at&per_page=100"):
@@ -36,13 +36,13 @@ def comment(text: str) -> None:
 
 
 def fetch() -> bytes:
-    """Return the artifacts of the last plan of the merge request that this commit comes from, a ZIP file."""
+    """Return the artifacts (a ZIP file) of the last plan of the merge request that this commit comes from."""
     commit, branch = os.environ["CI_COMMIT_SHA"], os.environ["CI_DEFAULT_BRANCH"]
     merged = [
         request
         for request in found(f"{project()}/repository/commits/{commit}/merge_requests")
         if request["state"] == "merged" and request["target_branch"] == branch
-        # a plan that a fork's pipeline made is none of ours
+        # never take a plan that a fork's pipeline created
         if str(request["source_project_id"]) == os.environ["CI_PROJECT_ID"]
     ]
     if not merged:
@@ -54,8 +54,8 @@ def fetch() -> bytes:
         if plans and plans[0]["status"] == "success":
             return ask(f"{project()}/jobs/{plans[0]['id']}/artifacts")
         if plans:
-            sys.exit(f"the last plan of merge request !{number} needs a decision")
-    sys.exit(f"merge request !{number} has no plan")
+            sys.exit(f"the last plan of merge request !{number} needs a decision: settle it, run it again")
+    sys.exit(f"merge request !{number} has no plan: run its pipeline")
 
 
 def project() -> str:
@@ -64,14 +64,15 @@ def project() -> str:
 
 
 def found(path: str) -> Any:
-    """Return what GitLab answers, from JSON."""
+    """Return GitLab's answer, parsed from JSON."""
     return json.loads(ask(path))
 
 
 def ask(path: str, method: str = "GET", body: dict[str, str] | None = None) -> bytes:
-    """Return what GitLab answers."""
+    """Return GitLab's answer."""
     request = urllib.request.Request(os.environ["CI_API_V4_URL"] + path, method=method)
-    request.add_unredirected_header("PRIVATE-TOKEN", os.environ["GITLAB_TOKEN"])  # artifacts may be elsewhere
+    # a redirect gets no token: artifacts may be on another host
+    request.add_unredirected_header("PRIVATE-TOKEN", os.environ["GITLAB_TOKEN"])
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")

@@ -13,6 +13,9 @@ from jitsu_backup.errors import IntegrityError, LockedError, UsageError
 _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
 _BY_PASSPHRASE = re.compile(rb"[^\n]*\n-> scrypt [^ \n]{1,64} (\d{1,9})\n")
 
+_TOO_SLOW = "Excessive work"
+"""What age says where decrypting would take too long on this machine."""
+
 _DAMAGED = "the encrypted archive is damaged or cut short; take another archive"
 
 MAX_WORK = 20
@@ -65,18 +68,34 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
             useless or "the archive is encrypted with age: give --identity FILE, or decrypt it with age -d"
         )
     try:
-        if by_passphrase:
-            return bytes(pyrage.passphrase.decrypt(data, passphrase))
-        return bytes(pyrage.decrypt(data, known))
+        return _by_passphrase(data, passphrase or "") if by_passphrase else bytes(pyrage.decrypt(data, known))
     except pyrage.DecryptError as problem:
         locked = "the archive cannot be decrypted: "
         if by_passphrase and "Decryption failed" in str(problem):
             remedy = "set JITSU_BACKUP_PASSPHRASE to the one it was made with"
             raise LockedError(f"{locked}the passphrase is another one; {remedy}") from None
+        if _TOO_SLOW in str(problem):
+            raise LockedError(
+                f"{locked}its passphrase takes more work than this machine can do now; "
+                "run it again when the machine is less busy, or decrypt the file with age -d"
+            ) from None
         if "No matching keys" in str(problem):
             to = "other identities" + (f" ({useless})" if useless else "")
             raise LockedError(f"{locked}it was encrypted to {to}; give theirs with --identity FILE") from None
         raise IntegrityError(_DAMAGED) from None
+
+
+def _by_passphrase(data: bytes, passphrase: str) -> bytes:
+    import pyrage  # noqa: PLC0415  as above
+
+    tries = 3  # each measures the machine's speed again, and a busy machine seems slow
+    while True:
+        tries -= 1
+        try:
+            return bytes(pyrage.passphrase.decrypt(data, passphrase))
+        except pyrage.DecryptError as problem:
+            if not tries or _TOO_SLOW not in str(problem):
+                raise
 
 
 def _recipient(pyrage: Any, text: str) -> Any:

@@ -18,6 +18,7 @@ from click.shell_completion import CompletionItem
 from jitsu_backup import __version__
 from jitsu_backup.cli import output_errors, signals
 from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
+from jitsu_backup.cli.flags.grouping import GroupedHelp, group, option
 from jitsu_backup.cli.flags.shared import switch
 from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import BackupError, MistakeError
@@ -25,50 +26,63 @@ from jitsu_backup.errors import BackupError, MistakeError
 INTERRUPTED = 130
 
 DIFFERENT = 4
-"""How `--exit-code` says that there are differences, or that a plan has something to do."""
+"""The exit code of `--exit-code` if there are differences, or a plan has something to do."""
 
 end_is_told = Event()
-"""Set once the monitor, the figures and the log have been told how a run ended."""
+"""Set once the end of a run has been reported to the monitor, the figures and the log."""
 
-_COMMANDS = {
-    "backup": "Read workspaces and write archives.",
-    "watch": "Keep the store seconds behind.",
-    "clone": "Make a workspace like another, again and again.",
-    "restore": "Bring a workspace to a snapshot's state.",
-    "recover": "Bring back a whole console, every workspace of it.",
-    "drill": "Rehearse that, in memory: what would come back, and what not.",
-    "undo": "Take back what the last restore or clone changed.",
-    "diff": "Show what changed, between snapshots and workspaces.",
-    "history": "Show what changed over all snapshots, and how to take it back.",
-    "snapshots": "List the store.",
-    "show": "Look inside a snapshot.",
-    "verify": "Check that archives are whole and make sense.",
-    "prune": "Apply a retention policy to the store.",
-    "unpack": "Write an archive as a folder fit for Git.",
-    "pack": "Make an archive of such a folder.",
-    "check": "Try the connection: key, role, types, limits.",
-    "sandbox": "Run an embedded Jitsu console to try things on.",
-    "completion": "Print what makes a shell complete commands and profiles.",
-    "demo": "See the main job, end to end, on the sandbox.",
+COMMAND_GROUPS = {
+    "Back up": {
+        "backup": "Read workspaces and write archives.",
+        "watch": "Back up every change within seconds, as a service.",
+    },
+    "Restore": {
+        "restore": "Restore a workspace to a snapshot.",
+        "clone": "Make a workspace like another, as often as needed.",
+        "undo": "Take back what the last restore or clone changed.",
+        "recover": "Recover a whole console: every workspace of the store.",
+        "drill": "Rehearse the recovery of a whole console, in memory.",
+    },
+    "Look": {
+        "snapshots": "List the archives of the store.",
+        "show": "Show what a snapshot contains.",
+        "diff": "Show what changed between snapshots or workspaces.",
+        "history": "Show what changed across all snapshots.",
+    },
+    "Maintain": {
+        "verify": "Check archives, or rehearse their restore.",
+        "prune": "Delete old archives by a retention policy.",
+        "unpack": "Write an archive as a folder for Git.",
+        "pack": "Write a folder of unpack as an archive.",
+    },
+    "Set up and try": {
+        "check": "Check the connection: console, API key, role, store.",
+        "completion": "Print the script for Tab completion in a shell.",
+        "demo": "See a backup and a restore on an embedded console.",
+        "sandbox": "Run an embedded Jitsu console to try things on.",
+    },
 }
+_COMMANDS = {name: text for commands in COMMAND_GROUPS.values() for name, text in commands.items()}
 
 
 def nearest_command(word: str) -> str:
-    """Return the command that a word is, or nearly is; an empty string where it resembles none."""
-    import difflib  # noqa: PLC0415  only for who errs
+    """Return the command that a word names or nearly names; an empty string if it resembles none."""
+    import difflib  # noqa: PLC0415  only for a mistyped command
 
     return next(iter(difflib.get_close_matches(word, _COMMANDS, 1)), "")
 
 
-class LazyGroup(click.Group):
+class LazyGroup(GroupedHelp, click.Group):
     """A group that knows its commands by name and imports the flags of one only when it is named."""
+
+    examples = ("jitsu-backup check acme-staging", "jitsu-backup backup acme-staging")
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """Return the commands in the order of the README."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
-        """Import a command's flags; return None for a word that is no command."""
+        """Import a command's flags; return None for a word that is not a command."""
         if cmd_name not in _COMMANDS:
             return None
         command = importlib.import_module(f"jitsu_backup.cli.flags.{cmd_name}").command
@@ -78,7 +92,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command of a line; suggest the nearest one for a word that is none."""
+        """Find the command of a line; suggest the nearest one for a word that is not a command."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as problem:
@@ -87,7 +101,7 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"{problem.message}{hint}", problem.ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; say where an option of the group belongs that stands behind it."""
+        """Run a command; for an option of the group that follows it, say that it belongs before it."""
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as problem:
@@ -106,57 +120,101 @@ class LazyGroup(click.Group):
         names = [CompletionItem(n, help=text) for n, text in _COMMANDS.items() if n.startswith(incomplete)]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options before the command; without any argument, print what to do next and exit with 2."""
+        if not args and not ctx.resilient_parsing:
+            from jitsu_backup.cli.first_screen import first_screen  # noqa: PLC0415  for no other command line
+
+            click.echo(first_screen(_COMMANDS), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+    def format_middle(self, formatter: click.HelpFormatter, *, everything: bool) -> None:
+        """List the commands by group without importing them; with `everything`, the exit codes too."""
+        for title, commands in COMMAND_GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(10), text) for name, text in commands.items()])
+        if everything:
+            from jitsu_backup.cli.exit_codes import EXIT_CODES  # noqa: PLC0415  for no other command line
+
+            with formatter.section("Exit codes"):
+                formatter.write_dl([(str(code).ljust(10), text) for code, text in EXIT_CODES.items()])
+
+    def footer(self, ctx: click.Context) -> str:  # noqa: ARG002  as for every command
+        """Return the lines that name the other pages of help."""
+        return (
+            "Options of a command:                    jitsu-backup COMMAND --help\n"
+            "Options before a command, exit codes:    jitsu-backup --help-all"
+        )
 
 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: jitsu-backup backup acme-staging",
 )
-@click.option("--config", type=PATH, help="Settings file (default: jitsu-backup.toml).")
-@click.option("--store", metavar="URL", help="Where archives live (default: ./jitsu-backups).")
-@switch("--new-store", help="Create the store, in a place that is still empty. Needed once.")
-@click.option("--host", metavar="URL", help="Console (default: JITSU_HOST, else https://use.jitsu.com).")
-@click.option(
-    "--apikey",
-    metavar="KEY",
-    help="API key, keyId:keySecret. Other users may see it in the process list: better JITSU_APIKEY.",
+@group(
+    "Settings and store",
+    rare=[
+        option("--config", type=PATH, metavar="FILE", help="Settings file.  [default: jitsu-backup.toml]"),
+        option(
+            "--store", metavar="URL", help="Folder or bucket of the archives.  [default: ./jitsu-backups]"
+        ),
+        switch("--new-store", help="Create the store in an empty place. Needed once per store."),
+    ],
 )
-@switch("--insecure-http", help="Send keys to another machine without TLS.")
-@click.option("--ca-bundle", metavar="FILE", help="Certificates to trust, PEM.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.1),
-    default=60.0,
-    show_default=True,
-    help="Seconds to wait for a reply.",
+@group(
+    "Connection",
+    rare=[
+        option("--host", metavar="URL", help="Console.  [default: JITSU_HOST, else https://use.jitsu.com]"),
+        option(
+            "--apikey",
+            metavar="KEY",
+            help="API key, keyId:keySecret. Other users may see it in the process list; JITSU_APIKEY is safer.",
+        ),
+        switch("--insecure-http", help="Send API keys to another machine without TLS."),
+        option("--ca-bundle", metavar="FILE", help="Certificates to trust, PEM."),
+        option(
+            "--timeout",
+            type=click.FloatRange(min=0.1),
+            default=60.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="Longest wait for a reply.",
+        ),
+        option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR),
+        option(
+            "--concurrency",
+            type=click.IntRange(1, 64),
+            default=16,
+            show_default=True,
+            metavar="N",
+            help="Requests at once, 1 to 64.",
+        ),
+    ],
 )
-@click.option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
-@click.option(
-    "--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, help="Requests at once."
+@group(
+    "Output",
+    rare=[
+        switch("--json", "as_json", help="Print one JSON document instead of text."),
+        switch("-q", "--quiet", help="Print only results and problems."),
+        switch("-v", "--verbose", help="Print more details."),
+        option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            show_default=True,
+            help="Colours; NO_COLOR switches them off too.",
+        ),
+    ],
 )
-@click.option(
-    "--color",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    show_default=True,
-    help="Colours; NO_COLOR switches them off too.",
-)
-@switch("--json", "as_json", help="Print one JSON document instead of text.")
-@switch("-v", "--verbose", help="Say more.")
-@switch("-q", "--quiet", help="Say only results and problems.")
 @click.version_option(__version__, prog_name="jitsu-backup")
 @click.pass_context
 def cli(ctx: click.Context, /, **options: Any) -> None:
     """Back up, clone and restore Jitsu workspaces.
 
-    PLACE is @profile, or a workspace's id or slug. SNAPSHOT is latest, latest~2, a date
-    (2026-11-20, 7d, yesterday; UTC), an id prefix or a label, after WORKSPACE/ when the store
-    holds several; a workspace, for its latest; or an archive's path.
+    PLACE is @profile, or the id or slug of a workspace. SNAPSHOT is latest, latest~2, a date (2026-11-20, 7d, yesterday;
+    UTC), an id prefix, a label, a workspace (its latest snapshot) or the path of an archive. If the store has several
+    workspaces, write WORKSPACE/latest.
     """
     ctx.obj = options
 
@@ -169,8 +227,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:  # between the last step and here
         signals.ignore_signals()
         code = INTERRUPTED
-    finally:  # also where click ends a shell's Tab by itself
-        gc.freeze()  # else the interpreter searches everything for cycles as it ends
+    finally:  # also if click itself ends a shell's Tab
+        gc.freeze()  # otherwise the interpreter searches everything for cycles as it ends
     sys.exit(code)
 
 
@@ -195,7 +253,7 @@ def run(arguments: list[str] | None = None) -> int:
         told = end.__cause__ if isinstance(end.__cause__, KeyboardInterrupt) else end
         return _fail(str(told) or "interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # whoever read our output went away; nothing more can be told
+        # the reader of our output has gone, so nothing more can be reported
         output_errors.give_up_output()
         return 1
     except OSError as problem:
@@ -212,7 +270,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _told(arguments: list[str]) -> Any:
-    """Run the command line; tell the listeners of a run about one that ends before its command begins."""
+    """Run the command line; report a run that ends before its command begins to its listeners."""
     end_is_told.clear()
     try:
         return cli.main(args=arguments, prog_name="jitsu-backup", standalone_mode=False)
@@ -222,7 +280,7 @@ def _told(arguments: list[str]) -> Any:
         if end_is_told.is_set():
             raise
         signals.let_in()
-        from jitsu_backup.cli.early_failure import tell  # noqa: PLC0415  only for who errs
+        from jitsu_backup.cli.early_failure import tell  # noqa: PLC0415  only for a mistyped command
 
         code = tell(arguments, problem)
         if code is None:
@@ -231,13 +289,13 @@ def _told(arguments: list[str]) -> Any:
 
 
 def look_for_cycles_seldom() -> None:
-    """Let the garbage collector run less often, because it goes through the millions of objects of a snapshot each time."""
+    """Run the garbage collector less often, because each run visits the millions of objects of a snapshot."""
     gc.set_threshold(20_000, 20, 100)
     gc.enable()
 
 
 def write_in_any_locale() -> None:
-    """Let the standard streams replace characters that the locale's encoding lacks, instead of failing on them."""
+    """Make the standard streams replace characters that the locale's encoding lacks, instead of failing on them."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
-
 from jitsu_backup.catalogue import END_FIELDS
 from jitsu_backup.model import Entity, quoted
 from jitsu_backup.planning.candidate import Planned
@@ -13,6 +11,7 @@ from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import ActionKind, Loss
 from jitsu_backup.planning.secrets import is_the_targets_own
+from jitsu_backup.planning.sync_states import states_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +64,9 @@ def _cursors(pairs: Pairs, link: Entity, found: Entity | None, newest: Entity | 
         name = quoted(sides.desired_names[link.key])
         note = f"sync {name} begins without cursors: its source or destination is another one here"
         return _Cursors(notes=(note,) if found is None else ())
-    states, broken = {}, []
-    for stream, text in lacking.items():
-        try:
-            states[stream] = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            broken.append(stream)
-    lost = f"the cursor of {', '.join(sorted(broken))} is not JSON" if broken else None
+    states = states_of(lacking)
+    broken = sorted(lacking.keys() - states.keys())
+    lost = f"the cursor of {', '.join(broken)} is not JSON" if broken else None
     return _Cursors({stream: state for stream, state in states.items() if state != {}}, lost)
 
 

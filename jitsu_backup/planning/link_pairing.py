@@ -1,7 +1,7 @@
 """Pairing of links: the server makes their ids, so they are paired by ends and content."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from jitsu_backup.planning.likeness import LikelyLinks
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.requirements import without_end
 from jitsu_backup.planning.switches import switched_as
+from jitsu_backup.planning.sync_states import states_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,11 @@ class LinkPairs:
 
 
 def pair_links(pairs: Pairs, chosen: Collection[Key]) -> LinkPairs:
-    """Pair links of equal ends, where the ids of objects that are being replaced count as the new ones."""
+    """Pair links of equal ends, where the ids of objects that are being replaced count as the new ones.
+
+    Of links that are equally like one of the target's, those that are `chosen` come first: what an earlier run has made of
+    them is theirs, and so a second run makes it no more.
+    """
     sides = pairs.sides
     new_ids = {old.key.id: pairs.ids[key] for key, others in pairs.superseded.items() for old in others}
     live: dict[Ends, list[Entity]] = defaultdict(list)
@@ -45,27 +50,28 @@ def pair_links(pairs: Pairs, chosen: Collection[Key]) -> LinkPairs:
             groups[ends(pairs.mapped(link, link.body))].append(link)
         elif as_it_was(pairs, link):
             dangling.add(link.key)
-    doubled = {
-        one.key: other.key
-        for group, members in groups.items()
-        if group[0] == "push"
-        for one, other in zip(members[1:], members, strict=False)
-    }
-    paired = pair_groups(pairs, groups, live)
+    paired = pair_groups(pairs, groups, live, chosen)
     alone = [link for group, links in live.items() if group not in groups for link in links]
     spare = [*paired.spare, *(link for link in alone if link.key not in dangling)]
+    doubled = dict(_doubled(groups, paired.found, chosen))
     return LinkPairs(paired.found, spare, paired.leftover, doubled)
 
 
 def pair_groups(
-    pairs: Pairs, groups: Mapping[Ends, list[Entity]], live: Mapping[Ends, list[Entity]]
+    pairs: Pairs,
+    groups: Mapping[Ends, list[Entity]],
+    live: Mapping[Ends, list[Entity]],
+    chosen: Collection[Key] = (),
 ) -> LinkPairs:
-    """Pair the links of `groups` with `live` ones of equal ends; both mappings are by the ends in the target's ids."""
+    """Pair the links of `groups` with `live` ones of equal ends; both mappings are by the ends in the target's ids.
+
+    Those that are `chosen` come first among equals.
+    """
     found: dict[Key, Entity] = {}
     spare: list[Entity] = []
     leftover: dict[Key, Entity] = {}
     for group, members in groups.items():
-        paired = _Group(pairs, group, members, live.get(group, [])).paired()
+        paired = _Group(pairs, group, members, live.get(group, []), chosen).paired()
         found |= paired.found
         spare += paired.spare
         leftover |= paired.leftover
@@ -92,6 +98,17 @@ def as_it_was(pairs: Pairs, link: Entity) -> bool:
     return sides.in_place and same
 
 
+def _doubled(
+    groups: Mapping[Ends, list[Entity]], found: Mapping[Key, Entity], chosen: Collection[Key]
+) -> Iterator[tuple[Key, Key]]:
+    """Yield the connections that cannot be beside another one, which is there or shall be, each with that one."""
+    for (kind, *_), members in groups.items():
+        if kind == "push":
+            rivals = [link.key for link in members if link.key in found or link.key in chosen]
+            rivals.sort(key=lambda key: key not in found)
+            yield from zip(rivals[1:], rivals, strict=False)
+
+
 def _in_order(links: Iterable[Entity]) -> list[Entity]:
     return sorted(links, key=lambda e: (str(e.body.get("createdAt")), e.key))
 
@@ -99,25 +116,44 @@ def _in_order(links: Iterable[Entity]) -> list[Entity]:
 class _Group:
     """The links of both sides with the same ends, while they are being paired."""
 
-    def __init__(self, pairs: Pairs, group: Ends, members: list[Entity], live: list[Entity]) -> None:
-        self.pairs, self.group, self.members = pairs, group, members
+    def __init__(
+        self,
+        pairs: Pairs,
+        group: Ends,
+        members: list[Entity],
+        live: list[Entity],
+        chosen: Collection[Key],
+    ) -> None:
+        self.pairs, self.group, self.chosen = pairs, group, chosen
+        self.members = sorted(members, key=lambda link: link.key not in chosen)
         # those with an end that is replaced come last
         self.likely = LikelyLinks(sorted(live, key=self._is_replaced))
         self.found: dict[Key, Entity] = {}
 
     def paired(self) -> LinkPairs:
-        """Pair by id, then of equal data and cursors, of equal data, then the likest first, then what is left."""
-        for alike in (self._same_id, self._same_link_and_cursors, self._same_link):
-            for link in self._unpaired():
-                same = next((other for _, other in self._like(link) if alike(link, other)), None)
-                if same is not None:
-                    self._pair(link.key, same)
+        """Pair by id, then by cursors, then of equal data, then the likest first, then what is left."""
+        chosen = [link for link in self.members if link.key in self.chosen]
+        self._pair_where(self._same_id, self.members)
+        self._pair_where(self._same_link_there, self.members)
+        for links in (
+            chosen,
+            self.members,
+        ):  # a run that was stopped has made a chosen one without its cursors
+            self._pair_where(self._same_link_and_streams, links)
+            self._pair_where(self._same_link, links)
         self._pair_the_likest()
         left = list(self.likely.left.values())
         for link, (_, other) in zip(self._unpaired(), left, strict=False):
             self._pair(link.key, other)
         leftover = dict(self._made_again())
         return LinkPairs(self.found, [other for _, other in self.likely.left.values()], leftover)
+
+    def _pair_where(self, alike: Callable[[Entity, Entity], bool], links: Iterable[Entity]) -> None:
+        for link in links:
+            if link.key not in self.found:
+                same = next((other for _, other in self._like(link) if alike(link, other)), None)
+                if same is not None:
+                    self._pair(link.key, same)
 
     def _unpaired(self) -> list[Entity]:
         return [link for link in self.members if link.key not in self.found]
@@ -132,13 +168,13 @@ class _Group:
     def _pair_the_likest(self) -> None:
         unlike = sorted(
             (
-                (self._distance(link, other), at, link.key, other)
+                (self._distance(link, other), link.key not in self.chosen, at, link.key, other)
                 for link in self._unpaired()
                 for at, other in self._like(link)
             ),
-            key=lambda pair: pair[:2],
+            key=lambda pair: pair[:3],
         )
-        for _, _, key, other in unlike:
+        for _, _, _, key, other in unlike:
             if key not in self.found and other.key in self.likely.left:
                 self._pair(key, other)
 
@@ -166,7 +202,12 @@ class _Group:
             mine = switched_as(mine, theirs)
         return not differs(self.pairs.mapped(link, mine).get("data"), theirs.get("data"))
 
-    def _same_link_and_cursors(self, link: Entity, other: Entity) -> bool:
+    def _same_link_there(self, link: Entity, other: Entity) -> bool:
+        """Return whether both have read equally far, which tells the syncs of equal data apart."""
+        saved, present = map(states_of, self._cursors(link, other))
+        return any(saved.values()) and saved == present and self._same_link(link, other)
+
+    def _same_link_and_streams(self, link: Entity, other: Entity) -> bool:
         saved, present = self._cursors(link, other)
         return set(saved) == set(present) and self._same_link(link, other)
 

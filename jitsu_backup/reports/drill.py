@@ -104,7 +104,7 @@ def _next_steps(drill: Drill) -> Iterator[NextStep]:
 
 
 def drill_document(drill: Drill, store: str, *, fail_on_losses: bool = False) -> dict[str, Any]:
-    """Return a drill for JSON; docs/recovery.md describes it."""
+    """Return a drill for JSON; docs/recovery-json.md describes it."""
     told = recovery_document(RecoveryReport(drill.plan, drill.began, store, drill.run))
     oldest = drill.plan.oldest
     return {

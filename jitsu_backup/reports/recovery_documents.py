@@ -1,4 +1,4 @@
-"""The JSON documents of a recovery, without secrets and write keys; docs/recovery.md describes them."""
+"""The JSON documents of a recovery, without secrets and write keys; docs/recovery-json.md describes them."""
 
 from collections.abc import Iterable
 from typing import Any

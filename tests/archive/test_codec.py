@@ -30,6 +30,7 @@ from jitsu_backup.model import (
     counts_by_type,
     masked_fields,
 )
+from tests import examples
 from tests.support import FIXTURES, make_snapshot, recorded_snapshot
 
 Edit = Callable[[dict[str, Any]], object]
@@ -454,7 +455,7 @@ def test_an_older_version_is_checked_as_it_was_and_then_upgraded(monkeypatch: py
     assert "digest" in refusal(pack(forged))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(pack) | json_values.map(pack))
 def test_whatever_the_bytes_only_an_integrity_error_comes_out(data: bytes) -> None:
     refusal(data)

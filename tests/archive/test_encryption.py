@@ -10,6 +10,7 @@ import pytest
 from jitsu_backup.archive import decrypt, encode, encrypt, is_encrypted, parse_name
 from jitsu_backup.errors import IntegrityError, LockedError, UsageError
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from tests import light_phrases
 from tests.support import OWNER, STAGING, cli, recorded_snapshot
 
 DATA = encode(recorded_snapshot())
@@ -40,6 +41,36 @@ def test_a_passphrase_does_without_keys() -> None:
         decrypt(sealed, passphrase="wrong")
     with pytest.raises(UsageError, match="JITSU_BACKUP_PASSPHRASE"):
         decrypt(sealed)
+
+
+@pytest.mark.parametrize("slow", [2, 3])
+def test_a_machine_that_seems_too_slow_for_a_passphrase_is_measured_again_and_never_called_damage(
+    slow: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed, answers = encrypt(b"x", passphrase="correct horse"), iter(range(slow))
+    real = pyrage.passphrase.decrypt
+
+    def seems_slow(data: bytes, phrase: str) -> bytes:
+        if next(answers, None) is None:
+            return bytes(real(data, phrase))
+        raise pyrage.DecryptError("Excessive work parameter for passphrase.")
+
+    monkeypatch.setattr(pyrage.passphrase, "decrypt", seems_slow)
+    if slow < 3:
+        assert decrypt(sealed, passphrase="correct horse") == b"x"
+        return
+    with pytest.raises(LockedError, match="when the machine is less busy, or decrypt the file with age -d"):
+        decrypt(sealed, passphrase="correct horse")
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**16, 2**16 + 1])
+def test_what_the_tests_encrypt_with_less_work_is_an_age_file_that_only_its_passphrase_opens(
+    size: int,
+) -> None:
+    sealed = light_phrases.encrypt(bytes(size), "correct horse")
+    assert decrypt(sealed, passphrase="correct horse") == bytes(size)
+    with pytest.raises(LockedError, match="passphrase is another one"):
+        decrypt(sealed, passphrase="wrong")
 
 
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="makes SSH keys with ssh-keygen")

@@ -15,6 +15,7 @@ from jitsu_backup.archive.tree_layout import own_files
 from jitsu_backup.archive.tree_settling import settled
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import MASK, Entity, Key, Refusal, Snapshot, counts_by_type, masked_fields
+from tests import examples
 from tests.archive.test_codec import json_values, moments, text
 from tests.support import MOMENT, make_snapshot, recorded_snapshot
 
@@ -91,7 +92,7 @@ def hostile_snapshots(draw: st.DrawFn) -> Snapshot:
     )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(hostile_snapshots())
 @example(recorded_snapshot())
 def test_unpacked_and_packed_a_snapshot_is_as_it_was_with_the_same_digest(snapshot: Snapshot) -> None:
@@ -104,7 +105,7 @@ def test_unpacked_and_packed_a_snapshot_is_as_it_was_with_the_same_digest(snapsh
     assert left_out(files, back) == ()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(hostile_snapshots())
 def test_no_name_leaves_the_folder_is_reserved_too_long_or_the_same_as_another_but_for_case(
     snapshot: Snapshot,
@@ -378,7 +379,7 @@ def test_what_is_wrong_is_told_with_its_file(change: Callable[[dict[str, bytes]]
     assert re.search(words, message), message
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.dictionaries(hostile | st.sampled_from(sorted(unpacked())), st.binary(max_size=60) | json_values.map(
     lambda value: json.dumps(value).encode()), max_size=4))  # fmt: skip
 def test_whatever_the_files_only_an_integrity_error_comes_out(changed: dict[str, bytes]) -> None:

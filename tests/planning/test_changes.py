@@ -13,6 +13,7 @@ from jitsu_backup.model import Refusal, Snapshot
 from jitsu_backup.planning import ChangeKind, Changes, Overlay, chosen, compare
 from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, known_schemas
+from tests import examples
 from tests.generate import Generator
 from tests.planning.scenarios.scenario import DB, ENRICH, builder, own, side
 from tests.support import (
@@ -29,7 +30,7 @@ from tests.support import (
 
 HOST = "http://other.example"
 SEEDS, SIZES = st.integers(0, 2**32), st.one_of(st.integers(0, 12), st.integers(0, 120))
-LAW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=examples(20), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def differ(before: Snapshot, after: Snapshot) -> Changes:

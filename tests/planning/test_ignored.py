@@ -12,6 +12,7 @@ from jitsu_backup.model import MASK, Key, value_at
 from jitsu_backup.planning import ActionKind, PlanOptions, compare, make_plan, parse_overlay
 from jitsu_backup.planning.ignored import OwnFields
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ
+from tests import examples
 from tests.planning.random_scenarios import SEEDS, random_scenario
 from tests.support import make_snapshot
 
@@ -28,7 +29,7 @@ BODIES: Any = st.dictionaries(
 PATTERNS = st.lists(st.sampled_from(["a", "b", "c", "*"]), min_size=1, max_size=3).map(tuple)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(BODIES, BODIES, st.lists(PATTERNS, max_size=3))
 def test_what_is_kept_is_as_in_the_target_and_all_else_is_as_meant(
     body: Any, live: Any, patterns: list[tuple[str, ...]]

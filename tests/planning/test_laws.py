@@ -12,6 +12,7 @@ from jitsu_backup.planning import ATTEMPTS, Capabilities, capabilities, derived_
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.schema_rules import default_at, is_required, refusals, schemas_needed
 from jitsu_backup.sandbox import Sandbox, default_state
+from tests import examples
 from tests.support import (
     PRODUCTION,
     STAGING,
@@ -92,7 +93,7 @@ def workspaces(draw: Any) -> Sandbox:
 
 
 @given(workspaces())
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 def test_backup_restore_backup_is_equal_up_to_ids_and_a_second_restore_writes_nothing(
     sandbox: Sandbox,
 ) -> None:

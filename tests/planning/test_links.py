@@ -223,3 +223,79 @@ def test_pairing_by_name_is_offered_only_where_one_of_that_name_meets_one(
     (blocked,) = plan_of(elsewhere(before, live, allow_missing_secrets=True)).blocked[:1]
     assert blocked.key == Key("service", "crm-1")
     assert ("or --match-by-name" in blocked.reason) is by_name
+
+
+# -- twins ---------------------------------------------------------------------
+
+TWINS = {
+    "service": [CRM], "destination": [DB],
+    "link": [sync(one, "crm-1", "db-1", {"schedule": "1"}, createdAt=one) for one in ("y1", "y2")],
+}  # fmt: skip
+MADE = {**TWINS, "link": [sync("made", "crm-1", "db-1", {"schedule": "1"})]}
+READ = {"y1": {"users": "1"}, "y2": {"users": "2"}}
+
+
+@pytest.mark.parametrize("choice", [{"only": ("link/y2",)}, {"skip": ("link/y1",)}], ids=["only", "skip"])
+@pytest.mark.parametrize("cursors", [{}, {"made": {"users": "3"}}, {"made": {"users": "2"}}])
+def test_a_link_that_is_there_is_the_chosen_one_of_two_twins(
+    choice: dict[str, Any], cursors: dict[str, dict[str, str]]
+) -> None:
+    scenario = in_place(TWINS, MADE, of_snapshot={"cursors": READ}, of_live={"cursors": cursors}, **choice)
+    found = action_of(scenario, "y2")
+    assert (found.target_id, found.kind) == ("made", ActionKind.UNCHANGED if cursors else ActionKind.UPDATE)
+
+
+def test_a_sync_that_is_there_is_the_twin_that_has_read_as_far() -> None:
+    for made, text in (("y1", "1"), ("y2", " 2 ")):
+        scenario = in_place(
+            TWINS, MADE, of_snapshot={"cursors": READ}, of_live={"cursors": {"made": {"users": text}}}
+        )
+        kinds = {
+            action.key.id: action.kind for action in plan_of(scenario).actions if action.key.type == "link"
+        }
+        expected = dict.fromkeys(("y1", "y2"), ActionKind.CREATE) | {made: ActionKind.UNCHANGED}
+        assert kinds == expected
+
+
+def test_a_twin_that_is_not_chosen_keeps_what_has_read_as_far_as_it_and_what_is_more_like_it() -> None:
+    read = {"made": {"users": "1"}}
+    scenario = in_place(
+        TWINS, MADE, of_snapshot={"cursors": READ}, of_live={"cursors": read}, only=("link/y2",)
+    )
+    assert action_of(scenario, "y2").kind is ActionKind.CREATE
+    like = with_(TWINS, link=[TWINS["link"][0], sync("y2", "crm-1", "db-1", {"schedule": "2", "more": 1})])
+    changed = with_(MADE, link=[sync("made", "crm-1", "db-1", {"schedule": "3"})])
+    assert action_of(in_place(like, changed, only=("link/y2",)), "y2").kind is ActionKind.CREATE
+
+
+def of_one_source(**options: Any) -> Plan:
+    """Two streams of the snapshot that are one in the target, each with a connection to the same destination."""
+    two = {"stream": [WEB, {**WEB, "id": "web-2", "name": "Shop"}], "destination": [DB]}
+    before = {
+        **two,
+        "link": [link("l1", "web-1", "db-1", {}), link("l2", "web-2", "db-1", {"mode": "batch"})],
+    }
+    live = {"stream": [{**WEB, "id": "own"}], "destination": [{**DB, "id": here("destination", "db-1")}]}
+    live["link"] = [
+        link("made", "own", here("destination", "db-1"), data) for data in options.pop("there", [])
+    ]
+    rules = overlay({"link/l2": {"fromId": "web-1"}})
+    return plan_of(elsewhere(before, live, overlay=rules, mapping=(("stream/Web", "stream/Web"),), **options))
+
+
+ONE_ONLY = "a console keeps one connection from a source to a destination, and 'Web → Db-1' has the same"
+
+
+@pytest.mark.parametrize("there", [[], [{"mode": "batch"}]], ids=["new", "there"])
+@pytest.mark.parametrize("choice", [{"only": ("link/l2",)}, {"skip": ("link/l1",)}], ids=["only", "skip"])
+def test_a_connection_is_not_in_the_way_of_another_one_while_it_is_neither_chosen_nor_there(
+    choice: dict[str, Any], there: list[Any]
+) -> None:
+    (found,) = (a for a in of_one_source(there=there, **choice).actions if a.key.type == "link")
+    assert found.kind is (ActionKind.UNCHANGED if there else ActionKind.CREATE)
+
+
+def test_a_connection_that_is_chosen_or_there_is_in_the_way_of_another_one() -> None:
+    for options in ({}, {"there": [{}]}, {"there": [{}], "skip": ("link/l1",)}):
+        (found,) = (a for a in of_one_source(**options).actions if a.key.id == "l2")
+        assert (found.kind, found.reason) == (ActionKind.BLOCKED, ONE_ONLY)

@@ -11,6 +11,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity
 from jitsu_backup.planning import ActionKind, Plan, PlanOptions, make_plan
 from jitsu_backup.planning.sides import Sides
+from tests import examples
 from tests.planning.random_scenarios import SEEDS, random_scenario
 from tests.planning.scenarios import Scenario
 from tests.planning.scenarios.scenario import SCENARIOS
@@ -47,7 +48,7 @@ def assert_protected(one: Scenario, protect: tuple[str, ...], unprotect: tuple[s
 SELECTORS = st.sampled_from([*(f"{name}/*" for name in sorted(CATALOGUE)), "*", "*/*a*", "destination/*1*"])
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.sampled_from(SEEDS), st.lists(SELECTORS, max_size=3), st.lists(SELECTORS, max_size=1))
 def test_no_plan_deletes_what_is_protected(seed: int, protect: list[str], unprotect: list[str]) -> None:
     one = random_scenario(seed)

@@ -35,7 +35,7 @@ from tests.promotion.files import (
 )
 from tests.schedule.files import parsed
 
-COMMIT = re.compile(r"@([0-9a-f]{40} # v\d+\.\d+\.\d+|COMMIT # .*a commit that you have looked at)$")
+COMMIT = re.compile(r"@([0-9a-f]{40} # v\d+\.\d+\.\d+|COMMIT # .*a commit that you have reviewed)$")
 SECRET = re.compile(r"\$\{\{ secrets\.(\w+) \}\}")
 OURS = re.compile(r"jitsu-backup ((?:clone|diff|snapshots).*?)(?:\||$|\)$)", re.MULTILINE)
 

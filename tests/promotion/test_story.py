@@ -124,9 +124,9 @@ def test_a_pull_request_that_changes_a_folder_is_applied_as_the_page_says(
     scene: Stage, hub: Hub, flags: tuple[str, ...]
 ) -> None:
     page = (
-        (ROOT / "docs/promotion.md")
+        (ROOT / "docs/promotion-access.md")
         .read_text(encoding="utf-8")
-        .partition("**A folder instead of staging.**")[2]
+        .partition("## Can a folder take the place of staging?")[2]
     )
     hub.instead = dict(re.findall(r"^\| \w+ \| `(.+)` \| `(.+)` \|$", page, re.MULTILINE))
     assert len(hub.instead) == 2

@@ -147,7 +147,7 @@ def test_a_connection_whose_function_was_gone_is_left_out_and_the_rest_comes_bac
 
 def test_the_flags_that_recover_lacks_are_those_of_restore() -> None:
     own, other = (
-        set(FLAG.findall(CliRunner().invoke(command, ["--help"]).output))
+        set(FLAG.findall(CliRunner().invoke(command, ["--help-all"]).output))
         for command in (recover_command, restore_command)
     )
     assert other - own == OF_RESTORE

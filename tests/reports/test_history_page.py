@@ -21,6 +21,7 @@ from jitsu_backup.reports.history_page import LARGEST, MOST_CHANGES, history_pag
 from jitsu_backup.reports.page import Details, Mark
 from jitsu_backup.reports.page_entities import PageEntities
 from jitsu_backup.reports.timeline import timeline
+from tests import examples
 from tests.histories import write_story
 from tests.reports.histories import (
     START,
@@ -344,7 +345,7 @@ def test_a_connection_that_got_another_destination_is_drawn_to_either_at_its_tim
     assert len({end for _, _, end in paths}) == 3
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 25))
 def test_the_picture_has_what_was_there_as_far_as_archives_saw_it(seed: int, steps: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -21,11 +21,12 @@ from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, PlanOptions, essence
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state
+from tests import examples
 from tests.generate import Generator
 from tests.support import STAGING, carry_out, console_of, prepare, read, run
 
 SEEDS = st.integers(0, 2**32)
-LAW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Watched(httpx.AsyncBaseTransport):

@@ -25,6 +25,7 @@ from jitsu_backup.sandbox import (
 )
 from jitsu_backup.sandbox.masking import DESTINATION_SECRETS
 from jitsu_backup.sandbox.rate_limits import LIMITS, Limiter
+from tests import examples
 from tests.sandbox.kit import ADMIN, ANALYST, OWNER, PRODUCTION, STAGING, Caller
 
 TYPES = ("stream", "destination", "function", "service", "custom-image", "domain", "misc", "notification")
@@ -458,7 +459,7 @@ _PATHS = st.sampled_from(
 
 
 @given(st.lists(st.tuples(st.sampled_from(["POST", "PUT"]), _PATHS, _JSON), max_size=4), _JSON)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_no_body_whatever_breaks_the_sandbox_and_everything_can_still_be_listed(
     requests: list[tuple[str, str, Any]], data: Any
 ) -> None:

@@ -277,4 +277,4 @@ def test_no_two_alerts_rest_on_one_metric_and_every_metric_of_ours_that_can_be_w
     assert len(set(first)) == len(first)
     assert {f"jitsu_backup_{what.label}" for what in OF_A_WORKSPACE} <= set(first)
     for rule in group["rules"]:
-        assert rule["annotations"].keys() == {"summary", "description"}
+        assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}

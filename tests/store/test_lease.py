@@ -17,6 +17,7 @@ from jitsu_backup.errors import BackupError, BlockedError
 from jitsu_backup.events import Event
 from jitsu_backup.store import FolderStore, Lease
 from jitsu_backup.store.lease import CLOCK, LEASE_SECONDS, RENEW_SECONDS, Holder, this_process
+from tests import examples
 from tests.support import run
 
 WORKSPACE = "cacmeprod0000000000000002"
@@ -175,7 +176,7 @@ def test_a_slow_taker_whose_number_is_an_old_one_backs_off(store: FolderStore, t
 
 
 @given(st.lists(st.sampled_from("tgrd"), max_size=30), st.randoms())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_never_do_two_runs_hold_it(tmp_path_factory: Any, steps: list[str], dice: Any) -> None:
     store, time = FolderStore(str(tmp_path_factory.mktemp("store"))), Time()
 

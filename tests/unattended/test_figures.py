@@ -1,4 +1,4 @@
-"""Figures for Prometheus, the log, and the README's own line."""
+"""Figures for Prometheus, the log, and the line for cron in `docs/get-started.md`."""
 
 import asyncio
 import contextlib
@@ -322,9 +322,9 @@ def test_the_log_is_one_line_of_json_a_run_and_nothing_else(bench: Bench) -> Non
     assert json.loads(pruned.stderr)["message"].startswith("2 kept")
 
 
-def test_the_cron_line_of_the_readme_runs_without_home_terminal_or_path(bench: Bench) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (lines,) = re.findall(r"```cron\n(.*?)\n```", readme, re.DOTALL)
+def test_the_cron_line_of_get_started_runs_without_home_terminal_or_path(bench: Bench) -> None:
+    page = (ROOT / "docs/get-started.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```cron\n(.*?)\n```", page, re.DOTALL)
     *variables, line = lines.split("\n")
     command = " ".join([*variables, line.split(None, 5)[5]])
     for old, new in {
@@ -345,7 +345,7 @@ def test_the_cron_line_of_the_readme_runs_without_home_terminal_or_path(bench: B
 
     early = scheduled()
     assert (early.returncode, "--new-store" in early.stderr) == (1, True)
-    (begins,) = re.findall(r"^jitsu-backup (--store /var/backups/jitsu .*--new-store)", readme, re.MULTILINE)
+    (begins,) = re.findall(r"^jitsu-backup (--store /var/backups/jitsu .*--new-store)", page, re.MULTILINE)
     assert bench.run(*begins.replace("/var/", f"{bench.folder}/var/").split()).returncode == 0
     done = scheduled()
     assert (done.returncode, done.stderr) == (0, ""), shlex.join(shell)

@@ -1,1 +1,1 @@
-"""What click has to know of each command: arguments, flags, help and completion. Its body is loaded when it runs."""
+"""What click needs for each command: arguments, flags, help and completion. The body is loaded when it runs."""

@@ -2,138 +2,176 @@
 
 import click
 
+from jitsu_backup.cli.flags.grouping import OUTPUT, Decorator, group, option
 from jitsu_backup.cli.flags.selecting import set_option
 from jitsu_backup.cli.flags.shared import (
-    encrypt_option,
+    encrypt_rarely,
     file_option,
     html_option,
+    identity_option,
     markdown_option,
     repeatable,
     switch,
     together,
 )
 
+SAFETY = "Safety"
+
 # what to plan
-_overlay = together(
-    file_option("--overlay", help="Hosts, names and secrets of the target, TOML or JSON."),
-    file_option(
-        "--overlay-out", help="Write an overlay to FILE with the secrets that nobody has, to be filled in."
-    ),
+_overlay = file_option(
+    "--overlay", help="Apply the target's own hosts and secrets.", more="FILE is TOML or JSON."
 )
-_chosen = together(
-    repeatable(
-        "--only",
-        metavar="SELECTOR",
-        help="Only these (type, type/id or type/name, with *), and what they need. Repeatable.",
+_pairing = group(
+    "Pairing",
+    switch(
+        "--match-by-name", help="Also pair by type and unique name.", more="Entities with a pair keep it."
     ),
-    repeatable("--skip", metavar="SELECTOR", help="All but these, and what hangs on them. Repeatable."),
-)
-_pairing = together(
     repeatable(
         "--map",
         "mapping",
-        metavar="TYPE/SOURCE=TYPE/TARGET",
-        help="Pair an entity of the snapshot with one of the target. Repeatable.",
+        metavar="SOURCE=TARGET",
+        help="Pair an entity with one of the target.",
+        more="Write TYPE/SOURCE=TYPE/TARGET, with ids or names.",
     ),
-    switch("--match-by-name", help="Pair what has no pair yet by type and unique name."),
-    click.option(
-        "--ids",
-        type=click.Choice(["auto", "keep", "new"]),
-        default="auto",
-        show_default=True,
-        help="Ids of new entities: auto keeps them on another console where they are free.",
-    ),
+    rare=[
+        option(
+            "--ids",
+            type=click.Choice(["auto", "keep", "new"]),
+            default="auto",
+            show_default=True,
+            help="Ids of new entities; auto keeps them on another console if they are free.",
+        )
+    ],
 )
 _take = repeatable(
     "--take",
-    metavar="SIDE[:SELECTOR[:FIELD]]",
-    help="Settle what source and target both changed: source or target, for all or for these. Repeatable.",
+    metavar="SIDE[:…]",
+    help="Resolve conflicts: source or target.",
+    more="SIDE for all, SIDE:SELECTOR for some entities, SIDE:SELECTOR:FIELD for one field.",
 )
-_deciding = together(
-    switch("--accept-shrink", help="Let --prune delete more than half of a type, or of all."),
+_lacking = switch("--allow-missing-secrets", help="Continue without unavailable secrets.")
+_deciding = (
+    switch("--accept-shrink", help="Allow --prune to delete more than half of a type, or of everything."),
     repeatable(
         "--unprotect",
         metavar="SELECTOR",
-        help="Let this run delete, or make anew, what the settings protect. Repeatable.",
+        help="Allow this run to delete or re-create what the settings protect.",
     ),
-    switch("--recreate", help="Make anew what an update cannot bring back, where that is safe."),
-    switch("--rebind", help="Delete reverse syncs, and make them again, where what they use has to change."),
-    switch(
-        "--enable-reverse-syncs",
-        help="Make reverse syncs as they were: without it, new ones are made disabled.",
-    ),
+    switch("--recreate", help="Re-create what an update cannot restore, where that is safe."),
+    switch("--rebind", help="Delete and re-create reverse syncs if what they use has to change."),
 )
-_lacking = switch("--allow-missing-secrets", help="Go on without the secrets that nobody has.")
-
-# saved plans
-_plan_out = file_option(
-    "--plan-out", help="Save the plan for --plan, with fingerprints of the target, and stop."
+_enable_reverse_syncs = switch(
+    "--enable-reverse-syncs",
+    help="Create reverse syncs enabled if the source has them enabled. By default, new ones are disabled.",
 )
 
 # how to carry it out
-_keys_out = file_option(
-    "--keys-out", help="Write new write keys to FILE, not to the screen. Needed without a terminal."
-)
-_pages = together(html_option, markdown_option)
-_running = together(
-    switch("--wait", help="Where another run writes into the workspace, wait until it has ended."),
+_first = (
     switch("--dry-run", help="Show the plan and stop."),
-    switch("--exit-code", help="With --dry-run or --plan-out: end with 4 where there is something to do."),
-    switch("--yes", help="Do not ask."),
-    encrypt_option,
+    switch("--yes", help="Apply without asking."),
+    file_option("--plan-out", help="Save the plan for --plan, and stop."),
 )
+_wait = switch("--wait", help="Wait until another run in the same workspace has ended.")
+_exit_code = switch(
+    "--exit-code",
+    help="With --dry-run or --plan-out: end with 4 if the plan has something to do.",
+)
+_output = group(
+    OUTPUT,
+    file_option("--keys-out", help="Write new write keys to FILE.", more="Required without a terminal."),
+    file_option("--overlay-out", help="Write an overlay to fill in missing secrets."),
+    html_option,
+    rare=[markdown_option, _exit_code],
+)
+_archives = together(identity_option, encrypt_rarely)
 
-with_apply_options = together(
-    _overlay,
-    _chosen,
-    set_option,
-    switch("--with-links", help="With what --only chooses, the connections and syncs attached to it."),
-    _pairing,
-    _take,
-    switch("--prune", help="Delete what the snapshot does not have."),
-    switch("--prune-own", help="Let --prune delete what the target made itself, too."),
-    _deciding,
-    switch("--disable-links", help="Create connections and schedules switched off."),
-    _lacking,
-    switch("--resend-secrets", help="Send the overlay's secrets also where the target hides its own."),
-    click.option(
-        "--cursors/--no-cursors", default=True, show_default=True, help="Put sync cursors on new syncs."
-    ),
-    switch(
-        "--no-schema-check",
-        "check_schemas",
-        flag_value=False,
-        default=True,
-        help="Plan what the target's own schemas speak against too.",
-    ),
-    _plan_out,
-    file_option(
-        "--plan", "plan_in", help="Carry out exactly a saved plan, with the archive and overlay beside it."
-    ),
-    _keys_out,
-    switch(
-        "--no-safety-backup",
-        "safety_backup",
-        flag_value=False,
-        default=True,
-        help="Do not back up the target first.",
-    ),
-    _pages,
-    switch("--fail-fast", help="Stop at the first refusal."),
-    _running,
-)
+
+def apply_options(title: str, *first: Decorator, source: str) -> Decorator:
+    """Return the flags of `restore` and `clone`: `first` and what else chooses entities under a title, and the rest.
+
+    `source` is what the help calls the state to write.
+    """
+    return together(
+        group(
+            title,
+            *first,
+            repeatable("--only", metavar="SELECTOR", help="Only these, and what they need."),
+            repeatable("--skip", metavar="SELECTOR", help="All but these and what depends on them."),
+            switch("--with-links", help="With --only: also their connections and syncs."),
+            switch("--prune", help=f"Delete what the {source} does not have."),
+            _overlay,
+            switch("--disable-links", help="Create connections and schedules disabled."),
+            rare=[
+                set_option,
+                switch(
+                    "--prune-own", help="With --prune: also delete what was created in the target itself."
+                ),
+                _enable_reverse_syncs,
+                option(
+                    "--cursors/--no-cursors",
+                    default=True,
+                    show_default=True,
+                    help="Restore sync cursors on new syncs.",
+                ),
+                switch(
+                    "--resend-secrets",
+                    help="Send the overlay's secrets even where Jitsu hides those of the target.",
+                ),
+            ],
+        ),
+        _pairing,
+        group(
+            SAFETY,
+            *_first,
+            file_option(
+                "--plan",
+                "plan_in",
+                help="Apply exactly a saved plan.",
+                more="The archive and the overlay must be beside it.",
+            ),
+            _take,
+            _lacking,
+            rare=[
+                *_deciding,
+                switch(
+                    "--no-schema-check",
+                    "check_schemas",
+                    flag_value=False,
+                    default=True,
+                    help="Skip validation against the target's schemas.",
+                ),
+                switch(
+                    "--no-safety-backup",
+                    "safety_backup",
+                    flag_value=False,
+                    default=True,
+                    help="Do not back up the target first.",
+                ),
+                switch("--fail-fast", help="Stop at the first request that the console rejects."),
+                _wait,
+            ],
+        ),
+        _output,
+        _archives,
+    )
+
 
 with_undo_options = together(
-    _overlay,
-    _chosen,
+    group(
+        "What to undo",
+        repeatable("--only", metavar="SELECTOR", help="Only these, and what they need."),
+        repeatable("--skip", metavar="SELECTOR", help="All but these and what depends on them."),
+        _overlay,
+        switch(
+            "--prune",
+            help="Delete what was created since that run.",
+            more="Needed only if the run left no record.",
+        ),
+        switch("--prune-own", help="Also delete what others created since."),
+        rare=[_enable_reverse_syncs],
+    ),
     _pairing,
-    _take,
-    switch("--prune", help="Delete what was made since, where no record tells what the run has made."),
-    switch("--prune-own", help="Delete what others have made since, too."),
-    _deciding,
-    _lacking,
-    _plan_out,
-    _keys_out,
-    _pages,
-    _running,
+    group(SAFETY, *_first, _take, _lacking, rare=[*_deciding, _wait]),
+    _output,
+    _archives,
 )

@@ -5,14 +5,14 @@ import click
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.durations import Duration
+from jitsu_backup.cli.flags.grouping import OUTPUT, declares, group, option
 from jitsu_backup.cli.flags.policy import with_policy_options
 from jitsu_backup.cli.flags.shared import (
-    admin_token_option,
-    encrypt_option,
     file_option,
     metrics_option,
     notify_options,
     repeatable,
+    secrets_options,
     shrink_alarm_option,
     switch,
     with_unattended_options,
@@ -20,70 +20,90 @@ from jitsu_backup.cli.flags.shared import (
 from jitsu_backup.cli.paths import PATH
 
 
-@click.command(
+@declares(
     "backup",
-    epilog="Examples: jitsu-backup backup acme-staging · jitsu-backup backup --all --if-changed --prune ·"
-    " jitsu-backup backup @production --output before.json.gz",
+    "jitsu-backup backup acme-staging",
+    "jitsu-backup backup --all --if-changed --prune --keep-daily 14",
+    "jitsu-backup backup @production --output before.json.gz",
 )
 @click.argument("places", metavar="[PLACE]...", nargs=-1, shell_complete=complete_place)
-@switch(
-    "--all",
-    "everything",
-    help="Every workspace that the key can read; of the console with the operator's token.",
+@group(
+    "What to back up",
+    switch(
+        "--all",
+        "everything",
+        help="Every workspace that the API key can read.",
+        more="With the operator's token: every workspace of the console.",
+    ),
+    switch("--if-changed", help="Write no archive if nothing has changed."),
+    repeatable(
+        "--label",
+        "labels",
+        metavar="LABEL",
+        help="Label the archives.",
+        more="A label can be used as SNAPSHOT later.",
+    ),
+    rare=[
+        option(
+            "--full-every",
+            type=Duration(),
+            default="24h",
+            show_default=True,
+            metavar="DURATION",
+            help="With --if-changed: read a workspace that reports no change only this often; 0: always.",
+        ),
+        option("--shard", metavar="I/N", help="Only part I (0 to N-1) of N parts of the workspaces."),
+        option(
+            "--deadline",
+            type=Duration(least=1),
+            metavar="DURATION",
+            help="Stop after this time; unfinished workspaces count as failed.",
+            more="45m, or 2700 (seconds).",
+        ),
+    ],
 )
-@file_option("--output", help="Write to FILE (- is standard output), not into the store.")
-@switch("--if-changed", help="Write nothing where the latest archive holds the same.")
-@click.option(
-    "--full-every",
-    type=Duration(),
-    default="24h",
-    show_default=True,
-    metavar="DURATION",
-    help="With --if-changed: read a workspace that says that nothing changed only this often; 0: always.",
+@group(
+    "Alarms",
+    switch("--accept-shrink", help="Accept what is left; compare later backups with it."),
+    rare=[
+        shrink_alarm_option(
+            help="End with 3 if more than this share of a type is deleted; 1: never.  [default: 0.5]"
+        ),
+        repeatable(
+            "--allow-unseen",
+            metavar="WORKSPACE",
+            help="No alarm if the API key no longer sees this workspace, or its slug moved; '*': any.",
+        ),
+    ],
 )
-@repeatable(
-    "--label",
-    "labels",
-    metavar="LABEL",
-    help="Mark the archives; a label names them later, as a SNAPSHOT. Repeatable.",
+@group(
+    "Retention",
+    switch("--prune", help="Then apply the retention policy to these workspaces."),
+    with_policy_options,
 )
-@shrink_alarm_option(
-    help="End with 3 when more than this share of a type's entities is gone; 1: never.  [default: 0.5]",
+@group(
+    OUTPUT,
+    file_option("--output", help="Write to FILE instead of the store.", more="- is standard output."),
+    option(
+        "--unpack",
+        "folder",
+        type=PATH,
+        metavar="DIR",
+        help="Then update DIR, a folder for Git.",
+        more="One workspace only.",
+    ),
+    rare=[
+        switch("--redact", help="With --unpack: hide known secrets in DIR, which is then only for reading.")
+    ],
 )
-@switch("--accept-shrink", help="What is there now is enough: compare later backups with it.")
-@repeatable(
-    "--allow-unseen",
-    metavar="WORKSPACE",
-    help="No alarm for a workspace that only the store has, or whose slug moved; '*': any. Repeatable.",
-)
-@click.option("--shard", metavar="I/N", help="Only part I (0 to N-1) of N of the workspaces.")
-@click.option(
-    "--deadline",
-    type=Duration(least=1),
-    metavar="DURATION",
-    help="Stop then, 45m or 2700 (seconds); what is not done has failed.",
-)
-@click.option(
-    "--unpack",
-    "folder",
-    type=PATH,
-    metavar="DIR",
-    help="Then bring DIR, a folder fit for Git, up to date. One workspace only.",
-)
-@switch("--redact", help="With --unpack: no known secrets in DIR, which then is for reading only.")
-@switch("--prune", help="Then apply the retention policy to what was backed up.")
-@with_policy_options
 @metrics_option
 @notify_options
-@encrypt_option
-@admin_token_option
-@switch("--plaintext-secrets", help="Let the archive hold, in clear, what the token can read.")
-@runs_command
 @with_unattended_options
+@secrets_options
+@runs_command
 def command() -> None:
     """Read workspaces and write an archive of each.
 
-    Without PLACE, the default workspace. One that fails harms no other. Ends with code 3 when something is
-    missing: an archive lacks what it should have, or a workspace has shrunk (the archive is written all the
-    same, and marked), or some workspaces failed and others did not.
+    Without PLACE, reads the default workspace. A workspace that fails does not stop the others. Code 3: an archive is incomplete, a workspace has shrunk (its archive is
+    written and marked), or only some workspaces failed.
     """

@@ -1,26 +1,26 @@
-"""What click knows of `jitsu-backup clone`."""
+"""The flags of `jitsu-backup clone`."""
 
 import click
 
-from jitsu_backup.cli.flags.applying import with_apply_options
+from jitsu_backup.cli.flags.applying import apply_options
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
-from jitsu_backup.cli.flags.shared import identity_option
+from jitsu_backup.cli.flags.grouping import declares
 
 
-@click.command(
+@declares(
     "clone",
-    epilog="Examples: jitsu-backup clone acme-staging acme-production --overlay production.toml --disable-links ·"
-    " jitsu-backup clone @staging @production --overlay production.toml --prune --yes",
+    "jitsu-backup clone acme-staging acme-production --dry-run",
+    "jitsu-backup clone @staging @production --overlay production.toml --prune",
 )
 @click.argument("source", required=False, metavar="[PLACE]", shell_complete=complete_place)
 @click.argument("target", required=False, metavar="[PLACE]", shell_complete=complete_place)
-@with_apply_options
-@identity_option
+@apply_options("What to clone", source="source")
 @runs_command
 def command() -> None:
-    """Make a workspace like another, again and again: the second PLACE like the first.
+    """Make the second PLACE like the first, as often as needed.
 
-    The first run creates, later ones update what differs; what was removed goes with --prune.
-    An entity that the target has keeps its own secrets.
+    The first run creates entities. Later runs update what differs, and delete what was deleted only with --prune.
+    Existing entities keep their own secrets. Code 3: something is missing or differs; 7: blocked.
+    SELECTOR is type, type/id or type/name, with * as a wildcard.
     """

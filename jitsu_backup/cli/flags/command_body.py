@@ -9,32 +9,33 @@ import click
 
 from jitsu_backup.cli import signals
 from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
+from jitsu_backup.cli.flags.grouping import OUTPUT, STORE, group, option
 from jitsu_backup.cli.flags.shared import settle_general_options, switch
 from jitsu_backup.cli.paths import PATH
 
-# flags that are as natural behind the command as before it
-_ALL_TAKE = {
-    "--store": click.option("--store", metavar="URL", help="Where archives live."),
-    "--config": click.option("--config", type=PATH, help="Settings file."),
-    "--json": switch("--json", "as_json", default=None, help="Print one JSON document."),
-    "--quiet": switch("-q", "--quiet", default=None, help="Only results and problems."),
-    "--verbose": switch("-v", "--verbose", default=None, help="Say more."),
-}
-
-_NEW_STORE = switch(
-    "--new-store", default=None, help="Create the store, in a place that is still empty. Needed once."
+# options that are accepted before the command, too
+_STORE = option(
+    "--store", metavar="URL", help="Folder or bucket of the archives.", more=" [default: ./jitsu-backups]"
 )
-_RETRY_FOR = click.option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
+_CONFIG = option("--config", type=PATH, metavar="FILE", help="Settings file.  [default: jitsu-backup.toml]")
+_NEW_STORE = switch(
+    "--new-store", default=None, help="Create the store in an empty place. Needed once per store."
+)
+_RETRY_FOR = option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
+_JSON = switch("--json", "as_json", default=None, help="Print one JSON document.")
+_QUIET = switch("-q", "--quiet", default=None, help="Print only results and problems.")
+_VERBOSE = switch("-v", "--verbose", default=None, help="Print more details.")
+
 _ASKERS = ("backup", "watch", "clone", "restore", "recover", "undo", "diff", "history", "check")
-"""Commands that ask consoles."""
+"""Commands that connect to a console."""
 _SERVICES = ("watch",)
-"""Commands that a signal ends well, whenever it comes: they let signals in themselves."""
+"""Commands that end well on a signal at any time: they let signals in themselves."""
 _WRITERS = ("backup", "watch", "clone", "restore", "undo", "pack")
 """Commands that write into the store."""
 
 
 def runs_command(declared: Callable[[], None]) -> Callable[..., int]:
-    """Let a declaration run its command's body, with an App made of the flags before and behind the command's name."""
+    """Make a declaration run its command's body, with an App made of the flags before and after the command's name."""
     name = declared.__module__.rpartition(".")[2]
 
     @click.pass_context
@@ -49,9 +50,16 @@ def runs_command(declared: Callable[[], None]) -> Callable[..., int]:
         code: int = body(App(options), **own)
         return code
 
-    taken = {flag for parameter in getattr(command, "__click_params__", ()) for flag in parameter.opts}
-    for flag, option in _ALL_TAKE.items():
-        if flag not in taken:
-            command = option(command)
-    command = _RETRY_FOR(command) if name in _ASKERS else command
-    return _NEW_STORE(command) if name in _WRITERS else command
+    declared_already = {flag for known in getattr(command, "__click_params__", ()) for flag in known.opts}
+    store = group(
+        STORE,
+        _STORE,
+        rare=[
+            *(() if "--config" in declared_already else (_CONFIG,)),
+            *((_NEW_STORE,) if name in _WRITERS else ()),
+            *((_RETRY_FOR,) if name in _ASKERS else ()),
+        ],
+    )
+    output = group(OUTPUT, _JSON, rare=[_QUIET, _VERBOSE])
+    complete: Callable[..., int] = output(store(command))
+    return complete

@@ -1,4 +1,4 @@
-"""What a shell offers for Tab: profiles, sets, and the snapshots of a store that is a folder. Completing never fails."""
+"""What a shell offers for Tab: profiles, sets, and the snapshots of a folder as a store. Completion never fails."""
 
 from typing import Any
 
@@ -23,33 +23,33 @@ def complete_set(ctx: click.Context, _parameter: click.Parameter, incomplete: st
 def complete_snapshot(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offer latest and the ids of the store's archives, those of a folder only: nobody waits for a network here."""
+    """Offer latest and, if the store is a folder, the ids of its archives. Send no request."""
     if incomplete.startswith(("/", "./", "../", "~")):
         return [CompletionItem(incomplete, type="file")]
     if incomplete.startswith("live:"):
         places = complete_place(ctx, parameter, incomplete.removeprefix("live:"))
         return [CompletionItem(f"live:{item.value}") for item in places]
-    from jitsu_backup.cli.completion_candidates import snapshots  # noqa: PLC0415  as above
+    from jitsu_backup.cli.completion_candidates import snapshots  # noqa: PLC0415  not for help, nor for a flag
 
     try:
         found = snapshots(_given(ctx))
-    except Exception:  # noqa: BLE001  as above
+    except Exception:  # noqa: BLE001  a shell that completes must not show an error
         found = {}
     items = [CompletionItem(name, help=told) for name, told in found.items() if name.startswith(incomplete)]
     return items[:MOST]
 
 
 def _tables(ctx: click.Context, name: str, prefix: str = "") -> list[str]:
-    """Return the names of the settings' tables [NAME.…], each behind the prefix."""
+    """Return the names of the settings' tables [NAME.…], each after the prefix."""
     from jitsu_backup.cli.completion_candidates import tables  # noqa: PLC0415  not for help, nor for a flag
 
     try:
         return [f"{prefix}{one}" for one in tables(_given(ctx), name)]
-    except Exception:  # noqa: BLE001  a shell that completes must not be shown an error
+    except Exception:  # noqa: BLE001  a shell that completes must not show an error
         return []
 
 
 def _given(ctx: click.Context) -> dict[str, Any]:
-    """Return what the flags before and behind the command's name say about the whole run."""
+    """Return the options of the whole run, from the flags before and after the command's name."""
     behind = {name: value for name, value in ctx.params.items() if value}
     return settle_general_options(ctx.find_root().params, behind)[0]

@@ -3,16 +3,20 @@
 import click
 
 from jitsu_backup.cli.completion import script
+from jitsu_backup.cli.flags.grouping import declares
 
 
-@click.command(
+@declares(
     "completion",
-    epilog='Examples: eval "$(jitsu-backup completion bash)" ·'
-    " jitsu-backup completion fish > ~/.config/fish/completions/jitsu-backup.fish",
+    'eval "$(jitsu-backup completion bash)"',
+    "jitsu-backup completion fish > ~/.config/fish/completions/jitsu-backup.fish",
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> int:
-    """Print what makes a shell complete commands, flags, profiles and snapshots."""
+    """Print the script for Tab completion in a shell.
+
+    Tab then completes commands, flags, profiles and snapshots.
+    """
     click.echo(script(shell, ctx.find_root().command))
     return 0

@@ -1,15 +1,14 @@
-"""What click knows of `jitsu-backup demo`."""
-
-import click
+"""The flags of `jitsu-backup demo`."""
 
 from jitsu_backup.cli.flags.command_body import runs_command
+from jitsu_backup.cli.flags.grouping import declares
 
 
-@click.command("demo", epilog="Example: jitsu-backup demo")
+@declares("demo", "jitsu-backup demo", "jitsu-backup demo --json")
 @runs_command
 def command() -> None:
-    """See the main job, end to end, on the sandbox.
+    """See a backup and a restore on an embedded console.
 
-    Starts an embedded console with a workspace of every type, backs it up, restores it
-    into a second workspace, restores again and reads back. Touches nothing of yours.
+    Starts a sandbox with entities of every type, backs it up, restores it into a second workspace, restores again and
+    verifies the result. Touches none of your data.
     """

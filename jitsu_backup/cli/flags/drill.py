@@ -1,8 +1,9 @@
-"""What click knows of `jitsu-backup drill`."""
+"""The flags of `jitsu-backup drill`."""
 
 import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
+from jitsu_backup.cli.flags.grouping import OUTPUT, declares, group
 from jitsu_backup.cli.flags.shared import (
     file_option,
     html_option,
@@ -15,32 +16,34 @@ from jitsu_backup.cli.flags.shared import (
 )
 
 
-@click.command(
+@declares(
     "drill",
-    epilog="Examples: jitsu-backup drill · jitsu-backup drill s3://backups/jitsu --identity identity.txt --metrics"
-    " jitsu_backup.prom",
+    "jitsu-backup drill",
+    "jitsu-backup drill s3://backups/jitsu --identity key.txt --html drill.html",
 )
 @click.argument("archives", metavar="[STORE]", required=False)
-@which_archives
-@file_option("--overlay", help="The overlay of the recovery, TOML or JSON: what it gives is not lacking.")
-@switch(
-    "--fail-on-losses",
-    help="End with 3 where a real recovery would lack secrets, grants, features or write keys.",
+@group(
+    "What to rehearse",
+    which_archives,
+    file_option("--overlay", help="The overlay of the recovery, TOML or JSON: what it has is not lacking."),
+    switch(
+        "--fail-on-losses",
+        help="End with 3 if a real recovery would lack anything.",
+        more="That is, secrets, grants, features or write keys.",
+    ),
 )
+@group(OUTPUT, html_option, markdown_option)
 @metrics_option
-@html_option
-@markdown_option
+@with_unattended_options
 @identity_option
 @runs_command
-@with_unattended_options
 def command() -> None:
-    """Rehearse the recovery of a whole console, as recover would do it, in memory.
+    """Rehearse the recovery of a whole console, in memory.
 
-    Takes the archives that recover would take, brings all workspaces of the store into one empty console of the right
-    version, in memory, reads them back and compares them, down to secrets and cursors. Says what comes back and what does
-    not, what workspaces claim of each other, what a real recovery would lack, how long it would take under the console's limits,
-    how old the data would be, and how many senders would have to change. Needs no console and no key, and writes nothing
-    into the store.
+    Restores every workspace of the store into an empty in-memory console, reads it back and compares it, including
+    secrets and sync cursors. Reports what comes back and what does not, what a real recovery would lack, how long it
+    would take, how old the data would be, and how many senders would need a new write key. Needs no console and no API
+    key, and writes nothing into the store.
 
-    Ends with 3 when something does not come back, 5 when an archive that should be taken is damaged.
+    Code 3: something does not come back; 5: an archive is damaged.
     """

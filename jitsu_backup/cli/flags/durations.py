@@ -6,7 +6,7 @@ import click
 
 from jitsu_backup.durations import seconds_in
 
-RETRY_FOR = "How long to try again while the console does not answer: 10m.  [default: a few tries]"
+RETRY_FOR = "Keep trying this long while the console does not answer.  [default: a few tries]"
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in newer versions of click only
@@ -24,7 +24,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # gene
             return float(value)
         seconds = seconds_in(str(value))
         if seconds is None:
-            self.fail(f"{value!r} is no duration: write 90s, 10m or 2h", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 10m or 2h", param, ctx)
         if seconds < self.least:
-            self.fail(f"{value!r} is too short: {self.least:g} s or more", param, ctx)
+            self.fail(f"{value!r} is too short; give {self.least:g} s or more", param, ctx)
         return seconds

@@ -2,36 +2,45 @@
 
 import click
 
-from jitsu_backup.cli.flags.shared import Decorator, repeatable, together
+from jitsu_backup.cli.flags.grouping import Decorator, group, option
+from jitsu_backup.cli.flags.shared import repeatable
 
 
-def _keep(name: str) -> Decorator:
-    words = (
-        "the last N"
-        if name == "last"
-        else f"one {'an' if name == 'hourly' else 'a'} {name[:-2].replace('dai', 'day')} for N of them"
-    )
-    return click.option(f"--keep-{name}", type=click.IntRange(0), metavar="N", help=f"Keep {words}.")
+def _keep(name: str, what: str) -> Decorator:
+    return option(f"--keep-{name}", type=click.IntRange(0), metavar="N", help=f"Keep {what}.")
 
 
 # what `policy_from` reads
-with_policy_options = together(
-    *map(_keep, ("last", "hourly", "daily", "weekly", "monthly", "yearly")),
-    click.option("--keep-within", metavar="SPAN", help="Keep all of a time span: 36h, 14d, 8w, 6m, 2y."),
-    repeatable(
-        "--keep-label",
-        metavar="LABEL",
-        help="Keep those with this label, instead of all with any. Repeatable.",
-    ),
-    click.option(
-        "--keep-pre-restore",
+with_policy_options = group(
+    "Retention",
+    option(
+        "--keep-within",
         metavar="SPAN",
-        help="How long archives of before a restore stay.  [default: 30d]",
+        help="Keep all of a time span, such as 14d.",
+        more="Units: 36h, 14d, 8w, 6m, 2y.",
     ),
-    click.option(
-        "--keep-shrunk",
-        metavar="SPAN",
-        help="How long shrunken archives stay, each with the one before it.  [default: 30d]",
-    ),
-    click.option("--time-zone", metavar="ZONE", help="When a day begins.  [default: UTC]"),
+    _keep("last", "the last N"),
+    _keep("daily", "one a day, for N days that have one"),
+    _keep("monthly", "one a month, for N months that have one"),
+    rare=[
+        _keep("hourly", "one an hour, for N hours that have one"),
+        _keep("weekly", "one a week, for N weeks that have one"),
+        _keep("yearly", "one a year, for N years that have one"),
+        repeatable(
+            "--keep-label",
+            metavar="LABEL",
+            help="Keep those with this label, instead of those with any label.",
+        ),
+        option(
+            "--keep-pre-restore",
+            metavar="SPAN",
+            help="Keep archives made before a restore this long.  [default: 30d]",
+        ),
+        option(
+            "--keep-shrunk",
+            metavar="SPAN",
+            help="Keep shrunk archives, each with the one before it, this long.  [default: 30d]",
+        ),
+        option("--time-zone", metavar="ZONE", help="Time zone in which a day begins.  [default: UTC]"),
+    ],
 )

@@ -1,26 +1,31 @@
 """The flags of `jitsu-backup prune`."""
 
-import click
-
 from jitsu_backup.cli.flags.command_body import runs_command
+from jitsu_backup.cli.flags.grouping import declares, group, option
 from jitsu_backup.cli.flags.policy import with_policy_options
 from jitsu_backup.cli.flags.shared import switch, with_unattended_options
 
 
-@click.command(
+@declares(
     "prune",
-    epilog="Examples: jitsu-backup prune --keep-daily 14 --keep-monthly 12 --dry-run ·"
-    " jitsu-backup prune --keep-within 30d --workspace acme-production",
+    "jitsu-backup prune --keep-daily 14 --keep-monthly 12 --dry-run",
+    "jitsu-backup prune --keep-within 30d --workspace acme-production",
+)
+@group(
+    "What to prune",
+    option("--workspace", metavar="PLACE", help="Only the archives of this workspace."),
+    switch("--dry-run", help="Show what would be deleted, and stop."),
+    switch(
+        "--quarantine", help="Move damaged archives to quarantine/ in the store.", more="Needs no policy."
+    ),
 )
 @with_policy_options
-@click.option("--workspace", metavar="PLACE", help="Only this workspace's archives.")
-@switch("--dry-run", help="Show what would go and stop.")
-@switch("--quarantine", help="Also move damaged archives into quarantine/ under the store; needs no policy.")
-@runs_command
 @with_unattended_options
+@runs_command
 def command() -> None:
-    """Apply a retention policy to the store: what no rule keeps is removed, each with its reason.
+    """Delete old archives by a retention policy.
 
-    Never removes the newest complete archive of a workspace, one with a label (unless --keep-label names others), or a
-    damaged one. Flags take the place of the settings' [retention].
+    Deletes what no rule keeps, and shows the reason for each archive. Never deletes the newest complete archive of a
+    workspace, a labelled archive (unless --keep-label names other labels), or a damaged one. Flags replace the [retention] of
+    the settings.
     """

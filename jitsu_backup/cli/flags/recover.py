@@ -1,9 +1,10 @@
-"""What click knows of `jitsu-backup recover`."""
+"""The flags of `jitsu-backup recover`."""
 
 import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
+from jitsu_backup.cli.flags.grouping import OUTPUT, declares, group
 from jitsu_backup.cli.flags.shared import (
     encrypt_option,
     file_option,
@@ -12,59 +13,67 @@ from jitsu_backup.cli.flags.shared import (
     markdown_option,
     repeatable,
     switch,
-    together,
     which_archives,
 )
 
-_lacking = together(
-    file_option("--overlay", help="Secrets and other values of all workspaces, TOML or JSON."),
-    file_option(
-        "--overlay-out", help="Write an overlay to FILE with all secrets that nobody has, to be filled in."
-    ),
-    switch("--allow-missing-secrets", help="Go on without the secrets that nobody has."),
-    switch("--resend-secrets", help="Send the overlay's secrets also where the target hides its own."),
-)
-_how = together(
-    switch(
-        "--over-existing",
-        help="Write into workspaces that are in use too, as restore would; nothing is deleted.",
-    ),
-    file_option("--keys-out", help="Write new write keys to FILE. Needed where any are made."),
-    html_option,
-    markdown_option,
-    switch("--wait", help="Where another run writes, wait until it has ended."),
-    switch("--dry-run", help="Show the plan and stop."),
-    switch("--yes", help="Do not ask."),
-    encrypt_option,
-    identity_option,
-)
 
-
-@click.command(
+@declares(
     "recover",
-    epilog="Examples: jitsu-backup recover --dry-run · jitsu-backup recover s3://backups/jitsu --into @new --first"
-    " acme-production --keys-out keys.json",
+    "jitsu-backup recover --dry-run",
+    "jitsu-backup recover s3://backups/jitsu --into @new --keys-out keys.json",
 )
 @click.argument("archives", metavar="[STORE]", required=False)
-@repeatable(
-    "--into",
-    metavar="PLACE",
-    shell_complete=complete_place,
-    help="The console: @profile. Or SLUG=SLUG, which workspace goes into which. Repeatable.",
+@group(
+    "What to recover",
+    repeatable(
+        "--into",
+        metavar="PLACE",
+        shell_complete=complete_place,
+        help="The console, as @profile.",
+        more="Or SLUG=SLUG: which workspace goes into which.",
+    ),
+    which_archives,
+    repeatable("--first", metavar="SLUG", help="Begin with this workspace."),
+    file_option(
+        "--overlay",
+        help="Apply secrets and other values of all workspaces.",
+        more="FILE is TOML or JSON.",
+    ),
+    rare=[
+        switch(
+            "--resend-secrets", help="Send the overlay's secrets even where Jitsu hides those of the target."
+        )
+    ],
 )
-@which_archives
-@repeatable("--first", metavar="SLUG", help="Begin with this workspace. Repeatable.")
-@_lacking
-@_how
+@group(
+    "Safety",
+    switch("--dry-run", help="Show the plan and stop."),
+    switch("--yes", help="Apply without asking."),
+    switch(
+        "--over-existing",
+        help="Also write into workspaces that are in use.",
+        more="Deletes nothing.",
+    ),
+    switch("--allow-missing-secrets", help="Continue without unavailable secrets."),
+    rare=[switch("--wait", help="Wait until another run in the same workspace has ended.")],
+)
+@group(
+    OUTPUT,
+    file_option("--keys-out", help="Write new write keys to FILE.", more="Required if any are created."),
+    file_option("--overlay-out", help="Write an overlay to fill in missing secrets."),
+    html_option,
+    markdown_option,
+)
+@encrypt_option
+@identity_option
 @runs_command
 def command() -> None:
-    """Bring a whole console to what the store has of it: every workspace, in one go.
+    """Recover a whole console: every workspace of the store, in one run.
 
-    Takes the newest whole archive of each workspace, makes the workspaces that are missing, and restores them side by
-    side. Shows one plan first, and asks. What is in use is not written into unasked, and nothing is ever deleted. One
-    workspace that fails harms no other. Killed anywhere, the same command goes on; a second run writes nothing.
+    Takes the newest complete archive of each workspace and creates missing workspaces. Shows one plan and asks. Skips
+    workspaces that are in use, and deletes nothing. A workspace that fails does not stop the others. Run it again to
+    continue an interrupted recovery.
 
-    The key is a person's, who becomes the owner of what is made, or the operator's token, which has no limits; with both,
-    each does what it is best at. Ends with the code of the worst workspace: 3 when something is missing or differs, 7 when
-    one needs a decision.
+    With a person's API key, that person owns new workspaces. The operator's token has no rate limits. With both, each is
+    used for what it does best. Code 3: something is missing or differs; 7: a workspace is blocked.
     """

@@ -8,5 +8,5 @@ set_option = repeatable(
     "sets",
     metavar="NAME",
     shell_complete=complete_set,
-    help="The selectors that the settings keep as [sets.NAME]. Repeatable.",
+    help="Only what [sets.NAME] of the settings selects.",
 )

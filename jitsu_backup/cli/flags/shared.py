@@ -1,15 +1,14 @@
-"""Flags of several commands."""
+"""Flags that several commands have."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from jitsu_backup.cli.flags.durations import Duration
+from jitsu_backup.cli.flags.grouping import STORE, UNATTENDED, Decorator, group, option
 from jitsu_backup.cli.paths import PATH
-
-Decorator = Callable[[Any], Any]
 
 GENERAL = frozenset(
     (
@@ -25,101 +24,120 @@ GENERAL = frozenset(
         "admin_token",
     )
 )
-"""Parameters of commands that say something about the whole run, as the flags before the command's name do."""
+"""Parameters of commands that are about the whole run, like the flags before the command's name."""
 
-switch = functools.partial(click.option, is_flag=True)
-file_option = functools.partial(click.option, type=PATH, metavar="FILE")
-repeatable = functools.partial(click.option, multiple=True)
+switch = functools.partial(option, is_flag=True)
+file_option = functools.partial(option, type=PATH, metavar="FILE")
+repeatable = functools.partial(option, multiple=True)
 
 
 def together(*options: Decorator) -> Decorator:
     """Return a decorator that adds several flags to a command, in this order."""
 
     def add(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
+        for one in reversed(options):
+            command = one(command)
         return command
 
     return add
 
 
-# for the commands that read archives, and for those that write them
-identity_option = repeatable("--identity", metavar="FILE", help="age or SSH key to decrypt with. Repeatable.")
-encrypt_option = repeatable(
+# of the commands that read archives, and of those that write them
+identity_option = group(
+    STORE,
+    repeatable("--identity", metavar="FILE", help="age or SSH key to decrypt with."),
+)
+_encrypt_to = repeatable(
     "--encrypt-to",
     metavar="RECIPIENT",
-    help="Encrypt with age to age1…, an SSH public key, or a file of these. Repeatable.",
+    help="Encrypt with age to this public key.",
+    more="RECIPIENT is age1…, an SSH public key, or a file of these.",
 )
+encrypt_option = group(STORE, _encrypt_to)
+encrypt_rarely = group(STORE, rare=[_encrypt_to])
 
-html_option = file_option(
-    "--html", "html_out", help="Also write one self-contained HTML page, without secrets."
-)
-
+html_option = file_option("--html", "html_out", help="Also write an HTML page.", more="It has no secrets.")
 markdown_option = file_option(
-    "--markdown",
-    "markdown_out",
-    help="Also write Markdown, fit for a comment on GitHub or GitLab, without secrets.",
+    "--markdown", "markdown_out", help="Also write Markdown for a pull request.", more="It has no secrets."
 )
 
 # of the commands that back up
 shrink_alarm_option = functools.partial(
-    click.option, "--shrink-alarm", type=click.FloatRange(0, 1), metavar="SHARE"
+    option, "--shrink-alarm", type=click.FloatRange(0, 1), metavar="SHARE"
 )
-admin_token_option = click.option(
-    "--admin-token",
-    metavar="TOKEN",
-    help="The operator's service token: also read masked secrets and key hashes; without --apikey, the key. Better in"
-    " JITSU_ADMIN_TOKEN.",
+secrets_options = group(
+    STORE,
+    _encrypt_to,
+    rare=[
+        option(
+            "--admin-token",
+            metavar="TOKEN",
+            help="The operator's token: also read masked secrets and hashes of write keys. Without --apikey, it is the API"
+            " key too. Other users may see it in the process list; JITSU_ADMIN_TOKEN is safer.",
+        ),
+        switch("--plaintext-secrets", help="Allow archives with the operator's secrets in clear."),
+    ],
 )
 
 # of the commands that take a whole store
 which_archives = together(
-    click.option("--at", metavar="TIME", help="As it was then: a date, yesterday, 12h; UTC.  [default: now]"),
-    repeatable(
-        "--workspace", "workspaces", metavar="SLUG", help="Only this workspace, by slug or id. Repeatable."
+    option(
+        "--at",
+        metavar="TIME",
+        help="The archives of that time: a date, yesterday, 12h.",
+        more="Dates are in UTC.  [default: now]",
     ),
-    click.option(
+    repeatable("--workspace", "workspaces", metavar="SLUG", help="Only this workspace."),
+    option(
         "--from",
         "from_host",
         metavar="HOST",
-        help="The console whose archives are meant, where there are several.",
+        help="Only archives of this console.",
+        more="Needed if the store has several consoles.",
     ),
 )
 
-metrics_option = file_option("--metrics", help="Write figures for Prometheus' textfile collector.")
+metrics_option = group(UNATTENDED, file_option("--metrics", help="Write metrics for Prometheus to FILE."))
 
 # what `unattended` reads
-with_unattended_options = together(
-    click.option(
+with_unattended_options = group(
+    UNATTENDED,
+    option(
         "--ping",
         metavar="URL",
-        help="Tell a monitor, healthchecks.io style: URL/start, then URL or URL/fail with the exit code.",
+        help="Report to a monitor such as healthchecks.io.",
+        more="Requests URL/start, then URL, or URL/fail with the exit code.",
     ),
-    click.option(
-        "--log-format",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="json: one line a run on standard error, and no other text.",
-    ),
+    rare=[
+        option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="json: write one line per run to standard error, and no other text.",
+        )
+    ],
 )
 
 
-# of the commands that tell people what changed
-notify_options = together(
-    click.option(
+# of the commands that report to people what changed
+notify_options = group(
+    UNATTENDED,
+    option(
         "--notify",
         metavar="URL",
-        help="Send a message about each workspace that changed. URL is a webhook of Slack, slack:URL for one that takes what"
-        " Slack's take, any other URL for JSON, or mailto:ADDRESS.",
+        help="Report what changed to Slack, by mail, or as JSON.",
+        more="URL is a Slack webhook, slack:URL for a compatible one, mailto:ADDRESS, or any other URL for JSON.",
     ),
-    click.option(
-        "--notify-every",
-        type=Duration(),
-        metavar="DURATION",
-        help="Send at most one message about a workspace in this time. What changes meanwhile is in the next one."
-        "  [default: 15m]",
-    ),
+    rare=[
+        option(
+            "--notify-every",
+            type=Duration(),
+            metavar="DURATION",
+            help="Send at most one message per workspace in this time. The next message has what changed meanwhile."
+            "  [default: 15m]",
+        )
+    ],
 )
 
 
@@ -128,7 +146,7 @@ def settle_general_options(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of the whole run, and the parameters that are the command's own.
 
-    `before` are the flags before the command's name, `given` the parameters behind it, which win where they are given.
+    `before` are the flags before the command's name, `given` the parameters after it, which take precedence.
     """
     general = {name: value for name, value in given.items() if name in GENERAL and value is not None}
     return {**before, **general}, {name: value for name, value in given.items() if name not in GENERAL}

@@ -4,16 +4,18 @@ import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
+from jitsu_backup.cli.flags.grouping import declares
 
 
-@click.command(
+@declares(
     "snapshots",
-    epilog="Examples: jitsu-backup snapshots · jitsu-backup snapshots acme-production --json",
+    "jitsu-backup snapshots",
+    "jitsu-backup snapshots acme-production --json",
 )
 @click.argument("place", required=False, shell_complete=complete_place)
 @runs_command
 def command() -> None:
-    """List the archives of the store, newest first, of one workspace or of all.
+    """List the archives of the store, newest first.
 
-    Reads no archive: their names carry workspace, time, id, counts and marks.
+    Reads no archive: the file names have workspace, time, id, counts and marks.
     """

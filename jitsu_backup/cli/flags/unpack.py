@@ -1,29 +1,42 @@
-"""What click knows of `jitsu-backup unpack`."""
+"""The flags of `jitsu-backup unpack`."""
 
 import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_snapshot
+from jitsu_backup.cli.flags.grouping import declares, group
 from jitsu_backup.cli.flags.shared import encrypt_option, identity_option, switch
 from jitsu_backup.cli.paths import PATH
 
 
-@click.command(
+@declares(
     "unpack",
-    epilog="Examples: jitsu-backup unpack latest ./workspace · jitsu-backup unpack acme-staging/latest~2 ./before --redact",
+    "jitsu-backup unpack latest ./workspace",
+    "jitsu-backup unpack acme-staging/latest~2 ./before --redact",
 )
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.argument("folder", metavar="DIR", type=PATH)
-@switch("--redact", help="Show known secrets as ***, which stands for what the workspace has.")
-@switch("--plaintext-secrets", help="Let DIR hold, in clear, what the operator's token has read.")
-@switch("--keep-base", help="Keep the archive in DIR too, as .base, for where no store has it.")
+@group(
+    "What to write",
+    switch(
+        "--redact",
+        help="Write known secrets as ***.",
+        more="A restore of DIR keeps the secrets of the workspace.",
+    ),
+    switch("--plaintext-secrets", help="Allow the operator's secrets in clear in DIR."),
+    switch(
+        "--keep-base",
+        help="Also write the archive into DIR, as .base.",
+        more="For a DIR that is used without the store.",
+    ),
+)
 @identity_option
 @encrypt_option
 @runs_command
 def command() -> None:
-    """Write an archive as a folder fit for Git: a JSON file an entity, code as .js beside it.
+    """Write an archive as a folder for Git.
 
-    DIR is new, empty or what unpack wrote before: then only what differs is touched, and what is
-    gone is removed. Edited or not, it is a SNAPSHOT for diff, restore, show and verify: what people changed in the
-    console since DIR was unpacked is kept. `pack` makes an archive of it again.
+    DIR has one JSON file per entity, with code in .js files. DIR must be new, empty, or written by unpack before; then only
+    what differs is changed. Edited or not, it is a SNAPSHOT for diff, restore, show and verify; restore keeps what people
+    changed in the console since. pack writes it as an archive again.
     """
