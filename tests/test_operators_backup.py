@@ -104,6 +104,60 @@ def test_a_token_that_is_withdrawn_in_the_middle_keeps_what_was_read(tmp_path: P
     assert BackupRun(outcomes).exit_code == 3
 
 
+@pytest.mark.parametrize(
+    "ends", [("streams-with-destinations",), ("rotor-connections", "bulker-connections")]
+)
+def test_an_export_that_ends_early_every_time_leaves_archives_that_say_so(
+    ends: tuple[str, ...], tmp_path: Path
+) -> None:
+    loop = VirtualLoop()
+    sandbox = many(2, loop)
+    real = sandbox.app
+    asked: list[str] = []
+
+    async def cut(scope: Any, receive: Any, send: Any) -> None:
+        if not scope["path"].endswith(ends):
+            await real(scope, receive, send)
+            return
+        asked.append(scope["path"])
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b'[{"id": "one"}, {"id'})
+
+    sandbox.app = cut  # type: ignore[assignment]
+    outcomes = backed_up(console_of(sandbox, loop, tmp_path, 16), job(plaintext=True), loop)
+    assert len(asked) > 1
+    assert all(one.saved is not None and not one.saved.archive.complete for one in outcomes)
+    for one in outcomes:
+        assert one.saved is not None
+        told = {
+            refusal.what: refusal.reason for refusal in one.saved.snapshot.manifest.refused if refusal.missing
+        }
+        assert told.keys() == {f"export {export}" for export in ends}
+        assert all("the reply was cut" in reason for reason in told.values())
+    assert BackupRun(outcomes).exit_code == 3
+
+
+def test_an_export_that_is_cut_off_once_is_read_again(tmp_path: Path) -> None:
+    loop = VirtualLoop()
+    sandbox = many(2, loop)
+    real = sandbox.app
+    cut_off: list[str] = []
+
+    async def cut(scope: Any, receive: Any, send: Any) -> None:
+        if "/admin/export/" not in scope["path"] or scope["path"] in cut_off:
+            await real(scope, receive, send)
+            return
+        cut_off.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b'[{"id'})
+
+    sandbox.app = cut  # type: ignore[assignment]
+    outcomes = backed_up(console_of(sandbox, loop, tmp_path, 16), job(plaintext=True), loop)
+    assert len(cut_off) > 4
+    assert all(one.whole for one in outcomes)
+
+
 def test_unchanged_workspaces_are_asked_about_and_no_secret_is_read(tmp_path: Path) -> None:
     loop = VirtualLoop()
     sandbox = many(5, loop)

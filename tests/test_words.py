@@ -243,3 +243,16 @@ def test_errors_of_one_kind_have_one_code() -> None:
     for kind in (*AccessError.__subclasses__(), AccessError):
         assert kind.exit_code == 6
     assert BackupError.exit_code == 1
+
+
+def test_a_command_to_run_later_has_what_reaches_the_console_and_no_key() -> None:
+    options = {
+        "config": Path("site.toml"), "store": "s3://backups/jitsu", "host": "http://jitsu.internal:3000",
+        "ca_bundle": "our ca.pem", "insecure_http": True, "apikey": "key1:canary", "admin_token": "service:canary",
+    }  # fmt: skip
+    app = App({"as_json": False, "quiet": True, "verbose": False, **options})
+    assert app.again("restore", "acme/latest") == (
+        "jitsu-backup --config site.toml --store s3://backups/jitsu --host http://jitsu.internal:3000"
+        " --ca-bundle 'our ca.pem' --insecure-http restore acme/latest"
+    )
+    assert App({"as_json": False}).again("check") == "jitsu-backup check"

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_REPEATED = ("config", "store", "host", "ca_bundle")
+"""The flags before a command that the same one needs again."""
+
+
 @dataclass
 class App(Output):
     """One run of the command line: its options and what follows from them."""
@@ -163,9 +167,10 @@ class App(Output):
         return remedy_for(failure, self.again, workspace, self.waits)
 
     def again(self, *arguments: str) -> str:
-        """Return a command to run later, with the flags for store and settings that this run was given."""
-        given = [(f"--{name}", str(self.options.get(name) or "")) for name in ("config", "store")]
+        """Return a command to run later, with the flags for store, settings and console that this run was given, without keys."""
+        given = [(f"--{name.replace('_', '-')}", str(self.options.get(name) or "")) for name in _REPEATED]
         flags = [part for flag, value in given if value for part in (flag, value)]
+        flags += ["--insecure-http"] if self.options.get("insecure_http") else []
         return shlex.join(["jitsu-backup", *flags, *arguments])
 
     def again_with_keys(self, archives: Iterable[ArchiveName]) -> Callable[..., str]:

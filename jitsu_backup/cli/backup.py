@@ -159,7 +159,7 @@ def places_of(
     unusable: list[WorkspaceOutcome] = []
     for text in places or (None,):
         try:
-            place = app.settings.place(text, workspace_needed=not everything, token_is_enough=True)
+            place = app.settings.place(text, workspace_needed=not everything)
         except BackupError as failure:
             unusable.append(WorkspaceOutcome(_name_of(app, text or ""), None, 0.0, failure=failure))
             continue

@@ -27,7 +27,7 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
         code = check_settings(app, app.options["config"])
         if code or place is None:
             return code
-    chosen = app.settings.place(place, workspace_needed=False, token_is_enough=True)
+    chosen = app.settings.place(place, workspace_needed=False)
     with app.progress() as report:
         facts = run_async(_check(app, chosen, report))
     facts["store"], problem = _store(app)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_apart, check_pages, check_path, write_page
-from jitsu_backup.cli.recovery_job import moment_of, use_store
+from jitsu_backup.cli.recovery_job import check_overlay_is_used, moment_of, overlays_of, use_store
 from jitsu_backup.cli.recovery_progress import planning_progress
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.model import plural
@@ -30,6 +30,7 @@ def drill(
     at: str | None,
     from_host: str | None,
     workspaces: tuple[str, ...],
+    overlay: Path | None,
     fail_on_losses: bool,
     metrics: Path | None,
     html_out: Path | None,
@@ -41,16 +42,20 @@ def drill(
     check_pages(html_out, markdown_out)
     check_apart({"--html": html_out, "--markdown": markdown_out, "--metrics": metrics})
     _ = app.keys.identities  # report an unreadable identity once, not for every archive
-    app.archives()  # raises for a store that was never created
-    job = DrillJob(moment_of(at), from_host, workspaces, app.settings.allow_unseen)
+    known = app.archives()  # raises for a store that was never created
+    overlays = overlays_of(app, None, overlay, workspaces, known)
+    job = DrillJob(
+        moment_of(at), from_host, workspaces, app.settings.allow_unseen, overlays.shared, overlays.own
+    )
     with planning_progress(app) as report:
         drilled = run_async(
             carry_out(job, app.store, app.keys, report, now=utc_now, monotonic=time.monotonic)
         )
+    check_overlay_is_used(app, overlay, overlays, drilled.plan)
     code = drilled.exit_code(fail_on_losses=fail_on_losses)
     app.figures = lambda: figures_of(drilled, code)
     tell = app.alarm if app.as_json else app.alarms.append  # the page has the alarms
-    again = partial(_again, app, from_host, at)
+    again = partial(_again, app, from_host, at, overlay)
     for alarm in alarms_of(drilled, again, fail_on_losses=fail_on_losses):
         tell(alarm)
     app.outcome = _in_words(drilled)
@@ -70,10 +75,12 @@ def drill(
     return code
 
 
-def _again(app: App, from_host: str | None, at: str | None, *arguments: str) -> str:
-    """Return the command for the same drill, with the same console and time."""
-    given = {"--from": from_host, "--at": at}
-    return app.again(*arguments, *(part for flag, value in given.items() if value for part in (flag, value)))
+def _again(app: App, from_host: str | None, at: str | None, overlay: Path | None, *arguments: str) -> str:
+    """Return the command for the same drill, with the same console, time and overlay."""
+    given = {"--from": from_host, "--at": at, "--overlay": overlay}
+    return app.again(
+        *arguments, *(part for flag, value in given.items() if value for part in (flag, str(value)))
+    )
 
 
 def _in_words(drilled: Drill) -> str:

@@ -94,7 +94,6 @@ def _again(app: App, archives: str | None, into: tuple[str, ...], given: dict[st
     several = {"--into": into, "--workspace": given["workspaces"], "--first": given["first"]}
     switches = ("over_existing", "allow_missing_secrets", "resend_secrets")
     return app.again(
-        *_console_flags(app),
         "recover",
         *([archives] if archives and not app.options.get("store") else []),
         *(part for flag, values in several.items() for value in values for part in (flag, value)),
@@ -265,19 +264,12 @@ class _Recovery:
         there = [] if profile is None else [f"@{profile}"]
         return {
             outcome.target_id: self.app.again(
-                *_console_flags(self.app), "undo", "/".join((*there, outcome.target_id)),
+                "undo", "/".join((*there, outcome.target_id)),
                 *_age_flags(self.app),
             )
             for outcome in run.outcomes
             if outcome.target_id and outcome.result is not None and outcome.result.way_back is not None
         }  # fmt: skip
-
-
-def _console_flags(app: App) -> list[str]:
-    """Return the flags about reaching the console that this run was given."""
-    flags = ["--insecure-http"] if app.options.get("insecure_http") else []
-    given = {"--host": app.options.get("host"), "--ca-bundle": app.options.get("ca_bundle")}
-    return [*flags, *(part for flag, value in given.items() if value for part in (flag, str(value)))]
 
 
 def _age_flags(app: App) -> list[str]:

@@ -47,7 +47,7 @@ def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
             )
     if len(set(places)) > 1:
         raise UsageError(f"--into names several consoles: {', '.join(places)}; give only one")
-    place = app.settings.place(places[0] if places else None, workspace_needed=False, token_is_enough=True)
+    place = app.settings.place(places[0] if places else None, workspace_needed=False)
     return place, pairs
 
 
@@ -105,11 +105,11 @@ def moment_of(at: str | None) -> datetime | None:
 
 
 def overlays_of(
-    app: App, place: Place, path: Path | None, chosen: Collection[str], known: Collection[ArchiveName]
+    app: App, place: Place | None, path: Path | None, chosen: Collection[str], known: Collection[ArchiveName]
 ) -> ConsoleOverlay:
     """Return the overlays of all workspaces: the file takes precedence over the profiles. Raise UsageError.
 
-    If some workspaces are `chosen`, tables for others are left out.
+    Without a `place`, no profile describes the console. If some workspaces are `chosen`, tables for others are left out.
     """
     given = OverlayTables("overlay") if path is None else open_overlay(path, os.environ).tables()
     for name in given.own:
@@ -123,7 +123,7 @@ def overlays_of(
     meant = {identify(name) for name in chosen}
     profiles = {
         name: open_overlay(file, os.environ).tables()
-        for name, file in app.settings.overlays(place.host).items()
+        for name, file in ({} if place is None else app.settings.overlays(place.host)).items()
         if of_workspace(known, name) and (not meant or identify(name) in meant)
     }
     own = {name: tables for name, tables in given.own.items() if not meant or identify(name) in meant}

@@ -45,7 +45,7 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
 
 def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
     """Return the run to undo, and its workspace as text and as a place. Raise what `find_last_run` raises."""
-    target = app.settings.place(place, workspace_needed=False, token_is_enough=True)
+    target = app.settings.place(place, workspace_needed=False)
     workspace = target.workspace
     run = find_last_run(app, target)
     if workspace is None:

@@ -2,17 +2,25 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console, RefusalKind, RefusedError, gather
 from jitsu_backup.console.bodies import Size, small_replies
 from jitsu_backup.errors import AccessError, UnreachableError
-from jitsu_backup.model import MASK, Key, MaskedField, Snapshot, items_of, unknown_secrets
+from jitsu_backup.model import MASK, Key, MaskedField, Refusal, Snapshot, items_of, unknown_secrets
 
 _REVERSE_SYNCS = "reverse-syncs"
 _EXPORTS = ("streams-with-destinations", "rotor-connections", "bulker-connections", "syncs", _REVERSE_SYNCS)
+
+_TYPES = {
+    "streams-with-destinations": ("stream", "destination"),
+    "rotor-connections": ("destination",),
+    "bulker-connections": ("destination",),
+    "syncs": ("service",),
+}
+"""The types of entities whose secrets an export holds."""
 
 _ATTEMPTS = 3
 """How often the export of reverse syncs is requested. A sync that the console cannot read cuts it short every time."""
@@ -26,7 +34,10 @@ Entries = list[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """What the operator's token reads of a whole console. `unread` says why its reverse syncs could not be read."""
+    """What the operator's token reads of a whole console. `unread` says why its reverse syncs could not be read.
+
+    `refused` says which of the other exports could not be read, and why.
+    """
 
     streams: Entries
     rotor_connections: Entries
@@ -34,6 +45,7 @@ class Exports:
     syncs: Entries
     reverse_syncs: Entries
     unread: str = ""
+    refused: tuple[Refusal, ...] = ()
     _parts: dict[str, "Exports"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of(self, workspace_id: str) -> "Exports":
@@ -46,10 +58,11 @@ class Exports:
 async def read_exports(console: Console) -> Exports:
     """Read what only the operator's token can read, of every workspace of the console.
 
-    An export that this console lacks is left empty, as is that of reverse syncs if it cannot be read. Raise AccessError
-    for an invalid token.
+    An export that this console lacks is left empty. One that cannot be read is left empty and reported. Raise AccessError
+    for an invalid token, ConsoleError for an export that is too large, or if none can be read because the console is away.
     """
-    held, unread = Size(share=2), list[str]()
+    held, unread, refused = Size(share=2), list[str](), list[Refusal]()
+    away: list[UnreachableError] = []
 
     async def export(name: str) -> Entries:
         of_reverse_syncs = name == _REVERSE_SYNCS
@@ -61,17 +74,21 @@ async def read_exports(console: Console) -> Exports:
             kind = failure.kind if isinstance(failure, RefusedError) else None
             if kind is RefusalKind.TOO_LARGE:
                 raise failure.with_context(before=f"console {console.host}: export {name}: ") from None
-            if kind is None and not of_reverse_syncs:
-                raise failure.with_context(after=f" (export {name}, with the operator's token)") from None
-            if of_reverse_syncs and kind not in _LACKING:
-                unread.append(str(failure).removeprefix(f"console {console.host}: "))
+            away.extend([failure] if isinstance(failure, UnreachableError) else [])
+            reason = str(failure).removeprefix(f"console {console.host}: ")
+            if kind not in _LACKING and of_reverse_syncs:
+                unread.append(reason)
+            elif kind not in _LACKING:
+                refused.append(Refusal(f"export {name}", reason))
             return []
         except AccessError as refusal:
             raise _of_operator(refusal) from None
         return [e for e in answer if isinstance(e, Mapping)] if isinstance(answer, list) else []
 
     streams, rotor, bulker, syncs, reverse_syncs = await gather(*map(export, _EXPORTS))
-    return Exports(streams, rotor, bulker, syncs, reverse_syncs, "".join(unread))
+    if len(away) == len(_EXPORTS):
+        raise away[0].with_context(after=" (exports, with the operator's token)")
+    return Exports(streams, rotor, bulker, syncs, reverse_syncs, "".join(unread), tuple(sorted(refused)))
 
 
 async def try_operator(console: Console) -> None:
@@ -130,6 +147,20 @@ def missed_secrets(exports: Exports, snapshot: Snapshot) -> tuple[MaskedField, .
         for one in (str(sync.body.get("toId")), models.get(str(sync.body.get("fromId"))))
     }  # fmt: skip
     return tuple(line for line in unknown_secrets(snapshot) if line.type == "destination" and line.id in used)
+
+
+def with_exports(exports: Exports, snapshot: Snapshot) -> Snapshot:
+    """Return a snapshot with what the exports have for it; where it may lack something of one that could not be read, it says so."""
+    made = replace(snapshot, secrets=secrets_of(exports, snapshot))
+    types = {line.type for line in unknown_secrets(made)} | {one.key.type for one in made.of_type("stream")}
+    lacking = [refusal for refusal in exports.refused if not types.isdisjoint(types_in(refusal))]
+    manifest = replace(made.manifest, refused=tuple(sorted((*made.manifest.refused, *lacking))))
+    return replace(made, manifest=manifest) if lacking else made
+
+
+def types_in(refusal: Refusal) -> tuple[str, ...]:
+    """Return the types of entities whose secrets an export holds, by the refusal of it."""
+    return _TYPES[refusal.what.removeprefix("export ")]
 
 
 def _by_workspace(exports: Exports) -> dict[str, Exports]:

@@ -242,6 +242,11 @@ class Console:
         )
         return done.body
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the console limits how often this key may ask, as far as its answers have told."""
+        return self.gates.are_limited(self.host, self._key_id)
+
     async def ready(self) -> None:
         """Wait until the rate limits allow a write."""
         for method in ("POST", "PUT", "DELETE"):

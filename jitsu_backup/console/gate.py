@@ -188,6 +188,10 @@ class Gates:
             self.gates[name] = Gate(self.clock, self.sleep, self.report, self.share, window)
         return self.gates[name]
 
+    def are_limited(self, host: str, key_id: str) -> bool:
+        """Return whether an answer of a console has named a limit of a key: consoles of 2024 set none [limits/429]."""
+        return any(gate.limit for name, gate in self.gates.items() if name[:2] == (host, key_id))
+
 
 class GateTransport(httpx.AsyncBaseTransport):
     """Send requests as the gates allow, at most `at_once` at the same time.

@@ -12,7 +12,7 @@ from typing import Any
 
 from jitsu_backup.archive import ArchiveName, archives_in, name_counts, safe_text
 from jitsu_backup.console import Console
-from jitsu_backup.console.admin_exports import Exports, read_exports, secrets_of, try_operator
+from jitsu_backup.console.admin_exports import Exports, read_exports, try_operator, with_exports
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
 from jitsu_backup.console.listening import listen
@@ -334,7 +334,7 @@ class Backup:
         operator = access.operator or (access.connection if (await info()).is_operator else None)
         if operator is not None:
             exports: Exports = await self._once(self._consoles.of(operator), "exports", read_exports)
-            snapshot = replace(snapshot, secrets=secrets_of(exports, snapshot))
+            snapshot = with_exports(exports, snapshot)
             self._unread.add(exports, snapshot)
         source = snapshot.manifest.source
         own = self._history.get(source.workspace_id, [])

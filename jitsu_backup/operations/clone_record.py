@@ -32,6 +32,7 @@ from jitsu_backup.operations.third_side import RecordFinder
 from jitsu_backup.planning import PlanOptions, left_by, same_workspace
 from jitsu_backup.planning.intents import intent_of, with_intent
 from jitsu_backup.planning.records import new_record
+from jitsu_backup.planning.sent_empty import empties
 from jitsu_backup.store import Store, archives, keep
 
 TAKE_SOURCE = ("source",)
@@ -59,10 +60,14 @@ def record_finder(
     """Return a function that finds the record of the last clone for a plan.
 
     It raises the errors of `find_record`. If `options` take all of the source, an unreadable record is only reported,
-    unless `prune` could then delete the target's own entities.
+    unless `prune` could then delete the target's own entities. In place it is only reported too, because there it is only
+    about secrets.
     """
 
-    async def find(source: Source, live: Snapshot) -> Snapshot | None:
+    async def find(snapshot: Snapshot, live: Snapshot) -> Snapshot | None:
+        if same_workspace(snapshot, live):
+            return await _emptied(open_store, keys, live, now(), report)
+        source = snapshot.manifest.source
         called = source.slug or source.workspace_id
         try:
             return await _record_now(open_store(), keys, source, live, now=now(), report=report)
@@ -72,6 +77,29 @@ def record_finder(
             return None
 
     return find
+
+
+async def _emptied(
+    open_store: Callable[[], Store], keys: ArchiveKeys, live: Snapshot, now: datetime, report: Reporter
+) -> Snapshot | None:
+    """Return the record of the last run in place that has sent secrets empty; None without one. Report what cannot be read."""
+    try:
+        store = open_store()
+        known = await archives(store)
+    except BackupError:  # a store that cannot be read tells nothing
+        return None
+    own = live.manifest.source
+    try:
+        archive = next(_of_pair((one for one in _noted(known, now) if not one.is_intent), own, own), None)
+        record = None if archive is None else await _opened(store, archive, keys)
+        return await _with_unfinished(store, keys, known, record, own, live, now)
+    except BackupError as problem:
+        report(
+            Caution(
+                f"the record of the secrets that an earlier run has sent empty could not be read: {problem}"
+            )
+        )
+        return None
 
 
 def pass_over(problem: BackupError, unread: str, options: PlanOptions, report: Reporter) -> None:
@@ -131,7 +159,20 @@ async def _record_now(
     known, target = await archives(store), live.manifest.source
     found = await _find(store, keys, known, source, target, now=now, report=report)
     record = None if found is None else found.snapshot
-    for archive in reversed(_unfinished(_noted(known, now), source, target)):
+    return await _with_unfinished(store, keys, known, record, source, live, now)
+
+
+async def _with_unfinished(
+    store: Store,
+    keys: ArchiveKeys,
+    known: Iterable[ArchiveName],
+    record: Snapshot | None,
+    source: Source,
+    live: Snapshot,
+    now: datetime,
+) -> Snapshot | None:
+    """Return a record with what later runs have reached in the target, which is `live`, before they were killed."""
+    for archive in reversed(_unfinished(_noted(known, now), source, live.manifest.source)):
         record = with_intent(record, await _opened(store, archive, keys), live)
     return record
 
@@ -183,7 +224,8 @@ async def keep_intent(
 
     What earlier, killed clones have written is recorded with it. Raise BackupError; then nothing was stored.
     """
-    intent = intent_of(prepared.snapshot, prepared.plan, prepared.options, prepared.live)
+    snapshot, options = _as_recorded(prepared)
+    intent = intent_of(snapshot, prepared.plan, options, prepared.live)
     before = await archives(store)
     begun = None if intent.begun is None else await keep_record(store, keys, intent.begun, now=now())
     kept = () if begun is None or begun in before else (begun,)
@@ -209,9 +251,23 @@ async def _like(store: Store, record: Snapshot, now: datetime) -> list[ArchiveNa
 
 
 def is_recorded(result: Result, prepared: PreparedRestore) -> bool:
-    """Return whether a run leaves a record: it ended, and it was a clone or wrote something."""
+    """Return whether a run leaves a record: it ended, and it was a clone, wrote something, or knows of empty secrets."""
     ended = result.verified and result.failure is None and not result.interrupted
-    return ended and (bool(prepared.plan.writes) or not _is_in_place(prepared))
+    return ended and (bool(prepared.plan.writes) or is_noted(prepared))
+
+
+def is_noted(prepared: PreparedRestore) -> bool:
+    """Return whether the next run has to know what this one did: it is a clone, or in place secrets are sent empty."""
+    return not _is_in_place(prepared) or prepared.options.emptied is not None or empties(prepared.plan.writes)
+
+
+def _as_recorded(prepared: PreparedRestore) -> tuple[Snapshot, PlanOptions]:
+    """Return the snapshot and the options that a record is made of: in place, under the host name that the target has now."""
+    snapshot, options = prepared.snapshot, prepared.options
+    if _is_in_place(prepared):
+        manifest = replace(snapshot.manifest, source=prepared.live.manifest.source)
+        return replace(snapshot, manifest=manifest), replace(options, record=options.emptied)
+    return snapshot, options
 
 
 async def recorded(
@@ -231,7 +287,7 @@ async def recorded(
     wrote, record, in_place = bool(prepared.plan.writes), None, _is_in_place(prepared)
     try:
         store = await open_store()
-        if not in_place:
+        if is_noted(prepared):
             record = await _keep_of_clone(store, keys, result, prepared, now, intent)
         left = await _keep_left(store, keys, result, now()) if wrote else None
     except BackupError as problem:
@@ -254,9 +310,8 @@ async def _keep_of_clone(
     """Store the record of a clone whose target was read back, in place of its intent."""
     assert result.after is not None  # noqa: S101  the caller has looked
     sides = prepared.live, result.after
-    record = new_record(
-        prepared.snapshot, prepared.plan, prepared.options, *sides, result.ids, _undone(result)
-    )
+    snapshot, options = _as_recorded(prepared)
+    record = new_record(snapshot, prepared.plan, options, *sides, result.ids, _undone(result))
     archive = await keep_record(store, keys, record, now=now(), last=bool(prepared.plan.writes))
     late = [one for one in await _like(store, record, now()) if one.is_intent]
     await forget(store, [*intent, *(one for one in late if one.sort_key < archive.sort_key)])

@@ -1,18 +1,31 @@
 """What was restored in a rehearsal: a console in memory, compared with the snapshot that was restored into it."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
-from jitsu_backup.catalogue import dangling_references, link_name, owned_functions
-from jitsu_backup.model import Key, Snapshot, members_of, quoted, unknown_secrets
+from jitsu_backup.catalogue import dangling_references, entity_names, link_name, owned_functions
+from jitsu_backup.model import (
+    MASK,
+    Key,
+    Snapshot,
+    format_path,
+    masked_paths,
+    members_of,
+    quoted,
+    unknown_secrets,
+    value_at,
+)
 from jitsu_backup.operations.recovery_losses import RecoveryLoss
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, Plan, Residue, needs_authorising, parse_overlay
 from jitsu_backup.sandbox import State
+
+_WITHOUT_CURSORS = re.compile("^sync .* begins without cursors: its source or destination is another one")
 
 STAND_IN = "from-the-password-manager"
 
@@ -59,7 +72,7 @@ def come_back(
         found |= {line for line in result.found if not needs_authorising(line.path, line.reason)}
         found |= _secrets_lost(snapshot, state, plan)
         targets = {o.action.key: o.target_id for o in result.outcomes if o.target_id}
-        found |= _cursors_lost(snapshot, state, targets)
+        found |= _cursors_lost(snapshot, state, targets, plan)
     dead = dead_links(snapshot)
     found = {line for line in found if line.key not in dead}
     there = dict.fromkeys(snapshot.manifest.counts, 0) | dict(there)
@@ -139,15 +152,23 @@ def _stored(config: Any, path: str) -> Any:
     return config
 
 
-def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str]) -> set[Residue]:
+def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str], plan: Plan) -> set[Residue]:
+    sent, on_purpose = (
+        {a.key for a in plan.actions if a.cursors},
+        any(map(_WITHOUT_CURSORS.search, plan.notes)),
+    )
     names = {entity.key.id: link_name(entity, {}) for entity in snapshot.of_type("link")}
     lost = set()
     for sync_id, cursors in snapshot.cursors.items():
         stored = state.sync_states.get(targets.get(Key("link", sync_id), ""), {})
         for stream, text in cursors.items():
             if not state.generation.is_2024 and _parsed(stored.get(stream)) != _parsed(text):
-                name, reason = names.get(sync_id, sync_id), "its cursor differs from the archive"
-                lost.add(Residue(Key("link", sync_id), name, f"cursor of {stream}", reason))
+                key, reason = Key("link", sync_id), "its cursor differs from the archive"
+                if on_purpose and key not in sent:
+                    reason = (
+                        "it starts without its cursor, because the overlay changes its source or destination"
+                    )
+                lost.add(Residue(key, names.get(sync_id, sync_id), f"cursor of {stream}", reason))
     return lost
 
 
@@ -182,6 +203,21 @@ def stand_in_secrets(snapshot: Snapshot) -> Overlay:
         if Key(line.type, line.id) in keys:  # options are not restored
             rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = STAND_IN
     return parse_overlay(rules)
+
+
+def with_given_secrets(snapshot: Snapshot, overlay: Overlay) -> Snapshot:
+    """Return a snapshot as if it had read the masked secrets that an overlay gives."""
+    names, secrets = entity_names(snapshot.entities), dict(snapshot.secrets)
+    for entity in snapshot.entities:
+        given = overlay.apply(entity, names[entity.key])
+        found = {
+            format_path(path): value_at(given, path)
+            for path in masked_paths(entity.body)
+            if value_at(given, path) != MASK
+        }
+        if found:
+            secrets[entity.key] = {**secrets.get(entity.key, {}), **found}
+    return replace(snapshot, secrets=secrets)
 
 
 def residue_in_words(line: Residue) -> str:

@@ -39,7 +39,7 @@ AWAY_SECONDS = 10.0
 ANSWER_SECONDS = 300.0
 """How long a question may take, including waits for the rate limit: some replies never end."""
 
-LISTENING = 90
+LISTENING = 110
 """How many questions a console may have at once. Most of them are waiting there."""
 
 CHANGED_AT_ONCE, LOOKS_AT_ONCE = 4, 3

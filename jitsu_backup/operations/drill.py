@@ -1,7 +1,7 @@
 """A drill: the recovery of a whole console, rehearsed on a console in memory, and everything compared."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import httpx
@@ -19,6 +19,7 @@ from jitsu_backup.operations.come_back import (
     meant_to_come_back,
     residue_in_words,
     stand_in_secrets,
+    with_given_secrets,
 )
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery import (
@@ -43,8 +44,9 @@ from jitsu_backup.operations.recovery.planning import (
 from jitsu_backup.operations.recovery.values import worst
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, counted, in_words, recovery_losses
 from jitsu_backup.operations.safeguards import Safeguards
+from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.planning.forecast import Load, load_of
-from jitsu_backup.sandbox import Sandbox, State, empty_console_for
+from jitsu_backup.sandbox import Generation, Sandbox, State, empty_console_for
 from jitsu_backup.settings import SecretText
 from jitsu_backup.store import Store, store_in_memory
 
@@ -56,12 +58,17 @@ _NO_FEATURES: Mapping[str, object] = {"featuresEnabled": []}
 
 @dataclass(frozen=True, slots=True)
 class DrillJob:
-    """What a drill is about: fields of RecoveryJob, which say which archives of a store are taken."""
+    """What a drill is about: fields of RecoveryJob, which say which archives of a store are taken.
+
+    `overlay` holds for every workspace, `overlays`, by id or slug, take its place: what they give is not lacking.
+    """
 
     at: datetime | None = None
     from_host: str | None = None
     workspaces: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    overlay: Overlay = field(default_factory=Overlay, repr=False)
+    overlays: Mapping[str, Overlay] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +157,17 @@ class Drill:
         """How old the oldest archive is: what changed since would be lost. None without workspaces."""
         return None if self.plan.oldest is None else self.began - self.plan.oldest
 
+    @property
+    def limits(self) -> bool:
+        """Whether a console of its generation limits what a person's key may send: one of 2024 does not [limits/429]."""
+        return not Generation(self.generation).is_2024
+
     def forecast(self, *, makes_limited: bool = True, writes_limited: bool = True) -> float:
         """Return the seconds that a real recovery takes at the least, by the limits of the keys that make and write.
 
-        A person's key is limited, the operator's token is not.
+        A person's key is limited, unless the console is of 2024; the operator's token is not.
         """
+        makes_limited, writes_limited = (self.limits and one for one in (makes_limited, writes_limited))
         going = tuple(one.outcome.recovery for one in self.workspaces if one.outcome.problem is None)
         return forecast(going, limited=writes_limited, made_limited=makes_limited)
 
@@ -188,8 +201,10 @@ async def drill(
     meant = RecoveryJob(
         Connection(HOST, SecretText("")),
         at=job.at, from_host=job.from_host, workspaces=job.workspaces, gone=job.gone,
+        options=PlanOptions(overlay=job.overlay), overlays=job.overlays,
     )  # fmt: skip
     choice = await choose_archives(meant, await list_archives(meant, store, now=now), store, keys, report)
+    choice = _with_stand_ins(choice, job.overlay)
     snapshots = [one.snapshot for one in choice.kept]
     sandbox = Sandbox(empty_console_for(snapshots), rate_limit=False)
     run = await _recovered(meant, choice, sandbox, report, now=now, monotonic=monotonic)
@@ -209,11 +224,10 @@ async def _recovered(
     now: Callable[[], datetime],
     monotonic: Callable[[], float],
 ) -> RecoveryRun:
-    """Recover what was chosen into the sandbox, with invented secrets for those that are missing."""
+    """Recover what was chosen into the sandbox."""
     owner = SecretText(sandbox.facts(HOST)["api_keys"]["owner"])
     target = Connection(HOST, owner, transport=httpx.ASGITransport(sandbox.app))
-    overlays = {one.opened.archive.workspace_id: stand_in_secrets(one.snapshot) for one in choice.kept}
-    job, choice = replace(job, target=target), replace(choice, overlays=overlays)
+    job = replace(job, target=target)
     memory, no_keys = store_in_memory(), ArchiveKeys()
 
     async def open_store() -> Store:
@@ -230,6 +244,19 @@ async def _recovered(
         plan = await plan_choice(choice, planner, listed, only_steps)
     safeguards = Safeguards(open_store, no_keys, now, monotonic, command="drill")
     return await recover(job, plan, safeguards, only_steps, store=memory)
+
+
+def _with_stand_ins(choice: Choice, shared: Overlay) -> Choice:
+    """Return what was chosen with the secrets of its overlays, and invented ones for those that nobody has."""
+    kept, overlays = [], dict[str, Overlay]()
+    for one in choice.kept:
+        mine = one.opened.archive.workspace_id
+        overlay = choice.overlays.get(mine, shared)
+        taken = replace(one, snapshot=with_given_secrets(one.snapshot, overlay))
+        rules = (*overlay.rules, *stand_in_secrets(taken.snapshot).rules)
+        kept.append(taken)
+        overlays[mine] = replace(overlay, rules=rules)
+    return replace(choice, kept=tuple(kept), overlays=overlays)
 
 
 async def _make_provisioned(console: Console, snapshot: Snapshot) -> None:
@@ -260,7 +287,11 @@ def _drilled(outcome: RecoveryOutcome, state: State) -> DrilledWorkspace:
         lacks = recovery_losses(snapshot, prepared.plan, missing, _NO_FEATURES)
         load += load_of(prepared.plan)
     recovery = replace(
-        recovery, presence=Presence.NEW, losses=lacks, load=load, members=members_to_invite(snapshot)
+        recovery,
+        presence=Presence.NEW,
+        losses=lacks,
+        load=load,
+        members=members_to_invite(snapshot, (), recovery.members_before),
     )
     return DrilledWorkspace(
         replace(outcome, recovery=recovery, result=result), replace(rehearsal, lacks=lacks)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from jitsu_backup.catalogue import entity_names
 from jitsu_backup.console import Console
-from jitsu_backup.console.admin_exports import Exports, missed_secrets
+from jitsu_backup.console.admin_exports import Exports, missed_secrets, types_in
 from jitsu_backup.console.workspaces import Workspace, workspaces
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Caution, Event, Notice
@@ -65,7 +65,11 @@ class UnreadSecrets:
         missed = missed_secrets(exports, snapshot)
         self._why = exports.unread
         self._cut_off += _by_entity(snapshot, missed)
-        self._not_exported += _by_entity(snapshot, set(unknown_secrets(snapshot)).difference(missed))
+        told = {
+            name for refusal in exports.refused for name in types_in(refusal)
+        }  # as what the archive lacks
+        rest = (line for line in unknown_secrets(snapshot) if line.type not in told)
+        self._not_exported += _by_entity(snapshot, set(rest).difference(missed))
 
     def events(self) -> Iterator[Event]:
         """Yield what to report, or nothing if all were read."""

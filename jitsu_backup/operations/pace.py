@@ -6,10 +6,10 @@ from math import inf
 HALF = 0.48
 """The share of a key's read budget that a watch spends: below half, whatever clocks and rate windows do."""
 
-ASKING, LOOKING = 0.9, 0.04
+ASKING, LOOKING = 0.85, 0.04
 """How much of that goes into asking, and into checking what a console does not report. The rest is for reading."""
 
-LISTEN_SECONDS = 16.0
+LISTEN_SECONDS = 25.0
 """The longest time that a console waits between two looks of its own. Its default is 10 s."""
 
 ASK_SECONDS = 3.0

@@ -159,10 +159,10 @@ async def prepare(
 ) -> PreparedRestore:
     """Read the target, given by its id or slug, plan how to bring it to the state of a snapshot, and close the console.
 
-    `seen` is what an earlier reading of the same target has left. `find_record` is called if the snapshot is of another
-    workspace and `options` have no record. `find_base` is that of the folder from which the snapshot was read. Pass
-    `neighbours` to plan many targets on one console. Raise ConsoleError, AccessError, UsageError, and what `find_record`
-    and `find_base` raise.
+    `seen` is what an earlier reading of the same target has left. `find_record` is called if `options` have no
+    record; in place it finds which secrets were sent empty. `find_base` is that of the folder from which the snapshot was
+    read. Pass `neighbours` to plan many targets on one console. Raise ConsoleError, AccessError, UsageError, and what
+    `find_record` and `find_base` raise.
     """
     seen = seen or Seen()
     async with console:

@@ -20,7 +20,7 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Caution, Reporter, silent
 from jitsu_backup.model import Snapshot, quoted, shortened
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.clone_record import forget, is_recorded, keep_intent, recorded
+from jitsu_backup.operations.clone_record import forget, is_noted, is_recorded, keep_intent, recorded
 from jitsu_backup.operations.restore import (
     Interruption,
     PreparedRestore,
@@ -246,7 +246,7 @@ async def _keep_intent(
     prepared: PreparedRestore, safeguards: Safeguards, lease: Lease | None
 ) -> tuple[ArchiveName, ...]:
     """Store the intent of a clone. A failure is only reported, because only a killed run needs the intent."""
-    if same_workspace(prepared.snapshot, prepared.live):
+    if not is_noted(prepared):
         return ()
     try:
         return await keep_intent(await _store(safeguards, lease), safeguards.keys, prepared, safeguards.now)

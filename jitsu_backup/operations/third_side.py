@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from jitsu_backup.console import Console
 from jitsu_backup.console.audit_log import last_changes
-from jitsu_backup.model import Snapshot, Source, shown_time
+from jitsu_backup.model import Snapshot, shown_time
 from jitsu_backup.planning import Plan, PlanOptions, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
@@ -16,8 +16,11 @@ NO_BASE = (
     " cannot be distinguished from changes in the folder"
 )
 
-RecordFinder = Callable[[Source, Snapshot], Awaitable[Snapshot | None]]
-"""Finds the record of the last clone from a source into the current target. Returns None without one."""
+RecordFinder = Callable[[Snapshot, Snapshot], Awaitable[Snapshot | None]]
+"""Finds the record of the last clone from a source into the current target. Returns None without one.
+
+In place it is the record of the last run that sent secrets empty.
+"""
 
 BaseFinder = Callable[[], Awaitable[Snapshot | None]]
 """Finds what a folder was unpacked from. Returns None if that no longer exists."""
@@ -35,9 +38,9 @@ async def with_third_side(
     In place, the base of a folder is the record. For any target, the base shows which entities of the folder are new.
     """
     promoted = not same_workspace(snapshot, live)
-    if promoted and options.record is None and find_record is not None:
-        record = await find_record(snapshot.manifest.source, live)
-        options = replace(options, record=record)
+    if options.record is None and find_record is not None:
+        record = await find_record(snapshot, live)
+        options = replace(options, record=record) if promoted else replace(options, emptied=record)
     base = None if find_base is None else await find_base()
     if base is None:
         return options

@@ -8,7 +8,10 @@ from jitsu_backup.catalogue import is_link
 from jitsu_backup.planning.plan import ActionKind, Plan
 
 PER_MINUTE = {"GET": 600, "POST": 120, "PUT": 120, "DELETE": 60}
-"""How many requests per minute a console of 2026 accepts from a key, by method [limits/429, limits/other-bucket-still-open]."""
+"""How many requests per minute a console of 2026 accepts from a key, by method [limits/429, limits/other-bucket-still-open].
+
+A console of 2024 has no limit.
+"""
 
 WORKSPACE_SECONDS, WORKSPACES_AT_ONCE = 300.0, 2
 """A key can create 2 workspaces in 5 minutes [workspace/create-third-in-5-min]: two at once, then one every 5 minutes.
@@ -38,7 +41,10 @@ class Load:
         return Load(self.requests + other.requests, self.workspaces + other.workspaces)
 
     def seconds(self, *, limited: bool) -> float:
-        """Return the least time, in seconds, that it takes with one key; 0 if not `limited`, as with the operator's token."""
+        """Return the least time, in seconds, that it takes with one key; 0 if not `limited`.
+
+        The operator's token is not limited, nor is any key of a console of 2024.
+        """
         if not limited:
             return 0.0
         sent = self.requests

@@ -45,6 +45,7 @@ class PlanOptions:
     In place, `record` is what the folder was unpacked from, or what the run being undone left, as returned by
     `record_in_place`; `since` says in words from when changes are counted, if that is neither a clone nor a folder. `sent`
     are the entities of the source that the run has just sent, so the previous record no longer applies to their secrets.
+    In place, `emptied` is the record of the last run that sent secrets empty; it is used for nothing else.
     """
 
     overlay: Overlay = field(default_factory=Overlay)
@@ -83,6 +84,7 @@ class PlanOptions:
     fresh: frozenset[Key] = frozenset()
     since: str = ""
     sent: frozenset[Key] = frozenset()
+    emptied: Snapshot | None = field(default=None, repr=False)
     same_console: bool | None = None
 
     def afterwards(self, sent: Iterable[Key]) -> "PlanOptions":

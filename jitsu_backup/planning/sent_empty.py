@@ -1,6 +1,6 @@
 """Secrets that were sent empty because they were missing. A console masks them like others; only the record lists them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.json_diff import has_value
 from jitsu_backup.planning.lineage import Lineage
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Action, Loss
+from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.reasons import UnreadSecret
 
 _EMPTY = (UnreadSecret.SENT_EMPTY, UnreadSecret.STILL_EMPTY)
@@ -44,11 +44,12 @@ class SentEmpty:
 
 def sent_empty(pairs: Pairs, candidate: Candidate) -> SentEmpty:
     """Return the secrets of an entity that an earlier run sent empty and that this one has not sent."""
-    sides, found, record = pairs.sides, candidate.found, pairs.sides.options.record
+    sides, found = pairs.sides, candidate.found
+    record, lineage = sides.emptied
     cloned = None if record is None else record.manifest.cloned
     if record is None or cloned is None or found is None or candidate.key in sides.options.sent:
         return SentEmpty()
-    recorded = sides.lineage.record_of(found.key)
+    recorded = lineage.record_of(found.key)
     empty = () if recorded is None else cloned.empty.get(recorded, ())
     if not empty or sides.undoes or not same_workspace(record, sides.live):
         return SentEmpty()
@@ -69,6 +70,18 @@ def _saved_at(side: Snapshot, key: Key | None) -> object:
 def is_empty(loss: Loss) -> bool:
     """Return whether a loss is a secret that is certainly empty in the target."""
     return loss.reason in _EMPTY
+
+
+def empties(actions: Iterable[Action]) -> bool:
+    """Return whether a secret is empty in the target once some actions are carried out."""
+    return any(is_empty(loss) for action in actions for loss in action.losses)
+
+
+def fills(emptied: Snapshot | None, action: Action) -> bool:
+    """Return whether an action changes nothing but secrets that an earlier run has sent empty, as its record `emptied` says."""
+    cloned = None if emptied is None else emptied.manifest.cloned
+    empty = () if cloned is None else cloned.empty.get(Key(action.key.type, action.target_id or ""), ())
+    return action.kind is ActionKind.UPDATE and {*map(format_path, action.paths)} <= {*empty}
 
 
 def is_unseen(loss: Loss) -> bool:

@@ -187,6 +187,14 @@ class Sides:
         record = self.options.record
         return Lineage() if record is None else trace(record, self.snapshot, self.live)
 
+    @cached_property
+    def emptied(self) -> tuple[Snapshot | None, Lineage]:
+        """The record that tells which secrets an earlier run has sent empty, and who is whom since then."""
+        record = self.options.emptied if self.in_place else self.options.record
+        if record is self.options.record:
+            return record, self.lineage
+        return record, Lineage() if record is None else trace(record, self.snapshot, self.live)
+
     @property
     def since(self) -> str:
         """The moment from which changes of both sides are counted, in words."""

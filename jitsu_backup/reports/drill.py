@@ -77,6 +77,8 @@ def _new_keys(one: DrilledWorkspace) -> int:
 
 
 def _forecast_in_words(drill: Drill) -> str:
+    if not drill.limits:
+        return "only as long as the console needs: a console of 2024 has no rate limits"
     limited = f"{lasting(drill.forecast())} with a person's key (the minimum under the rate limits of a 2026 console)"
     return f"{limited}; with the operator's token only as long as the console needs"
 

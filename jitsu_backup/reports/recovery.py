@@ -23,10 +23,13 @@ from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
 from jitsu_backup.reports.recovery_remarks import (
+    called_rows,
     forecast_in_words,
     in_recovery,
     kept_rows,
     note_rows,
+    refused_names,
+    role_in_words,
     unknown_rows,
     without_rows,
 )
@@ -34,6 +37,7 @@ from jitsu_backup.reports.summary import without_particulars
 
 _BLOCKED = "blocked, nothing was written: "
 _WITHOUT = "Left out, because something they need no longer existed"
+_CALLED = "Renamed on this console"
 _KEPT = "Kept as changed in the target since the last recovery"
 _TAKE_BACK = (
     "To restore what was deleted or changed since the last recovery, run it again with --over-existing"
@@ -300,6 +304,8 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     yield Listing(
         "Types that this console does not support", ("Type", "Entities", "Of"), unknown, urgent=True
     )
+    refused = tuple(refused_names(plan.workspaces))
+    yield Listing("Names that this console rejects", ("Workspace", "What"), refused, urgent=True, alike=True)
     yield from _remarks(plan.workspaces)
     ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
     rows = tuple(_plan_row(one, report.now) for one in ordered)
@@ -318,6 +324,7 @@ def _remarks(workspaces: Sequence[WorkspaceRecovery]) -> Iterator[Listing]:
     columns = ("Workspace", "What")
     yield Listing(_WITHOUT, columns, tuple(without_rows(workspaces)), urgent=True, alike=True)
     yield Listing(_KEPT, columns, tuple(kept_rows(workspaces)), alike=True)
+    yield Listing(_CALLED, columns, tuple(called_rows(workspaces)), alike=True)
 
 
 def claimed_by_several(plan: RecoveryPlan) -> Listing:
@@ -386,7 +393,9 @@ def _lacking(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
 
 
 def _members(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
-    rows = tuple((one.slug, member.email, member.role) for one in workspaces for member in one.members)
+    rows = tuple(
+        (one.slug, member.email, role_in_words(member)) for one in workspaces for member in one.members
+    )
     return Listing("Members to invite", ("Workspace", "Member", "Role"), rows, detailed=True)
 
 

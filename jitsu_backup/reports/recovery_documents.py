@@ -84,6 +84,10 @@ def _workspace(one: WorkspaceRecovery, profile: str | None) -> dict[str, Any]:
         if one.problem is None
         else {"code": one.problem.exit_code, "why": reason(one.problem, one, profile)},
         "archive": archive_document(one.archive),
+        "renamed": one.renamed or None,
+        "called_now": None
+        if one.called_now is None
+        else {"slug": one.called_now.slug, "name": one.called_now.name},
         "old": one.is_old,
         "not_taken": [
             {"archive": archive_document(past.archive), "why": past.why, "code": past.exit_code}
@@ -171,8 +175,15 @@ def _losses(found: Iterable[RecoveryLoss]) -> list[dict[str, str]]:
     ]
 
 
-def _members(one: WorkspaceRecovery) -> list[dict[str, str]]:
-    return [{"email": member.email, "role": member.role} for member in one.members]
+def _members(one: WorkspaceRecovery) -> list[dict[str, str | None]]:
+    return [
+        {
+            "email": member.email,
+            "role": member.role,
+            "as_of": None if member.as_of is None else iso_time(member.as_of),
+        }
+        for member in one.members
+    ]
 
 
 def _options(found: Iterable[OptionSet]) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from jitsu_backup.model import lasting, plural, quoted, some_of
-from jitsu_backup.operations.recovery import RecoveryPlan, WorkspaceRecovery
+from jitsu_backup.operations.recovery import Member, RecoveryPlan, WorkspaceRecovery
 from jitsu_backup.planning import SECRETS_COME_ALONG, Action
 from jitsu_backup.planning.forecast import WORKSPACE_SECONDS, WORKSPACES_AT_ONCE
 
@@ -60,10 +60,39 @@ def without_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
             yield one.slug, f"{line.key.type} {quoted(line.name)}: {line.reason}"
 
 
+def role_in_words(member: Member) -> str:
+    """Return in which role to invite somebody, and as of when, where that was before an earlier recovery."""
+    if member.as_of is None:
+        return member.role
+    return f"{member.role}, as of {member.as_of:%Y-%m-%d}, before an earlier recovery"
+
+
+def called_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
+    """Yield which workspaces are called otherwise on the target's console than they were when they were backed up."""
+    for one in workspaces:
+        was, now = one.snapshot.manifest.source, one.called_now
+        if now is not None:
+            slugs = f"its slug is {now.slug or now.workspace_id} now" if was.slug != now.slug else ""
+            names = (
+                f"named {quoted(now.name)}, was {quoted(was.name)}"
+                if was.name != now.name and now.name and was.name
+                else ""
+            )
+            yield one.slug, "; ".join(filter(None, (slugs, names)))
+
+
+def refused_names(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
+    """Yield the names that the console does not take, and how their workspaces are called instead."""
+    for one in workspaces:
+        if one.renamed:
+            name = quoted(str(one.snapshot.manifest.source.name))
+            yield one.slug, f"this console rejects its name {name}: it is called {one.renamed}"
+
+
 def forecast_in_words(plan: RecoveryPlan) -> str:
     """Return how long it takes to carry out a plan, and what would make that shorter."""
     if not (plan.limited or (plan.to_make and plan.made_limited)):
-        return "only as long as the console needs, because the operator's token has no rate limits"
+        return "only as long as the console needs, because it sets no rate limits here"
     if not (plan.made_limited and len(plan.to_make) > WORKSPACES_AT_ONCE):
         return f"{lasting(plan.seconds)} (the minimum under the console's rate limits)"
     limit = (

@@ -46,6 +46,8 @@ class Limiter:
         window = int(now // width)
         self.counts[key_id, bucket, window] = current = self.counts.get((key_id, bucket, window), 0) + 1
         before = self.counts.get((key_id, bucket, window - 1), 0)
+        if current == 1:
+            self._forget_before(key_id, bucket, window - 1)
         share = 1 - (now % width) / width
         used = before * share + current
         remaining = max(0, math.floor(limit - used))
@@ -53,6 +55,10 @@ class Limiter:
             None if used <= limit + _ROUNDING else self._retry_after(now, width, limit, before, current)
         )
         return Grant(bucket, limit, remaining, (window + 1) * width, retry_after)
+
+    def _forget_before(self, key_id: str, bucket: str, window: int) -> None:
+        for one in [one for one in self.counts if one[:2] == (key_id, bucket) and one[2] < window]:
+            del self.counts[one]
 
     def _retry_after(self, now: float, width: int, limit: int, before: int, current: int) -> int:
         into = now % width

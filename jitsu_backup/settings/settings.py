@@ -181,16 +181,13 @@ class Settings:
             )
         return found
 
-    def place(
-        self, text: str | None, *, workspace_needed: bool = True, token_is_enough: bool = False
-    ) -> Place:
+    def place(self, text: str | None, *, workspace_needed: bool = True) -> Place:
         """Return the place that `@profile`, a workspace's id or slug, or None (the default) names.
 
         `@profile/WORKSPACE` is another workspace on the console of a profile, to which the rest of the profile does not
         apply. A profile takes precedence over the environment, which describes the default place. Flags take precedence over
-        both. With `token_is_enough`, the operator's token is the key if there is no other for that console. Raise
-        UsageError, also if a key would be sent to a console that it does not belong to, or to another machine without TLS;
-        AccessError for a malformed key.
+        both. The operator's token is the key if there is no other for that console. Raise UsageError, also if a key would be
+        sent to a console that it does not belong to, or to another machine without TLS; AccessError for a malformed key.
         """
         profile: Mapping[str, Any] = {}
         if text is not None and not text.strip():  # an unset shell variable must not mean the default
@@ -204,7 +201,7 @@ class Settings:
         found = {
             name: next((s[name] for s in sources if s.get(name) is not None), None) for name in PLACE_KEYS
         }
-        has_key = found["key"] is not None or (token_is_enough and found["admin_token"] is not None)
+        has_key = found["key"] is not None or found["admin_token"] is not None
         if self._refused is not None and (found["host"] is None or not has_key):
             raise UsageError(self._refused)
         own = named is not None and workspace is None
@@ -218,7 +215,7 @@ class Settings:
         return Place(
             host=host,
             workspace=None if workspace is None else str(workspace),
-            key=self._key(self._key_or(token, host, sources, token_is_enough=token_is_enough)),
+            key=self._key(self._key_or(token, host, sources)),
             admin_token=None if token is None else self._key(token, "the operator's token"),
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
             overlay=self._folder / expand(profile["overlay"], self._home)
@@ -237,24 +234,17 @@ class Settings:
             return name, None
         return profile, workspace
 
-    def _key_or(
-        self, token: object, host: str, sources: tuple[Mapping[str, Any], ...], *, token_is_enough: bool
-    ) -> object:
-        """Return the key for a console, or the operator's token if that is enough. Raise UsageError as `key_for` does.
+    def _key_or(self, token: object, host: str, sources: tuple[Mapping[str, Any], ...]) -> object:
+        """Return the key for a console, or the operator's token if there is no other. Raise UsageError as `key_for` does.
 
         A key for another console that a flag gives is never ignored.
         """
         try:
             key = key_for(host, sources, "key")
         except UsageError:
-            if token is None or not token_is_enough or self._flags.get("key") is not None:
+            if token is None or self._flags.get("key") is not None:
                 raise
             return token
-        if key is None and token is not None and not token_is_enough:
-            raise UsageError(
-                "no API key for this console; set JITSU_APIKEY to keyId:keySecret (user settings page of the console), or to"
-                " the operator's token, which writes only if it is given there"
-            )
         return token if key is None else key
 
     def overlays(self, host: str) -> dict[str, Path]:

@@ -116,7 +116,7 @@ def test_only_the_secrets_of_reverse_syncs_are_missed_because_of_that() -> None:
     assert missed_secrets(exports_of([]), mine) == ()
 
 
-def test_another_export_that_cannot_be_read_fails_as_before() -> None:
+def test_a_console_that_is_away_for_every_export_is_a_failure() -> None:
     down = httpx.MockTransport(lambda _: httpx.Response(502, text="Bad Gateway"))
     time = FakeTime()
     client = Console(

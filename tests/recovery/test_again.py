@@ -13,6 +13,7 @@ from jitsu_backup.operations.recovery import ClashKind, RecoveryRun, recover
 from jitsu_backup.operations.recovery.claims import settle_claims
 from jitsu_backup.planning import PlanOptions, parse_overlay
 from jitsu_backup.planning.forecast import Load
+from jitsu_backup.reports.recovery_remarks import role_in_words
 from jitsu_backup.store import FolderStore, archives
 from tests.recovery.kit import ADMIN_KEY, OLD, SLUGS, World, add_workspace, problems, tables
 from tests.recovery.test_console import equal, lost
@@ -48,6 +49,29 @@ def test_a_console_that_is_lost_a_second_time_comes_back_as_it_was_last(killed: 
     assert problems(run) == {}
     assert all("recovered as" in one.why for one in run.plan.left_out)
     equal(world)
+
+
+def test_whom_to_invite_is_known_after_a_second_loss_too_with_the_day_that_it_is_of(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    first = world.recover(world.job(host=OLD))
+    had = {one.recovery.slug: {member.email for member in one.recovery.members} for one in first.outcomes}
+    assert all(len(emails) == 2 for emails in had.values())
+    day = {one.recovery.slug: one.recovery.archive.taken_at for one in first.outcomes}
+    for count in (2, 3):  # and after a third
+        join_owner(world)  # one of them is a member again, and backs up
+        world.seconds += 86_400
+        world.run(world.backing_up(world.new, host=OLD))
+        lose_again(world)
+        plan = world.plan(world.job(host=OLD))
+        for one in plan.workspaces:
+            assert {member.email for member in one.members} == had[one.slug], count
+            (before,) = [member for member in one.members if member.as_of is not None]
+            assert before.as_of == day[one.slug]
+            assert role_in_words(before).endswith(
+                f", as of {before.as_of:%Y-%m-%d}, before an earlier recovery"
+            )
+        run_ = world.recover(world.job(host=OLD))
+        assert all({m.email for m in one.recovery.members} == had[one.recovery.slug] for one in run_.outcomes)
 
 
 def test_what_was_killed_before_its_record_is_recorded_by_the_next_run(tmp_path: Path) -> None:

@@ -310,11 +310,17 @@ def test_a_name_that_the_console_does_not_take_becomes_the_slug_and_is_told(tmp_
     workspace_id = add_workspace(world.old.state, "team-blue", filled=False)
     world.old.state.workspaces[workspace_id].name = "Blau (Köln)"
     world.back_up()
+    for key in (OWNER, ADMIN_KEY):
+        looked = world.plan(world.job(key))
+        assert ([one.renamed for one in looked.workspaces], looked.exit_code) == (["team-blue"], 3)
     (outcome,) = world.recover(world.job(OWNER)).outcomes
     assert (outcome.renamed, outcome.exit_code) == ("team-blue", 3)
     assert [row.name for row in world.new.state.workspaces.values()] == ["team-blue"]
     (again,) = world.recover(world.job(OWNER)).outcomes
     assert (again.renamed, again.exit_code) == ("team-blue", 3)
+    world.new = world.console()
+    world.new.state.generation = Generation.OCTOBER_2024  # which takes any name
+    assert [one.renamed for one in world.plan().workspaces] == [""]
 
 
 def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Path) -> None:
@@ -325,8 +331,8 @@ def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Pat
     world.back_up()
     world.new.state.generation = Generation.JULY_2026
     run = world.recover()
-    assert "Slug must be at least 5 characters long" in problems(run)["ab"]
-    assert "another slug in the UI, and name it with --into ab=OTHER" in problems(run)["ab"]
+    assert "takes only slugs of 5 or more" in problems(run)["ab"]
+    assert "another slug by hand, and name it with --into ab=OTHER" in problems(run)["ab"]
     assert run.exit_code == 7
     assert [row.slug for row in world.new.state.workspaces.values()] == ["team-red"]
 
@@ -410,6 +416,11 @@ def test_names_that_mean_nothing_are_refused_before_anything_is_done(tmp_path: P
     for options in ({"first": ("team-rde",)}, {"workspaces": ("team-rde",)}, {"into": {"team-rde": "x"}}):
         with pytest.raises(UsageError, match="team-rde"):
             world.plan(world.job(**options))
+    add_workspace(world.new.state, "team-there", filled=False)
+    with pytest.raises(
+        UsageError, match=r"--into team-red=nowhere: .* no workspace 'nowhere' .*; it has: team-there"
+    ):
+        world.plan(world.job(into={"team-red": "nowhere"}))
 
 
 def test_an_empty_store_is_told(tmp_path: Path) -> None:

@@ -22,7 +22,14 @@ from jitsu_backup.archive import (
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Source
 from jitsu_backup.operations.recovered import was_recovered
-from jitsu_backup.operations.recovery.choice import Living, Opened, candidates, choose, without_whole
+from jitsu_backup.operations.recovery.choice import (
+    Living,
+    Opened,
+    candidates,
+    choose,
+    same_host,
+    without_whole,
+)
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOST, OTHER = "http://lost.example", "http://new.example"
@@ -296,3 +303,56 @@ def test_a_workspace_was_recovered_where_a_newer_record_is_of_one_with_its_slug(
         record("cb", "ca", -1, slug="acme-copy"),
     ):
         assert not was_recovered(newest, [other])
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        ("http://127.0.0.1:3121", "127.0.0.1"),
+        ("http://127.0.0.1:3121", "127.0.0.1:3121"),
+        ("http://127.0.0.1:3121", "HTTP://127.0.0.1:3121/"),
+        ("https://jitsu.example.com", "jitsu.example.com"),
+        ("https://jitsu.example.com", "Jitsu.Example.com:443"),
+        ("https://jitsu.example.com", "https://jitsu.example.com:443"),
+        ("https://example.com/jitsu", "example.com"),
+        ("https://example.com/jitsu", "example.com/jitsu/"),
+        ("http://[::1]:3121", "[::1]"),
+    ],
+)
+def test_a_console_is_found_as_a_person_writes_its_address(host: str, named: str) -> None:
+    assert same_host(host, named)
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        ("http://127.0.0.1:3121", "127.0.0.1:3122"),
+        ("http://127.0.0.1:3121", "http://127.0.0.1"),
+        ("http://127.0.0.1:3121", "127.0.0"),
+        ("https://jitsu.example.com", "http://jitsu.example.com"),
+        ("https://jitsu.example.com", "example.com"),
+        ("https://example.com/jitsu", "https://example.com"),
+        ("https://example.com", "example.com:port"),
+        ("https://example.com", ""),
+    ],
+)
+def test_another_console_is_not_found(host: str, named: str) -> None:
+    assert not same_host(host, named)
+
+
+def test_a_host_name_that_may_mean_several_consoles_is_asked_about() -> None:
+    one = opened(archive("ca", slug="one"), host="http://127.0.0.1:3121")
+    other = opened(archive("cb", slug="two"), host="http://127.0.0.1:3122")
+    with pytest.raises(UsageError, match=r"matches several consoles.*:3121.*:3122"):
+        choose([one, other], [], [], from_host="127.0.0.1")
+    assert choose([one, other], [], [], from_host="127.0.0.1:3122").kept == (other,)
+
+
+def test_a_console_that_was_recovered_is_still_found_by_its_name() -> None:
+    lost, later = archive("ca", -5), archive("cb", -1)
+    known = [lost, record("cb", "ca", -4), later]
+    found = [opened(lost), opened(later, host=OTHER)]
+    assert [one.archive for one in choose(found, known, []).kept] == [later]
+    assert [one.archive for one in choose(found, known, [], from_host=HOST).kept] == [lost]
+    chosen = choose(found, known, [Living("cb", "acme")], from_host=HOST)
+    assert ([one.archive for one in chosen.kept], chosen.successors) == ([lost], {"ca": "cb"})

@@ -101,7 +101,7 @@ def test_the_operators_token_alone_is_enough_and_nobody_is_a_member_then(desk: D
     assert "add an owner to team-blue, team-green, team-red, because nobody is a member yet." in words(
         done.stdout
     )
-    assert "the operator's token has no rate limits" in words(done.stdout)
+    assert "only as long as the console needs, because it sets no rate limits here" in words(done.stdout)
 
 
 def test_without_secrets_the_plan_is_blocked_and_the_form_that_it_writes_unblocks_it(desk: Desk) -> None:
@@ -188,6 +188,7 @@ def test_workspaces_are_chosen_begun_with_and_taken_at_a_time(desk: Desk) -> Non
         ("--at", "soon"),
         ("--from", "http://no.example"),
         ("--into", "x"),
+        ("--into", "team-red=nowhere"),
     ):
         done = desk.recover("--dry-run", *wrong)
         assert done.returncode == 2, wrong

@@ -169,6 +169,22 @@ def test_within_a_persons_limits_workspaces_are_made_as_fast_as_the_console_lets
     assert run.plan.seconds - 300 <= run.seconds <= run.plan.seconds + 300
 
 
+@pytest.mark.parametrize("generation", Generation)
+def test_a_plan_foresees_the_limits_of_the_console_that_it_is_for(
+    generation: Generation, tmp_path: Path
+) -> None:
+    world = World(tmp_path, generation)
+    for number in range(4):
+        add_workspace(world.old.state, f"team-{number:03d}", filled=False)
+    world.back_up()
+    world.new.access.rate_limit = not generation.is_2024
+    person = world.connection(world.new, OWNER)
+    foreseen = 0 if generation.is_2024 else 2 * 300
+    assert world.plan(world.job(OWNER)).seconds == foreseen
+    assert world.plan(world.job(maker=person)).seconds == foreseen
+    assert world.plan().seconds == 0
+
+
 def test_what_waits_for_a_workspace_holds_up_none_that_is_there(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add("team-blue", "team-green", "team-red", "team-white", "team-zero")

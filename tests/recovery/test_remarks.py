@@ -10,7 +10,7 @@ from jitsu_backup.cli.flags.restore import command as restore_command
 from jitsu_backup.errors import BlockedError
 from jitsu_backup.operations.recovery import RecoveryRun
 from jitsu_backup.reports.recovery import RecoveryReport, plan_summary, reason, run_summary
-from jitsu_backup.reports.recovery_documents import recovery_document
+from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_remarks import OF_RESTORE
 from tests.recovery.kit import World, problems
 from tests.recovery.samples import plan
@@ -53,6 +53,51 @@ def test_what_people_deleted_or_changed_since_a_recovery_is_told_and_kept(tmp_pa
     assert told == "2 entities: notification 'Ops' (deleted), function 'Enrich' (changed: code)"
     (document,) = recovery_document(RecoveryReport(run.plan, world.now(), run=run))["workspaces"]
     assert [one["deleted"] for one in document["kept"]] == [True, False]
+
+
+CALLED = "Renamed on this console"
+
+
+def test_workspaces_that_are_called_otherwise_since_are_told_by_their_names_of_now(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue", "team-red", "team-green")
+    world.back_up()
+    world.recover()
+    rows = {row.slug: row for row in world.new.state.workspaces.values()}
+    rows["team-blue"].slug, rows["team-red"].slug = "team-red", "team-blue"
+    rows["team-green"].name = "Green again"
+    looked = world.plan()
+    (said,) = [
+        one.rows
+        for one in plan_summary(RecoveryReport(looked, world.now())).listings
+        if one.heading == CALLED
+    ]
+    assert set(said) == {
+        ("team-blue", "its slug is team-red now"),
+        ("team-red", "its slug is team-blue now"),
+        ("team-green", "named 'Green again', was 'Team Green'"),
+    }
+    assert looked.exit_code == 0
+    document = recovery_plan_document(RecoveryReport(looked, world.now()))["plan"]["workspaces"]
+    assert {one["workspace"]: one["called_now"]["slug"] for one in document} == {
+        "team-blue": "team-red", "team-red": "team-blue", "team-green": "team-green",
+    }  # fmt: skip
+    run = world.recover()
+    assert len(listed(world, run, CALLED)) == 3
+
+
+def test_what_the_console_does_not_take_is_said_before_it_is_asked(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    (row,) = world.old.state.workspaces.values()
+    row.name = "Blau (Köln)"
+    world.back_up()
+    text = "\n".join(
+        " ".join(row)
+        for one in plan_summary(RecoveryReport(world.plan(), world.now())).listings
+        for row in one.rows
+    )
+    assert "team-blue this console rejects its name 'Blau (Köln)': it is called team-blue" in text
 
 
 def test_a_change_alone_leaves_nothing_missing(tmp_path: Path) -> None:
@@ -122,6 +167,7 @@ def test_that_making_waits_for_a_limit_is_said_with_what_makes_all_at_once(tmp_p
     world = World(tmp_path)
     world.add("team-blue", "team-green", "team-red")
     world.back_up()
+    world.new.access.rate_limit = True
     person = world.connection(world.new, OWNER)
     for job, said in (
         (world.job(maker=person), "the operator's token alone creates all at once"),

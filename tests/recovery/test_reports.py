@@ -105,7 +105,11 @@ def test_json_holds_everything_but_secrets(text: str) -> None:
     assert (document["document"], document["version"], document["exit_code"]) == ("recovery", 1, 1)
     by_slug = {one["workspace"]: one for one in document["workspaces"]}
     assert by_slug["team-green"]["ended"] == "back"
-    assert by_slug["team-blue"]["members"][1] == {"email": "bob@example.com", "role": "analyst"}
+    assert by_slug["team-blue"]["members"][1] == {
+        "email": "bob@example.com",
+        "role": "analyst",
+        "as_of": None,
+    }
     assert by_slug["team-red"]["exit_code"] == 7
     assert by_slug["team-green"]["way_back"] == "jitsu-backup undo ncteam-green"
     assert {one["standing"] for one in document["plan"]["workspaces"]} == {"blocked", "to be made", "there"}

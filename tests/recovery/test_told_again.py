@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from jitsu_backup.archive import parse_name
+from jitsu_backup.events import Event
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryRun
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.planning import PlanOptions, UnreadSecret, parse_overlay
 from jitsu_backup.reports.recovery import RecoveryReport, missing_overlay, run_summary
+from jitsu_backup.sandbox.state import OWNER
 from tests.recovery.kit import SLUGS, World, problems
 from tests.recovery.test_kills import kill_at
 
@@ -83,6 +86,60 @@ def test_whole_is_said_only_once_nothing_is_empty(tmp_path: Path) -> None:
     second = again(world)
     assert [one.whole for one in second.outcomes] == [False, False]
     assert second.exit_code == 3
+
+
+def in_place(tmp_path: Path) -> World:
+    """A console that was set back to a time when its workspaces were empty, and has no deleted objects to revive secrets from."""
+    world = without_secrets(tmp_path)
+    for row in world.old.state.workspaces.values():
+        made = world.new.state.add_workspace(row.id, row.name, row.slug, {OWNER.id: "owner"})
+        assert made.created_at == row.created_at
+    again(world)  # finds out that nothing can be revived
+    return world
+
+
+OVER = {"over_existing": True}
+
+
+def test_a_secret_that_was_sent_empty_in_place_is_told_until_it_is_given_and_then_sent(
+    tmp_path: Path,
+) -> None:
+    world = in_place(tmp_path)
+    first = world.recover(world.job(options=WITHOUT, **OVER))
+    assert {one.recovery.target_id for one in first.outcomes} == {*world.old.state.workspaces}
+    assert (told(first), passwords(world)) == ([UnreadSecret.SENT_EMPTY] * 2, {""})
+    before = world.writes()
+    for _ in range(2):
+        second = again(world)
+        assert (told(second), second.exit_code) == ([UnreadSecret.STILL_EMPTY] * 2, 3)
+        assert (problems(second), world.writes()) == ({}, before)
+        assert secrets_to_give(second) > 0
+    third = again(world, PlanOptions(allow_missing_secrets=True, overlay=PASSWORDS))
+    assert (problems(third), told(third), passwords(world)) == ({}, [], {"of-the-vault"})
+    assert told(again(world)) == []
+
+
+@pytest.mark.parametrize("at", [200, 210])
+def test_a_run_in_place_that_was_killed_forgets_no_secret_that_it_sent_empty(at: int, tmp_path: Path) -> None:
+    world = in_place(tmp_path)
+    world.job = partial(with_options, world.job, **OVER)  # type: ignore[method-assign]
+    kill_at(world, at, reply=True)
+    first = world.recover()
+    second = world.recover()
+    assert (problems(second), passwords(world)) == ({}, {""})
+    assert len(told(first)) == len(told(second)) == 2
+
+
+def test_a_record_that_cannot_be_read_stops_no_recovery_in_place(tmp_path: Path) -> None:
+    world = in_place(tmp_path)
+    world.recover(world.job(options=WITHOUT, **OVER))
+    for name in world.run(world.store.names()):
+        archive = parse_name(name)
+        if archive is not None and archive.cloned_from and not archive.left_after:
+            (world.folder / name).write_bytes(b"damaged")
+    heard: list[Event] = []
+    run = world.run(world.recovering(world.job(options=WITHOUT), report=heard.append))
+    assert problems(run) == {}
 
 
 @pytest.mark.parametrize("at", [120, 200, 300])

@@ -171,8 +171,11 @@ def finder(
 ) -> Any:
     report = (told if told is not None else []).append
     wanted = PlanOptions(take=take, **options)
-    live = make_snapshot({}, host=INTO.host, workspace_id=INTO.workspace_id, slug=INTO.slug or "")
-    return record_finder(lambda: store, NO_KEYS, wanted, now=lambda: LATER, report=report)(FROM, live)
+    source, live = (
+        make_snapshot({}, host=one.host, workspace_id=one.workspace_id, slug=one.slug or "")
+        for one in (FROM, INTO)
+    )
+    return record_finder(lambda: store, NO_KEYS, wanted, now=lambda: LATER, report=report)(source, live)
 
 
 def test_a_damaged_record_is_told_with_what_to_do_and_left_out_where_the_source_is_taken(

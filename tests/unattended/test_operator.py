@@ -127,13 +127,21 @@ def test_check_says_what_the_token_can_do(bench: Bench, generation: Generation) 
     )
 
 
-def test_a_command_that_writes_takes_the_token_only_as_its_key(bench: Bench) -> None:
+def test_every_command_takes_the_token_where_there_is_no_other_key(bench: Bench) -> None:
     assert as_operator(bench, "backup", "acme-staging", "--plaintext-secrets").returncode == 0
-    refused = as_operator(bench, "restore", "acme-staging/latest", "--dry-run")
-    assert refused.returncode == 2
-    assert "or to the operator's token, which writes only if it is given there" in refused.stderr
-    given = as_operator(bench, "restore", "acme-staging/latest", "--dry-run", JITSU_APIKEY=TOKEN)
-    assert given.returncode == 0
+    into = ("--allow-missing-secrets", "--keys-out", "keys.json", "--yes")
+    there = ("acme-staging/latest", "--into", "acme-production", "--ids", "new")
+    for arguments, code in (
+        (("check", "acme-staging"), 0),
+        (("diff", "acme-staging/latest"), 0),
+        (("restore", "acme-staging/latest", "--dry-run"), 0),
+        (("restore", *there, *into), 3),  # a reverse sync comes back disabled
+        (("undo", "acme-production", "--yes"), 0),
+        (("clone", "acme-staging", "acme-production", "--take", "source", *into, "--dry-run"), 0),
+    ):
+        done = as_operator(bench, *arguments)
+        assert done.returncode == code, (arguments, done.stdout, done.stderr)
+        assert TOKEN.partition(":")[2] not in done.stdout + done.stderr
 
 
 def test_a_key_for_another_console_does_not_stand_in_the_way_of_the_token(bench: Bench) -> None:

@@ -5,6 +5,7 @@ import click
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.grouping import OUTPUT, declares, group
 from jitsu_backup.cli.flags.shared import (
+    file_option,
     html_option,
     identity_option,
     markdown_option,
@@ -24,6 +25,7 @@ from jitsu_backup.cli.flags.shared import (
 @group(
     "What to rehearse",
     which_archives,
+    file_option("--overlay", help="The overlay of the recovery, TOML or JSON: what it has is not lacking."),
     switch(
         "--fail-on-losses",
         help="End with 3 if a real recovery would lack anything.",

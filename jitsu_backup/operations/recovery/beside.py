@@ -17,11 +17,17 @@ _REQUESTED = "pendingUpdate"
 _HOURS = "retentionHours"
 
 
-def members_to_invite(snapshot: Snapshot, there: Iterable[Mapping[str, Any]] = ()) -> tuple[Member, ...]:
-    """Return the members that a workspace had and has no longer, by their e-mail addresses."""
+def members_to_invite(
+    snapshot: Snapshot, there: Iterable[Mapping[str, Any]] = (), before: Iterable[Member] = ()
+) -> tuple[Member, ...]:
+    """Return the members that a workspace had and has no longer, by their e-mail addresses; those of `before` come last."""
     known = {email.lower() for member in there if (email := _email(member))}
-    found = (Member(_email(one), str(one.get("role") or "")) for one in snapshot.members)
-    return tuple(sorted(one for one in found if one.email and one.email.lower() not in known))
+    found = sorted(Member(_email(one), str(one.get("role") or "")) for one in snapshot.members)
+    told = dict[str, Member]()
+    for one in (*found, *sorted(before)):
+        if one.email and one.email.lower() not in known:
+            told.setdefault(one.email.lower(), one)
+    return tuple(told.values())
 
 
 def _email(member: Mapping[str, Any]) -> str:

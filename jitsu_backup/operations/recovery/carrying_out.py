@@ -12,7 +12,7 @@ from jitsu_backup.events import Caution, Event, Progress, Reporter, silent
 from jitsu_backup.operations.connection import Consoles
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set, set_options
 from jitsu_backup.operations.recovery.choice import Living
-from jitsu_backup.operations.recovery.making import Made, Maker, slug_for_name
+from jitsu_backup.operations.recovery.making import Made, Maker
 from jitsu_backup.operations.recovery.planning import opened
 from jitsu_backup.operations.recovery.target import Planner
 from jitsu_backup.operations.recovery.values import (
@@ -176,7 +176,7 @@ class _Recovery:
             renamed = found.renamed
             recovery = await self._planned(recovery, found.workspace.id)
         recovery, result = await self._restored(recovery)
-        renamed = renamed or slug_for_name(recovery)
+        renamed = renamed or recovery.renamed
         outcome = RecoveryOutcome(
             recovery, recovery.target_id, made=self._was_made(number), result=result, renamed=renamed
         )
@@ -223,7 +223,7 @@ class _Recovery:
         live = recovery.prepared.live if result is None or result.after is None else result.after
         options = options_to_set(recovery.snapshot, live.options)
         done, left = await set_options(self.planner.console, recovery.target_id or "", options)
-        members = members_to_invite(recovery.snapshot, live.members)
+        members = members_to_invite(recovery.snapshot, live.members, recovery.members_before)
         return replace(
             outcome,
             recovery=replace(recovery, members=members),

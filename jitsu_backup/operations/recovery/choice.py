@@ -145,8 +145,10 @@ def choose(
     """
     there = {one.id: one for one in living}
     by_id = sorted(opened, key=lambda one: (one.slug, one.source.workspace_id))
+    if from_host is not None:
+        by_id = _of_named_host(by_id, from_host)
     sources, successors, left_out = _without_recoveries(by_id, known, there)
-    host, sources = _of_one_host(sources, there, from_host)
+    host, sources = _of_one_host(sources, there)
     slugs = {one.slug for one in there.values()}
     heirs = successors_of(by_id, known)
     sources, missing = _named(
@@ -226,17 +228,18 @@ def _left_out(one: Opened, why: str, exit_code: int = 0) -> LeftOut:
     return LeftOut(one.source.workspace_id, one.slug, why, exit_code)
 
 
-def _of_one_host(
-    sources: list[Opened], there: Mapping[str, Living], from_host: str | None
-) -> tuple[str, list[Opened]]:
+def _of_named_host(opened: list[Opened], named: str) -> list[Opened]:
+    """Return what is of the console that a person has named. Raise UsageError where that is none, or several."""
+    kept = [one for one in opened if same_host(one.source.host, named)]
+    if not kept:
+        raise UsageError(f"the store has no archive of the console {named}; it has: {_hosts(opened)}")
+    if len({one.source.host for one in kept}) > 1:
+        raise UsageError(f"--from {named} matches several consoles; give the whole address: {_hosts(kept)}")
+    return kept
+
+
+def _of_one_host(sources: list[Opened], there: Mapping[str, Living]) -> tuple[str, list[Opened]]:
     """Return the console that is recovered, and what is of it. What lives on the target already gives no reason to ask."""
-    if from_host is not None:
-        kept = [one for one in sources if same_host(one.source.host, from_host)]
-        if not kept:
-            raise UsageError(
-                f"the store has no archive of the console {from_host}; it has archives of {_hosts(sources)}"
-            )
-        return kept[0].source.host, kept
     lost = {one.source.host for one in sources if not lives(one, there)}
     if len(lost) > 1:
         raise UsageError(
@@ -250,9 +253,27 @@ def _of_one_host(
 
 
 def same_host(host: str, named: str) -> bool:
-    """Return whether a person who writes `named` means a console: its address, or only the name of its host."""
-    plain = named.rstrip("/").lower()
-    return plain in (host.lower(), urlsplit(host).netloc.lower())
+    """Return whether a person who writes `named` may mean a console: its address, its host with the port, or the host alone."""
+    address, wanted = urlsplit(host.lower()), urlsplit(_with_slashes(named.strip().rstrip("/").lower()))
+    try:
+        port, wanted_port = address.port, wanted.port
+    except ValueError:
+        return False
+    if wanted.scheme:
+        wanted_port = wanted_port or _PORTS.get(wanted.scheme)
+    return (
+        address.hostname == wanted.hostname
+        and wanted.scheme in ("", address.scheme)
+        and wanted_port in (None, port or _PORTS.get(address.scheme))
+        and (wanted.path or ("" if wanted.scheme else address.path)) == address.path
+    )
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def _with_slashes(named: str) -> str:
+    return named if "://" in named else f"//{named}"
 
 
 def _hosts(sources: Iterable[Opened]) -> str:

@@ -7,7 +7,7 @@ from jitsu_backup.console import Console, RefusedError
 from jitsu_backup.console.making import make_workspace
 from jitsu_backup.console.workspaces import CLOSED, Workspace, find_workspace, is_closed
 from jitsu_backup.errors import AccessError, BlockedError, NotFoundError
-from jitsu_backup.model import quoted
+from jitsu_backup.model import Snapshot, quoted
 from jitsu_backup.operations.recovery.values import WorkspaceRecovery
 
 _TAKEN, _BAD_NAME, _BAD_SLUG = "is already taken", "Invalid workspace name", "Invalid workspace slug"
@@ -108,12 +108,15 @@ async def check_slug(
         raise _with_another_slug(recovery, _UNSEEN)
 
 
-def slug_for_name(recovery: WorkspaceRecovery) -> str:
-    """Return the slug that a workspace is called by because the console did not take its name; an empty text for any other."""
-    source = recovery.snapshot.manifest.source
-    there = None if recovery.prepared is None else recovery.prepared.live.manifest.source.name
-    refused = source.name and not _is_plain(source.name)
-    return there if refused and there and there == source.slug else ""
+def called_by_slug(recovery: WorkspaceRecovery, live: Snapshot) -> str:
+    """Return the slug that a workspace is called by because a console that checks names does not take its own.
+
+    `live` is its target: one that is there already tells. For any other workspace the text is empty.
+    """
+    source, there = recovery.snapshot.manifest.source, live.manifest.source
+    refused = source.name and source.slug and not _is_plain(source.name)
+    is_new = not there.workspace_id
+    return source.slug if refused and source.slug and (is_new or there.name == source.slug) else ""
 
 
 def _is_plain(name: str) -> bool:

@@ -14,6 +14,7 @@ from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.connection import Connection
+from jitsu_backup.operations.recovery.beside import members_to_invite
 from jitsu_backup.operations.recovery.choice import (
     OLD,
     Candidate,
@@ -22,12 +23,19 @@ from jitsu_backup.operations.recovery.choice import (
     candidates,
     choose,
     lives,
+    successors_of,
     worth_opening,
 )
 from jitsu_backup.operations.recovery.claims import settle_claims
 from jitsu_backup.operations.recovery.opening import Taken, open_all
 from jitsu_backup.operations.recovery.target import Planner, find_living, living
-from jitsu_backup.operations.recovery.values import LeftOut, RecoveryJob, RecoveryPlan, WorkspaceRecovery
+from jitsu_backup.operations.recovery.values import (
+    LeftOut,
+    Member,
+    RecoveryJob,
+    RecoveryPlan,
+    WorkspaceRecovery,
+)
 from jitsu_backup.planning import Overlay
 from jitsu_backup.store import Store, archives, of_workspace
 
@@ -73,13 +81,15 @@ class Listed:
 class Choice:
     """The archives that are taken, opened, in the order in which their workspaces are begun; and what is left out.
 
-    `overlays` are those of single workspaces, by the ids of these as file names spell them.
+    `overlays` are those of single workspaces, and `members_before` whom they had before an earlier recovery, by the ids of
+    these as file names spell them.
     """
 
     chosen: Chosen
     kept: tuple[Taken, ...]
     left_out: tuple[LeftOut, ...] = ()
     overlays: Mapping[str, Overlay] = field(default_factory=dict, repr=False)
+    members_before: Mapping[str, tuple[Member, ...]] = field(default_factory=dict, repr=False)
 
 
 async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], datetime]) -> Listed:
@@ -107,7 +117,8 @@ async def choose_archives(
     )  # fmt: skip
     left_out = sorted((*chosen.left_out, *unreadable), key=lambda one: one.slug)
     kept = _in_order(job, chosen, taken, unreadable)
-    return Choice(chosen, tuple(kept), tuple(left_out), _overlays(job, listed.known, taken))
+    before = _members_before(listed.known, taken)
+    return Choice(chosen, tuple(kept), tuple(left_out), _overlays(job, listed.known, taken), before)
 
 
 async def plan_choice(
@@ -117,9 +128,9 @@ async def plan_choice(
     job, kept = planner.job, choice.kept
     there = {one.id: one for one in living(listed)}
     targets = _targets(kept, choice.chosen, there, job)
-    if job.maker is not None and None in targets:
-        await _check_maker(job.maker)
-    begun = [_begin(one, job, choice.overlays, kept) for one in kept]
+    limited = planner.console.is_limited
+    made_limited = await _check_maker(job.maker) if job.maker is not None and None in targets else limited
+    begun = [_begin(one, job, choice) for one in kept]
     begun = [_guarded(*pair, job) for pair in zip(begun, targets, strict=True)]
     claim_order = sorted(
         range(len(kept)), key=lambda n: _claim_rank(targets[n], own=lives(kept[n].opened, there))
@@ -138,11 +149,10 @@ async def plan_choice(
             keys_beside=beside,
         )
         begun[n] = replace(begun[n], plan_options=options)
-    limited = not planner.info.is_operator
     planned = await _plan_all(planner, begun, targets, listed, report)
     return RecoveryPlan(
         choice.chosen.host, planner.console.host, tuple(planned), choice.left_out, clashes,
-        limited=limited, made_limited=limited or job.maker is not None,
+        limited=limited, made_limited=made_limited,
     )  # fmt: skip
 
 
@@ -167,11 +177,12 @@ def _named_key(name: str) -> Iterator[None]:
         raise refusal.with_context(before=f"{name}: " if name else "") from None
 
 
-async def _check_maker(maker: Connection) -> None:
-    """Raise AccessError where the console refuses the key that would make workspaces."""
+async def _check_maker(maker: Connection) -> bool:
+    """Return whether the key that would make workspaces has limits. Raise AccessError where the console refuses it."""
     async with maker.open() as console:
         with _named_key("the person's key, which creates workspaces"):
             await workspaces(console)
+        return console.is_limited
 
 
 def _nothing(store: Store, job: RecoveryJob) -> str:
@@ -206,17 +217,13 @@ def _in_order(
 def _targets(
     kept: Sequence[Taken], chosen: Chosen, there: dict[str, Living], job: RecoveryJob
 ) -> list[Living | BackupError | None]:
-    """Return the target of each workspace: one that lives, None for one to make, or why it has none."""
+    """Return the target of each workspace: one that lives, None for one to make, or why it has none. Raise UsageError."""
     targets: list[Living | BackupError | None] = []
     used: dict[str, str] = {}
     own = {one.opened.source.workspace_id for one in kept if lives(one.opened, there)}
     for one in kept:
         mine = one.opened.source.workspace_id
-        try:
-            found = find_living(one.opened, there, chosen.successors or {}, job.into)
-        except BackupError as problem:
-            targets.append(problem)
-            continue
+        found = find_living(one.opened, there, chosen.successors or {}, job.into)
         if found is not None and found.id in own - {mine}:
             taken = f"its slug now belongs to {found.id}, which is recovered itself"
             targets.append(BlockedError(f"{taken}; name another target with --into"))
@@ -278,15 +285,31 @@ def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[
     return {workspace_id: overlay for workspace_id, (_, overlay) in found.items()}
 
 
-def _begin(
-    one: Taken, job: RecoveryJob, overlays: Mapping[str, Overlay], kept: Iterable[Taken]
-) -> WorkspaceRecovery:
+def _members_before(known: Collection[ArchiveName], taken: Sequence[Taken]) -> dict[str, tuple[Member, ...]]:
+    """Return whom workspaces had before earlier recoveries made them: nobody is a member of those until people are invited."""
+    archives = {one.opened.archive.workspace_id: one for one in taken}
+    made = successors_of([one.opened for one in taken], known)
+    found: dict[str, tuple[Member, ...]] = {}
+    for target in made:
+        members, seen, at = dict[str, Member](), {target}, made.get(target)
+        while at is not None and at[0].archive.workspace_id not in seen:
+            earlier = archives[at[0].archive.workspace_id]
+            seen.add(earlier.opened.archive.workspace_id)
+            for one in members_to_invite(earlier.snapshot):
+                members.setdefault(one.email.lower(), replace(one, as_of=earlier.opened.archive.taken_at))
+            at = made.get(earlier.opened.archive.workspace_id)
+        found[target] = tuple(members.values())
+    return found
+
+
+def _begin(one: Taken, job: RecoveryJob, choice: Choice) -> WorkspaceRecovery:
     archive = one.opened.archive
-    overlay = overlays.get(archive.workspace_id)
-    newest = max(other.opened.archive.taken_at for other in kept)
+    overlay = choice.overlays.get(archive.workspace_id)
+    newest = max(other.opened.archive.taken_at for other in choice.kept)
     return WorkspaceRecovery(
         archive, one.snapshot, passed_over=one.passed_over, is_old=newest - archive.taken_at > OLD,
         plan_options=job.options if overlay is None else replace(job.options, overlay=overlay),
+        members_before=choice.members_before.get(archive.workspace_id, ()),
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The target of each workspace: found on the console, or as if it were there and empty; and the plan for it."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,22 +11,27 @@ from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import Seen, read_workspace
 from jitsu_backup.console.workspaces import Workspace
-from jitsu_backup.errors import BackupError, BlockedError, NotFoundError
+from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Manifest, Snapshot, Source, plural, quoted
+from jitsu_backup.model import Manifest, Snapshot, Source, plural, quoted, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.neighbours import Neighbours
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
-from jitsu_backup.operations.recovery.making import check_slug
+from jitsu_backup.operations.recovery.making import called_by_slug, check_slug
 from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, WorkspaceRecovery
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import refuse_read_only, why_blocked
+from jitsu_backup.operations.third_side import RecordFinder
 from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue, capabilities
 from jitsu_backup.planning.forecast import Load, load_of
+from jitsu_backup.planning.sent_empty import fills
 from jitsu_backup.store import Store
+
+_ANY_TYPE = "function"
+"""A type that every console has: its schemas show what the console is like."""
 
 _HINT = "to write into it all the same, as `restore` would, add --over-existing"
 
@@ -46,13 +51,17 @@ def find_living(
     """Return the workspace of the target console that one is recovered into; None where it has to be made.
 
     It is the one that `into` says, itself, what an earlier recovery has made of it, or what has its slug. Raise
-    NotFoundError where `into` names none that the key can see.
+    UsageError where `into` names none that the key can see.
     """
     named = into.get(one.source.workspace_id) or into.get(one.source.slug or "")
     if named is not None:
         found = next((other for other in there.values() if named in (other.id, other.slug)), None)
         if found is None:
-            raise NotFoundError(f"the target console has no workspace {named!r} that this key can see")
+            known = some_of(sorted(other.slug or other.id for other in there.values()), 10)
+            raise UsageError(
+                f"--into {one.slug}={named}: the target console has no workspace {named!r} that this key can see; it has:"
+                f" {known or 'none'}"
+            )
         return found
     if lives(one, there):
         return there[one.source.workspace_id]
@@ -105,12 +114,11 @@ class Planner:
                 skip = (*workspace.plan_options.skip, *(str(line.key) for line in without))
                 options = replace(workspace.plan_options, skip=skip)
                 prepared = await self._prepared(replace(workspace, plan_options=options))
+            renamed = called_by_slug(workspace, prepared.live)
             if target is None:
-                is_newer = capabilities(prepared.live, prepared.options.schemas).revives
-                await check_slug(
-                    self.console, workspace,
-                    is_strict=bool(prepared.options.schemas) and is_newer, sees_all=self.info.is_operator,
-                )  # fmt: skip
+                is_strict = await self._is_strict(prepared)
+                await check_slug(self.console, workspace, is_strict=is_strict, sees_all=self.info.is_operator)
+                renamed = renamed if is_strict else ""
             problem = standing_in_the_way(prepared, over_existing=self.job.over_existing)
         except BackupError as failure:
             return replace(workspace, problem=failure)
@@ -122,11 +130,17 @@ class Planner:
             problem=problem,
             losses=losses_of(prepared),
             keys_before=keys_made_before(prepared.snapshot, prepared.plan),
-            members=members_to_invite(workspace.snapshot, live.members),
+            members=members_to_invite(workspace.snapshot, live.members, workspace.members_before),
             options=options_to_set(workspace.snapshot, None if new else live.options),
             load=load + Load(workspaces=1) if new else load,
             without=without,
+            renamed=renamed,
         )
+
+    async def _is_strict(self, prepared: PreparedRestore) -> bool:
+        """Return whether the console checks names and slugs, as those of 2024 do not [workspace/create-slug-taken]."""
+        schemas = await self.neighbours.schemas([_ANY_TYPE])
+        return bool(schemas) and capabilities(prepared.live, schemas).revives
 
     async def _prepared(self, workspace: WorkspaceRecovery) -> PreparedRestore:
         wanted, options = workspace.snapshot, workspace.plan_options
@@ -140,12 +154,12 @@ class Planner:
         self.kind = self.kind or prepared.live.manifest
         return prepared
 
-    def _finder(self, options: PlanOptions) -> Callable[[Source, Snapshot], Awaitable[Snapshot | None]]:
+    def _finder(self, options: PlanOptions) -> RecordFinder:
         """Return what finds the record of an earlier recovery; what is empty was not recovered yet, or is to be again."""
         found = record_finder(lambda: self.store, self.keys, options, now=self.now, report=self.report)
 
-        async def find(source: Source, live: Snapshot) -> Snapshot | None:
-            return await found(source, live) if live.entities else None
+        async def find(snapshot: Snapshot, live: Snapshot) -> Snapshot | None:
+            return await found(snapshot, live) if live.entities else None
 
         return find
 
@@ -194,7 +208,10 @@ def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> Ba
         return None
     known = prepared.options.record is not None  # what the target changed itself is told apart, and kept
     extras = [one for one in plan.extras if _is_foreign(one, known=known)]
-    touched = [] if known else [a for a in plan.writes if a.kind is not ActionKind.CREATE]
+    emptied = prepared.options.emptied
+    touched = (
+        [] if known else [a for a in plan.writes if not (a.kind is ActionKind.CREATE or fills(emptied, a))]
+    )
     where = plan.target.slug or plan.target.workspace_id
     if extras:
         first = f"{extras[0].key.type} {quoted(extras[0].name)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.errors import BackupError, BlockedError, IncompleteError, IntegrityError
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery_losses import RecoveryLoss
 from jitsu_backup.operations.restore import PreparedRestore, Result
@@ -94,10 +94,14 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Member:
-    """A member of a workspace: whom to invite, and in which role."""
+    """A member of a workspace: whom to invite, and in which role.
+
+    `as_of` is the time, in UTC, of the archive that has them, where that is of before an earlier recovery.
+    """
 
     email: str
     role: str
+    as_of: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,8 @@ class WorkspaceRecovery:
     what does not come back, `keys_before` for which write keys earlier runs have made others, `members` whom to invite, `options` which settings are set again. `is_old` tells that the
     archive is far behind the newest of the store. `load` is what it takes, and `plan_options` are what the plan was made with: they
     know what other workspaces of this recovery claim. `without` are entities that cannot be there, because what they need was
-    gone when the workspace was backed up.
+    gone when the workspace was backed up. `renamed` is how the workspace is called because the console does not take its name.
+    `members_before` are those that it had before an earlier recovery, which made it without any.
     """
 
     archive: ArchiveName
@@ -137,6 +142,8 @@ class WorkspaceRecovery:
     load: Load = field(default_factory=Load)
     plan_options: PlanOptions = field(default_factory=PlanOptions, repr=False)
     without: tuple[Residue, ...] = ()
+    renamed: str = ""
+    members_before: tuple[Member, ...] = ()
 
     @property
     def workspace_id(self) -> str:
@@ -147,6 +154,15 @@ class WorkspaceRecovery:
     def slug(self) -> str:
         """What the workspace is called: its slug, or its id where it had none."""
         return self.snapshot.manifest.source.slug or self.workspace_id
+
+    @property
+    def called_now(self) -> Source | None:
+        """What a target that is there has another name or slug by than the archive, which stays; None where it has the same."""
+        if self.prepared is None or self.presence is Presence.NEW:
+            return None
+        was, now = self.snapshot.manifest.source, self.prepared.live.manifest.source
+        same_name = now.name in (was.name, self.renamed)
+        return None if same_name and was.slug == now.slug else now
 
     @property
     def goes(self) -> bool:
@@ -181,7 +197,7 @@ class WorkspaceRecovery:
             for action in actions
             if not (action.asked or action.dead)
         )
-        return bool(self.without) or any(lacking) or any(option.problem for option in self.options)
+        return bool(self.without or self.renamed) or any(lacking) or any(o.problem for o in self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +205,8 @@ class RecoveryPlan:
     """What a recovery would do, for all workspaces at once, in the order in which they are begun.
 
     `source_host` is the console that the archives are of, `host` the one that they are recovered into. `clashes` are what
-    several workspaces claim. `limited` tells whether the key that writes has limits, `made_limited` whether the one that
-    makes workspaces has.
+    several workspaces claim. `limited` tells whether the console limits the key that writes, `made_limited` whether it limits the one that
+    makes workspaces: neither the operator's token nor anybody on a console of 2024.
     """
 
     source_host: str

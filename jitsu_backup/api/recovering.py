@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jitsu_backup.api_access import NO_KEYS, listed, now, opened
+from jitsu_backup.api.access import NO_KEYS, as_store, listed, now
 from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.errors import BlockedError
 from jitsu_backup.events import Reporter, silent
@@ -59,7 +59,7 @@ async def plan_recovery(
     overlays = console_overlay(overlay_tables(dict(overlay or {})), {}, str)
     options = replace(options, overlay=overlays.shared)
     job = RecoveryJob(connection, options=options, overlays=overlays.own, **wanted)
-    there = opened(store)
+    there = as_store(store)
     plan = await recovering.plan_recovery(job, there, keys, connection.report, now=now)
     overlays.check_used("overlay", (one.snapshot for one in plan.workspaces))
     return Recovery(job, plan, there, keys)
@@ -104,12 +104,22 @@ async def recover(
 
 
 async def drill(
-    store: Store | str, *, keys: ArchiveKeys = NO_KEYS, report: Reporter = silent, **wanted: Any
+    store: Store | str,
+    *,
+    keys: ArchiveKeys = NO_KEYS,
+    overlay: Mapping[str, Any] | None = None,
+    report: Reporter = silent,
+    **wanted: Any,
 ) -> Drill:
     """Rehearse the recovery of a whole console in memory; nothing is written, and no console is needed.
 
-    `wanted` are fields of RecoveryJob: `workspaces`, `at`, `from_host`, `gone`. Raise UsageError, BackupError, AccessError.
+    `overlay` is that of `plan_recovery`: what it gives is not lacking. `wanted` are fields of RecoveryJob: `workspaces`, `at`,
+    `from_host`, `gone`. Raise UsageError, BackupError, AccessError.
     """
-    return await carry_out_drill(
-        DrillJob(**wanted), opened(store), keys, report, now=now, monotonic=seconds_of_this_boot
+    overlays = console_overlay(overlay_tables(dict(overlay or {})), {}, str)
+    job = DrillJob(overlay=overlays.shared, overlays=overlays.own, **wanted)
+    drilled = await carry_out_drill(
+        job, as_store(store), keys, report, now=now, monotonic=seconds_of_this_boot
     )
+    overlays.check_used("overlay", (one.snapshot for one in drilled.plan.workspaces))
+    return drilled

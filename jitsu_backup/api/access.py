@@ -9,7 +9,7 @@ from jitsu_backup.store import Store, is_begun, nothing_there, open_store
 NO_KEYS = ArchiveKeys()
 
 
-def opened(store: Store | str) -> Store:
+def as_store(store: Store | str) -> Store:
     """Return a store, opened where it is given by its URL. Raise UsageError, BackupError."""
     return open_store(store, os.environ) if isinstance(store, str) else store
 
