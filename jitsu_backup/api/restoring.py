@@ -74,7 +74,7 @@ async def apply(
 
     The target is neither backed up nor leased; `restore` does both. `on_keys` is given the write keys of new streams before
     anything is sent, because Jitsu never shows them again; they are in `result.keys` too. Raise BlockedError for a plan that
-    needs a decision, TargetChangedError for one that the workspace does not fit any more; then nothing was written.
+    needs a decision, TargetChangedError if the workspace no longer fits it; then nothing was written.
     """
     if prepared.plan.blocked:
         raise BlockedError(why_blocked(prepared.plan))
@@ -131,7 +131,7 @@ async def restore(
         if not prepared.plan.writes:
             return await record_nothing_to_write(prepared, safeguards)
         refuse_read_only(prepared)
-        with suppress(WaitedError):  # then the plan is made again
+        with suppress(WaitedError):  # then plan again
             return await carry_out_safely(
                 connection.open(), prepared, connection.report, safeguards,
                 fail_fast=fail_fast, before_writing=_key_giver(prepared, on_keys),

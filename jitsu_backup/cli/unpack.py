@@ -54,9 +54,9 @@ def bring_up_to_date(
         )
     run_async(check_unapplied(folder, snapshot, lambda: app.store, app.keys))
     sealed = app.keys.seal(encode(snapshot)) if keep_base else b""
-    anew = keep_base and not has_base(folder, app.keys)
-    done = unpacking.unpack(snapshot, folder, redacted=redacted, anew=anew)
-    if keep_base and (anew or done.changes.written or done.changes.removed):
+    rewrite = keep_base and not has_base(folder, app.keys)
+    done = unpacking.unpack(snapshot, folder, redacted=redacted, rewrite=rewrite)
+    if keep_base and (rewrite or done.changes.written or done.changes.removed):
         write_file(base, sealed)
     if done.bares_secrets:
         app.say(

@@ -235,7 +235,7 @@ class Console:
 
         With `repeatable`, a write with an unclear outcome is sent again. Without, it raises UncertainError. `check` is
         awaited right before each request, until one has ended unclear. If it raises, nothing is sent. Raise RefusedError or
-        AccessError for rejections, ConsoleError if the console cannot be reached any more.
+        AccessError for rejections, ConsoleError if the console can no longer be reached.
         """
         done, _, _ = await self._request(
             method, path, params=params, body=body, repeatable=repeatable, check=check

@@ -139,7 +139,7 @@ class PlanExecutor:
         """Apply the plan. `outcomes` says how each of its actions has ended.
 
         An action that the console rejects fails alone, and what needs it is not attempted.
-        Raise AccessError if the key may not write, ConsoleError if the console cannot be reached any more.
+        Raise AccessError if the key may not write, ConsoleError if the console can no longer be reached.
         """
         deleting = [action for action in self._writes if action.kind is ActionKind.DELETE]
         first = [action for action in deleting if entity_type(action.key.type).deleted_first]

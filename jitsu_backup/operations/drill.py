@@ -247,7 +247,7 @@ async def _recovered(
 
 
 def _with_stand_ins(choice: Choice, shared: Overlay) -> Choice:
-    """Return what was chosen with the secrets of its overlays, and invented ones for those that nobody has."""
+    """Return the chosen archives with the secrets of their overlays, and with invented ones for missing secrets."""
     kept, overlays = [], dict[str, Overlay]()
     for one in choice.kept:
         mine = one.opened.archive.workspace_id

@@ -44,12 +44,12 @@ class FolderContent:
     unmerged: tuple[str, ...]
 
 
-def unpack(snapshot: Snapshot, folder: Path, *, redacted: bool, anew: bool = False) -> Unpacked:
+def unpack(snapshot: Snapshot, folder: Path, *, redacted: bool, rewrite: bool = False) -> Unpacked:
     """Write a snapshot to its folder, and touch only what differs. Raise UsageError, BackupError.
 
-    With `anew`, the folder names the archive of the snapshot even if nothing else has changed.
+    With `rewrite`, the folder names the archive of the snapshot even if nothing else has changed.
     """
-    changes = write_tree(folder, to_tree(snapshot, redacted=redacted), anew=anew)
+    changes = write_tree(folder, to_tree(snapshot, redacted=redacted), rewrite=rewrite)
     return Unpacked(digest(snapshot), redacted, changes)
 
 

@@ -111,11 +111,11 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
         )
 
 
-def write_tree(folder: Path, tree: Mapping[str, bytes], *, anew: bool = False) -> FolderUpdate:
+def write_tree(folder: Path, tree: Mapping[str, bytes], *, rewrite: bool = False) -> FolderUpdate:
     """Make a folder hold a tree: write files that differ, remove those of an earlier tree, touch no others.
 
     Files keep their names as long as their entities keep theirs. If only times have changed, nothing is touched, or with
-    `anew` only the time of reading. The next run completes an interrupted one. Raise UsageError as `check_target` does,
+    `rewrite` only the time of reading. The next run completes an interrupted one. Raise UsageError as `check_target` does,
     BackupError.
     """
     check_target(folder, tree)
@@ -132,7 +132,13 @@ def write_tree(folder: Path, tree: Mapping[str, bytes], *, anew: bool = False) -
     gone = sorted(own.intersection(beyond), key=lambda path: (path.endswith(".json"), path))
     resumed = (folder / UNFINISHED).exists()
     same_names = names_in(tree) == names_in(now)
-    if RUN in now and same_names and not anew and not (resumed or gone) and {RUN, README}.issuperset(changed):
+    if (
+        RUN in now
+        and same_names
+        and not rewrite
+        and not (resumed or gone)
+        and {RUN, README}.issuperset(changed)
+    ):
         changed = [path for path in changed if path != RUN]
     if changed or gone or resumed:
         _carry_out(folder, tree, changed, gone)

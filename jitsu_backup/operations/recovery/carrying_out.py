@@ -37,7 +37,7 @@ AT_ONCE = 6
 """Workspaces that are restored at once: enough to use all connections while some read and some write."""
 
 _ROUNDS = 3
-"""How often a plan is made again because another run had to be waited for."""
+"""How often a workspace is planned again because another run had to be waited for."""
 
 
 async def recover(
@@ -192,7 +192,7 @@ class _Recovery:
         return planned
 
     async def _restored(self, recovery: WorkspaceRecovery) -> tuple[WorkspaceRecovery, Result]:
-        """Carry out the plan of a workspace; return it, made again where it no longer fitted, and what came of it."""
+        """Carry out the plan of a workspace; return the plan that was carried out, which is a new one if the first no longer fitted, and its outcome."""
         for _ in range(_ROUNDS):
             prepared = recovery.prepared
             assert prepared is not None  # noqa: S101  else it has a problem
@@ -260,7 +260,7 @@ class _Recovery:
 
 def _fail(future: asyncio.Future[Made], failure: BaseException) -> None:
     future.set_exception(failure)
-    future.exception()  # else one that nobody waits for any more would be logged
+    future.exception()  # else asyncio logs an exception that is not awaited
 
 
 def _untouched(recovery: WorkspaceRecovery) -> RecoveryOutcome:

@@ -13,7 +13,7 @@ from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
 from jitsu_backup.store import better_than_weaker
 
 OLD = timedelta(days=2)
-"""How far an archive may be behind the newest of a recovery until it is told as old."""
+"""How far an archive may be behind the newest of a recovery before it is reported as old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _why_not(archive: ArchiveName) -> tuple[str, int]:
 
 
 def without_whole(candidate: Candidate) -> LeftOut:
-    """Return how a workspace is told that the store has no whole archive of."""
+    """Return how a workspace of which the store has no whole archive is reported."""
     past = candidate.passed_over[0]
     why = (
         f"the store has no complete archive of it; the newest, {past.archive.reference} of"

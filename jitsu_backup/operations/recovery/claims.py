@@ -84,7 +84,7 @@ def _claims(snapshot: Snapshot) -> Iterator[tuple[ClashKind, str, str]]:
 
 
 def _write_keys(stream: Entity, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield the id and the hash of each write key of a stream; one without a hash is made anew, and claims nothing."""
+    """Yield the id and the hash of each write key of a stream; one without a hash is replaced by a new one, and claims nothing."""
     hashes = snapshot.secrets.get(stream.key, {})
     for name in KEY_FIELDS:
         for key in items_of(stream.body.get(name)):

@@ -85,7 +85,7 @@ async def _is_of_another(oldest: ArchiveName, store: Store, keys: ArchiveKeys, t
     try:
         snapshot = open_archive(oldest, await store.read(str(oldest)), keys)
     except BackupError:
-        return True  # nobody knows, so all are looked at
+        return True  # unknown, so look at all
     return snapshot.manifest.source.host != taken.opened.source.host
 
 

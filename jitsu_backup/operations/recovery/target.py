@@ -236,7 +236,7 @@ def _waits_for_feature(loss: RecoveryLoss, prepared: PreparedRestore) -> bool:
 
 
 def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
-    """Return what does not come back by a plan: of what is there already, only the secrets that nobody has."""
+    """Return what a plan does not restore: of what exists already, only the missing secrets."""
     plan = prepared.plan
     actions = {action.key: action for action in plan.actions}
     made = {key for key, a in actions.items() if a.kind in (ActionKind.CREATE, ActionKind.BLOCKED)}

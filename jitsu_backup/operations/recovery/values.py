@@ -96,7 +96,7 @@ class LeftOut:
 class Member:
     """A member of a workspace: whom to invite, and in which role.
 
-    `as_of` is the time, in UTC, of the archive that has them, where that is of before an earlier recovery.
+    `as_of` is the time, in UTC, of the archive that has them, if they were members before an earlier recovery.
     """
 
     email: str
