@@ -1,6 +1,5 @@
 """What was restored in a rehearsal: a console in memory, compared with the snapshot that was restored into it."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -22,10 +21,8 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.operations.recovery_losses import RecoveryLoss
 from jitsu_backup.operations.restore import Result
-from jitsu_backup.planning import Overlay, Plan, Residue, needs_authorising, parse_overlay
+from jitsu_backup.planning import WITHOUT_CURSORS, Overlay, Plan, Residue, needs_authorising, parse_overlay
 from jitsu_backup.sandbox import State
-
-_WITHOUT_CURSORS = re.compile("^sync .* begins without cursors: its source or destination is another one")
 
 STAND_IN = "from-the-password-manager"
 
@@ -153,10 +150,8 @@ def _stored(config: Any, path: str) -> Any:
 
 
 def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str], plan: Plan) -> set[Residue]:
-    sent, on_purpose = (
-        {a.key for a in plan.actions if a.cursors},
-        any(map(_WITHOUT_CURSORS.search, plan.notes)),
-    )
+    sent = {action.key for action in plan.actions if action.cursors}
+    on_purpose = any(note.endswith(WITHOUT_CURSORS) for note in plan.notes)
     names = {entity.key.id: link_name(entity, {}) for entity in snapshot.of_type("link")}
     lost = set()
     for sync_id, cursors in snapshot.cursors.items():

@@ -109,7 +109,7 @@ def test_what_a_drill_foresees_is_what_the_recovery_then_does(
     if generation.is_2024:  # that console has no limits
         assert found.forecast() == 0
         facts = dict(drill_summary(found, "store").facts)
-        assert facts["would take"] == "as long as the console needs: one of 2024 sets no limits"
+        assert facts["would take"] == "only as long as the console needs: a console of 2024 has no rate limits"
         return
     assert found.forecast() == pytest.approx(900)
     # the console's windows are aligned to its clock, so that up to one more may go by
@@ -327,4 +327,4 @@ def test_an_overlay_that_names_another_host_begins_its_syncs_anew_which_is_told(
     found = drilled(world, overlay=parse_overlay({"destination/Warehouse": {"host": "new-db.example"}}))
     assert (found.exit_code(), found.restored) == (3, found.meant)
     ((said,),) = told(found).values()
-    assert "begins without it, because the overlay makes its source or destination another one" in said
+    assert "it starts without its cursor, because the overlay changes its source or destination" in said
