@@ -115,7 +115,7 @@ def test_a_merge_that_was_not_finished_is_told(place: Path) -> None:
     code.write_text("<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n")
     done = cli("pack", "tree", "--output", "b.json.gz", cwd=place)
     assert done.returncode == 3
-    assert f"function/{code.name} holds the marks of a merge that was not finished" in done.stderr
+    assert f"function/{code.name} contains conflict markers of an unfinished merge" in done.stderr
 
 
 def test_packing_encrypts_as_a_backup_does(place: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_folder_holds_one_workspace(flags: tuple[str, ...], bench: Bench) -> N
 
 def test_a_folder_of_something_else_is_never_written_to(place: Path, snapshot: Snapshot) -> None:
     (place / "file").write_text("")
-    refused(cli("unpack", "a.json.gz", "file", cwd=place), 2, "is no folder")
+    refused(cli("unpack", "a.json.gz", "file", cwd=place), 2, "is not a folder")
     refused(cli("unpack", "a.json.gz", ".", cwd=place), 2, "neither empty")
     other = make_snapshot({"stream": []}, workspace_id="cother")
     (place / "other.json.gz").write_bytes(encode(other))
@@ -381,7 +381,7 @@ def test_a_pipe_in_the_folder_stops_nothing(place: Path) -> None:
         (lambda tree: (tree / "stream" / "deep").mkdir(), 5, ("stream/deep is not a regular file",)),
         (lambda tree: one(tree, "function/enrich-*.js").unlink(), 5, ("function/enrich-", "not beside it")),
         (lambda tree: (tree / "manifest.json").unlink(), 5, ("manifest.json is missing",)),
-        (lambda tree: (tree / UNFINISHED).write_text(""), 5, ("killed", "run it again")),
+        (lambda tree: (tree / UNFINISHED).write_text(""), 5, ("interrupted", "run it again")),
         (shutil.rmtree, 1, ("cannot list tree", "no such file")),
     ],
 )  # fmt: skip

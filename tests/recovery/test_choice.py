@@ -68,7 +68,7 @@ def test_the_newest_whole_archive_is_taken_and_a_newer_one_that_is_not_whole_is_
     whole, older = archive(hours=-2), archive(hours=-3)
     for mark, why in (
         (INCOMPLETE, "incomplete"),
-        (SHRUNK, "lacks much"),
+        (SHRUNK, "many entities are missing"),
         (WEAKER, "weaker"),
         (UNCOMPARED, "compared"),
     ):

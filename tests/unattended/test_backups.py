@@ -279,7 +279,7 @@ def test_with_new_keys_an_unchanged_workspace_is_written_again(bench: Bench) -> 
 def test_flags_of_a_policy_without_prune_are_refused(bench: Bench) -> None:
     done = bench.run("backup", "acme-staging", "--keep-daily", "3")
     assert done.returncode == 2
-    assert "--keep-daily goes with --prune" in done.stderr
+    assert "--keep-daily needs --prune" in done.stderr
 
 
 @pytest.mark.parametrize(
