@@ -109,7 +109,9 @@ def test_what_a_drill_foresees_is_what_the_recovery_then_does(
     if generation.is_2024:  # that console has no limits
         assert found.forecast() == 0
         facts = dict(drill_summary(found, "store").facts)
-        assert facts["would take"] == "only as long as the console needs: a console of 2024 has no rate limits"
+        assert (
+            facts["would take"] == "only as long as the console needs: a console of 2024 has no rate limits"
+        )
         return
     assert found.forecast() == pytest.approx(900)
     # the console's windows are aligned to its clock, so that up to one more may go by
