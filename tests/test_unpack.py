@@ -89,7 +89,7 @@ def test_files_and_folders_are_their_owners_only_and_the_secrets_in_them_are_tol
     done = cli("unpack", "a.json.gz", "other", cwd=place)
     assert "warning: other contains secrets in plain text" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert re.fullmatch(r"other: \d\d written, 0 removed, 0 unchanged\n", done.stdout)
+    assert re.fullmatch(r"other: \d\d files written, 0 removed, 0 unchanged\n", done.stdout)
 
 
 def test_an_edited_folder_packs_and_is_what_a_restore_then_plans(place: Path, snapshot: Snapshot) -> None:
@@ -379,7 +379,7 @@ def test_a_pipe_in_the_folder_stops_nothing(place: Path) -> None:
         (lambda tree: (tree / "stray\n.txt").write_text(""), 5, ("stray",)),
         (lambda tree: (tree / os.fsdecode(b"\xff.json")).write_text("{}"), 5, ("udcff",)),
         (lambda tree: (tree / "stream" / "deep").mkdir(), 5, ("stream/deep is not a regular file",)),
-        (lambda tree: one(tree, "function/enrich-*.js").unlink(), 5, ("function/enrich-", "not beside it")),
+        (lambda tree: one(tree, "function/enrich-*.js").unlink(), 5, ("function/enrich-", "not in the same folder")),
         (lambda tree: (tree / "manifest.json").unlink(), 5, ("manifest.json is missing",)),
         (lambda tree: (tree / UNFINISHED).write_text(""), 5, ("interrupted", "run it again")),
         (shutil.rmtree, 1, ("cannot list tree", "no such file")),

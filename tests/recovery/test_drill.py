@@ -161,8 +161,8 @@ def test_every_trouble_of_a_store_is_named_and_none_hides_another(tmp_path: Path
     assert found.generation == "newest"
     assert found.exit_code() == 5
     assert lines.keys() == {"ab", "team-black", "team-damaged", "team-green", "team-older", "team-white"}
-    assert "Slug must be at least 5 characters long" in lines["ab"]
-    assert "it is called 'team-black'" in lines["team-black"]
+    assert "accepts only slugs of 5 or more" in lines["ab"]
+    assert "it is now called 'team-black'" in lines["team-black"]
     assert lines["team-damaged"].startswith("UNREADABLE")
     assert "same.example not set: in use by workspace team-blue" in lines["team-green"]
     assert lines["team-older"].startswith("UNREADABLE")
