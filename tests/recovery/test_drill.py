@@ -175,7 +175,7 @@ def test_every_trouble_of_a_store_is_named_and_none_hides_another(tmp_path: Path
     assert counted(found.losses)["features"] == 5
     assert counted(found.losses)["secrets"] > 20
     shown = drill_summary(found, "s")
-    assert "of ab" in dict(shown.facts)["oldest"]
+    assert "ab, 6 days ago" in dict(shown.facts)["oldest"]
     document = drill_document(found, "s")
     assert {one["workspace"] for one in document["workspaces"] if one["old"]} == {"ab", "team-2024"}
     assert [one["code"] for one in document["left_out"]] == [5]
