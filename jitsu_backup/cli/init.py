@@ -116,6 +116,7 @@ class _Setup:
         self.host_given = app.options["host"] or None
         check_new_file(self.path)
         self.opened: Store
+        self.begun = False  # whether the store that was opened is
 
     @property
     def ca_bundle(self) -> str | None:
@@ -280,7 +281,7 @@ class _Setup:
         self.note(
             f"It has {plural(archives, 'archive')}." if begun else "It is empty, and is created at the end."
         )
-        self.opened = store
+        self.opened, self.begun = store, begun
         variables, others = variables_of_store(url, os.environ)
         if variables:
             check_new_file(first.environment_path)
@@ -370,7 +371,7 @@ class _Setup:
         """Begin the store and write the files, once they are agreed to; return the settings as written."""
         if self.asks:
             to_stderr("\nTo create, readable by you alone:")
-            for name in (*map(str, first.files()), self.opened.url):
+            for name in (*map(str, first.files()), *(() if self.begun else (self.opened.url,))):
                 to_stderr(f"  {printable(name)}")
             if not click.confirm("Create these?", default=True, err=True):
                 raise BackupError("answered with no; nothing was written")

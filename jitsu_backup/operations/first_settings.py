@@ -202,8 +202,6 @@ async def look_at_store(store: Store) -> tuple[int, bool]:
 
 def _check_writable(folder: Path) -> None:
     nearest_folder = next(path for path in (folder, *folder.parents) if path.exists())
-    if not nearest_folder.is_dir():
-        raise BackupError(f"cannot create the store {folder}: {nearest_folder} is not a folder")
     if not os.access(nearest_folder, os.W_OK | os.X_OK):
         raise StorageAccessError(
             f"cannot write into the store {folder}: permission denied in {nearest_folder}"
@@ -242,14 +240,14 @@ def check_new_file(path: Path, store: str | None = None) -> None:
     """Raise UsageError for a file that exists or has no folder, and for one inside of a `store` that is a folder."""
     if printable(str(path)) != str(path) or path.name in ("", ".."):
         raise UsageError(f"{printable(str(path))!r} is no name for a file; name another")
+    if store is not None and path.resolve().is_relative_to(Path(store).resolve()):
+        raise UsageError(f"{path} is inside of the store; keep the private key elsewhere")
     if os.path.lexists(path):
         raise UsageError(f"{path} exists, and is never overwritten; name another file")
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise StorageAccessError(f"cannot write {path}: permission denied in {path.parent}")
-    if store is not None and path.resolve().is_relative_to(Path(store).resolve()):
-        raise UsageError(f"{path} is inside of the store; keep the private key elsewhere")
 
 
 async def begin(store: Store, now: Callable[[], datetime]) -> None:
