@@ -56,6 +56,7 @@ COMMAND_GROUPS = {
         "pack": "Write a folder of unpack as an archive.",
     },
     "Set up and try": {
+        "init": "Write the settings, step by step.",
         "check": "Check the connection: console, API key, role, store.",
         "completion": "Print the script for Tab completion in a shell.",
         "demo": "See a backup and a restore on an embedded console.",
