@@ -172,7 +172,7 @@ def test_a_folder_is_taken_where_a_snapshot_is_and_nobodys_change_is_reverted(
     assert [one.action.name for one in result.outcomes] == ["Enrich"]
     assert sandbox.state.objects["lake-0001"].config["project"] == "of-a-colleague"
     if redacted:
-        with pytest.raises(BlockedError, match="lacks its secrets"):
+        with pytest.raises(BlockedError, match="redacted folder"):
             sync.dump(folder.snapshot)
     code.with_suffix(".json").write_text("{")
     with pytest.raises(FolderError, match="is not JSON"):
