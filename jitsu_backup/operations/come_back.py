@@ -106,13 +106,13 @@ def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]
     owners: dict[str, set[str]] = defaultdict(set)
     for function_id, builder_id in owned_functions(snapshot.entities):
         owners[function_id].add(builder_id)
-    told = {line.key for line in found}
+    listed = {line.key for line in found}
     return {
         Residue(
             function.key, function.name, "", f"is restored only with profile-builder {quoted(lost[min(ids)])}"
         )
         for function in snapshot.of_type("function")
-        if (ids := owners[function.key.id]) and ids <= lost.keys() and function.key not in told
+        if (ids := owners[function.key.id]) and ids <= lost.keys() and function.key not in listed
     }
 
 
@@ -187,11 +187,11 @@ def _miscounted(
     They are counted independently of the plan, so that a bug in it cannot hide what is missing. The surplus of functions
     may be up to `revived`.
     """
-    told = Counter(line.key.type for line in known if not line.path)
+    explained = Counter(line.key.type for line in known if not line.path)
     return {
         Residue(Key(name, ""), name, "", f"{count} in the archive, {there[name]} read back")
         for name, count in meant.items()
-        if not 0 <= there[name] - (count - told[name]) <= (revived if name == "function" else 0)
+        if not 0 <= there[name] - (count - explained[name]) <= (revived if name == "function" else 0)
     }
 
 

@@ -145,7 +145,7 @@ def alarms_of(result: ArchiveFinding, again: Again, *, fail_on_losses: bool = Fa
         remedy += more
         yield Alarm(What.NOT_RESTORABLE, why, remedy, workspace)
     if fail_on_losses and (losses := in_words(result.lacks)):
-        remedy = "keep what is missing elsewhere, or back up with the operator's token (--admin-token)"
+        remedy = "save the missing values elsewhere, or back up with the operator's token (--admin-token)"
         yield Alarm(What.LACKING, f"{archive}: {losses}", remedy, workspace)
 
 
