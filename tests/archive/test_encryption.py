@@ -69,7 +69,7 @@ def test_what_the_tests_encrypt_with_less_work_is_an_age_file_that_only_its_pass
 ) -> None:
     sealed = light_phrases.encrypt(bytes(size), "correct horse")
     assert decrypt(sealed, passphrase="correct horse") == bytes(size)
-    with pytest.raises(LockedError, match="passphrase is another one"):
+    with pytest.raises(LockedError, match="passphrase is wrong"):
         decrypt(sealed, passphrase="wrong")
 
 

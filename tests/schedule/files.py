@@ -20,12 +20,21 @@ from jitsu_backup.settings import Overrides, Settings, load
 
 DOCUMENTS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCUMENTS / "schedule"
-FILES = sorted(path.name for path in FOLDER.iterdir())
+FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file())
 PAGE = (DOCUMENTS / "schedule.md").read_text(encoding="utf-8")
 
 PROGRAM = "/opt/jitsu-backup/bin/jitsu-backup"
 HOURLY, NIGHTLY = timedelta(hours=1), timedelta(days=1)
-MANIFESTS = ["cronjob.yaml", "indexed-job.yaml"]
+KUSTOMIZATIONS = ("cron", "shards", "watch")
+"""The folders of `kubernetes/` with one workload each; `production` builds on one of them."""
+CRONJOB, INDEXED_JOB, DEPLOYMENT = (
+    f"kubernetes/{name}" for name in ("cron/cronjob.yaml", "shards/indexed-job.yaml", "watch/deployment.yaml")
+)
+MANIFESTS = [CRONJOB, INDEXED_JOB]
+KUSTOMIZE = [
+    *(f"kubernetes/{name}/kustomization.yaml" for name in (*KUSTOMIZATIONS, "production")),
+    "kubernetes/production/namespace.yaml",
+]
 
 
 def text(name: str) -> str:
@@ -89,15 +98,15 @@ JOBS = [line for _, line in crontab(text("crontab"))[1] if PROGRAM in line]
 BACKUPS = {
     "crontab": after_program(JOBS[0]),
     "jitsu-backup.service": after_program(unit("jitsu-backup.service")["Service"]["ExecStart"]),
-    "cronjob.yaml": container("cronjob.yaml")["args"],
-    "indexed-job.yaml": container("indexed-job.yaml")["args"],
+    CRONJOB: container(CRONJOB)["args"],
+    INDEXED_JOB: container(INDEXED_JOB)["args"],
     "github-actions.yml": after_program(backup_step()["run"]),
 }
-WATCH_POD: dict[str, Any] = document("deployment.yaml")["spec"]["template"]["spec"]
+WATCH_POD: dict[str, Any] = document(DEPLOYMENT)["spec"]["template"]["spec"]
 (WATCH_CONTAINER,) = WATCH_POD["containers"]
 WATCHES = {
     "jitsu-backup-watch.service": after_program(unit("jitsu-backup-watch.service")["Service"]["ExecStart"]),
-    "deployment.yaml": WATCH_CONTAINER["args"],
+    DEPLOYMENT: WATCH_CONTAINER["args"],
 }
 SHOWN = [
     line
@@ -143,6 +152,23 @@ def named_variables() -> set[str]:
 def instructions() -> list[tuple[str, str]]:
     parser = DockerfileParser(fileobj=io.BytesIO(text("Dockerfile").encode()))
     return [(line["instruction"], line["value"]) for line in parser.structure]
+
+
+def last_stage() -> list[tuple[str, str]]:
+    lines = instructions()
+    return lines[max(at for at, (name, _) in enumerate(lines) if name == "FROM") :]
+
+
+def copied() -> dict[str, str]:
+    """Return what the image is built from: paths in the repository, and where each comes to lie beneath the build's folder."""
+    found = {}
+    for name, value in instructions():
+        if name == "COPY" and "--from" not in value:
+            *sources, target = value.split()
+            for source in sources:
+                inside = target + Path(source).name if target.endswith("/") else target
+                found[source] = inside.removeprefix("./")
+    return found
 
 
 def entrypoint() -> list[str]:

@@ -21,6 +21,8 @@ import pytest
 from jitsu_backup.sandbox import running
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.schedule.files import (
+    CRONJOB,
+    INDEXED_JOB,
     PROGRAM,
     ROTATION,
     SHOWN_OURS,
@@ -240,7 +242,7 @@ def test_the_service_runs_as_it_stands(stage: Stage) -> None:
 
 
 def test_a_container_runs_as_it_stands(stage: Stage) -> None:
-    done = stage.contained("cronjob.yaml")
+    done = stage.contained(CRONJOB)
     assert {line["workspace"] for line in json.loads(done.stderr)["workspaces"]} == {
         "acme-staging",
         "acme-production",
@@ -251,7 +253,7 @@ def test_a_container_runs_as_it_stands(stage: Stage) -> None:
 def test_the_shards_together_back_up_every_workspace_once(stage: Stage) -> None:
     found: list[str] = []
     for index in map(str, range(4)):
-        done = stage.contained("indexed-job.yaml", JOB_COMPLETION_INDEX=index)
+        done = stage.contained(INDEXED_JOB, JOB_COMPLETION_INDEX=index)
         found += (line["workspace"] for line in json.loads(done.stderr)["workspaces"])
         assert stage.monitor.told == [f"/secret/jitsu-backup-{index}/start", f"/secret/jitsu-backup-{index}"]
     assert sorted(found) == ["acme-production", "acme-staging"]
@@ -268,7 +270,7 @@ def test_a_container_runs_on_a_root_file_system_that_it_cannot_write_to(stage: S
         pytest.skip("no mount namespace can be had here")
     figures = metrics / "jitsu_backup.prom"
     figures.unlink(missing_ok=True)
-    stage.contained("cronjob.yaml", before=alone)
+    stage.contained(CRONJOB, before=alone)
     assert figures.exists()
 
 
