@@ -76,12 +76,12 @@ def come_back(
     dead = dead_links(snapshot)
     found = {line for line in found if line.key not in dead}
     there = dict.fromkeys(snapshot.manifest.counts, 0) | dict(there)
-    meant = meant_to_come_back(snapshot)
+    expected = meant_to_come_back(snapshot)
     found |= _lost_with_builders(snapshot, found)
     if result is not None:
-        found |= _miscounted(meant, there, found, revived_functions(snapshot))
-    restored = sum(min(count, there[name]) for name, count in meant.items())
-    return Rehearsal(restored, meant.total(), residue=tuple(sorted(found)), dead=tuple(sorted(dead)))
+        found |= _miscounted(expected, there, found, revived_functions(snapshot))
+    restored = sum(min(count, there[name]) for name, count in expected.items())
+    return Rehearsal(restored, expected.total(), residue=tuple(sorted(found)), dead=tuple(sorted(dead)))
 
 
 def dead_links(snapshot: Snapshot) -> set[Key]:
