@@ -1,6 +1,5 @@
 """What was restored in a rehearsal: a console in memory, compared with the snapshot that was restored into it."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -22,10 +21,8 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.operations.recovery_losses import RecoveryLoss
 from jitsu_backup.operations.restore import Result
-from jitsu_backup.planning import Overlay, Plan, Residue, needs_authorising, parse_overlay
+from jitsu_backup.planning import ActionKind, Overlay, Plan, Residue, needs_authorising, parse_overlay
 from jitsu_backup.sandbox import State
-
-_WITHOUT_CURSORS = re.compile("^sync .* begins without cursors: its source or destination is another one")
 
 STAND_IN = "from-the-password-manager"
 
@@ -153,10 +150,7 @@ def _stored(config: Any, path: str) -> Any:
 
 
 def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str], plan: Plan) -> set[Residue]:
-    sent, on_purpose = (
-        {a.key for a in plan.actions if a.cursors},
-        any(map(_WITHOUT_CURSORS.search, plan.notes)),
-    )
+    planned = {action.key: action for action in plan.actions if action.kind is ActionKind.CREATE}
     names = {entity.key.id: link_name(entity, {}) for entity in snapshot.of_type("link")}
     lost = set()
     for sync_id, cursors in snapshot.cursors.items():
@@ -164,10 +158,8 @@ def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str], 
         for stream, text in cursors.items():
             if not state.generation.is_2024 and _parsed(stored.get(stream)) != _parsed(text):
                 key, reason = Key("link", sync_id), "its cursor differs from the archive"
-                if on_purpose and key not in sent:
-                    reason = (
-                        "it starts without its cursor, because the overlay changes its source or destination"
-                    )
+                if key in planned and not planned[key].cursors:
+                    reason = "it starts without its cursor, because its source or destination is another one"
                 lost.add(Residue(key, names.get(sync_id, sync_id), f"cursor of {stream}", reason))
     return lost
 

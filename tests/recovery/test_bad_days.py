@@ -332,7 +332,7 @@ def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Pat
     world.new.state.generation = Generation.JULY_2026
     run = world.recover()
     assert "have at least 5 characters" in problems(run)["ab"]
-    assert "another slug by hand, and name it with --into ab=OTHER" in problems(run)["ab"]
+    assert "another slug in the UI, and name it with --into ab=OTHER" in problems(run)["ab"]
     assert run.exit_code == 7
     assert [row.slug for row in world.new.state.workspaces.values()] == ["team-red"]
 

@@ -109,7 +109,9 @@ def test_what_a_drill_foresees_is_what_the_recovery_then_does(
     if generation.is_2024:  # that console has no limits
         assert found.forecast() == 0
         facts = dict(drill_summary(found, "store").facts)
-        assert facts["would take"] == "as long as the console needs: one of 2024 sets no limits"
+        assert (
+            facts["would take"] == "only as long as the console needs: a console of 2024 has no rate limits"
+        )
         return
     assert found.forecast() == pytest.approx(900)
     # the console's windows are aligned to its clock, so that up to one more may go by
@@ -159,8 +161,8 @@ def test_every_trouble_of_a_store_is_named_and_none_hides_another(tmp_path: Path
     assert found.generation == "newest"
     assert found.exit_code() == 5
     assert lines.keys() == {"ab", "team-black", "team-damaged", "team-green", "team-older", "team-white"}
-    assert "Slug must be at least 5 characters long" in lines["ab"]
-    assert "it is called 'team-black'" in lines["team-black"]
+    assert "accepts only slugs of 5 or more" in lines["ab"]
+    assert "it is now called 'team-black'" in lines["team-black"]
     assert lines["team-damaged"].startswith("UNREADABLE")
     assert "same.example not set: in use by workspace team-blue" in lines["team-green"]
     assert lines["team-older"].startswith("UNREADABLE")
@@ -327,4 +329,4 @@ def test_an_overlay_that_names_another_host_begins_its_syncs_anew_which_is_told(
     found = drilled(world, overlay=parse_overlay({"destination/Warehouse": {"host": "new-db.example"}}))
     assert (found.exit_code(), found.restored) == (3, found.meant)
     ((said,),) = told(found).values()
-    assert "begins without it, because the overlay makes its source or destination another one" in said
+    assert "starts without its cursor, because its source or destination is another one" in said

@@ -100,7 +100,7 @@ def _why_not(archive: ArchiveName) -> tuple[str, int]:
     if INCOMPLETE in archive.marks:
         why = "it is incomplete"
     elif SHRUNK in archive.marks:
-        why = "many entities are missing"
+        return "many entities are missing", 0  # a loss like that is what a recovery is for
     elif archive.key_class == WEAKER:
         why = "it was read with a weaker key and has fewer secrets"
     else:
@@ -115,7 +115,7 @@ def without_whole(candidate: Candidate) -> LeftOut:
         f"the store has no complete archive of it; the newest, {past.archive.reference} of"
         f" {shown_time(past.archive.taken_at)}, was not used: {past.why}; to use it anyway, `restore` it by its id"
     )
-    return LeftOut(candidate.workspace_id, candidate.slug, why, past.exit_code)
+    return LeftOut(candidate.workspace_id, candidate.slug, why, past.exit_code or IncompleteError.exit_code)
 
 
 def worth_opening(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:

@@ -239,7 +239,7 @@ def _waits_for_feature(loss: RecoveryLoss, prepared: PreparedRestore) -> bool:
 
 
 def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
-    """Return what a plan does not restore. For existing entities, only missing secrets count."""
+    """Return what a plan does not restore. For existing entities, only missing secrets and disabled reverse syncs count."""
     plan = prepared.plan
     actions = {action.key: action for action in plan.actions}
     made = {key for key, a in actions.items() if a.kind in (ActionKind.CREATE, ActionKind.BLOCKED)}
@@ -247,6 +247,7 @@ def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
     def is_lost(loss: RecoveryLoss) -> bool:
         if loss.kind is LossKind.SECRET:
             return loss.key in actions and loss.path in {lost.path for lost in actions[loss.key].losses}
-        return loss.key in made or _waits_for_feature(loss, prepared)
+        is_off = loss.kind is LossKind.REVERSE_SYNC
+        return is_off or loss.key in made or _waits_for_feature(loss, prepared)
 
     return tuple(filter(is_lost, recovery_losses(prepared.snapshot, plan, (), prepared.live.workspace)))
