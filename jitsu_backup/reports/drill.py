@@ -84,7 +84,7 @@ def _forecast_in_words(drill: Drill) -> str:
 
 
 def _next_steps(drill: Drill) -> Iterator[NextStep]:
-    """Yield what to do before the day on which a console is lost."""
+    """Yield what to do to prepare for the loss of the console."""
     lacking = counted(drill.losses)
     unread = len(drill.left_out) + sum(bool(one.passed_over) for one in drill.plan.workspaces)
     if unread:
@@ -92,7 +92,7 @@ def _next_steps(drill: Drill) -> Iterator[NextStep]:
         yield NextStep(f"Check {what}, and back up again")
     if drill.not_back:
         yield NextStep(
-            f"Fix in the console what {plural(len(drill.not_back), 'workspace')} could not restore, and back up again"
+            f"Fix in the console what could not be restored in {plural(len(drill.not_back), 'workspace')}, and back up again"
         )
     if lacking[LossKind.SECRET.label] or drill.senders:
         yield NextStep(
