@@ -68,7 +68,7 @@ def test_the_newest_whole_archive_is_taken_and_a_newer_one_that_is_not_whole_is_
     whole, older = archive(hours=-2), archive(hours=-3)
     for mark, why, code in (
         (INCOMPLETE, "incomplete", 3),
-        (SHRUNK, "many entities are missing", 0),  # as every backup of after the loss is
+        (SHRUNK, "many entities are missing", 0),  # like every backup made after the loss
         (WEAKER, "weaker", 3),
         (UNCOMPARED, "compared", 3),
     ):
