@@ -334,7 +334,7 @@ def test_an_archive_with_the_operators_secrets_says_so_and_shows_them_when_asked
         (("check", "--hots", "U"), 2, "No such option '--hots'"),
         (("bakup",), 2, "Did you mean 'backup'"),
         (("backup", "acme-stagin"), 1, "it sees acme-production, acme-staging"),
-        (("diff", "latest", "--only", "functions"), 2, "no type 'functions'; did you mean 'function'?"),
+        (("diff", "latest", "--only", "functions"), 2, "unknown type 'functions'; did you mean 'function'?"),
         (("diff", "latest", "--only", "function/nope"), 2, "'function/nope' matches nothing on either side"),
         (("show", "latest", "Warehouse"), 2, "unknown type 'Warehouse'"),
         (("show", "latest", "destination/no*"), 1, "no entity in the snapshot matches 'destination/no*'"),

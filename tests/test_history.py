@@ -229,7 +229,7 @@ def test_a_part_is_chosen_by_workspace_entity_and_time(
     ("arguments", "code", "words"),
     [
         (("nobody",), 1, "no snapshot of workspace 'nobody'"),
-        (("functions/x",), 2, "no type 'functions'; did you mean 'function'?"),
+        (("functions/x",), 2, "unknown type 'functions'; did you mean 'function'?"),
         (("function/nope",), 2, "no entity in these snapshots matches 'function/nope'"),
         (("--since", "sometime"), 2, "'sometime' is not a time"),
         (("--since", "7m"), 2, "could be minutes or months"),

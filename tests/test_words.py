@@ -154,7 +154,7 @@ def test_a_missing_key_to_an_archive_is_usage_a_wrong_one_access_and_damage_inte
         (("sealed.age", "--identity", "gone"), {}, 2, "cannot read gone"),
         (("sealed.age",), {"JITSU_BACKUP_IDENTITY": "gone"}, 2, "cannot read"),
         (("sealed.age", "--identity", "none"), {}, 2, "AGE-SECRET-KEY-1"),
-        (("sealed.age", "--identity", str(key)), {}, 2, "named by its file"),
+        (("sealed.age", "--identity", str(key)), {}, 2, "write the key to a file and name that"),
         (("sealed.age", "--identity", "other"), {}, 6, "give one of them with --identity FILE"),
         (("cut.age", "--identity", "key"), {}, 5, "damaged or truncated"),
         (("phrase.age",), right, 0, ""),
@@ -204,9 +204,9 @@ def test_a_plan_that_is_stale_names_what_changed_what_is_new_and_what_is_gone(
     done = ask("restore", "--plan", "plan.json", "--yes")
     assert done.returncode == 7
     for words in (
-        "function 'Enrich' (function/enrich-0001) is changed",
+        "function 'Enrich' (function/enrich-0001) has changed",
         "function 'Extra' (function/extra) is new",
-        "function 'Only known users' (function/filter-0001) is gone",
+        "function 'Only known users' (function/filter-0001) was deleted",
         "create a new plan with --plan-out",
     ):
         assert words in done.stderr, done.stderr

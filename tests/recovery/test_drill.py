@@ -161,7 +161,7 @@ def test_every_trouble_of_a_store_is_named_and_none_hides_another(tmp_path: Path
     assert found.generation == "newest"
     assert found.exit_code() == 5
     assert lines.keys() == {"ab", "team-black", "team-damaged", "team-green", "team-older", "team-white"}
-    assert "accepts only slugs of 5 or more" in lines["ab"]
+    assert "have at least 5 characters" in lines["ab"]
     assert "it is now called 'team-black'" in lines["team-black"]
     assert lines["team-damaged"].startswith("UNREADABLE")
     assert "same.example not set: in use by workspace team-blue" in lines["team-green"]
@@ -175,7 +175,7 @@ def test_every_trouble_of_a_store_is_named_and_none_hides_another(tmp_path: Path
     assert counted(found.losses)["features"] == 5
     assert counted(found.losses)["secrets"] > 20
     shown = drill_summary(found, "s")
-    assert "of ab" in dict(shown.facts)["oldest"]
+    assert dict(shown.facts)["oldest"].startswith("ab, ")
     document = drill_document(found, "s")
     assert {one["workspace"] for one in document["workspaces"] if one["old"]} == {"ab", "team-2024"}
     assert [one["code"] for one in document["left_out"]] == [5]

@@ -43,7 +43,7 @@ def test_a_whole_store_ends_with_0_and_says_how_long_it_would_take(world: World)
     assert "3 of 3 workspaces restored completely." in done.stdout
     said = words(done.stdout)
     assert "restored 63 of 63 entities, compared down to secrets and cursors" in said
-    assert "would lack nothing" in said
+    assert "would be missing nothing" in said
     assert "about 5 minutes with a person's key" in said
     assert all(len(line) <= 80 for line in done.stdout.split("\n"))
     assert run(world, "-q").stderr == ""
