@@ -51,6 +51,10 @@ def _with(listing: Listing, others: tuple[Listing, ...]) -> tuple[Listing, ...]:
 
 
 def _facts(drill: Drill) -> Iterator[tuple[str, str]]:
+    if not drill.workspaces:
+        yield "restored", "nothing, because no archive could be used"
+        yield "took", lasting(drill.seconds)
+        return
     if drill.oldest is not None:
         oldest = min(drill.plan.workspaces, key=lambda one: one.archive.taken_at)
         since = ago(oldest.archive.taken_at, drill.began)
@@ -59,7 +63,9 @@ def _facts(drill: Drill) -> Iterator[tuple[str, str]]:
         "restored",
         f"{drill.restored:,} of {plural(drill.meant, 'entity', 'entities')}, compared down to secrets and cursors",
     )
-    yield "would be missing", in_words(counted(drill.losses)) or "nothing"
+    missing = in_words(counted(drill.losses)) or "nothing"
+    besides = plural(len(drill.left_out), "workspace")
+    yield "would be missing", f"{missing}, besides {besides} left out" if drill.left_out else missing
     yield "senders", _senders_in_words(drill)
     yield "would take", _forecast_in_words(drill)
     yield "took", lasting(drill.seconds)
@@ -88,8 +94,8 @@ def _next_steps(drill: Drill) -> Iterator[NextStep]:
     lacking = counted(drill.losses)
     unread = len(drill.left_out) + sum(bool(one.passed_over) for one in drill.plan.workspaces)
     if unread:
-        what = f"{plural(unread, 'workspace')} whose newest archive cannot be used"
-        yield NextStep(f"Check {what}, and back up again")
+        of = plural(unread, "workspace")
+        yield NextStep(f"Fix what the report says about the newest archive of {of}, or back up again")
     if drill.not_back:
         yield NextStep(
             f"Fix in the console what could not be restored in {plural(len(drill.not_back), 'workspace')}, and back up again"

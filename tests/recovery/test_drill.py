@@ -209,6 +209,9 @@ def test_archives_without_an_identity_are_told_each(tmp_path: Path) -> None:
     assert found.exit_code() == 6
     assert found.oldest is None
     assert "not to be told" not in str(drill_document(found, "s"))
+    facts = dict(drill_summary(found, "s").facts)
+    assert facts["restored"] == "nothing, because no archive could be used"
+    assert not {"would be missing", "senders", "would take"} & facts.keys()
 
 
 def test_two_consoles_and_names_that_mean_nothing_are_refused(tmp_path: Path) -> None:
