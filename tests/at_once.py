@@ -117,7 +117,7 @@ def play(one: Round, forges: list[Zygote], folder: Path) -> Ending:
         status = forges[0].answer()
     ending.last_code = os.WEXITSTATUS(status) if not os.WIFSIGNALED(status) else -1
     ending.log = (folder / "log").read_text()
-    ending.named = ending.named or "is there twice" in ending.log
+    ending.named = ending.named or "exists twice" in ending.log
     ending.twice_at_last = _twice(limit, _contents(state, target))
     return ending
 

@@ -102,4 +102,4 @@ def test_an_alarm_that_has_no_room_for_all_reasons_says_where_they_are(tmp_path:
     name = archive_of(tmp_path, side({"stream": [WEB], "destination": databases, "link": links}))
     done = cli("verify", name, cwd=tmp_path)
     assert "and 2 more; correct that in the console and back up again" in done.stderr
-    assert f"`jitsu-backup verify {name}` lists all 5" in done.stderr
+    assert f"list all 5 with `jitsu-backup verify {name}`" in done.stderr

@@ -254,7 +254,7 @@ def test_certificates_that_cannot_be_used_are_told_as_any_trouble(monkeypatch: p
     monkeypatch.setattr(Connection, "open", fail)
     access = who.LogAccess(Connection("http://x.example", SecretText(OWNER)))
     (note,) = run(who.attribute_diff(sides(), access, [])).notes
-    assert "out of reach (no such certificates)" in note
+    assert "could not be reached (no such certificates)" in note
 
 
 def shown(text: Any) -> str:

@@ -111,7 +111,7 @@ def test_a_saved_plan_finds_its_folder_beside_it_and_is_bound_to_its_content(ben
     assert bench.run("restore", "tree", "--plan-out", "plan.json").returncode == 0
     assert json.loads((bench.folder / "plan.json").read_text())["snapshot"]["archive"] == "tree"
     file(bench, "function/enrich-*.js").write_text("// edited again")
-    refused(bench.run("restore", "--plan", "plan.json", "--yes"), 7, "not the one that the plan was made for")
+    refused(bench.run("restore", "--plan", "plan.json", "--yes"), 7, "not the one that the plan was created with")
     an_edit(bench)
     done = bench.run("restore", "--plan", "plan.json", "--yes")
     assert done.returncode == 0, done.stderr
@@ -328,9 +328,9 @@ MERGE = "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n"
     [
         (remove("manifest.json"), 5, ("tree: manifest.json is missing",)),
         (remove("run.json"), 5, ("tree: run.json is missing",)),
-        (spoil("function/enrich-*.js", MERGE), 5, ("function/enrich-", ".js", "a merge that was not finished")),
-        (spoil("function/enrich-*.json", MERGE), 5, ("function/enrich-", "a merge that was not finished")),
-        (spoil("run.json", MERGE), 5, ("tree: run.json", "a merge that was not finished")),
+        (spoil("function/enrich-*.js", MERGE), 5, ("function/enrich-", ".js", "it contains conflict markers")),
+        (spoil("function/enrich-*.json", MERGE), 5, ("function/enrich-", "it contains conflict markers")),
+        (spoil("run.json", MERGE), 5, ("tree: run.json", "it contains conflict markers")),
         (add("stream/b.json", '{"id": "web-0001"}'), 5, ("same id", "stream/b.json", "stream/web-site-")),
         (add("gadget/a.json", '{"id": "a"}'), 5, ("gadget/a.json", "an unknown type")),
         (lambda bench: edit(bench, "function/enrich-*.json", id="other"), 5,
@@ -341,7 +341,7 @@ MERGE = "<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n"
         (add("link/b.json", '{"id": "b", "type": "push", "toId": "clicks-0001"}'), 5, ("link/b.json has no fromId",)),
         (add("link/b.json", '{"id": "b", "type": "push", "fromId": 5, "toId": "clicks-0001"}'), 5, ("link/b.json has no fromId",)),
         (add("link/b.json", '{"id": "b", "type": "push", "fromId": "clicks-0001", "toId": "web-0001"}'), 5,
-         ("link/b.json names 'web-0001' at toId", "not of a type allowed there")),
+         ("link/b.json refers to 'web-0001' at toId", "not of a type allowed there")),
         (add("notification/b.json", '{"id": "b", "name": "B", "slackWebhookUrl": "***"}'), 5,
          ("notification/b.json has *** at slackWebhookUrl", "without --redact")),
         (add("function/b.json", '{"id": "b", "name": "B", "code": "fetch(\'https://me:***@h\')"}'), 5,
@@ -458,7 +458,7 @@ def test_a_folder_that_is_not_whole_is_to_be_mended_in_the_folder(
 def test_nothing_is_written_into_a_folder_that_could_not_be_read_with_it(
     bench: Bench, words: tuple[str, ...]
 ) -> None:
-    refused(bench.run(*words), 2, f"{words[-2]} {words[-1]}: that is in the folder tree")
+    refused(bench.run(*words), 2, f"{words[-2]} {words[-1]}: this is inside the folder tree")
     hidden = words[-1].replace("tree/", "tree/.").replace(".function/", "function/.")
     assert bench.run(*words[:-1], hidden).returncode == 0
     assert bench.run("verify", "tree").returncode == 0
@@ -472,11 +472,11 @@ def test_what_is_no_folder_of_unpack_is_refused_by_its_name(bench: Bench) -> Non
         bench.run("diff", "mine"),
         2,
         "'mine' is not a snapshot",
-        "the folder mine is none that `unpack` wrote",
+        "the folder mine was not written by `unpack`",
     )
     for path in (".", "..", "mine/"):
         refused(bench.run("restore", path), 5, "manifest.json is missing; give a folder that `unpack` wrote")
-    refused(bench.run("unpack", "tree", "copy"), 2, "tree is a folder already")
+    refused(bench.run("unpack", "tree", "copy"), 2, "tree is already a folder; unpack takes an archive")
     (bench.folder / "half").mkdir()
     for name in ("run.json", "options.json"):
         shutil.copy(bench.folder / "tree" / name, bench.folder / "half")

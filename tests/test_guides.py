@@ -118,7 +118,7 @@ def test_a_guide_runs_as_written(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert done.stdout.count("== block") == script.count("echo '== block") > 1
     if name == "clone.md":
-        assert "Nothing to write" in done.stdout
+        assert "Nothing to change" in done.stdout
 
 
 def with_free_ports(page: str) -> str:

@@ -134,7 +134,7 @@ def test_an_export_that_ends_early_every_time_leaves_archives_that_say_so(
             refusal.what: refusal.reason for refusal in one.saved.snapshot.manifest.refused if refusal.missing
         }
         assert told.keys() == {f"export {export}" for export in ends}
-        assert all("the reply was cut" in reason for reason in told.values())
+        assert all("the reply was truncated" in reason for reason in told.values())
     assert BackupRun(outcomes).exit_code == 3
 
 

@@ -174,7 +174,7 @@ def test_what_was_mistyped_is_not_called_damaged(store: Path, tmp_path: Path) ->
     assert "UNREADABLE" not in done.stdout
     lines = done.stderr.splitlines()
     assert [line.startswith("jitsu-backup: 'nope") for line in lines] == [True, True]
-    assert all("`jitsu-backup snapshots` lists what there is" in line for line in lines)
+    assert all("list the snapshots with `jitsu-backup snapshots`" in line for line in lines)
 
 
 def test_what_to_do_about_a_damaged_archive_is_said_once(store: Path, tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_the_nightly_fire_drill_says_what_came_back(store: Path, tmp_path: Path)
     (tmp_path / "lost.json.gz").write_bytes(encode(refused(1)))
     lost = cli("verify", "--rehearse", "lost.json.gz", cwd=tmp_path)
     assert lost.returncode == 3
-    assert "did not come back: function" in lost.stdout
+    assert "not restored: function" in lost.stdout
 
 
 def test_the_log_has_the_reason_for_each_archive_that_is_not_whole(store: Path, tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_the_log_has_the_reason_for_each_archive_that_is_not_whole(store: Path, 
     (reason,) = told["sealed"]
     assert reason.endswith("the archive is encrypted with a passphrase; set JITSU_BACKUP_PASSPHRASE")
     assert told["other"] == ["it kept changing while it was read"]
-    assert told["lost"][0].startswith("did not come back: function ")
+    assert told["lost"][0].startswith("not restored: function ")
     assert "CANARY" not in done.stderr
 
 

@@ -48,7 +48,7 @@ def test_a_slug_a_name_and_a_notice_command_no_terminal_and_are_no_markup(
     for command in ("\x1b[2J", "\x1b[1;1H", "\x1b]0", "\x07", "\u202e"):
         assert command not in everything, command
     assert "[/nope] [bold red]loud[/] :bug:" in everything.replace("\r\n", " ")
-    assert "Write 1 change" in said[-1]
+    assert "Apply 1 change" in said[-1]
 
 
 @pytest.mark.parametrize("text", [REPAINT, MARKUP, "two\nlines", "\x9b31m"])

@@ -89,7 +89,7 @@ def test_files_and_folders_are_their_owners_only_and_the_secrets_in_them_are_tol
     done = cli("unpack", "a.json.gz", "other", cwd=place)
     assert "warning: other contains secrets in plain text" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert re.fullmatch(r"other: \d\d written, 0 removed, 0 unchanged\n", done.stdout)
+    assert re.fullmatch(r"other: \d\d files written, 0 removed, 0 unchanged\n", done.stdout)
 
 
 def test_an_edited_folder_packs_and_is_what_a_restore_then_plans(place: Path, snapshot: Snapshot) -> None:
@@ -115,7 +115,7 @@ def test_a_merge_that_was_not_finished_is_told(place: Path) -> None:
     code.write_text("<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n")
     done = cli("pack", "tree", "--output", "b.json.gz", cwd=place)
     assert done.returncode == 3
-    assert f"function/{code.name} holds the marks of a merge that was not finished" in done.stderr
+    assert f"function/{code.name} contains conflict markers of an unfinished merge" in done.stderr
 
 
 def test_packing_encrypts_as_a_backup_does(place: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_folder_holds_one_workspace(flags: tuple[str, ...], bench: Bench) -> N
 
 def test_a_folder_of_something_else_is_never_written_to(place: Path, snapshot: Snapshot) -> None:
     (place / "file").write_text("")
-    refused(cli("unpack", "a.json.gz", "file", cwd=place), 2, "is no folder")
+    refused(cli("unpack", "a.json.gz", "file", cwd=place), 2, "is not a folder")
     refused(cli("unpack", "a.json.gz", ".", cwd=place), 2, "neither empty")
     other = make_snapshot({"stream": []}, workspace_id="cother")
     (place / "other.json.gz").write_bytes(encode(other))
@@ -379,9 +379,9 @@ def test_a_pipe_in_the_folder_stops_nothing(place: Path) -> None:
         (lambda tree: (tree / "stray\n.txt").write_text(""), 5, ("stray",)),
         (lambda tree: (tree / os.fsdecode(b"\xff.json")).write_text("{}"), 5, ("udcff",)),
         (lambda tree: (tree / "stream" / "deep").mkdir(), 5, ("stream/deep is not a regular file",)),
-        (lambda tree: one(tree, "function/enrich-*.js").unlink(), 5, ("function/enrich-", "not beside it")),
+        (lambda tree: one(tree, "function/enrich-*.js").unlink(), 5, ("function/enrich-", "not in the same folder")),
         (lambda tree: (tree / "manifest.json").unlink(), 5, ("manifest.json is missing",)),
-        (lambda tree: (tree / UNFINISHED).write_text(""), 5, ("killed", "run it again")),
+        (lambda tree: (tree / UNFINISHED).write_text(""), 5, ("interrupted", "run it again")),
         (shutil.rmtree, 1, ("cannot list tree", "no such file")),
     ],
 )  # fmt: skip

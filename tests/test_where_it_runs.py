@@ -66,7 +66,7 @@ def test_in_a_working_folder_that_is_gone_relative_paths_fail_and_say_so(
 ) -> None:
     done = nowhere(tmp_path, *line, env=env)
     assert done.returncode == 1
-    assert "the working folder is gone" in done.stderr
+    assert "the working folder no longer exists" in done.stderr
 
 
 def test_an_archive_can_go_to_standard_output_and_nothing_else_does(

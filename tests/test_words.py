@@ -154,7 +154,7 @@ def test_a_missing_key_to_an_archive_is_usage_a_wrong_one_access_and_damage_inte
         (("sealed.age", "--identity", "gone"), {}, 2, "cannot read gone"),
         (("sealed.age",), {"JITSU_BACKUP_IDENTITY": "gone"}, 2, "cannot read"),
         (("sealed.age", "--identity", "none"), {}, 2, "AGE-SECRET-KEY-1"),
-        (("sealed.age", "--identity", str(key)), {}, 2, "write the key to a file and name that"),
+        (("sealed.age", "--identity", str(key)), {}, 2, "takes a file, but a key itself was given"),
         (("sealed.age", "--identity", "other"), {}, 6, "give one of them with --identity FILE"),
         (("cut.age", "--identity", "key"), {}, 5, "damaged or truncated"),
         (("phrase.age",), right, 0, ""),

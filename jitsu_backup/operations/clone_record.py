@@ -210,8 +210,9 @@ async def keep_record(
     newest = next(iter(await _like(store, record, now)), None)
     options = SaveOptions(shrink_alarm=1, key=keys.mark)
     if newest is not None:
-        if last and record.taken_at <= newest.taken_at:
-            record = replace(record, taken_at=newest.taken_at + timedelta(milliseconds=1))
+        earliest = newest.taken_at + timedelta(milliseconds=1)  # the precision of names
+        if last and record.taken_at < earliest:
+            record = replace(record, taken_at=earliest)
         if holds(newest, archive_name(record, options.marks, encrypted=options.encrypted)):
             return newest
     return (await save(record, (), options, keys.seal, functools.partial(keep, store))).archive

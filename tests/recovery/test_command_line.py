@@ -198,7 +198,7 @@ def test_workspaces_are_chosen_begun_with_and_taken_at_a_time(desk: Desk) -> Non
 def test_the_store_is_named_once_and_has_to_be_there(desk: Desk) -> None:
     desk.back_up()
     assert desk.recover("./jitsu-backups", "--dry-run").returncode == 0
-    assert "name two stores" in desk.recover("./jitsu-backups", "--store", "other", "--dry-run").stderr
+    assert "name different stores" in desk.recover("./jitsu-backups", "--store", "other", "--dry-run").stderr
     assert desk.recover("./nothing", "--dry-run").returncode == 1
 
 
@@ -240,7 +240,7 @@ def test_a_profile_names_the_console_and_gives_what_is_different_in_its_workspac
 def test_tables_of_an_overlay_that_name_nothing_are_told_with_file_and_workspace(desk: Desk) -> None:
     desk.back_up()
     for table, told in {
-        '["team-none:function/Enrich"]': "overlay o.toml: the table 'team-none:function/Enrich' is for a workspace that the store",
+        '["team-none:function/Enrich"]': "overlay o.toml: the table 'team-none:function/Enrich' names a workspace that is not in the store",
         '["function/Nothing"]': "overlay o.toml: 'function/Nothing' matches nothing in any workspace of this recovery",
         '["team-red:function/Enrich"]\nid = "x"': "overlay o.toml: the table 'team-red:function/Enrich' of workspace team-red:",
     }.items():

@@ -114,7 +114,7 @@ def test_a_screen_reader_hears_what_happened_to_an_entity(watch: Any) -> None:
     assert heard >= {"just changed", "about to change", "just added", "about to be removed"}
     status = page.locator(".moment")
     assert (status.get_attribute("role"), status.get_attribute("aria-live")) == ("status", "polite")
-    assert page.get_by_role("img", name="Changes a day").count() == 1
+    assert page.get_by_role("img", name="Changes per day").count() == 1
 
 
 def test_a_click_on_a_day_and_on_a_step_goes_there(watch: Any) -> None:

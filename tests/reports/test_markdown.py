@@ -422,7 +422,7 @@ GOLDEN_PLAN = """\
 - **Kept in the target:** nothing
 - **Needs a decision:** nothing
 
-Snapshot `7441638a435a` of 2026-11-23 19:00:00 UTC, into `https://jitsu.example.com`
+Snapshot `7441638a435a`, taken 2026-11-23 19:00:00 UTC, into `https://jitsu.example.com`
 
 ### Changes (4)
 

@@ -120,6 +120,13 @@ def test_a_clock_that_goes_back_does_not_hide_the_last_clone(store: FolderStore)
     assert name_in(found(store)) == "three"
 
 
+def test_of_two_records_of_one_millisecond_the_later_one_is_the_last_clone(store: FolderStore) -> None:
+    moment = MOMENT.replace(microsecond=4_274)  # more precise than the names of archives
+    for number in range(6):
+        kept(store, replace(record(f"clone {number}"), taken_at=moment))
+        assert name_in(found(store)) == f"clone {number}"
+
+
 def test_a_record_from_the_future_hides_no_other(store: FolderStore) -> None:
     kept(store, record("future", minutes=99 * 24 * 60), record("now"))
     assert name_in(found(store)) == "now"
@@ -371,7 +378,7 @@ def test_a_clone_leaves_one_record_for_each_state_and_no_backup_is_mistaken_for_
 
 
 def test_without_a_record_the_plan_for_a_workspace_that_holds_something_says_so(machine: Machine) -> None:
-    note = "no record of an earlier clone from acme-staging, so changes made in the target cannot be told"
+    note = "no record of an earlier clone from acme-staging, so changes made in the target cannot be distinguished"
     machine.clone()
     for name in machine.records:  # as if that run had been killed before it kept its record
         (machine.folder / "jitsu-backups" / str(name)).unlink()

@@ -126,7 +126,7 @@ def test_a_saved_plan_is_carried_out_as_it_is_or_not_at_all(
     sandbox.state.objects["filter-0001"].config["code"] = "somebody was quicker"
     late = shell("restore", "--plan", "plan.json", "--yes")
     assert late.returncode == 7
-    assert "function 'Only known users' (function/filter-0001) is changed" in late.stderr
+    assert "function 'Only known users' (function/filter-0001) has changed" in late.stderr
     assert shell(*save).returncode == 0
     assert shell("restore", "--plan", "plan.json", "--yes").returncode == 0
     assert sandbox.state.objects["enrich-0001"].config["description"] == "CANARY-given"
@@ -177,7 +177,7 @@ def test_flags_that_a_saved_plan_has_decided_and_empty_paths_are_refused(shell: 
     assert shell("restore", "latest", "--plan-out", "p.json").returncode == 0
     beside = shell("restore", "--plan", "p.json", "--prune", "--dry-run")
     assert beside.returncode == 2
-    assert "leave out --prune" in beside.stderr
+    assert "--prune cannot change a saved plan; leave it out" in beside.stderr
     assert shell("restore", "--plan", "p.json", "--dry-run").returncode == 0
     for option in ("--plan-out", "--keys-out"):
         assert shell("restore", "latest", option, "").returncode == 2

@@ -65,7 +65,7 @@ def test_what_a_clone_id_gave_no_secret_is_connected_to_nothing_and_waits_for_it
     result = roll_back(sandbox, before)
     failed = {o.action.key.id: o.reason for o in result.outcomes if o.status is Status.FAILED}
     assert failed.keys() == {"warehouse-0001", "lake-0001"}
-    assert failed["warehouse-0001"].startswith("secret password did not come back")
+    assert failed["warehouse-0001"].startswith("created without its secret password")
     live = {row.config["name"]: row.config for row in state.live_objects(STAGING, "destination")}
     assert "password" not in live["Warehouse"]
     assert live["ClickHouse"]["password"] == "ch-secret"

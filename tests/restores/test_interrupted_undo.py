@@ -69,6 +69,6 @@ def test_an_undo_that_ended_is_taken_back_by_an_undo_and_its_backup_is_told_apar
     assert interrupted("undo", "--yes").returncode == 0
     done = interrupted("undo", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "did not end" not in done.stderr
+    assert "did not finish" not in done.stderr
     assert code_of(sandbox, "filter-0001") != "of today"
     assert "pre-restore, undo" in " ".join(interrupted("snapshots").stdout.split())

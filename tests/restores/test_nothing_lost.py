@@ -54,10 +54,10 @@ def test_an_edit_made_while_the_question_waits_is_shown_in_a_new_plan_and_is_in_
         code, said = typed(url, tmp_path, ["restore", "latest"], [colleague, lambda: "y"])
     assert code == 0, said
     told = (
-        "the target has changed since the plan was made: function 'Enrich' (function/enrich-0001) is changed"
+        "the target has changed since the plan was made: function 'Enrich' (function/enrich-0001) has changed"
     )
     assert told in said.replace("\r\n", " ")
-    assert said.count("Write 1 change") == 2
+    assert said.count("Apply 1 change") == 2
     (kept,) = (tmp_path / "jitsu-backups").glob("*.pre-restore*.json.gz")
     shown = cli("show", str(kept), "function/enrich-0001", cwd=tmp_path)
     assert "changed by a colleague" in shown.stdout
@@ -92,7 +92,7 @@ def test_a_plan_that_no_longer_fits_is_not_carried_out_from_python_either(sandbo
         prepared = run(api.plan(jitsu, before, STAGING))
         sandbox.state.objects["enrich-0001"].config["code"] = "two"
         sandbox.requests.clear()
-        with pytest.raises(BlockedError, match=r"function/enrich-0001\) is changed"):
+        with pytest.raises(BlockedError, match=r"function/enrich-0001\) has changed"):
             run(api.apply(jitsu, prepared))
     assert writes(sandbox) == 0
     assert sandbox.state.objects["enrich-0001"].config["code"] == "two"
@@ -328,7 +328,7 @@ def test_what_is_there_twice_is_deleted_by_the_command_that_the_report_gives(
     sandbox.state.add_link(STAGING, "sync", sync.from_id, sync.to_id, sync.data, "the-second")
     told = shell("restore", "latest", "--yes")
     assert told.returncode == 3, told.stderr
-    assert "--prune --only link/the-second deletes it" in " ".join(told.stdout.split())
+    assert "delete it with --prune --only link/the-second" in " ".join(told.stdout.split())
     assert shell("restore", "latest", "--yes", "--skip", "link/the-second").returncode == 0
     done = shell("restore", "latest", "--prune", "--only", "link/the-second", "--yes")
     assert done.returncode == 0, done.stderr

@@ -38,7 +38,7 @@ def test_an_id_taken_by_something_invisible_moves_on_and_with_keep_it_fails_alon
             run(restore(lambda target=target: console_of(target, OTHER), before, ids=ids))
             assert writes(target) == 0
         else:
-            assert "its id web-0001 is taken" in failed["Web site"].reason
+            assert "its id web-0001 is in use" in failed["Web site"].reason
             assert failed["Web site → Warehouse"].status is Status.NOT_ATTEMPTED
 
 

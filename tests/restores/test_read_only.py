@@ -102,7 +102,7 @@ def test_check_says_that_bills_are_unpaid_and_not_that_it_can_restore(
         env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
         told = cli("check", "acme-staging", env=env, cwd=tmp_path).stdout
         as_json = cli("--json", "check", "acme-staging", env=env, cwd=tmp_path).stdout
-    assert "owner: cannot restore into it, because unpaid bills keep it read-only" in told
+    assert "owner: cannot restore into it, because unpaid bills make it read-only" in told
     assert "can restore into it" not in told
     assert '"can_write": false' in as_json
     assert '"read_only": true' in as_json
@@ -116,7 +116,7 @@ def test_check_says_which_feature_is_off_that_types_of_the_console_need(tmp_path
         state.workspaces[PRODUCTION].features = []
         told = cli("check", "acme-production", env=env, cwd=tmp_path).stdout
         as_json = json.loads(cli("--json", "check", "acme-production", env=env, cwd=tmp_path).stdout)
-    assert "features     reverse-etl: off\n" in told
+    assert "features          reverse-etl: off\n" in told
     assert as_json["features_off"] == ["reverse-etl"]
 
 

@@ -144,7 +144,7 @@ def test_the_tools_own_key_goes_into_no_workspace_plain_or_not(here: Machine, mo
     here("backup", "acme-staging")
     here.write("o.toml", f'["function/Enrich"]\ndescription = {{ env = "COPY"{more} }}\n')
     refused = here("restore", "latest", "--overlay", "o.toml", "--yes", COPY=f"x{OWNER}", code=2)
-    assert "which go into no workspace" in refused
+    assert "such secrets must not be written into a workspace" in refused
     assert OWNER not in refused
 
 
@@ -210,7 +210,7 @@ def test_another_archive_or_overlay_than_the_plans_own_is_refused(here: Machine,
     sandbox.state.objects["filter-0001"].config["code"] = "later"
     here("backup", "acme-staging", "--output", "later.json.gz")
     other = here("restore", "later.json.gz", "--plan", "plan.json", "--yes", code=7)
-    assert "the snapshot later.json.gz is not the one that the plan was made for" in other
+    assert "the snapshot later.json.gz is not the one that the plan was created with" in other
     here.write("other.toml", f"{PLAIN}# more\n")
     other = here("restore", "--plan", "plan.json", "--overlay", "other.toml", "--yes", code=7)
     assert "the overlay other.toml has changed since the plan was made" in other
@@ -409,6 +409,6 @@ def test_two_outputs_that_name_one_file_are_refused_before_anything_is_sent(
     line = ("clone", "acme-staging", "acme-production", "--allow-missing-secrets", "--yes")
     done = shell(*line, one, "one.json", other, "./one.json")
     assert done.returncode == 2
-    assert "name one file" in done.stderr
+    assert "name the same file" in done.stderr
     assert not (tmp_path / "one.json").exists()
     assert sandbox.requests == []

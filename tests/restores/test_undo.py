@@ -319,7 +319,7 @@ def test_on_a_terminal_it_asks_and_no_leaves_all_as_it_is(
     host = json.loads(restored("--json", "undo", "--dry-run").stdout)["plan"]["target"]["host"]
     code, said = typed(host, tmp_path, ["undo"], [lambda: "n"])
     assert (code, writes(sandbox), code_of(sandbox)) == (1, before, old)
-    assert "Write 1 change into acme-staging" in said
+    assert "Apply 1 change to acme-staging on" in said
     assert all(len(line) <= 80 for line in said.splitlines()), said
 
 

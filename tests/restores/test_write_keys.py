@@ -139,6 +139,6 @@ def test_where_the_file_of_keys_cannot_be_brought_up_to_date_they_are_in_a_new_o
         )  # fmt: skip
     assert done.returncode == 3, done.stderr
     assert "cannot write keys/keys.json" in done.stderr
-    assert "new write keys: in jitsu-backup-keys-" in done.stdout
+    assert "new write keys saved to jitsu-backup-keys-" in done.stdout
     assert kept(tmp_path) == keys_made(sandbox) != set()
     assert not any(f"{key}:" in done.stdout + done.stderr for key in keys_made(sandbox))

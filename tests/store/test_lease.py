@@ -66,7 +66,7 @@ def test_the_second_run_is_refused_and_told_who_has_it_and_since_when(store: Fol
     with pytest.raises(BlockedError) as refused:
         run(lease(store, time).take(wait=False))
     assert refused.value.exit_code == 7
-    assert "restore of ann@laptop since 2026-11-25 12:00:00 UTC" in str(refused.value)
+    assert "restore by ann@laptop since 2026-11-25 12:00:00 UTC" in str(refused.value)
     assert "--wait" in str(refused.value)
 
 

@@ -92,7 +92,7 @@ def test_nothing_is_read_and_nothing_written_where_the_store_vanished(site: Site
     checked = site.run("--json", "check", "acme-staging", store=place)
     assert checked.returncode == 0  # a first look comes before the first backup
     assert json.loads(checked.stdout)["store"].items() >= {"archives": 0, "begun": False}.items()
-    assert "never begun" in site.run("check", "acme-staging", store=place).stdout
+    assert "not created yet" in site.run("check", "acme-staging", store=place).stdout
     if not place.startswith("s3://"):
         assert list(Path(place).iterdir()) == []
 

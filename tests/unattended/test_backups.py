@@ -142,7 +142,7 @@ def test_a_key_that_reads_no_workspace_is_told_and_no_quiet_success(bench: Bench
         row.access.clear()
     done = bench.run("backup", "--all")
     assert done.returncode == 6
-    assert "no workspace" in done.stderr
+    assert "cannot read any workspace" in done.stderr
 
 
 def test_an_archive_of_later_than_now_is_told_and_the_backup_made(bench: Bench) -> None:
@@ -254,7 +254,7 @@ def test_recipients_that_are_none_never_mean_in_clear(text: str, bench: Bench) -
     token = ("--admin-token", "service:admintoken")
     done = bench.run("backup", "acme-staging", "--encrypt-to", "recipients", *token)
     assert done.returncode == 2
-    assert "holds none" in done.stderr
+    assert "contains no recipient" in done.stderr
     for variables in (
         {"JITSU_BACKUP_ENCRYPT_TO": ","}, {"JITSU_BACKUP_ENCRYPT_TO": ""}, {"JITSU_BACKUP_PASSPHRASE": ""},
     ):  # fmt: skip
@@ -279,7 +279,7 @@ def test_with_new_keys_an_unchanged_workspace_is_written_again(bench: Bench) -> 
 def test_flags_of_a_policy_without_prune_are_refused(bench: Bench) -> None:
     done = bench.run("backup", "acme-staging", "--keep-daily", "3")
     assert done.returncode == 2
-    assert "--keep-daily goes with --prune" in done.stderr
+    assert "--keep-daily needs --prune" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_only_quarantine_puts_it_aside_and_names_it(bench_with_a_damaged_newest:
     bench = bench_with_a_damaged_newest
     older, damaged = bench.archives
     looked = bench.run("prune", "--quarantine", "--dry-run")
-    assert f"{damaged} would be moved to quarantine/: 100 of its" in " ".join(looked.stdout.split())
+    assert f"{damaged} would be moved to quarantine/: it has 100 of" in " ".join(looked.stdout.split())
     assert bench.archives == [older, damaged]
     done = bench.run("prune", "--quarantine")
     assert done.returncode == 0

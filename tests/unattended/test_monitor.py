@@ -44,7 +44,7 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
         assert bench.run("backup", "acme-staging", "--ping", url).returncode == 3
     body = (
         "exit code 3: 1 workspace: 1 backed up, 1 shrunk\n"
-        f"acme-staging has shrunk: destination: 4 before, 0 now; acme-staging/{before} has what was there before (`restore` it),"
+        f"acme-staging has shrunk: destination: 4 before, 0 now; `restore` the previous state from acme-staging/{before},"
         " or accept the change with `backup --accept-shrink`"
     )
     assert told[1] == ("/ping/CANARY/fail?create=1", body)

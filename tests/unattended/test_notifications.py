@@ -230,7 +230,7 @@ def test_the_settings_name_whom_to_tell_and_a_profile_its_own(bench: Bench) -> N
         assert "CANARY" not in wrong.stdout + wrong.stderr
         untold = bench.run("backup", "acme-production", "-q", TOP="CANARY", OWN=own)
         assert untold.returncode == 0
-        assert "no notification can be sent: --notify: give https" in untold.stderr
+        assert "no notification can be sent: --notify: not a supported address; give https" in untold.stderr
 
 
 def test_settings_that_are_wrong_are_named(bench: Bench) -> None:
