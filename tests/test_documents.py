@@ -57,4 +57,6 @@ def test_every_flag_that_the_documents_speak_of_is_one() -> None:
             "--shell",
             "--home-dir",
         }
-        assert spoken - known - foreign - {"--help", "--help-all", "--from-env-file", "--from-file"} == set(), page.name
+        assert (
+            spoken - known - foreign - {"--help", "--help-all", "--from-env-file", "--from-file"} == set()
+        ), page.name

@@ -111,7 +111,9 @@ def test_a_saved_plan_finds_its_folder_beside_it_and_is_bound_to_its_content(ben
     assert bench.run("restore", "tree", "--plan-out", "plan.json").returncode == 0
     assert json.loads((bench.folder / "plan.json").read_text())["snapshot"]["archive"] == "tree"
     file(bench, "function/enrich-*.js").write_text("// edited again")
-    refused(bench.run("restore", "--plan", "plan.json", "--yes"), 7, "not the one that the plan was created with")
+    refused(
+        bench.run("restore", "--plan", "plan.json", "--yes"), 7, "not the one that the plan was created with"
+    )
     an_edit(bench)
     done = bench.run("restore", "--plan", "plan.json", "--yes")
     assert done.returncode == 0, done.stderr

@@ -143,8 +143,7 @@ def test_a_change_that_only_archives_that_are_gone_show_is_no_silence() -> None:
         assert found.before == archive_name(one)
         text = notification(found, again).text
         assert (
-            "The changes could not be determined: the archive to compare it with no longer exists.\n"
-            in text
+            "The changes could not be determined: the archive to compare it with no longer exists.\n" in text
         )
         assert f"Details: jitsu-backup show {archive_name(three).reference}" in text
     assert news(saved(snapshot(2, "a")), told, two) is None
