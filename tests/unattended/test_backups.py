@@ -142,7 +142,7 @@ def test_a_key_that_reads_no_workspace_is_told_and_no_quiet_success(bench: Bench
         row.access.clear()
     done = bench.run("backup", "--all")
     assert done.returncode == 6
-    assert "cannot read any workspace" in done.stderr
+    assert "this key cannot read any workspace" in done.stderr
 
 
 def test_an_archive_of_later_than_now_is_told_and_the_backup_made(bench: Bench) -> None:
