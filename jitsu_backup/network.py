@@ -57,15 +57,15 @@ def exempt(environment: Mapping[str, str]) -> list[str]:
 
 def refusal_of_proxy(status: int | None) -> str:
     """Return the message about a proxy that refused to connect, given its HTTP status (None if unknown)."""
-    told = "the proxy " + (f"answers HTTP {status}" if status else "does not connect")
+    refusal = "the proxy " + (f"answers HTTP {status}" if status else "does not connect")
     if status == 407:
         return (
-            f"{told}: it requires a user and password; write user:password@ before its name in HTTPS_PROXY,"
+            f"{refusal}: it requires a user and password; write user:password@ before its name in HTTPS_PROXY,"
             " HTTP_PROXY or ALL_PROXY"
         )
     if status is not None and status >= 500:
-        return f"{told}: it cannot reach the address; check the address"
-    return f"{told}; allow the address in the proxy, or add it to NO_PROXY"
+        return f"{refusal}: it cannot reach the address; check the address"
+    return f"{refusal}; allow the address in the proxy, or add it to NO_PROXY"
 
 
 def _named(name: str, environment: Mapping[str, str]) -> tuple[str, str]:

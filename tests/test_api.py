@@ -97,7 +97,7 @@ def test_a_store_is_kept_read_and_pruned_with_its_keys(host: str, tmp_path: Path
     found = sync.verify(store, "first", keys=keys)
     assert (found.whole, found.archive, found.snapshot) == (True, saved.archive, saved.snapshot)
     assert [verdict.keep for verdict in sync.prune(store, keep_last=1, dry_run=True)] == [True]
-    with pytest.raises(UsageError, match="empty policy"):
+    with pytest.raises(UsageError, match="without rules"):
         sync.prune(store)
 
 
@@ -172,7 +172,7 @@ def test_a_folder_is_taken_where_a_snapshot_is_and_nobodys_change_is_reverted(
     assert [one.action.name for one in result.outcomes] == ["Enrich"]
     assert sandbox.state.objects["lake-0001"].config["project"] == "of-a-colleague"
     if redacted:
-        with pytest.raises(BlockedError, match="lacks its secrets"):
+        with pytest.raises(BlockedError, match="redacted folder"):
             sync.dump(folder.snapshot)
     code.with_suffix(".json").write_text("{")
     with pytest.raises(FolderError, match="is not JSON"):
@@ -235,7 +235,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("options", [{"passphrase": ""}, {"encrypt_to": ()}])
 def test_encryption_that_is_none_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="cannot encrypt"):
+    with pytest.raises(UsageError, match="is empty"):
         jitsu_backup.dump(recorded_snapshot(), **options)
 
 

@@ -1,7 +1,7 @@
 """The Python API: back up, restore, clone, verify and prune; snapshots, plans and archives as values.
 
-Everything that asks a console or a store is a coroutine; `jitsu_backup.sync` has the same functions for programs without an
-event loop. Errors are those of `jitsu_backup.errors`; no message and no `repr` holds a secret.
+Functions that contact a console or a store are coroutines; `jitsu_backup.sync` offers the same functions to programs
+without an event loop. Errors are those of `jitsu_backup.errors`. No message and no `repr` contains a secret.
 """
 
 from jitsu_backup.api.backing_up import backup, connect, read, watch

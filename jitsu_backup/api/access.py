@@ -1,4 +1,4 @@
-"""What the functions of the Python API share: the store that they are given, and the time."""
+"""Helpers that the functions of the Python API share: the store and the time."""
 
 import os
 from datetime import UTC, datetime
@@ -10,12 +10,12 @@ NO_KEYS = ArchiveKeys()
 
 
 def as_store(store: Store | str) -> Store:
-    """Return a store, opened where it is given by its URL. Raise UsageError, BackupError."""
+    """Return `store`, which is opened first if it is a URL or a path. Raise UsageError, BackupError."""
     return open_store(store, os.environ) if isinstance(store, str) else store
 
 
 async def listed(store: Store, *, new: bool) -> dict[str, int]:
-    """Return what a store holds. Raise BackupError for an empty one that may not be begun."""
+    """List a store. Raise BackupError if it was never created and `new` does not allow that."""
     listing = await store.listing()
     if not (new or is_begun(listing)):
         raise nothing_there(store)
@@ -23,5 +23,5 @@ async def listed(store: Store, *, new: bool) -> dict[str, int]:
 
 
 def now() -> datetime:
-    """Return the time in UTC, to the second."""
+    """Return the current time in UTC, to the second."""
     return datetime.now(UTC).replace(microsecond=0)

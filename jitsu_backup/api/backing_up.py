@@ -1,4 +1,4 @@
-"""Reading workspaces of a console, and keeping them in a store."""
+"""Read workspaces from a console and back them up into a store."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -25,17 +25,17 @@ from jitsu_backup.store import Store
 
 
 def connect(host: str, key: str, **options: Any) -> Connection:
-    """Return a connection to a console; `options` are those of Connection. Nothing is asked of the console yet.
+    """Return a connection to a console, without sending anything yet; `options` are the fields of Connection.
 
-    Raise UsageError for what is no address, AccessError for what is no key.
+    Raise UsageError if `host` is not an address, AccessError if `key` is not a key.
     """
     return Connection(normal_host(str(host)), checked_key(str(key)), **options)
 
 
 async def read(connection: Connection, workspace: str) -> Snapshot:
-    """Return a whole workspace, by its id or slug. What is missing is in `snapshot.manifest`, not an exception.
+    """Return a snapshot of a workspace, given by id or slug. Missing parts are listed in `snapshot.manifest`, not raised.
 
-    Raise ConsoleError, AccessError where the workspace itself cannot be read.
+    Raise ConsoleError or AccessError if the workspace itself cannot be read.
     """
     async with connection.open() as console:
         return await read_workspace(console, workspace, now=now, report=connection.report)
@@ -54,13 +54,13 @@ async def backup(
     accept_shrink: bool = False,
     new_store: bool = False,
 ) -> Saved | Unchanged:
-    """Read a workspace and keep it in a store; `whole` tells whether nothing is missing and no alarm was set off.
+    """Back up a workspace into a store. The result is `whole` if nothing is missing and no alarm was raised.
 
-    The store is a folder or a URL; one that is empty has to be begun with `new_store`. With `if_changed` nothing is written
-    where the newest archive holds the same, and a workspace that was read no longer ago than `full_every` is asked first: if
-    it is surely unchanged, it is not read, and Unchanged names the `archive` that holds it. `shrink_alarm` is the share, from
-    0 to 1, by which a count may fall. Raise BackupError; then nothing was stored, unless it says that the store cannot be
-    listed, so that nothing was compared.
+    The store is a folder or a URL; `new_store` allows to create it. With `if_changed`, nothing is written if the newest
+    archive has the same content. If the workspace was last read less than `full_every` ago, it is first asked whether it
+    changed; if it certainly did not, it is not read, and the result is Unchanged with the `archive` that holds it.
+    `shrink_alarm` is the share, from 0 to 1, by which a count may fall. Raise BackupError; then nothing was stored, unless
+    the message says that the store could not be listed, so nothing was compared.
     """
     job = BackupJob(
         (WorkspaceAccess(connection, workspace),),
@@ -96,10 +96,11 @@ async def watch(
     new_store: bool = False,
     told: Callable[[WatchEvent], None] = lambda _: None,
 ) -> None:
-    """Keep a store seconds behind workspaces, given by id or slug, or behind all that the key can read; end once `stop` is set.
+    """Back up each change within seconds, until `stop` is set.
 
-    Half of the key's read budget is spent at most. `told` hears of every event. A console or a store that is away ends
-    nothing. Raise UsageError.
+    `workspaces` are ids or slugs; without any, all workspaces that the key can read are watched. At most half of the key's
+    read budget is spent. `told` is called with every event. The watch survives outages of the console and the store. Raise
+    UsageError.
     """
     half = replace(connection, gates=Gates(share=HALF))
     places = tuple(WorkspaceAccess(half, workspace) for workspace in workspaces)

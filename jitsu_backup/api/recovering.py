@@ -32,7 +32,7 @@ DEFAULTS = PlanOptions()
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A recovery that was planned: `plan.workspaces` say what becomes of each, `plan.left_out` which are left alone, and why."""
+    """A planned recovery: `plan.workspaces` has the plan of each workspace, `plan.left_out` those left out, and why."""
 
     job: RecoveryJob
     plan: RecoveryPlan
@@ -49,12 +49,12 @@ async def plan_recovery(
     options: PlanOptions = DEFAULTS,
     **wanted: Any,
 ) -> Recovery:
-    """Plan how to bring a whole console to what a store has of it; nothing is written.
+    """Plan the recovery of a whole console from the archives of a store; nothing is written.
 
-    `connection` reads and writes, best with the operator's token. `overlay` is what an overlay file holds, where
-    `WORKSPACE:SELECTOR` is a table of one workspace; `options` hold for all. `wanted` are fields of RecoveryJob: `maker`, whose
-    person's key makes what is missing, `workspaces`, `first`, `gone`, `into`, `at`, `from_host`, `over_existing`. Raise UsageError,
-    BackupError, AccessError.
+    `connection` reads and writes, preferably with the operator's token. `overlay` has the content of an overlay file; a table
+    `WORKSPACE:SELECTOR` applies to one workspace only. `options` apply to all. `wanted` are fields of RecoveryJob: `maker`
+    (a connection with a person's key, which creates missing workspaces), `workspaces`, `first`, `gone`, `into`, `at`,
+    `from_host`, `over_existing`. Raise UsageError, BackupError, AccessError.
     """
     overlays = console_overlay(overlay_tables(dict(overlay or {})), {}, str)
     options = replace(options, overlay=overlays.shared)
@@ -73,12 +73,12 @@ async def recover(
     wait: bool = False,
     stop: asyncio.Event | None = None,
 ) -> RecoveryRun:
-    """Carry out what `plan_recovery` has planned: workspaces are made, restored side by side and read back.
+    """Carry out a plan of `plan_recovery`: create workspaces, restore several at once and read them back.
 
-    `on_keys` is given the slug of a workspace and its new write keys before anything is sent, because Jitsu never shows them
-    again; without it, a workspace that needs some is not written. `on_outcome` hears of each as it ends. Once `stop` is set, nothing more is begun. What went
-    wrong with a workspace is in `run.outcomes`, and harms no other. Raise BlockedError where another recovery of this console
-    is under way.
+    `on_keys` is called with the slug of a workspace and its new write keys before anything is sent, because Jitsu never shows
+    them again; without it, a workspace that needs new write keys is not written. `on_outcome` is called when a workspace
+    ends. Once `stop` is set, no further workspace is started. The failure of one workspace is in `run.outcomes` and does not
+    affect the others. Raise BlockedError if another recovery of this console is running.
     """
     store = recovery.store
 
@@ -88,7 +88,7 @@ async def recover(
 
     def give(workspace: WorkspaceRecovery, prepared: PreparedRestore) -> None:
         if prepared.keys and on_keys is None:
-            raise BlockedError("it needs new write keys, which nobody would get: give on_keys")
+            raise BlockedError("it needs new write keys, which would be lost; pass on_keys to receive them")
         if prepared.keys and on_keys is not None:
             on_keys(workspace.slug, list(prepared.keys.values()))
 
@@ -113,8 +113,8 @@ async def drill(
 ) -> Drill:
     """Rehearse the recovery of a whole console in memory; nothing is written, and no console is needed.
 
-    `overlay` is that of `plan_recovery`: what it gives is not lacking. `wanted` are fields of RecoveryJob: `workspaces`, `at`,
-    `from_host`, `gone`. Raise UsageError, BackupError, AccessError.
+    `overlay` is as in `plan_recovery`; the values that it has do not count as missing. `wanted` are fields of RecoveryJob:
+    `workspaces`, `at`, `from_host`, `gone`. Raise UsageError, BackupError, AccessError.
     """
     overlays = console_overlay(overlay_tables(dict(overlay or {})), {}, str)
     job = DrillJob(overlay=overlays.shared, overlays=overlays.own, **wanted)

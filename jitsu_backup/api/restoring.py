@@ -1,4 +1,4 @@
-"""Bringing a workspace to a snapshot's state, on the same or another console, and what differs."""
+"""Restore a snapshot into a workspace of the same or another console, clone a workspace, and compare snapshots."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -41,12 +41,13 @@ async def plan(
     keys: ArchiveKeys = NO_KEYS,
     **options: Any,
 ) -> Prepared:
-    """Plan how to bring the workspace `into`, by its id or slug, to the state of a snapshot; nothing is written.
+    """Plan the restore of a snapshot into the workspace `into`, given by id or slug; nothing is written.
 
-    Of a folder, what people changed in its workspace since it was unpacked is kept, or blocked where the folder changed it too.
-    `overlay` is what an overlay file holds: selector → values of the target. In `store` the record of the last clone is
-    looked up, which tells what the target changed itself, and what a folder was unpacked from. `options` are those of `planning.PlanOptions`: prune, recreate,
-    disable_links, only, skip, … Raise ConsoleError, AccessError, UsageError, BackupError where the record cannot be read, and FolderError.
+    For a folder, changes that people made in its workspace since it was unpacked are kept; if the folder changed the same
+    field, the plan is blocked. `overlay` has the content of an overlay file: selector → values of the target. `store` is
+    searched for the record of the last clone, which shows the target's own changes, and for the archive that a folder was
+    unpacked from. `options` are fields of `planning.PlanOptions`: prune, recreate, disable_links, only, skip, … Raise
+    ConsoleError, AccessError, UsageError, FolderError, and BackupError if the record cannot be read.
     """
     rules = overlay if isinstance(overlay, Overlay) else parse_overlay(dict(overlay or {}))
     wanted = PlanOptions(overlay=rules, **options)
@@ -70,11 +71,11 @@ async def apply(
     on_keys: Callable[[list[StreamKey]], None] | None = None,
     fail_fast: bool = False,
 ) -> Result:
-    """Carry out a plan, read the workspace back and compare: `result.found` is what still differs, and why.
+    """Carry out a plan, read the workspace back and compare: `result.found` lists what still differs, and why.
 
-    The target is neither backed up nor leased; `restore` does both. `on_keys` is given the write keys of new streams before
-    anything is sent, because Jitsu never shows them again; they are in `result.keys` too. Raise BlockedError for a plan that
-    needs a decision, TargetChangedError if the workspace no longer fits it; then nothing was written.
+    The target is neither backed up nor locked; `restore` does both. `on_keys` is called with the write keys of new streams
+    before anything is sent, because Jitsu never shows them again; they are in `result.keys` too. Raise BlockedError if the
+    plan needs a decision, TargetChangedError if the workspace changed since it was planned; then nothing was written.
     """
     if prepared.plan.blocked:
         raise BlockedError(why_blocked(prepared.plan))
@@ -99,15 +100,15 @@ async def restore(
     fail_fast: bool = False,
     **options: Any,
 ) -> Result:
-    """Bring the workspace `into` to the state of a snapshot or a folder, as `plan` and `apply` do, and protect it.
+    """Restore a snapshot or a folder into the workspace `into`, as `plan` and `apply` do, with a lock and a safety backup.
 
-    While it is written, the workspace is leased in `store`, so that no other run writes; with `wait`, one that does is waited
-    for. It is backed up into `store` before anything is changed: `result.way_back` names that archive. With `elsewhere` the
-    snapshot's own workspace is refused. `options` are those of `plan`. What was brought into another workspace is recorded in
-    the store for the next time: `result.record`, or `result.unrecorded`, which says why it is not.
+    The workspace is locked in `store` while it is written, so no other run writes into it; with `wait`, a run that already
+    does is waited for. The workspace is backed up into `store` first: `result.way_back` names that archive. With `elsewhere`,
+    the snapshot's own workspace is not allowed as the target. `options` are those of `plan`. What was written into another
+    workspace is recorded in the store for the next run: `result.record`, or `result.unrecorded`, which says why it was not.
 
-    Raise what `plan` and `apply` raise, BlockedError where another run writes, or where the slug `into` has moved to another
-    workspace, BackupError where the target cannot be backed up; then nothing was written.
+    Raise what `plan` and `apply` raise, BlockedError if another run writes or the slug `into` now belongs to another
+    workspace, BackupError if the target cannot be backed up; then nothing was written.
     """
     opened = as_store(store)
 
@@ -141,26 +142,26 @@ async def restore(
 async def clone(
     source: Connection, workspace: str, target: Connection, into: str, store: Store | str, **options: Any
 ) -> Result:
-    """Make the workspace `into` of the console `target` like a workspace of the console `source`.
+    """Clone a workspace of the console `source` into the workspace `into` of the console `target`.
 
-    `options` are those of `restore`. Raise IncompleteError where the source cannot be read whole, and what `restore` raises.
+    `options` are those of `restore`. Raise IncompleteError if the source cannot be read completely, and what `restore` raises.
     """
     snapshot = await read_source(source, workspace, workspace, now=now)
     return await restore(target, snapshot, into, store, elsewhere=True, **options)
 
 
 def diff(before: Snapshot | Folder, after: Snapshot | Folder, **options: Any) -> Changes:
-    """Return what differs between two snapshots or folders, paired as a restore would pair them; secrets are not in it.
+    """Return the differences between two snapshots or folders, paired as a restore would pair them, without secrets.
 
-    Of the `options` of a plan, `ignored`, `mapping`, `match_by_name`, `overlay` (for `before`) and `record` count. Raise
-    UsageError for what names nothing.
+    Only the `options` `ignored`, `mapping`, `match_by_name`, `overlay` (for `before`) and `record` of a plan have an effect.
+    Raise UsageError if an option matches nothing.
     """
     one, other = (comparing.Side(_content(side)) for side in (before, after))
     return comparing.diff(one, other, options=PlanOptions(**options))
 
 
 def _key_giver(prepared: Prepared, on_keys: Callable[[list[StreamKey]], None] | None) -> Callable[[], None]:
-    """Return what gives the new write keys, if there are any, to whoever keeps them."""
+    """Return a function that passes the new write keys, if there are any, to `on_keys`."""
 
     def give() -> None:
         if on_keys is not None and prepared.keys:

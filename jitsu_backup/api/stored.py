@@ -1,4 +1,4 @@
-"""What a store has: snapshots, their history, and which of them go; archives and folders as values."""
+"""Read, verify, compare and prune the archives of a store; archives and folders as values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from jitsu_backup.store import Store, archives, of_workspace
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """An archive that could be read. `dangling` are references to entities that the snapshot does not hold."""
+    """An archive that was read and checked. `dangling` are references to entities that the snapshot does not have."""
 
     archive: ArchiveName
     snapshot: Snapshot = field(repr=False)
@@ -36,23 +36,23 @@ class Verification:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is missing that would keep an entity from coming back."""
+        """Whether every entity of the workspace can be restored."""
         return self.snapshot.manifest.complete and all(one.dead for one in self.dangling)
 
 
 async def fetch(store: Store | str, snapshot: str = "latest", *, keys: ArchiveKeys = NO_KEYS) -> Snapshot:
-    """Return a snapshot of a store: `latest`, `acme-staging/latest~2`, a date, an id prefix, a label.
+    """Return a snapshot of a store, named by `latest`, `acme-staging/latest~2`, a date, an id prefix or a label.
 
-    Raise BackupError where there is none, IntegrityError for a damaged archive, UsageError, LockedError where `keys` do not
-    open it.
+    Raise BackupError if there is no such snapshot, IntegrityError if the archive is damaged, LockedError if `keys` do not
+    open it, UsageError.
     """
     return (await verify(store, snapshot, keys=keys)).snapshot
 
 
 def open_folder(path: str | Path) -> Folder:
-    """Return a folder of `unpack`, edited or not, for `plan`, `restore` and `diff`; its `snapshot` is what it holds.
+    """Read a folder written by `unpack`, edited or not, for `plan`, `restore` and `diff`; its `snapshot` has the content.
 
-    Raise FolderError, which names the file, for what is wrong, BackupError.
+    Raise FolderError, which names the faulty file, and BackupError.
     """
     return read_folder(Path(path))
 
@@ -60,7 +60,7 @@ def open_folder(path: str | Path) -> Folder:
 async def verify(
     store: Store | str, snapshot: str = "latest", *, keys: ArchiveKeys = NO_KEYS
 ) -> Verification:
-    """Read and check an archive: integrity, schema, references. `snapshot` and what is raised are as for `fetch`."""
+    """Read and check an archive: integrity, schema, references. `snapshot` and the errors are those of `fetch`."""
     store = as_store(store)
     known = await archives(store)
     archive = choose_archive(known, snapshot, store, now=now(), shrink_alarm=0.5, report=lambda _: None)
@@ -81,12 +81,13 @@ async def history(
     cache: Path | None = None,
     who: Connection | None = None,
 ) -> list[History]:
-    """Return what changed over all snapshots of a store, for one workspace, by its id or slug, or for each; newest first.
+    """Return the changes across all snapshots of one workspace, given by id or slug, or of every workspace; newest first.
 
-    `only` are selectors, `since` and `until` times with their zones, `ignored` fields whose changes do not count. `cache` is a folder that makes the next time faster.
-    `who` is a connection to their console with an owner's key or the operator's token: its audit log tells who made each change.
-    Where several consoles have a workspace of one id, each has a history of its own, and only that console's is asked about.
-    Archives that cannot be read are in `unread`. Raise BackupError where the store has none.
+    `only` are selectors, `since` and `until` times with a time zone, `ignored` fields whose changes do not count. `cache` is
+    a folder that makes the next call faster. `who` is a connection to the console with an owner's key or the operator's
+    token; its audit log says who made each change. If workspaces of several consoles have the same id, each has a history of
+    its own, and only changes on the console of `who` are looked up. Unreadable archives are in `unread`. Raise BackupError if
+    the store has no archive of the workspace.
     """
     opened = as_store(store)
     known = await archives(opened)
@@ -107,15 +108,15 @@ async def history(
 
 
 async def prune(store: Store | str, *, dry_run: bool = False, **rules: Any) -> list[Verdict]:
-    """Remove the archives that no rule keeps; return what becomes of each archive, and why.
+    """Remove the archives that no rule keeps; return whether each archive is kept or removed, and why.
 
-    `rules` are those of the settings' `[retention]`: `keep_last`, `keep_daily`, `keep_within`, …; days begin in UTC. Raise
-    UsageError for a policy that keeps nothing, BackupError where an archive cannot be removed.
+    `rules` are those of `[retention]` in the settings: `keep_last`, `keep_daily`, `keep_within`, …; days are in UTC. Raise
+    UsageError if there are no rules, BackupError if an archive cannot be removed.
     """
     store, policy = as_store(store), policy_of(rules)
     if policy.empty:
         raise UsageError(
-            "an empty policy would remove almost everything; say what to keep, such as keep_daily=14"
+            "without rules, almost every archive would be removed; pass at least one rule, such as keep_daily=14"
         )
     found, retention = await archives(store), pruning.Retention(policy, UTC)
     pruned = await pruning.prune(store, found, retention, now=now(), dry_run=dry_run)
@@ -127,20 +128,25 @@ async def prune(store: Store | str, *, dry_run: bool = False, **rules: Any) -> l
 def dump(
     snapshot: Snapshot, *, encrypt_to: tuple[str, ...] | None = None, passphrase: str | None = None
 ) -> bytes:
-    """Return the archive of a snapshot, encrypted with age where recipients or a passphrase are given.
+    """Return the archive of a snapshot, encrypted with age if recipients or a passphrase are given.
 
-    Raise BackupError, UsageError for a recipient that is none, BlockedError for what a redacted folder holds.
+    Raise BackupError, UsageError for an invalid recipient, BlockedError for the snapshot of a redacted folder.
     """
     if snapshot.hidden:
-        raise BlockedError("a redacted folder lacks its secrets, so no archive can be made of it")
+        raise BlockedError(
+            "the snapshot comes from a redacted folder, which has no secrets, so it cannot be archived"
+        )
     if (encrypt_to is not None and not encrypt_to) or passphrase == "":
-        raise UsageError("an empty passphrase, or no recipient, cannot encrypt: leave it out to not encrypt")
+        raise UsageError(
+            "encrypt_to or passphrase is empty; give a recipient or a passphrase, or leave both out to write an unencrypted archive"
+        )
     return ArchiveKeys(encrypt_to or (), passphrase=passphrase).seal(encode(snapshot))
 
 
 def load(data: bytes, *, identities: tuple[bytes, ...] = (), passphrase: str | None = None) -> Snapshot:
-    """Return the snapshot of an archive, checking everything. `identities` are the contents of identity files.
+    """Check an archive and return its snapshot. `identities` are the contents of identity files.
 
-    Raise IntegrityError for one that is damaged, UsageError where its key is not given, LockedError where it is another.
+    Raise IntegrityError if the archive is damaged, UsageError if it needs a key and none is given, LockedError if the given
+    key does not open it.
     """
     return ArchiveKeys(identities=identities, passphrase=passphrase).open(data)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         identities_in as identities_in,
         is_encrypted as is_encrypted,
         key_mark as key_mark,
+        new_identity as new_identity,
         recipients_of_identities as recipients_of_identities,
     )
     from jitsu_backup.archive.filename import (

@@ -137,6 +137,14 @@ def identities_in(text: bytes) -> list[Any]:
     return found
 
 
+def new_identity() -> tuple[str, str]:
+    """Return a new age key: the private one, which is a secret, and its recipient."""
+    import pyrage  # noqa: PLC0415  as above
+
+    identity = pyrage.x25519.Identity.generate()
+    return str(identity), str(identity.to_public())
+
+
 def recipients_of_identities(identities: Iterable[bytes]) -> list[str]:
     """Return the recipients of the age keys in the contents of identity files. SSH private keys are skipped."""
     import pyrage  # noqa: PLC0415  as above

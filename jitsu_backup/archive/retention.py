@@ -242,9 +242,9 @@ def _changes(complete: list[ArchiveName], end: datetime) -> Iterator[tuple[int, 
         changed = least_changed(earlier, later)
         # where 3 digits of the sketch differ, 4 or more entities may: two in one bucket, or a digit that stayed the same
         if changed > CHANGE or digits_changed(earlier.sketch, later.sketch) == CHANGE:
-            told = f"changed {changed} or more entities, within {_days(CHANGE_KEPT)}"
-            yield place, f"it {told}"
-            yield place + 1, f"the last one before {later.digest_prefix}, which {told}"
+            reason = f"changed {changed} or more entities, within {_days(CHANGE_KEPT)}"
+            yield place, f"it {reason}"
+            yield place + 1, f"the last one before {later.digest_prefix}, which {reason}"
 
 
 def _labels(archive: ArchiveName, policy: Policy) -> list[str]:

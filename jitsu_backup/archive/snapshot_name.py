@@ -104,19 +104,19 @@ def check_origin(archive: ArchiveName, snapshot: Snapshot) -> None:
 
 def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
     """Raise IntegrityError if the name of an archive is not that of the snapshot in it."""
-    meant = archive_name(snapshot, size=archive.size)
+    expected = archive_name(snapshot, size=archive.size)
     counts: Mapping[str, int] = name_counts(snapshot)
     if snapshot.older_digest:  # the name counts as the older format does
         counts = counts_by_list(counts)
     same = (
         (archive.workspace_id, archive.digest_prefix, archive.taken_at.replace(microsecond=0))
-        == (meant.workspace_id, meant.digest_prefix, meant.taken_at.replace(microsecond=0))
-        and (archive.total is None or archive.total == meant.total)
+        == (expected.workspace_id, expected.digest_prefix, expected.taken_at.replace(microsecond=0))
+        and (archive.total is None or archive.total == expected.total)
         and all(counts.get(name) == count for name, count in archive.counts.items())
-        and archive.sketch == meant.sketch
-        and (INCOMPLETE in archive.marks) == (INCOMPLETE in meant.marks)
-        and archive.key_class in (None, meant.key_class)  # names from before 0.7.0 do not say
-        and (archive.cloned_from, archive.is_intent) == (meant.cloned_from, meant.is_intent)
+        and archive.sketch == expected.sketch
+        and (INCOMPLETE in archive.marks) == (INCOMPLETE in expected.marks)
+        and archive.key_class in (None, expected.key_class)  # names from before 0.7.0 do not say
+        and (archive.cloned_from, archive.is_intent) == (expected.cloned_from, expected.is_intent)
     )
     if not same:
         raise IntegrityError(_OF_ANOTHER)

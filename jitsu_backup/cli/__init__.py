@@ -56,6 +56,7 @@ COMMAND_GROUPS = {
         "pack": "Write a folder of unpack as an archive.",
     },
     "Set up and try": {
+        "init": "Write the settings, step by step.",
         "check": "Check the connection: console, API key, role, store.",
         "completion": "Print the script for Tab completion in a shell.",
         "demo": "See a backup and a restore on an embedded console.",
@@ -250,8 +251,8 @@ def run(arguments: list[str] | None = None) -> int:
             raise
         return _fail(str(problem), problem.exit_code)
     except (KeyboardInterrupt, click.Abort) as end:
-        told = end.__cause__ if isinstance(end.__cause__, KeyboardInterrupt) else end
-        return _fail(str(told) or "interrupted", INTERRUPTED)
+        cause = end.__cause__ if isinstance(end.__cause__, KeyboardInterrupt) else end
+        return _fail(str(cause) or "interrupted", INTERRUPTED)
     except BrokenPipeError:
         # the reader of our output has gone, so nothing more can be reported
         output_errors.give_up_output()

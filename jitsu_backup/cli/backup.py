@@ -92,8 +92,8 @@ def _backup(
     **policy: Any,
 ) -> None:
     _check_flags(app, places, output, labels, everything=everything, if_changed=if_changed, prune=prune)
-    told = NotifyFlags(notify, notify_every)
-    told.check(stored=output is None)
+    notify_flags = NotifyFlags(notify, notify_every)
+    notify_flags.check(stored=output is None)
     _check_folder(folder, places, everything=everything, redact=redact)
     given = [name for name, value in policy.items() if value not in (None, ())]
     if given and not prune:
@@ -119,7 +119,7 @@ def _backup(
         who = nobody if made.backup is None else who_by(made.backup.job.workspaces, known)
         left = _left(ends)
         seconds = RUN_SECONDS if left is None else left / 2  # the rest is for pruning
-        run_async(Notifier(app, told).tell(made.run.held, known, who, seconds=seconds))
+        run_async(Notifier(app, notify_flags).tell(made.run.held, known, who, seconds=seconds))
     # before pruning can remove the archive that the folder names
     made.run = replace(made.run, unpacked=_unpack(app, made.run, folder, redact=redact))
     if retention is not None:

@@ -73,12 +73,12 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
     unread = [unchanged_document(one, place_of(app, one.archive, output)) for one in run.unchanged]
     if app.as_json:
         failures = [f"{outcome.label}: {outcome.problem}" for outcome in failed]
-        told = {
+        described = {
             "snapshots": documents + unread,
             "failures": failures,
             "removed": removed.gone if removed else 0,
         }
-        app.emit(told if unpacked is None else {**told, "unpacked": unpacked})
+        app.emit(described if unpacked is None else {**described, "unpacked": unpacked})
     else:
         for one, document in zip(run.saved, documents, strict=True):
             _tell(app, one, document)
@@ -140,9 +140,9 @@ def _in_words(run: BackupRun) -> str:
         "old archives removed": 0 if removed is None else removed.gone,
         "not removed because of errors": 0 if removed is None else removed.stuck,
     }
-    told = [f"{count} {name}" for name, count in words.items() if count]
+    parts = [f"{count} {name}" for name, count in words.items() if count]
     failed = next((f": {o.label}: {o.problem}" for o in run.failed), "")
-    return f"{plural(len(outcomes), 'workspace')}: " + (", ".join(told) or "nothing to do") + failed
+    return f"{plural(len(outcomes), 'workspace')}: " + (", ".join(parts) or "nothing to do") + failed
 
 
 def _tell_unchanged(app: App, document: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from jitsu_backup.catalogue import entity_type
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.console.reader import read_workspace
+from jitsu_backup.console.roles import roles_in
 from jitsu_backup.console.workspaces import is_read_only, workspaces
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
@@ -54,7 +55,11 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
     async with app.console(place, report) as console:
         if place.workspace is None:
             listed = await workspaces(console)
-            seen = [{"id": each.id, "slug": each.slug, "name": each.name} for each in listed.found]
+            roles = await roles_in(console, listed)
+            seen = [
+                {"id": each.id, "slug": each.slug, "name": each.name, "role": roles.get(each.id)}
+                for each in listed.found
+            ]
             return {"host": place.host, "operator": listed.is_operators, "workspaces": seen}
         snapshot = await read_workspace(console, place.workspace, now=utc_now, report=report)
     facts = snapshot_document(snapshot, "")
@@ -128,7 +133,19 @@ def _tell_workspaces(app: App, facts: dict[str, Any]) -> None:
     if facts["operator"]:
         app.line(f"{'key':12} {OPERATORS}: `backup --all` reads every workspace, with its secrets")
     app.line(f"{'workspaces':12} {some_of(names, 10) or 'none that this key can read'}")
+    if not facts["operator"]:
+        for role, own in _by_role(facts["workspaces"]):
+            app.line(f"{'role':12} {role}: {some_of(own, 10)}")
     app.line(f"{'store':12} {_store_in_words(facts['store'])}")
     if names:
         app.line("To check one of them:")
         app.line(f"  {app.again('check', names[0])}")
+
+
+def _by_role(workspaces: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Return the names of workspaces by the key's role in them, as far as it is known."""
+    found: dict[str, list[str]] = {}
+    for each in workspaces:
+        if each["role"] is not None:
+            found.setdefault(each["role"], []).append(each["slug"] or each["id"])
+    return sorted((role, sorted(names)) for role, names in found.items())

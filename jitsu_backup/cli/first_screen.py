@@ -78,8 +78,8 @@ def _stored(settings: Settings) -> tuple[str, list[ArchiveName], bool]:
     if not archives:
         return f"{store.url}, no archives yet", [], is_begun(listing) or not settings.store_named
     newest = archives[0]
-    told = f"{plural(len(archives), 'archive')}, newest {ago(newest.taken_at, datetime.now(UTC))} ({newest.slug})"
-    return f"{store.url}: {told}", archives, True
+    summary = f"{plural(len(archives), 'archive')}, newest {ago(newest.taken_at, datetime.now(UTC))} ({newest.slug})"
+    return f"{store.url}: {summary}", archives, True
 
 
 def _after(archives: Sequence[ArchiveName]) -> Steps:

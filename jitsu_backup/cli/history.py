@@ -167,11 +167,11 @@ def _check(app: App, found: Sequence[History], chosen: Iterable[Selector]) -> No
         check_type(selector, "SELECTOR", types)
         if not named_nowhere(found, selector):
             continue
-        told = f"no entity in these snapshots matches {selector.text!r}"
+        message = f"no entity in these snapshots matches {selector.text!r}"
         remedy = "`history --stat` lists what changed, `show latest '*'` lists what exists"
         if selector.exact:
-            raise UsageError(f"{told}; {remedy}")
-        app.say(f"{told}; {remedy}")
+            raise UsageError(f"{message}; {remedy}")
+        app.say(f"{message}; {remedy}")
 
 
 def _print(

@@ -152,8 +152,8 @@ class Notifier:
             return []
         given = self.flags.notify
         found = self._addresses.get(self._profile(source)) if given is None else address_of(given)
-        told = self._memory.recall(workspace, found.url if isinstance(found, Address) else "")
-        return [] if told is None else [told.compared]
+        last = self._memory.recall(workspace, found.url if isinstance(found, Address) else "")
+        return [] if last is None else [last.compared]
 
     async def _is_told(self, held: Held, known: list[ArchiveName], who: Who) -> bool:
         """Send the message about one workspace; return whether nothing is left to send."""
@@ -178,22 +178,22 @@ class Notifier:
             self._put_off[workspace] = now
             return False
         memory, url = self._memory, address.url
-        told = memory.recall(workspace, url)
-        if self._is_held_back(None if told is None else told.at, now) or address in self._silent:
+        last = memory.recall(workspace, url)
+        if self._is_held_back(None if last is None else last.at, now) or address in self._silent:
             return False
         guard = self.app.settings.guard(source.host, (source.workspace_id, source.slug))
-        news = await news_of(held, known, told, self._read, ignored=guard.ignore)
+        news = await news_of(held, known, last, self._read, ignored=guard.ignore)
         if news is None:
-            known_now = without_news(held, told)
-            if known_now is not None and known_now != told:
+            known_now = without_news(held, last)
+            if known_now is not None and known_now != last:
                 memory.keep(workspace, url, known_now)
             memory.settle(workspace)
             return True
         message = notification(replace(news, who=await who(news)), self.app.again)
-        if memory.recall(workspace, url) != told:
+        if memory.recall(workspace, url) != last:
             return False  # another run is sending it
         # in case this run is killed
-        forgetful = memory.keep(workspace, url, after_failing(news, now, told))
+        forgetful = memory.keep(workspace, url, after_failing(news, now, last))
         if forgetful and not self._warned:
             self._warned = True
             self.app.warn(
@@ -208,7 +208,7 @@ class Notifier:
             self.app.problem(f"{failed}; the next message includes the changes")
             self._silent |= {address} if problem.no_answer else set()
             return False
-        memory.keep(workspace, url, after_telling(news, now, told))
+        memory.keep(workspace, url, after_telling(news, now, last))
         memory.settle(workspace)
         return True
 

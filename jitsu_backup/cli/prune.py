@@ -22,14 +22,14 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
         pruning.prune(app.store, found, retention, now=utc_now(), quarantine=quarantine, dry_run=dry_run)
     )
     would = "would be " if dry_run else ""
-    told = [
+    parts = [
         f"{pruned.kept} kept" if retention else "",
         f"{pruned.removed} {would}removed" if retention else "",
         f"{len(pruned.stuck)} could not be removed" if pruned.stuck else "",
         f"{len(pruned.aside)} {would}quarantined" if quarantine else "",
         f"{len(pruned.unmoved)} could not be quarantined" if pruned.unmoved else "",
     ]
-    app.outcome = ", ".join(filter(None, told))
+    app.outcome = ", ".join(filter(None, parts))
     _tell(app, pruned, dry_run=dry_run)
     for alarm in pruned.alarms:
         app.alarm(alarm)

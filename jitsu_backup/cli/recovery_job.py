@@ -120,13 +120,15 @@ def overlays_of(
                 f"{given.called}: the table '{name}:{table}' names a workspace that is not in the store; it has: {there}"
             )
     identify = _identify(known)
-    meant = {identify(name) for name in chosen}
+    chosen_ids = {identify(name) for name in chosen}
     profiles = {
         name: open_overlay(file, os.environ).tables()
         for name, file in ({} if place is None else app.settings.overlays(place.host)).items()
-        if of_workspace(known, name) and (not meant or identify(name) in meant)
+        if of_workspace(known, name) and (not chosen_ids or identify(name) in chosen_ids)
     }
-    own = {name: tables for name, tables in given.own.items() if not meant or identify(name) in meant}
+    own = {
+        name: tables for name, tables in given.own.items() if not chosen_ids or identify(name) in chosen_ids
+    }
     return console_overlay(replace(given, own=own), profiles, identify)
 
 

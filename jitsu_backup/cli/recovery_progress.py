@@ -15,7 +15,7 @@ from jitsu_backup.model import lasting, plural, printable
 from jitsu_backup.operations.recovery import RecoveryOutcome, RecoveryPlan
 from jitsu_backup.reports.recovery import ending, written
 
-_TOLD = ("opening archives", "planning", "recovering")
+_SHOWN = ("opening archives", "planning", "recovering")
 """The tasks that are shown while planning; the others would be too many to follow."""
 
 
@@ -25,7 +25,7 @@ def planning_progress(app: Output) -> Iterator[Reporter]:
     with app.progress() as report:
 
         def tell(event: Event) -> None:
-            if not isinstance(event, Step) or event.task in _TOLD:
+            if not isinstance(event, Step) or event.task in _SHOWN:
                 report(event)
 
         yield tell

@@ -66,7 +66,7 @@ def facts_of(results: Iterable[ArchiveFinding], *, rehearsed: bool) -> dict[str,
         "incomplete": [one.archive for one in checked if not one.complete],
         "dangling": [one.archive for one in checked if one.broken],
         "not_brought_back": [one.archive for one in checked if one.lost],
-        "reasons": {one.archive: _for_the_log(told) for one in results if (told := one.reasons)},
+        "reasons": {one.archive: _for_the_log(reasons) for one in results if (reasons := one.reasons)},
     }
     lacks = {one.archive: one.lacks for one in checked if one.rehearsal is not None}
     return {**facts, "lacks": lacks} if rehearsed else facts
@@ -85,8 +85,8 @@ def in_words(facts: Mapping[str, Any]) -> str:
         "dangling": "with dangling references",
         "not_brought_back": "not restored completely",
     }
-    told = [f"{len(facts[name])} {words}" for name, words in lacking.items() if facts[name]]
-    words = f"{plural(facts['archives'], 'archive')}: " + (", ".join(told) or "all complete")
+    parts = [f"{len(facts[name])} {words}" for name, words in lacking.items() if facts[name]]
+    words = f"{plural(facts['archives'], 'archive')}: " + (", ".join(parts) or "all complete")
     total = sum((Counter(lacks) for lacks in facts.get("lacks", {}).values()), Counter[str]())
     losses = recovery_losses.in_words(total)
     return f"{words}; a recovery on an empty console could not restore {losses}" if losses else words

@@ -68,8 +68,8 @@ def watch(
 ) -> int:
     """Watch workspaces until a signal ends it; return the exit code."""
     check_path(metrics, "--metrics")
-    told = NotifyFlags(notify, notify_every)
-    told.check(stored=True)
+    notify_flags = NotifyFlags(notify, notify_every)
+    notify_flags.check(stored=True)
     if everything and places:
         raise UsageError("give workspaces or --all, not both")
     share = shrink_share(app, shrink_alarm)
@@ -89,7 +89,7 @@ def watch(
         settle,
         None if no_prune else policy_from(app, {}, needed=False),
     )  # fmt: skip
-    courier = Courier(Notifier(app, told), workspaces)
+    courier = Courier(Notifier(app, notify_flags), workspaces)
     return asyncio.run(_watch(app, job, teller, courier))
 
 

@@ -119,8 +119,8 @@ def _keys_in(path: Path) -> list[dict[str, str]]:
         found: list[dict[str, str]] = orjson.loads(read_file(path))["stream_keys"]
         return [entry for entry in found if entry["key_id"] and entry["write_key"]]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        told = "the file exists and contains something else; name another"
-        raise UsageError(f"--keys-out {path}: {told}") from None
+        reason = "the file exists and contains something else; name another"
+        raise UsageError(f"--keys-out {path}: {reason}") from None
 
 
 def _keys_file(documents: list[dict[str, str]]) -> bytes:

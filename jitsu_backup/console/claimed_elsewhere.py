@@ -97,8 +97,8 @@ async def _exported_streams(
     for entry in answer:
         stream = entry.get("stream") if isinstance(entry, Mapping) else None
         if isinstance(stream, Mapping) and isinstance(stream.get("workspaceId"), str):
-            told = entry.get("__debug")
-            slug = text_field(told.get("workspace"), "name") if isinstance(told, Mapping) else None
+            debug = entry.get("__debug")
+            slug = text_field(debug.get("workspace"), "name") if isinstance(debug, Mapping) else None
             found.append(({"id": stream["workspaceId"], "slug": slug}, stream))
     return found
 

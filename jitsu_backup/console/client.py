@@ -422,8 +422,8 @@ class Console:
         verdict = _last_answer(state).verdict
         if _is_limited(verdict):
             return 0.0  # the gate delays all requests until then
-        told = verdict.seconds if isinstance(verdict, RetryAfter) else None
-        seconds = float(_BACKOFF(state)) if told is None else told
+        announced = verdict.seconds if isinstance(verdict, RetryAfter) else None
+        seconds = float(_BACKOFF(state)) if announced is None else announced
         if self.retry_for is None:
             return seconds
         left = since + self.retry_for - self._clock()

@@ -16,11 +16,11 @@ from jitsu_backup.catalogue import (
 from jitsu_backup.console.bodies import Size
 from jitsu_backup.console.client import UNFIT, Console, Listing, api_path, gather
 from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
-from jitsu_backup.console.own_user import OPERATOR_ID
 from jitsu_backup.console.replies import RefusalKind, RefusedError
+from jitsu_backup.console.roles import role_of
 from jitsu_backup.console.routes import read_list
 from jitsu_backup.console.sync_cursors import NO_SYNC, NoCursorsError, read_cursors
-from jitsu_backup.console.workspaces import Workspace, find_workspace, text_field
+from jitsu_backup.console.workspaces import Workspace, find_workspace
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import (
@@ -103,7 +103,7 @@ async def read_workspace(
         slug=workspace.slug,
         name=workspace.name,
         console_version=info.version,
-        role=_role(reader.members, info.user_id),
+        role=role_of(reader.members, info.user_id),
     )
     return reader.snapshot(source, taken_at)
 
@@ -311,13 +311,3 @@ class _Reader:
     def _step(self) -> None:
         self.done += 1
         self.report(Progress(f"reading {self.workspace.slug or self.workspace.id}", self.done, self.steps))
-
-
-def _role(members: list[Mapping[str, Any]], user_id: str | None) -> str | None:
-    if user_id == OPERATOR_ID:
-        return "admin"  # the operator's token is a member of no workspace, but may do everything in each
-    for member in members:
-        user = member.get("user")
-        if user_id is not None and isinstance(user, Mapping) and user.get("id") == user_id:
-            return text_field(member, "role")
-    return None

@@ -193,8 +193,8 @@ def _on_the_way(method: str, status: int, headers: Mapping[str, str], content: b
     if 300 <= status < 400:
         return Permanent(RefusalKind.NOT_JITSU, _redirect(headers.get("location", "")))
     if status == 407 or (status >= 400 and "x-squid-error" in headers):
-        told = refusal_of_proxy(status)
-        return Permanent(RefusalKind.NOT_JITSU, told) if status < 500 else _unsure(method, told)
+        refusal = refusal_of_proxy(status)
+        return Permanent(RefusalKind.NOT_JITSU, refusal) if status < 500 else _unsure(method, refusal)
     if status == 400 and _TO_TLS.search(content):
         return Permanent(RefusalKind.NOT_JITSU, TLS_THERE)
     return None
@@ -205,8 +205,8 @@ def classify_failure(method: str, failure: Exception) -> Verdict:
     if isinstance(failure, httpx.ProxyError):  # before anything was sent to the console
         found = re.match(r"[45][0-9]{2}\b", str(failure))
         status = int(found[0]) if found else None
-        told, refused = refusal_of_proxy(status), status is not None and status < 500
-        return Permanent(RefusalKind.NOT_JITSU, told) if refused else RetryAfter(told)
+        refusal, refused = refusal_of_proxy(status), status is not None and status < 500
+        return Permanent(RefusalKind.NOT_JITSU, refusal) if refused else RetryAfter(refusal)
     if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         if _causes(failure, "wrong version number", "record layer failure"):
             return Permanent(RefusalKind.NOT_JITSU, NO_TLS)
@@ -285,9 +285,9 @@ def _server_error(method: str, status: int, body: Any) -> Verdict:
     kind = _kind(text)
     if kind is None and not _issues(body) and _OUTAGE.search(text):
         return _unsure(method, f"the console's backend failed: {message}")
-    meant = body.get("status")
-    if kind in (None, RefusalKind.NOT_FOUND) and isinstance(meant, int):
-        kind = _kind_of_status(method, meant, body) or kind
+    stated = body.get("status")
+    if kind in (None, RefusalKind.NOT_FOUND) and isinstance(stated, int):
+        kind = _kind_of_status(method, stated, body) or kind
     return Permanent(kind or RefusalKind.REFUSED, message)
 
 

@@ -144,12 +144,14 @@ async def lives_there(console: Console, snapshot: Snapshot) -> bool:
     """Return whether a snapshot's workspace exists on this console, whatever host name it was read under.
 
     A workspace that exists but is closed to the key counts as the same. One with the same id but another creation time
-    does not, because the console was set up again.
+    does not, because the console was set up again. Raise AccessError for a key that the console rejects.
     """
     source = snapshot.manifest.source
     try:
         found = await find_workspace(console, source.workspace_id)
-    except AccessError:
+    except AccessError as refusal:
+        if CLOSED not in str(refusal):
+            raise
         return True
     except NotFoundError:
         return False

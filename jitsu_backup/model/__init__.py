@@ -51,4 +51,5 @@ from jitsu_backup.model.text import (
     quoted as quoted,
     shortened as shortened,
     some_of as some_of,
+    toml_quoted as toml_quoted,
 )

@@ -1,6 +1,7 @@
 """Text for people: counts, ages, names that are safe to show."""
 
 import difflib
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -77,6 +78,11 @@ def quoted(name: str) -> str:
     """Return a name for use in a sentence: in quotes, printable, shortened."""
     mark = '"' if "'" in name else "'"
     return f"{mark}{printable(shortened(name))}{mark}"
+
+
+def toml_quoted(text: str) -> str:
+    """Return a text as a TOML string that is safe to show on a terminal."""
+    return HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def _cut(text: str, most: int) -> str:

@@ -77,8 +77,8 @@ class Alarm:
 
     def __str__(self) -> str:
         """Return the alarm in one line."""
-        told = ": ".join(filter(None, (self._head, self.why)))
-        return told + (after_sentence(told, self.remedy) if self.remedy else "")
+        sentence = ": ".join(filter(None, (self._head, self.why)))
+        return sentence + (after_sentence(sentence, self.remedy) if self.remedy else "")
 
     @property
     def _head(self) -> str:
@@ -162,8 +162,8 @@ def reasons_in_words(reasons: Iterable[tuple[str, str]], most: int = 3) -> str:
     by_reason: dict[str, list[str]] = defaultdict(list)
     for what, why in reasons:
         by_reason[why].append(what)
-    told = [f"{some_of(_counted(whats), most)} could not be read: {why}" for why, whats in by_reason.items()]
-    return some_of(told, most, "; ")
+    lines = [f"{some_of(_counted(whats), most)} could not be read: {why}" for why, whats in by_reason.items()]
+    return some_of(lines, most, "; ")
 
 
 def _counted(names: list[str]) -> list[str]:

@@ -341,11 +341,11 @@ class Backup:
         self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)
         await self._look_for_moved(access, source)
         if any(a.taken_at > snapshot.taken_at and a.complete for a in own):
-            told = (
+            message = (
                 f"{access.workspace}: the store has an archive dated in the future; check the clocks of the"
                 " machines that back up"
             )
-            self.report(Problem(told))
+            self.report(Problem(message))
         options = replace(self.job.save, uncompared=self._unlisted is not None)
         had = await self._had(snapshot, own)
         saved = await save(snapshot, own, options, self.keys.seal, self._put, had=had)
@@ -412,8 +412,8 @@ class Backup:
         try:
             await remember(self._store, self._listing or (), reading_of(question, saved))
         except BackupError as problem:  # the archive itself was stored
-            told = f"{saved.archive.slug}: the next run reads it completely, changed or not: {problem}"
-            self.report(Notice(told))
+            message = f"{saved.archive.slug}: the next run reads it completely, changed or not: {problem}"
+            self.report(Notice(message))
 
     def _has_alarm(self, workspace_id: str) -> bool:
         return workspace_id in self._alarms or safe_text(workspace_id) in self._moved
@@ -447,15 +447,19 @@ class Backup:
 
     def _look_for_lost(self, workspace_id: str, slug: str, own: list[ArchiveName]) -> None:
         """Raise an alarm if the metrics of earlier runs know an archive that is newer than all in the store."""
-        told = self.expected.newest.get(workspace_id)
+        recorded = self.expected.newest.get(workspace_id)
         newest = max((archive.taken_at for archive in own), default=None)
-        if self._listing is None or told is None or (newest and newest.timestamp() > told - _ROUNDING):
+        if (
+            self._listing is None
+            or recorded is None
+            or (newest and newest.timestamp() > recorded - _ROUNDING)
+        ):
             return
         there = "" if newest is None else f" after {shown_time(newest)}"
         assert self._store is not None  # noqa: S101  it was listed
         why = (
             f"the store {self._store.url} has no archive of this workspace{there}, but the metrics file"
-            f" {self.expected.figures} records one of {shown_time(datetime.fromtimestamp(told, UTC))}"
+            f" {self.expected.figures} records one of {shown_time(datetime.fromtimestamp(recorded, UTC))}"
         )
         remedy = "check whether the store was restored from an older copy, or that archive was removed"
         self._alarms[workspace_id] = Alarm(What.LOST, why, remedy, slug)

@@ -21,7 +21,7 @@ from jitsu_backup.model import (
 )
 from jitsu_backup.operations.recovery_losses import RecoveryLoss
 from jitsu_backup.operations.restore import Result
-from jitsu_backup.planning import WITHOUT_CURSORS, Overlay, Plan, Residue, needs_authorising, parse_overlay
+from jitsu_backup.planning import ActionKind, Overlay, Plan, Residue, needs_authorising, parse_overlay
 from jitsu_backup.sandbox import State
 
 STAND_IN = "from-the-password-manager"
@@ -73,12 +73,12 @@ def come_back(
     dead = dead_links(snapshot)
     found = {line for line in found if line.key not in dead}
     there = dict.fromkeys(snapshot.manifest.counts, 0) | dict(there)
-    meant = meant_to_come_back(snapshot)
+    expected = meant_to_come_back(snapshot)
     found |= _lost_with_builders(snapshot, found)
     if result is not None:
-        found |= _miscounted(meant, there, found, revived_functions(snapshot))
-    restored = sum(min(count, there[name]) for name, count in meant.items())
-    return Rehearsal(restored, meant.total(), residue=tuple(sorted(found)), dead=tuple(sorted(dead)))
+        found |= _miscounted(expected, there, found, revived_functions(snapshot))
+    restored = sum(min(count, there[name]) for name, count in expected.items())
+    return Rehearsal(restored, expected.total(), residue=tuple(sorted(found)), dead=tuple(sorted(dead)))
 
 
 def dead_links(snapshot: Snapshot) -> set[Key]:
@@ -103,13 +103,13 @@ def _lost_with_builders(snapshot: Snapshot, found: set[Residue]) -> set[Residue]
     owners: dict[str, set[str]] = defaultdict(set)
     for function_id, builder_id in owned_functions(snapshot.entities):
         owners[function_id].add(builder_id)
-    told = {line.key for line in found}
+    listed = {line.key for line in found}
     return {
         Residue(
             function.key, function.name, "", f"is restored only with profile-builder {quoted(lost[min(ids)])}"
         )
         for function in snapshot.of_type("function")
-        if (ids := owners[function.key.id]) and ids <= lost.keys() and function.key not in told
+        if (ids := owners[function.key.id]) and ids <= lost.keys() and function.key not in listed
     }
 
 
@@ -150,8 +150,7 @@ def _stored(config: Any, path: str) -> Any:
 
 
 def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str], plan: Plan) -> set[Residue]:
-    sent = {action.key for action in plan.actions if action.cursors}
-    on_purpose = any(note.endswith(WITHOUT_CURSORS) for note in plan.notes)
+    planned = {action.key: action for action in plan.actions if action.kind is ActionKind.CREATE}
     names = {entity.key.id: link_name(entity, {}) for entity in snapshot.of_type("link")}
     lost = set()
     for sync_id, cursors in snapshot.cursors.items():
@@ -159,10 +158,8 @@ def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str], 
         for stream, text in cursors.items():
             if not state.generation.is_2024 and _parsed(stored.get(stream)) != _parsed(text):
                 key, reason = Key("link", sync_id), "its cursor differs from the archive"
-                if on_purpose and key not in sent:
-                    reason = (
-                        "it starts without its cursor, because the overlay changes its source or destination"
-                    )
+                if key in planned and not planned[key].cursors:
+                    reason = "it starts without its cursor, because its source or destination is another one"
                 lost.add(Residue(key, names.get(sync_id, sync_id), f"cursor of {stream}", reason))
     return lost
 
@@ -182,11 +179,11 @@ def _miscounted(
     They are counted independently of the plan, so that a bug in it cannot hide what is missing. The surplus of functions
     may be up to `revived`.
     """
-    told = Counter(line.key.type for line in known if not line.path)
+    explained = Counter(line.key.type for line in known if not line.path)
     return {
         Residue(Key(name, ""), name, "", f"{count} in the archive, {there[name]} read back")
         for name, count in meant.items()
-        if not 0 <= there[name] - (count - told[name]) <= (revived if name == "function" else 0)
+        if not 0 <= there[name] - (count - explained[name]) <= (revived if name == "function" else 0)
     }
 
 

@@ -243,8 +243,8 @@ class ConsoleWatch:
             known.label = label
             return known
         if any(each.id == found.id for each in watched.values()):
-            told = "another console has a workspace with this id; use a separate store for each console"
-            self._tell("warning", told, f"{label} ({host})")
+            message = "another console has a workspace with this id; use a separate store for each console"
+            self._tell("warning", message, f"{label} ({host})")
         one = Watched(replace(access, workspace=found.id), label, ask_at=self._clock())
         watched[one.key] = one
         self._mine.append(one)
@@ -311,11 +311,11 @@ class ConsoleWatch:
         """Return whether a date in a workspace is so far ahead that no change is heard of until then. Report it once."""
         if is_ahead(heard) and one.told_ahead != heard.last_modified:
             one.told_ahead = heard.last_modified
-            told = (
+            message = (
                 f"something in it is dated {shown_time(heard.last_modified)}, which is in the future; until then the"
                 f" console reports no changes, and the workspace is read every {self.pace.read_every:.0f} s"
             )
-            self._tell("warning", told, one.label)
+            self._tell("warning", message, one.label)
         return is_ahead(heard)
 
     @property

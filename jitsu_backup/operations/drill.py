@@ -1,4 +1,4 @@
-"""A drill: the recovery of a whole console, rehearsed on a console in memory, and everything compared."""
+"""A drill: rehearse the recovery of a whole console on a console in memory, and compare everything."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -53,14 +53,15 @@ from jitsu_backup.store import Store, store_in_memory
 HOST = "http://drill.invalid"
 
 _NO_FEATURES: Mapping[str, object] = {"featuresEnabled": []}
-"""A workspace as a console makes it."""
+"""The features of a newly created workspace."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrillJob:
-    """What a drill is about: fields of RecoveryJob, which say which archives of a store are taken.
+    """What to rehearse. The fields are those of RecoveryJob and choose archives of a store.
 
-    `overlay` holds for every workspace, `overlays`, by id or slug, take its place: what they give is not lacking.
+    `overlay` applies to every workspace; `overlays`, by id or slug, replace it. The values that they have do not count as
+    missing.
     """
 
     at: datetime | None = None
@@ -73,9 +74,9 @@ class DrillJob:
 
 @dataclass(frozen=True, slots=True)
 class DrilledWorkspace:
-    """What the drill of one workspace showed: how its recovery ended, and what came back.
+    """The drill of one workspace: how its recovery ended, and what was restored.
 
-    The losses of the recovery are what a real one would lack; in the drill, invented secrets stood in for those.
+    The losses are what a real recovery could not restore; the drill replaces missing secrets by made-up ones.
     """
 
     outcome: RecoveryOutcome
@@ -83,22 +84,22 @@ class DrilledWorkspace:
 
     @property
     def whole(self) -> bool:
-        """Whether all of it came back, its name and its options too."""
+        """Whether everything was restored, including its name and its options."""
         kept = not (self.outcome.renamed or self.outcome.options_left)
         return self.rehearsal.whole and kept and not self.outcome.interrupted
 
     @property
     def losses(self) -> tuple[RecoveryLoss, ...]:
-        """What a real recovery would lack."""
+        """What a real recovery could not restore."""
         return self.rehearsal.lacks
 
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """How a drill ended: it `began` then, in UTC, and took `seconds`.
+    """How a drill ended: when it `began`, in UTC, and how many `seconds` it took.
 
-    `generation` is that of the console in memory. `run` is the recovery as `recover` tells of one, in the order of
-    `workspaces`; its plan is the one that was carried out, and what it lacks is what a real recovery would.
+    `generation` is that of the console in memory. `run` is the result of `recover`, in the order of `workspaces`. Its plan is
+    the one that was carried out, with the losses of a real recovery.
     """
 
     run: RecoveryRun
@@ -109,12 +110,12 @@ class Drill:
 
     @property
     def plan(self) -> RecoveryPlan:
-        """What was planned."""
+        """The plan that was carried out."""
         return self.run.plan
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """The workspaces of the store that a recovery would leave alone, though nobody wants that."""
+        """The workspaces of the store that a recovery would leave out unintentionally."""
         return tuple(one for one in self.plan.left_out if one.exit_code)
 
     @property
@@ -124,57 +125,58 @@ class Drill:
 
     @property
     def back(self) -> tuple[DrilledWorkspace, ...]:
-        """The workspaces that came back whole."""
+        """The workspaces that were restored completely."""
         return tuple(one for one in self.workspaces if one.whole)
 
     @property
     def not_back(self) -> tuple[DrilledWorkspace, ...]:
-        """The workspaces that did not come back, or not whole."""
+        """The workspaces that were not restored, or only partly."""
         return tuple(one for one in self.workspaces if not one.whole)
 
     @property
     def meant(self) -> int:
-        """How many entities are meant to come back."""
+        """How many entities should be restored."""
         return sum(one.rehearsal.meant for one in self.workspaces)
 
     @property
     def restored(self) -> int:
-        """How many entities came back."""
+        """How many entities were restored."""
         return sum(one.rehearsal.restored for one in self.workspaces)
 
     @property
     def losses(self) -> tuple[RecoveryLoss, ...]:
-        """What a real recovery would lack, of all workspaces."""
+        """What a real recovery could not restore, of all workspaces."""
         return tuple(loss for one in self.workspaces for loss in one.losses)
 
     @property
     def senders(self) -> int:
-        """How many write keys would be new, so that their senders would have to change."""
+        """How many write keys would be new. Their senders would have to change."""
         return sum(loss.kind is LossKind.WRITE_KEY for loss in self.losses)
 
     @property
     def oldest(self) -> timedelta | None:
-        """How old the oldest archive is: what changed since would be lost. None without workspaces."""
+        """The age of the oldest archive; changes since then would be lost. None without workspaces."""
         return None if self.plan.oldest is None else self.began - self.plan.oldest
 
     @property
     def limits(self) -> bool:
-        """Whether a console of its generation limits what a person's key may send: one of 2024 does not [limits/429]."""
+        """Whether a console of this generation has rate limits for a person's key; one of 2024 does not [limits/429]."""
         return not Generation(self.generation).is_2024
 
     def forecast(self, *, makes_limited: bool = True, writes_limited: bool = True) -> float:
-        """Return the seconds that a real recovery takes at the least, by the limits of the keys that make and write.
+        """Return the minimum duration of a real recovery in seconds.
 
-        A person's key is limited, unless the console is of 2024; the operator's token is not.
+        The arguments say whether the keys that create workspaces and that write have rate limits: a person's key has them,
+        except on a console of 2024; the operator's token does not.
         """
         makes_limited, writes_limited = (self.limits and one for one in (makes_limited, writes_limited))
         going = tuple(one.outcome.recovery for one in self.workspaces if one.outcome.problem is None)
         return forecast(going, limited=writes_limited, made_limited=makes_limited)
 
     def exit_code(self, *, fail_on_losses: bool = False) -> int:
-        """Return 0 where all came back, 3 where something did not, or an archive was passed over; 5 or 6 where it cannot be read.
+        """Return 0 if everything was restored, 3 if not or if a newer archive was not used; 5 or 6 if it is unreadable.
 
-        With `fail_on_losses`, 3 also where a real recovery would lack something.
+        With `fail_on_losses`, also return 3 if a real recovery could not restore everything.
         """
         codes = [one.exit_code for one in self.left_out]
         codes += [past.exit_code for one in self.plan.workspaces for past in one.passed_over]
@@ -191,23 +193,25 @@ async def drill(
     now: Callable[[], datetime],
     monotonic: Callable[[], float],
 ) -> Drill:
-    """Recover all workspaces of a store into one console in memory, by the code of `recover`, and compare everything.
+    """Recover all workspaces of a store into one console in memory, with the code of `recover`, and compare everything.
 
-    The store is only read. Nothing else is opened, and nothing outside of this process is written: leases, backups and
-    records of the run are in memory too. `monotonic` returns seconds. Raise UsageError as `plan_recovery` does, BackupError,
+    The store is only read. Nothing else is opened, and nothing is written outside this process: leases, backups and records
+    of the run are in memory too. `monotonic` returns seconds. Raise UsageError as `plan_recovery` does, BackupError,
     AccessError.
     """
     began, moment = monotonic(), now()
-    meant = RecoveryJob(
+    recovery_job = RecoveryJob(
         Connection(HOST, SecretText("")),
         at=job.at, from_host=job.from_host, workspaces=job.workspaces, gone=job.gone,
         options=PlanOptions(overlay=job.overlay), overlays=job.overlays,
     )  # fmt: skip
-    choice = await choose_archives(meant, await list_archives(meant, store, now=now), store, keys, report)
+    choice = await choose_archives(
+        recovery_job, await list_archives(recovery_job, store, now=now), store, keys, report
+    )
     choice = _with_stand_ins(choice, job.overlay)
     snapshots = [one.snapshot for one in choice.kept]
     sandbox = Sandbox(empty_console_for(snapshots), rate_limit=False)
-    run = await _recovered(meant, choice, sandbox, report, now=now, monotonic=monotonic)
+    run = await _recovered(recovery_job, choice, sandbox, report, now=now, monotonic=monotonic)
     drilled = tuple(_drilled(outcome, sandbox.state) for outcome in run.outcomes)
     outcomes = tuple(one.outcome for one in drilled)
     plan = replace(run.plan, workspaces=tuple(outcome.recovery for outcome in outcomes))
@@ -224,7 +228,7 @@ async def _recovered(
     now: Callable[[], datetime],
     monotonic: Callable[[], float],
 ) -> RecoveryRun:
-    """Recover what was chosen into the sandbox."""
+    """Recover the chosen archives into the sandbox."""
     owner = SecretText(sandbox.facts(HOST)["api_keys"]["owner"])
     target = Connection(HOST, owner, transport=httpx.ASGITransport(sandbox.app))
     job = replace(job, target=target)
@@ -260,17 +264,17 @@ def _with_stand_ins(choice: Choice, shared: Overlay) -> Choice:
 
 
 async def _make_provisioned(console: Console, snapshot: Snapshot) -> None:
-    """Make a workspace for which Jitsu has to provision a destination: without that, nothing is written into it."""
+    """Create a workspace if Jitsu must provision a destination in it, because otherwise nothing is written into it."""
     source = snapshot.manifest.source
     if source.slug and any(entity.body.get("provisioned") is True for entity in snapshot.entities):
         try:
             await make_workspace(console, source.name or source.slug, source.slug)
         except RefusedError:
-            return  # the recovery tells of it
+            return  # the recovery reports it
 
 
 def _drilled(outcome: RecoveryOutcome, state: State) -> DrilledWorkspace:
-    """Compare a workspace of the sandbox with its archive; return it with what a real recovery would lack."""
+    """Compare a workspace of the sandbox with its archive; return it with what a real recovery could not restore."""
     recovery, result = outcome.recovery, outcome.result
     snapshot, prepared = recovery.snapshot, recovery.prepared
     lacks: tuple[RecoveryLoss, ...] = ()
@@ -299,15 +303,15 @@ def _drilled(outcome: RecoveryOutcome, state: State) -> DrilledWorkspace:
 
 
 def alarms_of(drilled: Drill, again: Again, *, fail_on_losses: bool = False) -> Iterator[Alarm]:
-    """Yield what is wrong: archives that could not be taken, workspaces that do not come back whole.
+    """Yield the problems: archives that could not be used, and workspaces that were not restored completely.
 
-    `again` is that of `alarms.remedy_for`. With `fail_on_losses`, what a real recovery would lack counts too.
+    `again` is as in `alarms.remedy_for`. With `fail_on_losses`, also yield what a real recovery could not restore.
     """
     for one in drilled.left_out:
         yield Alarm(_kind(one.exit_code), one.why, _BACK_UP, one.slug)
     for recovery in drilled.plan.workspaces:
         for past in recovery.passed_over:
-            taken = f"that of {shown_time(recovery.archive.taken_at)} was used instead"
+            taken = f"the one of {shown_time(recovery.archive.taken_at)} was used instead"
             why = f"{past.archive.reference}: {past.why}; {taken}"
             yield Alarm(_kind(past.exit_code), why, _BACK_UP, recovery.slug)
     for workspace in drilled.workspaces:
@@ -321,10 +325,10 @@ def alarms_of(drilled: Drill, again: Again, *, fail_on_losses: bool = False) -> 
 
 
 MOST_TOLD = 3
-"""Reasons that an alarm gives."""
+"""How many reasons an alarm lists."""
 
 _BACK_UP = "back up again"
-_KEEP = "keep what is missing elsewhere, or back up with the operator's token (--admin-token)"
+_KEEP = "save the missing values elsewhere, or back up with the operator's token (--admin-token)"
 
 
 def _kind(exit_code: int) -> What:
@@ -333,7 +337,7 @@ def _kind(exit_code: int) -> What:
 
 
 def reasons(workspace: DrilledWorkspace) -> Iterator[str]:
-    """Yield why a workspace did not come back whole."""
+    """Yield why a workspace was not restored completely."""
     outcome, rehearsal = workspace.outcome, workspace.rehearsal
     if rehearsal.problem:
         yield rehearsal.problem

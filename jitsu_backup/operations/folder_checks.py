@@ -118,14 +118,14 @@ def _functions_of_builders(
         function, builder = Key("function", function_id), Key("profile-builder", builder_id)
         if function not in by_key or not {function, builder} <= before.keys():
             continue
-        own, meant = by_key[function].body, _config(by_key[builder], function_id)
-        own_before, meant_before = (
+        own, config = by_key[function].body, _config(by_key[builder], function_id)
+        own_before, config_before = (
             _as_shown(snapshot, before[function]),
             _config(Entity(builder, _as_shown(snapshot, before[builder])), function_id),
         )
-        for name in meant:
-            edited = own.get(name) not in (meant[name], own_before.get(name))
-            if edited and meant[name] == meant_before.get(name):
+        for name in config:
+            edited = own.get(name) not in (config[name], own_before.get(name))
+            if edited and config[name] == config_before.get(name):
                 yield (
                     f"{files[function]} was edited ({name}), but its function is written with {files[builder]}, which was not"
                     " edited; make the same change there"

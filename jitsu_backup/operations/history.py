@@ -99,8 +99,8 @@ async def _of_workspace(
     found = [_of_console(line, newest if len(lines) == 1 else None) for line in lines]
     found = found or [History(newest.workspace_id, newest.slug, (), ())]
     last = max(found, key=lambda one: [archive.sort_key for archive in one.archives[-1:]])
-    told = replace(last, unread=tuple(unread), notes=tuple(_notes(archives, now)))
-    return [told if one is last else one for one in found]
+    with_notes = replace(last, unread=tuple(unread), notes=tuple(_notes(archives, now)))
+    return [with_notes if one is last else one for one in found]
 
 
 def _of_console(line: "_Line", newest: ArchiveName | None) -> History:
@@ -138,8 +138,8 @@ def _notes(archives: Iterable[ArchiveName], now: datetime) -> list[str]:
         (records, "left by a restore or clone"),
         (len(out) - packed - records, "dated in the future (a clock was wrong)"),
     )
-    told = ", ".join(f"{count} {words}" for count, words in kinds if count)
-    return [f"{plural(len(out), 'archive does', 'archives do')} not count: {told}"] if out else []
+    reasons = ", ".join(f"{count} {words}" for count, words in kinds if count)
+    return [f"{plural(len(out), 'archive does', 'archives do')} not count: {reasons}"] if out else []
 
 
 class _LostError(Exception):
@@ -342,6 +342,6 @@ def _state_of(known: Known) -> str:
     """Return the id of a state: that of its archive if one holds it all, otherwise a hash of its archives."""
     if not known.carried:
         return known.archive
-    told = sorted([*key, path, archive] for (key, path), archive in known.told.items())
-    made_of = orjson.dumps([known.archive, sorted(known.seen.items()), told])
+    secrets = sorted([*key, path, archive] for (key, path), archive in known.told.items())
+    made_of = orjson.dumps([known.archive, sorted(known.seen.items()), secrets])
     return hashlib.sha256(made_of).hexdigest()[:32]

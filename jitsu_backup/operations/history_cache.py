@@ -146,8 +146,8 @@ def _id(key: Key | None) -> str | None:
 
 
 def _ending(state: str, ending: Ending) -> list[Any]:
-    told = [[*key, path, archive] for (key, path), archive in ending.told.items()]
-    return [state, ending.archive, dict(ending.seen), told]
+    secrets = [[*key, path, archive] for (key, path), archive in ending.told.items()]
+    return [state, ending.archive, dict(ending.seen), secrets]
 
 
 def _remembered(document: Mapping[str, Any]) -> Remembered:
@@ -170,11 +170,11 @@ def _difference_in(
     saved_at: str | None,
 ) -> Difference:  # fmt: skip
     keys = [None if one is None else Key(type_name, one) for one in (before, after)]
-    told = tuple(
+    changes = tuple(
         FieldChange(path, one, two, bool(secret), tuple(code)) for path, one, two, secret, code in fields
     )
     saved = None if saved_at is None else datetime.fromisoformat(saved_at)
-    change = EntityChange(ChangeKind(kind), type_name, name, keys[0], keys[1], was, told, body, saved)
+    change = EntityChange(ChangeKind(kind), type_name, name, keys[0], keys[1], was, changes, body, saved)
     return Difference(change, since, selector, joined, tuple(ends))
 
 

@@ -146,8 +146,8 @@ class Keeper:
 
     def _tell_of(self, label: str, archive: ArchiveName, seconds: float | None) -> None:
         late = "" if seconds is None else f", {seconds:.0f} s after it changed"
-        told = f"backed up: {plural(archive.total or 0, 'entity', 'entities')}{late}"
-        self.around.told(WatchEvent("info", told, label, archive, seconds))
+        message = f"backed up: {plural(archive.total or 0, 'entity', 'entities')}{late}"
+        self.around.told(WatchEvent("info", message, label, archive, seconds))
 
     def _look_for_unseen(self) -> None:
         """Report, once, the workspaces that only the store has."""

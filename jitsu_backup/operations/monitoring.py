@@ -37,8 +37,8 @@ class Monitor:
     def end(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> None:
         """Report how a run has ended: its exit code, its outcome, and a line for each alarm."""
         head = f"exit code {code}: " + (f"{cut(outcome)}\n" if outcome else "")
-        told = "\n".join(told_in(alarms, LONGEST_BODY - len(head.encode())))
-        self._send("" if code == 0 else "/fail", (head + told).strip(), attempts=PING_ATTEMPTS)
+        lines = "\n".join(told_in(alarms, LONGEST_BODY - len(head.encode())))
+        self._send("" if code == 0 else "/fail", (head + lines).strip(), attempts=PING_ATTEMPTS)
 
     def _send(self, suffix: str, body: str, *, attempts: int) -> None:
         url = self._parts._replace(path=self._parts.path.rstrip("/") + suffix).geturl()

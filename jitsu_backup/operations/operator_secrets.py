@@ -65,10 +65,9 @@ class UnreadSecrets:
         missed = missed_secrets(exports, snapshot)
         self._why = exports.unread
         self._cut_off += _by_entity(snapshot, missed)
-        told = {
-            name for refusal in exports.refused for name in types_in(refusal)
-        }  # as what the archive lacks
-        rest = (line for line in unknown_secrets(snapshot) if line.type not in told)
+        # the archive reports these as missing
+        refused = {name for refusal in exports.refused for name in types_in(refusal)}
+        rest = (line for line in unknown_secrets(snapshot) if line.type not in refused)
         self._not_exported += _by_entity(snapshot, set(rest).difference(missed))
 
     def events(self) -> Iterator[Event]:

@@ -98,5 +98,5 @@ def counted(found: Iterable[RecoveryLoss]) -> dict[str, int]:
 
 def in_words(counts: dict[str, int]) -> str:
     """Return how much is lost, in words, or an empty string."""
-    told = [f"{n} {kind.one if n == 1 else kind.several}" for kind in LossKind if (n := counts[kind.label])]
-    return ", ".join(told)
+    parts = [f"{n} {kind.one if n == 1 else kind.several}" for kind in LossKind if (n := counts[kind.label])]
+    return ", ".join(parts)

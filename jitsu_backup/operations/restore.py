@@ -401,12 +401,14 @@ def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
     again = make_plan(prepared.snapshot, fresh, replace(prepared.options, checks_selectors=False))
     if touched & changed.keys() or again.actions != plan.actions or again.ids != plan.ids:
         names = entity_names(live.entities) | entity_names(fresh.entities)
-        told = changes_in_words(changed, {str(key): name for key, name in names.items()})
-        raise _target_changed(told)
+        differences = changes_in_words(changed, {str(key): name for key, name in names.items()})
+        raise _target_changed(differences)
 
 
-def _target_changed(told: str) -> TargetChangedError:
-    return TargetChangedError(f"the target has changed since the plan was made: {told}; nothing was written")
+def _target_changed(differences: str) -> TargetChangedError:
+    return TargetChangedError(
+        f"the target has changed since the plan was made: {differences}; nothing was written"
+    )
 
 
 def _check_features(before: Snapshot, now: Snapshot) -> None:
@@ -416,9 +418,9 @@ def _check_features(before: Snapshot, now: Snapshot) -> None:
     nothing can be written into a workspace that is read-only [readonly/create].
     """
     had, has = (features_of(one.workspace) for one in (before, now))
-    told = [f"feature {name} is switched {'on' if name in has else 'off'}" for name in sorted(had ^ has)]
-    if told:
-        raise _target_changed("; ".join(told))
+    switched = [f"feature {name} is switched {'on' if name in has else 'off'}" for name in sorted(had ^ has)]
+    if switched:
+        raise _target_changed("; ".join(switched))
 
 
 def _written(
@@ -463,9 +465,9 @@ def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore,
     overtaken = [(o.action, loss) for o in made if o.status is Status.OVERTAKEN for loss in o.losses]
     found = {*residue(check, reasons, undeleted), *left}
     found |= {Residue(action.key, action.name, loss.path, loss.reason) for action, loss in overtaken}
-    told = {line.key for line in found}
+    listed = {line.key for line in found}
     twice = "exists twice: somebody else, or a delayed request, created it meanwhile; delete one of the two"
-    found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in told}
+    found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in listed}
     return replace(
         result,
         outcomes=outcomes,

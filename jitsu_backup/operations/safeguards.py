@@ -252,11 +252,11 @@ async def _keep_intent(
         return await keep_intent(await _store(safeguards, lease), safeguards.keys, prepared, safeguards.now)
     except Exception as bug:  # noqa: BLE001  the run must not fail because of it
         problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
-        told = (
+        message = (
             f"the intent of this {safeguards.command} could not be stored: {problem}; if the run is killed, repeat it before"
             " the source changes"
         )
-        safeguards.report(Caution(told))
+        safeguards.report(Caution(message))
         return ()
 
 
@@ -275,10 +275,10 @@ async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:
         if safeguards.backup and plan.touches:
             raise safeguards.unprotected(problem) from None
         undo = f"; {_NO_UNDO}" if safeguards.backup else ""
-        told = (
+        message = (
             f"the workspace could not be locked, so another run may write at the same time{undo}: {problem}"
         )
-        safeguards.report(Caution(told))
+        safeguards.report(Caution(message))
         return None
     if waited:
         await lease.release()

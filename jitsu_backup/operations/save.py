@@ -110,8 +110,10 @@ async def save(
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     own = _comparable(history, name)
     newest = last_complete(own)
-    told: Mapping[str, int] = {} if newest is None else newest.counts
-    gone = () if options.accept_shrink else _no_longer_offered(snapshot, told if had is None else had)
+    counts_before: Mapping[str, int] = {} if newest is None else newest.counts
+    gone = (
+        () if options.accept_shrink else _no_longer_offered(snapshot, counts_before if had is None else had)
+    )
     if gone:
         snapshot = _lacking(snapshot, gone)
         name = archive_name(snapshot, options.marks, encrypted=options.encrypted)

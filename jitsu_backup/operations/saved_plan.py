@@ -165,10 +165,10 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
     `plan` is what would be done now, as a JSON document.
     """
     document, live = saved.document, prepared.live
-    meant, found = document["plan"]["target"], live.manifest.source
-    if (meant.get("host"), meant.get("workspace_id")) != (found.host, found.workspace_id):
+    planned, found = document["plan"]["target"], live.manifest.source
+    if (planned.get("host"), planned.get("workspace_id")) != (found.host, found.workspace_id):
         raise BlockedError(
-            f"plan {saved.path}: it is for workspace {meant.get('workspace_id')} on {meant.get('host')},"
+            f"plan {saved.path}: it is for workspace {planned.get('workspace_id')} on {planned.get('host')},"
             f" not for {found.workspace_id} on {found.host}; give the right one with --into, or create another plan"
         )
     if document.get("record") != _record_digest(prepared.options):  # one that an older version saved had none

@@ -142,10 +142,10 @@ def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm
     own = [a for a in known if a.workspace_id == archive.workspace_id and a.sort_key < archive.sort_key]
     window = compared_with(own, archive.taken_at)
     before = with_most(window, falls_since(window, archive.counts, shrink_alarm))
-    told = f"it has {plural(archive.total or 0, 'entity', 'entities')}"
+    size = f"it has {plural(archive.total or 0, 'entity', 'entities')}"
     if before is None:
-        return told
-    return f"{told}; the previous {before.reference} has {before.total}"
+        return size
+    return f"{size}; the previous {before.reference} has {before.total}"
 
 
 async def slug_owners(

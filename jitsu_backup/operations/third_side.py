@@ -69,11 +69,11 @@ async def with_authors(console: Console, plan: Plan, record: Snapshot | None) ->
     if record is None or not disputed:
         return plan
     found = await last_changes(console, plan.target.workspace_id, disputed.keys(), record.taken_at)
-    told = {
+    remarks = {
         disputed[
             target_id
         ].key: f"; {change.email or change.who} last changed the target's side at {shown_time(change.at)}"
         for target_id, change in found.items()
     }
-    actions = (replace(action, reason=action.reason + told.get(action.key, "")) for action in plan.actions)
+    actions = (replace(action, reason=action.reason + remarks.get(action.key, "")) for action in plan.actions)
     return replace(plan, actions=tuple(actions))

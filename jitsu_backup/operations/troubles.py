@@ -42,11 +42,11 @@ class Troubles:
     def begins(self, subject: Subject, label: str, why: str) -> None:
         """Note a trouble, and report it unless that reason was already reported."""
         before = self._troubles.get(subject)
-        told = () if before is None else before.told
-        if why not in told:
-            told = (*told, why)[-REASONS:]
+        reasons = () if before is None else before.told
+        if why not in reasons:
+            reasons = (*reasons, why)[-REASONS:]
             self._report("error", why, label)
-        self._troubles[subject] = Trouble(label, why, told)
+        self._troubles[subject] = Trouble(label, why, reasons)
         if before is None:
             self._changed()
 

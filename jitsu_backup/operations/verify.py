@@ -99,15 +99,15 @@ class CheckedArchive(_Archive):
     @property
     def reasons(self) -> list[str]:
         """Why it is not complete, the most serious reason first. Harmless reasons are left out."""
-        told = [f"not read: {name}: {reason}" for name, reason in self.not_read]
-        told += [] if self.consistent else ["it kept changing while it was read"]
-        told += [f"dangling: {one}" for one in self.dangling if not one.dead]
+        lines = [f"not read: {name}: {reason}" for name, reason in self.not_read]
+        lines += [] if self.consistent else ["it kept changing while it was read"]
+        lines += [f"dangling: {one}" for one in self.dangling if not one.dead]
         if self.rehearsal is not None:
             if self.rehearsal.problem:
-                told.append(f"the rehearsal failed: {self.rehearsal.problem}")
+                lines.append(f"the rehearsal failed: {self.rehearsal.problem}")
             unexplained = (line for line in self.rehearsal.residue if line.key not in self.broken)
-            told += [f"not restored: {residue_in_words(line)}" for line in unexplained]
-        return [printable(line) for line in told]
+            lines += [f"not restored: {residue_in_words(line)}" for line in unexplained]
+        return [printable(line) for line in lines]
 
 
 ArchiveFinding = UnreadArchive | CheckedArchive
@@ -145,7 +145,7 @@ def alarms_of(result: ArchiveFinding, again: Again, *, fail_on_losses: bool = Fa
         remedy += more
         yield Alarm(What.NOT_RESTORABLE, why, remedy, workspace)
     if fail_on_losses and (losses := in_words(result.lacks)):
-        remedy = "keep what is missing elsewhere, or back up with the operator's token (--admin-token)"
+        remedy = "save the missing values elsewhere, or back up with the operator's token (--admin-token)"
         yield Alarm(What.LACKING, f"{archive}: {losses}", remedy, workspace)
 
 

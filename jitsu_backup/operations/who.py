@@ -159,18 +159,20 @@ def _notes(log: AuditLog) -> Iterable[str]:
         case LogState.WHOLE:
             return
         case LogState.EMPTY:
-            told = (
+            message = (
                 "the audit log has no entries for this time; it stays empty if the console runs without"
                 " CONSOLE_ENABLE_AUDIT_LOG"
             )
         case LogState.CUT:
-            told = f"the audit log has {log.why}, too many to read, so it is unknown who changed what{until}"
+            message = (
+                f"the audit log has {log.why}, too many to read, so it is unknown who changed what{until}"
+            )
         case LogState.NOT_ALLOWED:
-            told = f"only owners and the operator's token may read the audit log ({log.why})"
+            message = f"only owners and the operator's token may read the audit log ({log.why})"
         case LogState.NOT_OFFERED:
-            told = "this console keeps no audit log"
+            message = "this console keeps no audit log"
         case LogState.AWAY:
-            told = f"the audit log{until} could not be reached ({log.why})"
+            message = f"the audit log{until} could not be reached ({log.why})"
         case LogState.DAMAGED:
-            told = f"the audit log{until} could not be read completely ({log.why})"
-    yield f"{told}; {_INSTEAD}"
+            message = f"the audit log{until} could not be read completely ({log.why})"
+    yield f"{message}; {_INSTEAD}"

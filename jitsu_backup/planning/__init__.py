@@ -15,7 +15,6 @@ from jitsu_backup.planning.changes import (
     chosen as chosen,
 )
 from jitsu_backup.planning.comparison import compare as compare
-from jitsu_backup.planning.cursors import WITHOUT_CURSORS as WITHOUT_CURSORS
 from jitsu_backup.planning.deletions import mostly_gone as mostly_gone
 from jitsu_backup.planning.entitlements import Entitlements as Entitlements, entitlements as entitlements
 from jitsu_backup.planning.fields import CODE_FIELDS as CODE_FIELDS, FieldChange as FieldChange

@@ -210,7 +210,7 @@ class _Attributing:
             if place is not None and self.spans[place[0]].away(entry.at) <= CLOCKS_DIFFER:
                 found[place].append(entry)
         self._part_from_runs(found)
-        authors = {place: self._authors(told, self.spans[place[0]].end) for place, told in found.items()}
+        authors = {place: self._authors(noted, self.spans[place[0]].end) for place, noted in found.items()}
         return _Attributed(authors, tuple(self._passing(unseen)))
 
     def _held(self, entry: AuditEntry, place: _Place) -> bool:

@@ -83,8 +83,8 @@ def last_saved(sides: Iterable[Entity], since: datetime) -> datetime | None:
     The console sets that time for most types. For a profile builder it repeats what was sent, so a time before the change
     is ignored [profile-builder/list].
     """
-    told = [moment for side in sides for moment in _moments(side.body) if moment >= since - CLOCKS_DIFFER]
-    return max(told, default=None)
+    moments = [moment for side in sides for moment in _moments(side.body) if moment >= since - CLOCKS_DIFFER]
+    return max(moments, default=None)
 
 
 def _moments(body: Mapping[str, Any]) -> Iterator[datetime]:

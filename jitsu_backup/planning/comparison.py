@@ -411,14 +411,16 @@ class _Comparison:
             mine, theirs = (without_grant(entity.key.type, body) for body in (mine, theirs))
             yield from self._grant(entity, other)
         schema = self.schemas.get(schema_name(other.key.type, other.body) or "")
-        told = [path for path in paths_that_differ(mine, theirs) if is_difference(mine, theirs, path, schema)]
-        if told:
+        paths = [
+            path for path in paths_that_differ(mine, theirs) if is_difference(mine, theirs, path, schema)
+        ]
+        if paths:
             is_now, was = (
                 self._in_words(other, self.pairs.words[1]),
                 self._in_words(entity, self.pairs.words[0]),
             )
             was, is_now = with_passwords_of(is_now, was), with_passwords_of(was, is_now)
-            yield from field_changes(entity.key.type, told, was, is_now, self.secrets)
+            yield from field_changes(entity.key.type, paths, was, is_now, self.secrets)
         one = self.before.snapshot.secrets.get(entity.key, {})
         two = self.after.snapshot.secrets.get(other.key, {})
         for name in sorted(one.keys() & two.keys()):  # what only the operator's token could read

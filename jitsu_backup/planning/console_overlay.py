@@ -43,9 +43,9 @@ class ConsoleOverlay:
             lacking = set(strict.unmatched({e.key: (e, names[e.key]) for e in snapshot.entities}))
             left = [text for text in left if text in lacking]
         if left:
-            told = some_of([repr(text) for text in left], 5)
+            unused = some_of([repr(text) for text in left], 5)
             raise UsageError(
-                f"{called}: {told} matches nothing in any workspace of this recovery; remove it, or correct the name"
+                f"{called}: {unused} matches nothing in any workspace of this recovery; remove it, or correct the name"
             )
 
 
@@ -129,8 +129,8 @@ def _overlay(given: OverlayTables, beneath: Mapping[str, OverlayTables], names: 
     try:
         overlay = parse_overlay(merged, secrets, tuple(outside))
     except UsageError as problem:
-        told = str(problem).removeprefix("overlay: ")
-        raise UsageError(f"{files}: workspace {names[0]}: {told}") from None
+        message = str(problem).removeprefix("overlay: ")
+        raise UsageError(f"{files}: workspace {names[0]}: {message}") from None
     strict = {selector for tables in own for selector in tables}
     rules = (replace(rule, shared=rule.selector.text not in strict) for rule in overlay.rules)
     return replace(overlay, rules=tuple(rules), called=files)

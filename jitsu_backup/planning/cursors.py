@@ -13,9 +13,6 @@ from jitsu_backup.planning.plan import ActionKind, Loss
 from jitsu_backup.planning.secrets import is_the_targets_own
 from jitsu_backup.planning.sync_states import states_of
 
-WITHOUT_CURSORS = "starts without cursors, because its source or destination differs in the target"
-"""The end of the note about a sync with other ends than in the snapshot."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Cursors:
@@ -65,7 +62,8 @@ def _cursors(pairs: Pairs, link: Entity, found: Entity | None, newest: Entity | 
         return _Cursors(lost="the target console does not store cursors, so the sync starts over")
     if newest is None and _has_other_ends(pairs, link):  # the old cursor would leave a gap
         name = quoted(sides.desired_names[link.key])
-        return _Cursors(notes=(f"sync {name} {WITHOUT_CURSORS}",) if found is None else ())
+        note = f"sync {name} starts without cursors, because its source or destination differs in the target"
+        return _Cursors(notes=(note,) if found is None else ())
     states = states_of(lacking)
     broken = sorted(lacking.keys() - states.keys())
     lost = f"the cursor of {', '.join(broken)} is not JSON" if broken else None

@@ -34,9 +34,9 @@ def entitlements(answer: Any, workspace: Mapping[str, Any]) -> Entitlements:
 
     An answer of an unexpected shape is ignored. The feature `misc` always grants custom domains.
     """
-    told = members_of(answer)
+    fields = members_of(answer)
     domains, stitching = (
-        value if isinstance(value := told.get(name), bool) else None
+        value if isinstance(value := fields.get(name), bool) else None
         for name in ("customDomains", "identityStitching")
     )
     return Entitlements(True if "misc" in features_of(workspace) else domains, stitching)

@@ -73,7 +73,7 @@ def changes_in_words(changes: Mapping[str, str], names: Mapping[str, str]) -> st
 
     `changes` is as `changed_since` returns it, `names` maps `type/id` to a name.
     """
-    told = [
+    parts = [
         f"{key.partition('/')[0]} {quoted(names[key])} ({key}) {_HOW[how]}"
         if names.get(key)
         else f"{key} {_HOW[how]}"
@@ -81,7 +81,7 @@ def changes_in_words(changes: Mapping[str, str], names: Mapping[str, str]) -> st
     ]
     counts = Counter([*changes.values()][MOST_NAMED:])
     rest = ", ".join(f"{count} {_COUNTED[how]}" for how, count in sorted(counts.items()))
-    return some_of(told, MOST_NAMED, "; ") + (f" ({rest})" if rest else "")
+    return some_of(parts, MOST_NAMED, "; ") + (f" ({rest})" if rest else "")
 
 
 def _hash(salt: str, value: Any) -> str:

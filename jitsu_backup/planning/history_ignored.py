@@ -20,9 +20,9 @@ def without_ignored(history: History, ignored: Sequence[str]) -> History:
     check_types(ignored, types if history.newest is None else types | history.newest.manifest.counts.keys())
     steps, changed = [], False
     for step in history.steps:
-        told = [(one, _told(one.change, ignored)) for one in step.changes]
-        kept = tuple(replace(one, change=change) for one, change in told if change is not None)
-        changed |= any(one.change is not change for one, change in told)
+        filtered = [(one, _told(one.change, ignored)) for one in step.changes]
+        kept = tuple(replace(one, change=change) for one, change in filtered if change is not None)
+        changed |= any(one.change is not change for one, change in filtered)
         steps += [replace(step, changes=kept)] if kept else []
     if not changed:
         return history

@@ -70,13 +70,13 @@ def steps_of(shown: Iterable[Shown], newest: Snapshot) -> tuple[tuple[Step, ...]
         by_archive: dict[str, list[tuple[Difference, str]]] = defaultdict(list)
         for difference in one.differences:
             by_archive[difference.since].append((difference, lineages.of(difference.change)))
-        new = [(last[since], one.run.archives[0], told) for since, told in by_archive.items()]
+        new = [(last[since], one.run.archives[0], differences) for since, differences in by_archive.items()]
         found += sorted(new, key=lambda step: step[0].sort_key)
         last[one.run.id] = one.run.archives[-1]
     ways = _WaysBack(newest, lineages)
     steps = tuple(
-        Step(before, after, tuple(ways.told(d, lineage, before) for d, lineage in told))
-        for before, after, told in reversed(found)
+        Step(before, after, tuple(ways.told(d, lineage, before) for d, lineage in differences))
+        for before, after, differences in reversed(found)
     )
     return steps, {entity.key: lineages.at(entity.key) for entity in newest.entities}
 

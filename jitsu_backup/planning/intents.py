@@ -99,14 +99,14 @@ def with_intent(record: Snapshot | None, intent: Snapshot, live: Snapshot) -> Sn
     bases: Bodies = {}
     lost: set[Key] = set()
     for source in {**before.pairs, **planned.pairs}:
-        then, meant = before.pairs.get(source), planned.pairs.get(source)
+        then, intended = before.pairs.get(source), planned.pairs.get(source)
         stood, made = (
-            known.alive.get(key) if key else None for known, key in ((before, then), (planned, meant))
+            known.alive.get(key) if key else None for known, key in ((before, then), (planned, intended))
         )
-        if meant is not None and made is not None:
+        if intended is not None and made is not None:
             pairs[source] = made
-            common = renamed(meant, planned.bodies[meant])
-            body = renamed(meant, wanted[meant].body) if meant in wanted else common
+            common = renamed(intended, planned.bodies[intended])
+            body = renamed(intended, wanted[intended].body) if intended in wanted else common
             bases[made] = _reached(there[made], body, common, before.body_of(made))
         if stood is not None and stood != made:
             pairs[stood if made is not None else source] = stood

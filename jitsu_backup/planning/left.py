@@ -39,8 +39,8 @@ def left_by(before: Snapshot, after: Snapshot, tried: Collection[Action], ids: M
     made = with_entities(after, tuple(entity for key, entity in sorted(left.items()) if key not in deleted))
     record = record_in_place(made)
     assert record.manifest.cloned is not None  # noqa: S101  it is a record
-    told = {key: paths for key, paths in secrets.items() if paths}
-    cloned = replace(record.manifest.cloned, secrets=told)
+    lost = {key: paths for key, paths in secrets.items() if paths}
+    cloned = replace(record.manifest.cloned, secrets=lost)
     return replace(record, manifest=replace(record.manifest, cloned=cloned))
 
 

@@ -107,9 +107,9 @@ def refusals(
 def _of_settings(data: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(map(str, data.keys() - _SETTINGS.keys() - {"schedule"})):
         yield f"data.{name}: unknown setting"
-    for name, (fits, told) in _SETTINGS.items():
+    for name, (fits, problem) in _SETTINGS.items():
         if (name in data or name in _REQUIRED) and not fits(data.get(name)):
-            yield f"data.{name}: {told}"
+            yield f"data.{name}: {problem}"
 
 
 def _of_google_audience(options: Mapping[str, Any]) -> Iterator[str]:

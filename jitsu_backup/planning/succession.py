@@ -113,8 +113,8 @@ def advance(known: Known, snapshot: Snapshot, archive: str, schemas: Schemas) ->
     pairs = pairs or pair_in_time(known.snapshot, now.snapshot, naming, same)
     one = _with_secrets(known.snapshot, {**known.snapshot.secrets, **secrets.before})
     changes = changes_in_time(one, _with_secrets(after, secrets.after), schemas, pairs, naming, same)
-    told = [change for change in changes if change.type in known.seen]
-    differences = tuple(_differences(told, known, now))
+    comparable = [change for change in changes if change.type in known.seen]
+    differences = tuple(_differences(comparable, known, now))
     return Move(_with_new_ids(now, listed, renamed) if renamed else now, differences, renamed)
 
 

@@ -34,9 +34,9 @@ def author_name(author: Author, shown: Shown = one_line) -> str:
 
 def authors_text(authors: Iterable[Author], saved_at: datetime | None, shown: Shown = one_line) -> str:
     """Return a line that says who made a change, or else when it was last saved; an empty text if neither is known."""
-    told = [author_text(author, shown) for author in authors]
-    if told:
-        return f"by {some_of(told, _MOST_AUTHORS, '; ')}"
+    texts = [author_text(author, shown) for author in authors]
+    if texts:
+        return f"by {some_of(texts, _MOST_AUTHORS, '; ')}"
     return f"last saved {shown_time(saved_at)}" if saved_at is not None else ""
 
 

@@ -28,18 +28,18 @@ _OF_A_WORKSPACE = (
 
 def drill_summary(drill: Drill, store: str, *, fail_on_losses: bool = False) -> RecoverySummary:
     """Return the report of a drill; `store` says where the archives are."""
-    told = run_summary(RecoveryReport(drill.plan, drill.began, store, drill.run), drill.run)
-    ages = {label: value for label, value in told.facts if label == "backed up"}
+    summary = run_summary(RecoveryReport(drill.plan, drill.began, store, drill.run), drill.run)
+    ages = {label: value for label, value in summary.facts if label == "backed up"}
     clashes = claimed_by_several(drill.plan)
     console = f"an empty console in memory ({drill.generation})"
     subject = f"{drill.plan.source_host} → {console}" if drill.plan.source_host else console
     return replace(
-        told,
+        summary,
         title="Drill",
         subject=subject,
         good=not drill.exit_code(fail_on_losses=fail_on_losses),
         facts=(("from", store), *ages.items(), *_facts(drill)),
-        listings=_with(clashes, told.listings) if clashes.rows else told.listings,
+        listings=_with(clashes, summary.listings) if clashes.rows else summary.listings,
         next_steps=tuple(_next_steps(drill)),
     )
 
@@ -51,6 +51,10 @@ def _with(listing: Listing, others: tuple[Listing, ...]) -> tuple[Listing, ...]:
 
 
 def _facts(drill: Drill) -> Iterator[tuple[str, str]]:
+    if not drill.workspaces:
+        yield "restored", "nothing, because no archive could be used"
+        yield "took", lasting(drill.seconds)
+        return
     if drill.oldest is not None:
         oldest = min(drill.plan.workspaces, key=lambda one: one.archive.taken_at)
         since = ago(oldest.archive.taken_at, drill.began)
@@ -59,7 +63,9 @@ def _facts(drill: Drill) -> Iterator[tuple[str, str]]:
         "restored",
         f"{drill.restored:,} of {plural(drill.meant, 'entity', 'entities')}, compared down to secrets and cursors",
     )
-    yield "would be missing", in_words(counted(drill.losses)) or "nothing"
+    missing = in_words(counted(drill.losses)) or "nothing"
+    besides = plural(len(drill.left_out), "workspace")
+    yield "would be missing", f"{missing}, besides {besides} left out" if drill.left_out else missing
     yield "senders", _senders_in_words(drill)
     yield "would take", _forecast_in_words(drill)
     yield "took", lasting(drill.seconds)
@@ -84,15 +90,15 @@ def _forecast_in_words(drill: Drill) -> str:
 
 
 def _next_steps(drill: Drill) -> Iterator[NextStep]:
-    """Yield what to do before the day on which a console is lost."""
+    """Yield what to do to prepare for the loss of the console."""
     lacking = counted(drill.losses)
     unread = len(drill.left_out) + sum(bool(one.passed_over) for one in drill.plan.workspaces)
     if unread:
-        what = f"{plural(unread, 'workspace')} whose newest archive cannot be used"
-        yield NextStep(f"Check {what}, and back up again")
+        of = plural(unread, "workspace")
+        yield NextStep(f"Fix what the report says about the newest archive of {of}, or back up again")
     if drill.not_back:
         yield NextStep(
-            f"Fix in the console what {plural(len(drill.not_back), 'workspace')} could not restore, and back up again"
+            f"Fix in the console what could not be restored in {plural(len(drill.not_back), 'workspace')}, and back up again"
         )
     if lacking[LossKind.SECRET.label] or drill.senders:
         yield NextStep(
@@ -103,7 +109,7 @@ def _next_steps(drill: Drill) -> Iterator[NextStep]:
 
 def drill_document(drill: Drill, store: str, *, fail_on_losses: bool = False) -> dict[str, Any]:
     """Return a drill for JSON; docs/recovery-json.md describes it."""
-    told = recovery_document(RecoveryReport(drill.plan, drill.began, store, drill.run))
+    recovery = recovery_document(RecoveryReport(drill.plan, drill.began, store, drill.run))
     oldest = drill.plan.oldest
     return {
         "document": "drill",
@@ -125,11 +131,11 @@ def drill_document(drill: Drill, store: str, *, fail_on_losses: bool = False) ->
         "workspaces": [
             _workspace(one, ended, planned, drill)
             for one, ended, planned in zip(
-                drill.workspaces, told["workspaces"], told["plan"]["workspaces"], strict=True
+                drill.workspaces, recovery["workspaces"], recovery["plan"]["workspaces"], strict=True
             )
         ],
-        "left_out": told["plan"]["left_out"],
-        "clashes": told["plan"]["clashes"],
+        "left_out": recovery["plan"]["left_out"],
+        "clashes": recovery["plan"]["clashes"],
     }
 
 

@@ -53,12 +53,12 @@ def history_view(
 def history_in_words(history: History, called: str = "") -> str:
     """Return how many changes and snapshots a history has, and from when to when; `called` is the workspace's name."""
     changes = sum(len(step.changes) for step in history.steps)
-    told = f"{plural(changes, 'change') if changes else 'No changes'} in {called or history.called}"
+    text = f"{plural(changes, 'change') if changes else 'No changes'} in {called or history.called}"
     if not history.archives:
-        return f"{told}: none of its snapshots can be read"
+        return f"{text}: none of its snapshots can be read"
     first, last = (f"{one.taken_at:%Y-%m-%d %H:%M}" for one in (history.archives[0], history.archives[-1]))
     count = plural(len(history.archives), "snapshot")
-    return f"{told}: {count}, " + (f"of {first} UTC" if first == last else f"{first} to {last} UTC")
+    return f"{text}: {count}, " + (f"of {first} UTC" if first == last else f"{first} to {last} UTC")
 
 
 def all_steps(histories: Iterable[History]) -> list[Step]:
@@ -243,7 +243,7 @@ def history_lines(
                 "workspace": step.after.slug,
                 "workspace_id": step.after.workspace_id,
                 **_console(step.console),
-                **{f"{side}_snapshot": told for side, told in sides.items()},
+                **{f"{side}_snapshot": snapshot for side, snapshot in sides.items()},
                 **change_document(one.change),
                 "lineage": one.lineage,
                 "selector": one.selector,

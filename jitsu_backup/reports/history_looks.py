@@ -199,8 +199,8 @@ class _Walk:
             )
 
     def _found(self, word: Any, known: Mapping[str, list[str]], fits: Callable[[str], bool]) -> Reference:
-        meant = known.get(word, ()) if isinstance(word, str) else ()
-        places = [lineage for lineage in meant if fits(self.alive[lineage].key.type)]
+        lineages = known.get(word, ()) if isinstance(word, str) else ()
+        places = [lineage for lineage in lineages if fits(self.alive[lineage].key.type)]
         return (places[0] if places else None), "?" if word is None else str(word)
 
     def _look_again(self, lineages: Iterable[str], state: int) -> None:

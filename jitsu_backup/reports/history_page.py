@@ -236,9 +236,9 @@ class _Maker:
         numbers = {life.lineage: self.items + place for place, life in enumerate(found, 1)}
         self.items += len(found)
         self.room -= sum(len(step.changes) for step in steps)
-        told = {_place(step): [self._told(step, one, numbers) for one in step.changes] for step in steps}
+        changes = {_place(step): [self._told(step, one, numbers) for one in step.changes] for step in steps}
         by_item: dict[int, list[Told]] = defaultdict(list)
-        for one in chain.from_iterable(told.values()):
+        for one in chain.from_iterable(changes.values()):
             by_item[one.item].append(one)
         entries = tuple(_entry(life, numbers, by_item[numbers[life.lineage]]) for life in found)
         return Workspace(
@@ -251,7 +251,7 @@ class _Maker:
             picture=_picture(entries, {numbers[one]: numbers[other] for one, other in places(found).items()}),
             history=history,
             by_number={entry.item.number: entry for entry in entries},
-            told=told,
+            told=changes,
         )
 
     def _told(self, step: Step, one: HistoryChange, numbers: Mapping[str, int]) -> Told:
@@ -276,7 +276,7 @@ class _Maker:
         steps = [step for led in chosen.steps for step in led]
         counts = counts_by_kind(steps)
         changed = sum(bool(entry.changes) for entry in entries)
-        told = ", ".join(f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind])
+        summary = ", ".join(f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind])
         left, unread, archives = len(shown.steps) - len(steps), len(shown.unread), chosen.archives
         notes = [f"{plural(left, 'earlier step')} left out; use --until to see them."] if left else []
         whole = facts(
@@ -291,7 +291,7 @@ class _Maker:
         return Page(
             "History",
             history.called,
-            f"{told} ({plural(changed, 'entity', 'entities')})" if told else "no changes",
+            f"{summary} ({plural(changed, 'entity', 'entities')})" if summary else "no changes",
             "told",
             whole,
             (*notes, *shown.notes),

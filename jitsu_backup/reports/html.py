@@ -54,12 +54,12 @@ def snapshot_page(snapshot: Snapshot, content_digest: str, *, only: Iterable[Ent
     for entity in chosen:
         owner = owners.get(entity.key, "")
         cursors = snapshot.cursors.get(entity.key.id, {}) if entity.key.type == "link" else {}
-        told = facts(
+        details = facts(
             ("hidden by Jitsu", ", ".join(masked[entity.key])),
             ("belongs to", names.get(owner, owner)),
             ("cursors of", ", ".join(sorted(cursors))),
         )
-        shown.put("", entity, Mark.PLAIN, "", Details(told, blocks=body_blocks(redacted(entity))))
+        shown.put("", entity, Mark.PLAIN, "", Details(details, blocks=body_blocks(redacted(entity))))
     items = shown.items()
     refused = tuple((Cell(refusal.what), Cell(refusal.reason)) for refusal in manifest.refused)
     tables = [Table("Rejected by the console", ("What", "Why"), refused, urgent=True)] if refused else []
@@ -183,9 +183,11 @@ def restore_page(report: RestoreReport) -> str:
 
     def more(action: Action) -> list[str]:
         outcome = ended.get(side_key_of(action))
-        told = [outcome.reason] if outcome is not None and outcome.reason else []
+        reasons = [outcome.reason] if outcome is not None and outcome.reason else []
         lines = left[action.key]
-        return told + [f"still differs: {line.path or 'the whole entity'}: {line.reason}" for line in lines]
+        return reasons + [
+            f"still differs: {line.path or 'the whole entity'}: {line.reason}" for line in lines
+        ]
 
     shown = plan_entities(plan, snapshot, live, mark, more, {p: o.target_id for p, o in ended.items()})
     tables = [_residue_table(residue, shown)] if residue else []

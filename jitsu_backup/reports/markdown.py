@@ -115,9 +115,9 @@ def changes_markdown(changes: Changes, who: Attribution | None = None) -> str:
 def _head(plan: Plan, title: str, snapshot: Snapshot, lines: Mapping[str, str]) -> str:
     """Return the marker, the title, the most important lines and the snapshot of a plan."""
     one, other = map(_called, (plan.source, plan.target))
-    told = "".join(f"- **{label}:** {text}\n" for label, text in lines.items() if text)
+    facts = "".join(f"- **{label}:** {text}\n" for label, text in lines.items() if text)
     return (
-        f"{marker(other)}\n## {title}: {code(one)} → {code(other)}\n\n{told}\n"
+        f"{marker(other)}\n## {title}: {code(one)} → {code(other)}\n\n{facts}\n"
         f"Snapshot {code(digest(snapshot)[:12])}, taken {shown_time(snapshot.taken_at)}, into {code(shortened(plan.target.host))}\n"
     )
 
@@ -191,9 +191,9 @@ def _change(change: EntityChange, who: Attribution | None) -> str:
     return change_line(change) + authors_line(change_authors(change, who, code))
 
 
-def authors_line(told: str) -> str:
+def authors_line(authors: str) -> str:
     """Return the line that says who made a change, to stand below it; an empty text if that is unknown."""
-    return f"  - {told}\n" if told else ""
+    return f"  - {authors}\n" if authors else ""
 
 
 def change_line(change: EntityChange) -> str:
@@ -206,8 +206,8 @@ def change_line(change: EntityChange) -> str:
 
 def _details(plan: Plan, actions: Iterable[Action]) -> Section:
     """Return the fields of the actions that have any to show."""
-    told = [action for action in actions if action.fields or action.kind is ActionKind.CREATE]
-    return section_of_details([partial(_action_details, plan, action) for action in told])
+    detailed = [action for action in actions if action.fields or action.kind is ActionKind.CREATE]
+    return section_of_details([partial(_action_details, plan, action) for action in detailed])
 
 
 def section_of_details(parts: Parts) -> Section:

@@ -58,8 +58,8 @@ def diff_block(lines: Iterable[str]) -> str:
 
 def marker(name: str) -> str:
     """Return an invisible comment that lets a program find what was written about a workspace, or about two."""
-    told = quote(shortened(name), safe="").replace("--", "-%2D")
-    return f"<!-- jitsu-backup: {told} -->"
+    encoded = quote(shortened(name), safe="").replace("--", "-%2D")
+    return f"<!-- jitsu-backup: {encoded} -->"
 
 
 def _code(words: str) -> str:

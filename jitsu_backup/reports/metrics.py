@@ -147,8 +147,8 @@ Figures = RunFigures | DrillFigures | ConsoleFigures
 
 def tells_of_backups(text: str) -> bool:
     """Return whether metrics show that a backup was made. Raise ValueError for a text that is not metrics."""
-    told = ("jitsu_backup_last_success_timestamp_seconds", "jitsu_backup_newest_archive_timestamp_seconds")
-    return any(name in told for (name, _), _ in _samples(text))
+    names = ("jitsu_backup_last_success_timestamp_seconds", "jitsu_backup_newest_archive_timestamp_seconds")
+    return any(name in names for (name, _), _ in _samples(text))
 
 
 def newest_archives(text: str, store: str) -> dict[str, float]:
@@ -197,8 +197,8 @@ def metrics_text(
     }  # fmt: skip
     for one in own:
         samples = _with_figures(samples, one)
-    told = {alarm for one in own for alarm in one.alarms}
-    samples |= {(f"{name}_problem", _problem(alarm)): 1.0 for alarm in alarms if alarm not in told}
+    reported = {alarm for one in own for alarm in one.alarms}
+    samples |= {(f"{name}_problem", _problem(alarm)): 1.0 for alarm in alarms if alarm not in reported}
     return _render(samples)
 
 

@@ -1,10 +1,9 @@
 """The overlay that a blocked plan needs, as a template to fill in."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 
-from jitsu_backup.model import HARMFUL, printable, shortened
+from jitsu_backup.model import printable, shortened, toml_quoted
 from jitsu_backup.planning import Plan, UnreadSecret
 
 _NOT_FREE = re.compile(r"\d|JITSU_")
@@ -31,10 +30,10 @@ def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[st
         if lacking:
             selector = plan.selectors.get(action.key, str(action.key))
             name = "" if selector != str(action.key) else f"  # {printable(shortened(action.name))}"
-            lines = [f"[{_quoted(f'{workspace}:{selector}' if workspace else selector)}]{name}"]
+            lines = [f"[{toml_quoted(f'{workspace}:{selector}' if workspace else selector)}]{name}"]
             words = f"{workspace}_{action.name}" if workspace else action.name
             lines += [
-                f'{_quoted(path)} = {{ env = "{_variable(words, path, variables)}" }}' for path in lacking
+                f'{toml_quoted(path)} = {{ env = "{_variable(words, path, variables)}" }}' for path in lacking
             ]
             yield "\n".join(lines)
 
@@ -49,8 +48,3 @@ def _variable(name: str, path: str, taken: set[str]) -> str:
         variable = f"{stem}_{number}"
     taken.add(variable)
     return variable
-
-
-def _quoted(text: str) -> str:
-    """Return a text as a TOML string that a terminal can show safely."""
-    return HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))

@@ -173,8 +173,8 @@ def plan_entities(
             blocks = body_blocks(redacted(entity))
         target_id = (ids or {}).get(side_key_of(action)) or action.target_id
         conflicts = tuple(_conflict(plan, one) for one in fields) if action.conflicts else ()
-        told = _facts_of(action, target_id, fields), (*more(action), *lost)
-        details = Details(*told, differences, conflicts, blocks)
+        parts = _facts_of(action, target_id, fields), (*more(action), *lost)
+        details = Details(*parts, differences, conflicts, blocks)
         collected.put(side, entity, *mark(action), details, name=action.name)
     for extra in plan.extras:
         entity = collected.entity("live", extra.key)
@@ -303,8 +303,8 @@ def change_details(change: EntityChange, authors: str = "") -> Details:
     moved = change.before if change.after and change.before != change.after else None
     differences, code = _told(change.fields)
     blocks = body_blocks(change.body) if change.body else ()
-    told = facts(("who", authors), ("id before", moved.id if moved else ""))
-    return Details(told, differences=differences, blocks=(*code, *blocks))
+    shown = facts(("who", authors), ("id before", moved.id if moved else ""))
+    return Details(shown, differences=differences, blocks=(*code, *blocks))
 
 
 def _told(fields: Iterable[FieldChange]) -> tuple[tuple[Difference, ...], tuple[Block, ...]]:
@@ -379,13 +379,13 @@ def _kind_of_link(link: Entity) -> str:
     data, kind = members_of(link.body.get("data")), link.body.get("type")
     if kind not in ("sync", "reverse-sync"):
         return "connection"
-    told = [
+    words = [
         str(kind).replace("-", " "),
         quoted(given_name(link)) if given_name(link) else "",
         str(data.get("schedule") or ""),
         "off" if data.get("disabled") else "",
     ]
-    return " ".join(word for word in told if word)
+    return " ".join(word for word in words if word)
 
 
 def _kind_of_object(entity: Entity) -> str:

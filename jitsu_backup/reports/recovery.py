@@ -185,10 +185,10 @@ def plan_summary(report: RecoveryReport) -> RecoverySummary:
     """Return the report of a plan."""
     plan = report.plan
     counts = Counter(map(standing, plan.workspaces))
-    told = [f"{counts[kind]} {kind.words}" for kind in Standing if counts[kind]]
-    told += [f"{len(plan.left_out)} left out"] if plan.left_out else []
+    parts = [f"{counts[kind]} {kind.words}" for kind in Standing if counts[kind]]
+    parts += [f"{len(plan.left_out)} left out"] if plan.left_out else []
     return RecoverySummary(
-        "Recovery plan", _subject(plan), ", ".join(told) or "no workspace to recover in the store",
+        "Recovery plan", _subject(plan), ", ".join(parts) or "no workspace to recover in the store",
         plan.exit_code == 0, tuple(_plan_facts(report)), tuple(filter(_filled, _plan_listings(report))),
         tuple(_decisions(report)), tuple(missing_overlay(plan)),
     )  # fmt: skip
@@ -469,9 +469,9 @@ def _residue(run: RecoveryRun, profile: str | None) -> Iterator[tuple[str, str, 
                 f"{one.action.key.type} {shortened(one.action.name)}",
                 in_recovery(f"{one.status.value}: {one.reason}", outcome.recovery, profile),
             )
-        told = {one.action.key for one in refused}
+        reported = {one.action.key for one in refused}
         for line in result.found:
-            if line.key not in told:
+            if line.key not in reported:
                 named = f"{line.key.type} {shortened(line.name)}" + (f" {line.path}" if line.path else "")
                 yield slug, named, in_recovery(line.reason, outcome.recovery, profile)
         if result.unrecorded:

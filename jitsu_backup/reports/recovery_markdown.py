@@ -40,13 +40,13 @@ def _row(listing: Listing, row: tuple[str, ...]) -> str:
     if listing.alike:
         return f"- {code(shortened(name))}: {': '.join(map(_sentence, rest))}\n"
     if listing.columns[-1] == "Command":
-        told = code(rest[-1])
+        text = code(rest[-1])
     elif listing.heading == "Workspaces":
         labelled = zip(listing.columns[1:], rest, strict=True)
-        told = ", ".join(f"{label.lower()} {_sentence(cell)}" for label, cell in labelled if cell)
+        text = ", ".join(f"{label.lower()} {_sentence(cell)}" for label, cell in labelled if cell)
     else:
-        told = ", ".join(map(_sentence, rest))
-    return f"- {code(shortened(name))}: {told}\n"
+        text = ", ".join(map(_sentence, rest))
+    return f"- {code(shortened(name))}: {text}\n"
 
 
 def _step(number: int, step: NextStep) -> str:

@@ -61,20 +61,20 @@ def without_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
 
 
 def role_in_words(member: Member) -> str:
-    """Return in which role to invite somebody, and as of when, where that was before an earlier recovery."""
+    """Return the role of a member to invite, with its date if it is from before an earlier recovery."""
     if member.as_of is None:
         return member.role
     return f"{member.role}, as of {member.as_of:%Y-%m-%d}, before an earlier recovery"
 
 
 def called_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
-    """Yield which workspaces are called otherwise on the target's console than they were when they were backed up."""
+    """Yield the workspaces whose name or slug on the target's console differs from the archive."""
     for one in workspaces:
         was, now = one.snapshot.manifest.source, one.called_now
         if now is not None:
-            slugs = f"its slug is {now.slug or now.workspace_id} now" if was.slug != now.slug else ""
+            slugs = f"its slug is now {now.slug or now.workspace_id}" if was.slug != now.slug else ""
             names = (
-                f"named {quoted(now.name)}, was {quoted(was.name)}"
+                f"its name is now {quoted(now.name)}, it was {quoted(was.name)}"
                 if was.name != now.name and now.name and was.name
                 else ""
             )
@@ -82,11 +82,11 @@ def called_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
 
 
 def refused_names(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
-    """Yield the names that the console does not take, and how their workspaces are called instead."""
+    """Yield the names that the console rejects, and the names of their workspaces instead."""
     for one in workspaces:
         if one.renamed:
             name = quoted(str(one.snapshot.manifest.source.name))
-            yield one.slug, f"this console rejects its name {name}: it is called {one.renamed}"
+            yield one.slug, f"this console rejects its name {name}, so it is called {one.renamed}"
 
 
 def forecast_in_words(plan: RecoveryPlan) -> str:
@@ -132,5 +132,5 @@ def note_rows(workspaces: Iterable[WorkspaceRecovery], profile: str | None) -> R
 
 def notes(one: WorkspaceRecovery, profile: str | None = None) -> list[str]:
     """Return the notes of a plan, without the one that secrets are copied, which a recovery always does."""
-    told = () if one.prepared is None else one.prepared.plan.notes
-    return [in_recovery(note, one, profile) for note in told if not note.startswith(SECRETS_COME_ALONG)]
+    found = () if one.prepared is None else one.prepared.plan.notes
+    return [in_recovery(note, one, profile) for note in found if not note.startswith(SECRETS_COME_ALONG)]

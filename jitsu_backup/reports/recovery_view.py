@@ -96,8 +96,8 @@ def _rest(rows: Iterable[tuple[str, ...]], listing: Listing) -> Iterator[Text]:
     left = list(rows)
     if left:
         counts = Counter(row[1] for row in left) if listing.heading == "Workspaces" else {}
-        told = ", ".join(f"{count:,} {word}" for word, count in counts.items())
-        yield _plain(f"… and {len(left):,} more{f': {told}' if told else ''} (-v shows all)")
+        states = ", ".join(f"{count:,} {word}" for word, count in counts.items())
+        yield _plain(f"… and {len(left):,} more{f': {states}' if states else ''} (-v shows all)")
 
 
 def _overlay(tables: tuple[str, ...], *, verbose: bool) -> Iterator[RenderableType]:

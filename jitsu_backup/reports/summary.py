@@ -47,21 +47,21 @@ def counted(plan: Plan) -> str:
     """Return how many entities a plan creates, updates, deletes and so on, in words."""
     counts, dead = plan.counts(), len(plan.dead)
     counts["skipped"] -= dead
-    told = [f"{count} {name}" for name, count in counts.items() if count]
+    parts = [f"{count} {name}" for name, count in counts.items() if count]
     for count, how in ((plan.with_builders, ""), (plan.skipped_with_builders, "skipped ")):
         if count:
-            told.append(f"{count} {how}with {'its' if count == 1 else 'their'} profile builder")
-    told += [plural(dead, "dead connection")] if dead else []
-    told += [f"{plan.left_out} left out"] if plan.left_out else []
-    return ", ".join(told) or "nothing to do"
+            parts.append(f"{count} {how}with {'its' if count == 1 else 'their'} profile builder")
+    parts += [plural(dead, "dead connection")] if dead else []
+    parts += [f"{plan.left_out} left out"] if plan.left_out else []
+    return ", ".join(parts) or "nothing to do"
 
 
 def counted_changes(changes: Changes) -> str:
     """Return how many entities differ, by kind, and how many are unchanged."""
     counts = Counter(change.kind for change in changes.entities)
-    told = [f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind]] or ["no differences"]
+    parts = [f"{counts[kind]} {kind.value}" for kind in ChangeKind if counts[kind]] or ["no differences"]
     unchanged = sum(changes.unchanged.values())
-    return ", ".join(told + ([f"{unchanged} unchanged"] if unchanged else []))
+    return ", ".join(parts + ([f"{unchanged} unchanged"] if unchanged else []))
 
 
 def fields_of(change: EntityChange) -> Iterator[FieldChange]:
@@ -89,8 +89,8 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
         if found:
             names = [f"{'' if what else f'{extra.key.type} '}{shortened(extra.name)}" for extra in found]
             s, them = ("", "it") if len(found) == 1 else ("s", "them")
-            told = f"{len(found)} {what}only in the target, {why}".format(s=s, them=them)
-            yield f"{told}: {some_of(names, most)}."
+            sentence = f"{len(found)} {what}only in the target, {why}".format(s=s, them=them)
+            yield f"{sentence}: {some_of(names, most)}."
 
 
 CHANGE, KEPT, DECIDE = "Will change", "Kept in the target", "Needs a decision"
@@ -219,8 +219,8 @@ def end_of_restore(report: RestoreReport) -> tuple[bool, str]:
     done, failed = sum(o.status is Status.DONE for o in ended), sum(o.failed for o in ended)
     good = not (found or failed or ending)
     state = f"{done} of {len(plan.writes)} changes applied" if plan.writes else "nothing to change"
-    told = ((len(found), "still different"), (failed, "not done"))
-    troubles = [f"{count} {words}" for count, words in told if count] + ([ending] if ending else [])
+    counts = ((len(found), "still different"), (failed, "not done"))
+    troubles = [f"{count} {words}" for count, words in counts if count] + ([ending] if ending else [])
     if not good and (off := to_enable(plan, found)):
         troubles.append(off)
     return good, state + (f"; {matches(plan, report.extras)}" if good else f"; {', '.join(troubles)}")

@@ -179,14 +179,14 @@ def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:
     functions = [
         str(item.get("functionId")) for item in items_of(data.get("functions")) if isinstance(item, Mapping)
     ]
-    told = [shortened(names.get(name.removeprefix("udf."), name.rpartition(".")[2])) for name in functions]
+    parts = [shortened(names.get(name.removeprefix("udf."), name.rpartition(".")[2])) for name in functions]
     if data.get("schedule"):
-        told.append(str(data["schedule"]))
+        parts.append(str(data["schedule"]))
     if data.get("disabled"):
-        told.append("off")
+        parts.append("off")
     if given_name(link):
-        told.append(quoted(given_name(link)))
-    return ", ".join(told)
+        parts.append(quoted(given_name(link)))
+    return ", ".join(parts)
 
 
 def ledger_table(snapshot: Snapshot) -> RenderableType:
@@ -234,12 +234,12 @@ def _with_rest(table: Table, total: int) -> RenderableType:
 
 def _archive_row(archive: ArchiveName, sources: Mapping[str, str]) -> tuple[Text, Text, Text, Text]:
     source = sources.get(archive.cloned_from or "")
-    told: dict[str | None, str] = {archive.cloned_from: f"from {source}"} if source else {}
+    words: dict[str | None, str] = {archive.cloned_from: f"from {source}"} if source else {}
     if archive.undoes is not None:
-        told = {archive.undoes: "undo"}
+        words = {archive.undoes: "undo"}
     if archive.left_after is not None:
-        told = {archive.cloned_from: "", archive.left_after: "", CLONED: "after a run"}
-    named = (told.get(mark, mark) for mark in archive.marks if mark != archive.key)
+        words = {archive.cloned_from: "", archive.left_after: "", CLONED: "after a run"}
+    named = (words.get(mark, mark) for mark in archive.marks if mark != archive.key)
     marks = [
         *(["DAMAGED"] if archive.damaged else []),
         *filter(None, named),
@@ -261,8 +261,8 @@ def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableTy
 
 def _with_given(name: str, given: str) -> str:
     """Return a name with the one that a person gave, which distinguishes connections with the same ends."""
-    told = not given or f" ({given})" in name
-    return shortened(name) if told else f"{shortened(name)} ({shortened(given)})"
+    included = not given or f" ({given})" in name
+    return shortened(name) if included else f"{shortened(name)} ({shortened(given)})"
 
 
 def plan_view(
@@ -311,8 +311,8 @@ def _listed(
         yield from _group_lines(plan, group, width, names, verbose=verbose)
     more = Counter(action.kind for group in groups[len(shown) :] for action in group)
     if more:
-        told = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
-        yield _plain(f"… and more: {told}")
+        kinds = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
+        yield _plain(f"… and more: {kinds}")
     if folds:
         yield _plain("(Similar changes are shown together; -v lists each with its details.)")
 

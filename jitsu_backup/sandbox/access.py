@@ -75,7 +75,7 @@ class Access:
             raise Refusal(429, body, {"retry-after": str(wait)})
 
     def workspace_of(self, call: Call, permission: str | None = None) -> str:
-        """Admit a call on `/api/{workspace}/…`; return the id as the path has it. Raise Refusal.
+        """Admit a call on `/api/{workspace}/…`; return the id in the path. Raise Refusal.
 
         A slug is admitted too, but finds no rows afterwards.
         """
@@ -115,7 +115,7 @@ class Access:
             )
 
     def role(self, call: Call, row: WorkspaceRow | None) -> str | None:
-        """Return the caller's role in a workspace, or None access."""
+        """Return the caller's role in a workspace, or None without access."""
         if row is None:
             return None
         role = "owner" if call.admin else row.access.get(call.user.id) if call.user else None
@@ -123,7 +123,7 @@ class Access:
         return "owner" if role and self.state.generation.is_2024 else role
 
     def sees_secrets(self, call: Call, workspace_id: str) -> bool:
-        """Return whether the caller may edit the workspace, and so is shown its secrets."""
+        """Return whether the caller may edit the workspace, and therefore sees its secrets."""
         return self.role(call, self.state.workspaces.get(workspace_id)) in _EDITORS
 
     def no_access(self, call: Call, named: str) -> Refusal:

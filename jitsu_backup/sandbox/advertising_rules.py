@@ -1,4 +1,4 @@
-"""What Google Ads and Meta demand of a reverse sync. Rules that are schemas come as a list of issues.
+"""The requirements of Google Ads and Meta for a reverse sync. Violations of a schema are reported as a list of issues.
 
 [reverse-sync/create-bad-google-settings]
 """
@@ -13,7 +13,7 @@ Body = Mapping[str, Any]
 
 
 def _audience(name_field: str, longest: int, id_schema: Body) -> Body:
-    """Return the schema of an audience: one that Jitsu manages, by its name, or one that exists, by its id."""
+    """Return the schema of an audience: one that Jitsu manages, given by name, or an existing one, given by id."""
     name = {"type": "string", "trim": True, "minLength": 1, "maxLength": longest}
     kinds: Mapping[str, Body] = {"managed": {name_field: name}, "existing": {"audienceId": id_schema}}
     options = {
@@ -59,7 +59,7 @@ _GOOGLE_CONVERSIONS: Body = {
 
 
 def google_problems(options: Body, model: Body, _destination: Body) -> Iterator[str]:
-    """Yield what is wrong with a reverse sync to Google Ads. Raise Refusal for settings against their schema."""
+    """Yield the problems of a reverse sync to Google Ads. Raise Refusal if the settings violate their schema."""
     mirrored = options["mode"] == "mirror"
     if options["stream"] != "audience":
         _by_schema(_GOOGLE_CONVERSIONS, options["streamOptions"])
@@ -123,7 +123,7 @@ _META_CONVERSIONS: Body = {
 
 
 def meta_problems(options: Body, model: Body, _destination: Body) -> Iterator[str]:
-    """Yield what is wrong with a reverse sync to Meta. Raise Refusal for settings against their schema."""
+    """Yield the problems of a reverse sync to Meta. Raise Refusal if the settings violate their schema."""
     mirrored = options["mode"] == "mirror"
     if options["stream"] == "conversions":
         _by_schema(_META_CONVERSIONS, options["streamOptions"])

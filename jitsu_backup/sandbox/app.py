@@ -1,4 +1,4 @@
-"""The ASGI application of the sandbox. What it answers is in `sandbox.routes`."""
+"""The ASGI application of the sandbox. The routes are in `sandbox.routes`."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ BODY_LIMIT = 20 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request that was answered; `path` includes the query, `key_id` is None without a valid key."""
+    """An answered request. `path` includes the query, `key_id` is None without a valid key."""
 
     method: str
     path: str
@@ -48,7 +48,7 @@ class Request:
 
 
 class Sandbox:
-    """An embedded console. `app` is the ASGI application, `requests` what it has answered."""
+    """An embedded console. `app` is the ASGI application, `requests` the requests that it answered."""
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ class Audit:
         )  # fmt: skip
 
     def page(self, workspace_id: str | None, query: Mapping[str, str], limit: int) -> dict[str, Any]:
-        """Return a page of changes, newest first, with `nextCursor` where older ones follow [audit-log/next-page]."""
+        """Return a page of changes, newest first, with `nextCursor` if older ones follow [audit-log/next-page]."""
         rows = sorted(
             self._wanted(workspace_id, query), key=lambda row: (row.timestamp, row.id), reverse=True
         )
@@ -82,7 +82,7 @@ class Audit:
                 yield row
 
     def _id(self) -> str:
-        """Return a new id that sorts by time, as those of the console do."""
+        """Return a new id that sorts by time, like the ids of the console."""
         return f"c{_base36(int(self.state.clock() * 1000), 8)}{_base36(len(self.state.audit), 16)}"
 
     def _item(self, row: AuditRow) -> dict[str, Any]:

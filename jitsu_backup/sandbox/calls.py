@@ -27,7 +27,7 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Any]]
-"""A function that returns a value to answer with as JSON, or a whole response, or raises Refusal."""
+"""A function that returns a value to send as JSON, or a complete response, or raises Refusal."""
 
 
 class PathHandlers:
@@ -38,7 +38,7 @@ class PathHandlers:
     ) -> None:
         """Split `path`, where `*` stands for any one segment, and `**` at the end for any number of them.
 
-        Older consoles than those of the generation `since` do not have the path.
+        Consoles older than the generation `since` do not have the path.
         """
         self.since, self.handlers = since, handlers
         self._open = path.endswith("/**")

@@ -1,11 +1,11 @@
-"""Moments in queries and headers."""
+"""Times in queries and headers."""
 
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
 
 def parse_date(text: str) -> datetime | None:
-    """Return the moment that JavaScript would read, in milliseconds, or None for other text. The default zone is UTC."""
+    """Return the time that JavaScript would parse, in milliseconds, or None for other text. The default zone is UTC."""
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = read(text.strip())
@@ -17,5 +17,5 @@ def parse_date(text: str) -> datetime | None:
 
 
 def as_http_date(iso: str) -> str:
-    """Return a moment in the form of `Last-Modified`, in whole seconds."""
+    """Return a time in the format of `Last-Modified`, in whole seconds."""
     return format_datetime(datetime.fromisoformat(iso), usegmt=True)

@@ -1,4 +1,4 @@
-"""What each kind of destination demands of a reverse sync's settings."""
+"""The requirements of each kind of destination for the settings of a reverse sync."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,9 +22,9 @@ _PROBLEMS: Mapping[str, Callable[[Body, Body, Body], Iterator[str]]] = {
 
 
 def check_delivery(options: Body, model: Body, destination: Body) -> None:
-    """Raise Refusal if a destination cannot deliver by these options of a reverse sync [reverse-sync/create-not-attested].
+    """Raise Refusal if a destination does not support these options of a reverse sync [reverse-sync/create-not-attested].
 
-    Rules that are schemas end as an unexpected error with a list of issues [reverse-sync/create-bad-google-settings].
+    A violation of a schema ends as an unexpected error with a list of issues [reverse-sync/create-bad-google-settings].
     """
     kind = str(destination.get("destinationType"))
     if options["stream"] not in _STREAMS.get(kind, ()):
@@ -35,5 +35,5 @@ def check_delivery(options: Body, model: Body, destination: Body) -> None:
 
 
 def conflict(message: str) -> Refusal:
-    """Return the rejection of unsuitable settings. Despite the status, it has no other cause."""
+    """Return the rejection of unsuitable settings. The console uses the status 409 although nothing conflicts."""
     return Refusal(409, {"message": message})

@@ -1,4 +1,4 @@
-"""The generations of the console that the sandbox can be."""
+"""The generations of the console that the sandbox can imitate."""
 
 from enum import StrEnum
 
@@ -21,6 +21,6 @@ class Generation(StrEnum):
         return self is Generation.NEWEST
 
     def includes(self, first: "Generation") -> bool:
-        """Return whether a console of this generation has what came with the generation `first`."""
+        """Return whether a console of this generation has features that the generation `first` introduced."""
         order = list(Generation)
         return order.index(self) >= order.index(first)

@@ -1,4 +1,4 @@
-"""Host names, which streams and domains claim for their own workspace alone."""
+"""Host names, which streams and domains claim exclusively for their workspace."""
 
 import re
 
@@ -24,7 +24,7 @@ def checked_host_name(state: State, workspace_id: str, name: str) -> str:
 
 
 def _clashes(name: str, used: str, *, wildcards: bool) -> bool:
-    """Return whether two host names are equal or, where `wildcards` count, one covers the other."""
+    """Return whether two host names are equal, or one covers the other if `wildcards` count."""
     below = used.startswith("*") and name.endswith(used[1:])
     return name == used or (wildcards and (below or used.endswith(name.removeprefix("*"))))
 

@@ -15,7 +15,7 @@ from jitsu_backup.sandbox.validation import invalid_type
 def resolved(path: str) -> str:
     """Return a path with its `.` and `..` segments resolved, encoded or not [function/delete-dots].
 
-    So a path cannot name an object called `.` or `..`.
+    Therefore a path cannot name an object called `.` or `..`.
     """
     steps = path.split("/")[1:]
     kept: list[str] = []
@@ -45,7 +45,7 @@ def read_number(text: str, name: str, issues: list[dict[str, Any]]) -> float:
 
 
 def as_json(http: HttpRequest, status: int, body: Any, more: Mapping[str, str] | None = None) -> Response:
-    """Return a JSON response with its ETag, or 304 where the caller has it already [conditional/not-modified]."""
+    """Return a JSON response with its ETag, or 304 if the caller already has it [conditional/not-modified]."""
     content = orjson.dumps(body)
     etag = f'"{hashlib.sha256(content).hexdigest()[:13]}"'
     headers: MutableMapping[str, str] = {

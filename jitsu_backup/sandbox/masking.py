@@ -30,7 +30,7 @@ NEWEST_SECRETS: Mapping[str, tuple[str, ...]] = {
     "resend": ("apiKey",),
     "sendgrid": ("apiKey",),
 }
-"""The same of the newest console [destination/get-webhook-signed, destination/get-google-ads]."""
+"""The same for the newest console [destination/get-webhook-signed, destination/get-google-ads]."""
 
 
 def mask_destination(config: Mapping[str, Any], generation: Generation) -> dict[str, Any]:

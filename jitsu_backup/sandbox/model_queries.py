@@ -1,4 +1,4 @@
-"""The query of a model: one statement that only reads, with the model's columns in suitable types."""
+"""The query of a model: a single read-only statement with the model's columns in suitable types."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ _UNREAD = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", r
 
 
 def check_statement(query: str) -> None:
-    """Raise Refusal for anything but one statement that only reads [model/create-not-a-select]."""
+    """Raise Refusal unless the query is a single read-only statement [model/create-not-a-select]."""
     if not query.strip() or len(query) > _LONGEST_QUERY or "\0" in query:
         raise Refusal(400, {"message": "Invalid model query"})
     bare = _UNREAD.sub(lambda found: " " * len(found[0]), query)
@@ -63,7 +63,7 @@ def _outermost(bare: str) -> str:
 
 
 def check_syntax(query: str) -> None:
-    """Raise Refusal for a query that cannot be read [model/create-syntax-error]."""
+    """Raise Refusal for a query that cannot be parsed [model/create-syntax-error]."""
     word = syntax_error(query)
     if word is not None:
         at = query.rfind(word) if word else len(query)
@@ -122,5 +122,5 @@ def _mistyped(
 
 
 def supports_delete(kind: str) -> bool:
-    """Return whether a column of a PostgreSQL type can say that a row is deleted [model/preview]."""
+    """Return whether a column of a PostgreSQL type can mark a row as deleted [model/preview]."""
     return kind in _DELETE_TYPES

@@ -1,4 +1,4 @@
-"""What the console demands of a model: the feature, a warehouse that it can read, and a query with the right columns."""
+"""The console's requirements for a model: the feature, a readable warehouse, and a query with the right columns."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ def is_readable(destination: Mapping[str, Any]) -> bool:
 
 
 def with_trimmed(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a model with name and query trimmed at their ends [model/get-second]."""
+    """Return the body of a model with its name and query trimmed [model/get-second]."""
     return {
         name: value.strip() if name in ("name", "query") and isinstance(value, str) else value
         for name, value in body.items()
@@ -110,7 +110,7 @@ def _warehouse_of(state: State, workspace_id: str, warehouse_id: str) -> Mapping
 
 
 def _inspected(state: State, credentials: Mapping[str, Any], query: str, unreadable: str) -> Columns | None:
-    """Return the columns of a query, or None if the stand-in has any column. Raise Refusal."""
+    """Return the columns of a query, or None if the stand-in accepts any column. Raise Refusal."""
     warehouse = _stand_in(state, credentials)
     check_statement(query)
     if warehouse is not None and warehouse.tables is None:

@@ -1,4 +1,4 @@
-"""The hashes in the console's exports: SHA-1 over a text that the library `object-hash` makes of a JSON value."""
+"""The hashes in the console's exports: SHA-1 of the text that the library `object-hash` makes from a JSON value."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ def object_hash(value: Any) -> str:
 
 
 class _Seen:
-    """Whether it was written already. The second time, the library refers to the prototype of objects by a number."""
+    """Whether the prototype of objects was already written. From then on, the library refers to it by a number."""
 
     prototype = False
 
@@ -46,7 +46,7 @@ def _string(text: str) -> str:
 
 
 def _type(seen: _Seen) -> str:
-    """Return how the library writes that a value is a plain object."""
+    """Return the library's text for a plain object."""
     again = _CONSTRUCTOR + _string("[CIRCULAR:2]")
     prototype = _string("[CIRCULAR:1]")
     if not seen.prototype:

@@ -43,7 +43,7 @@ def check_domains(
 
 
 def check_stitching(state: State, workspace_id: str, after: Any, before: Any) -> None:
-    """Raise Refusal if a connection enables identity stitching against the plan [gate/stitching]."""
+    """Raise Refusal if a connection enables identity stitching although the plan forbids it [gate/stitching]."""
     if not _stitches(after) or _stitches(before):
         return
     if _verified_plan(state, workspace_id) in _WITHOUT_STITCHING:
@@ -57,7 +57,7 @@ def check_stitching(state: State, workspace_id: str, after: Any, before: Any) ->
 def backup_cap(state: State, workspace_id: str, days: int) -> int:
     """Return the most days for which events may be backed up. The plan is asked only if `days` exceed the minimum.
 
-    Raise Refusal if the plan cannot be told.
+    Raise Refusal if the plan is unknown.
     """
     if days <= _FREE_BACKUP_DAYS:
         return _FREE_BACKUP_DAYS

@@ -11,10 +11,10 @@ NO_STORE = {"cache-control": "no-store"}
 
 
 class Refusal(Exception):  # noqa: N818  the console's word for it
-    """An answer other than success: a status, and a JSON body or plain text."""
+    """An unsuccessful answer: a status, and a JSON body or plain text."""
 
     def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
-        """Answer with a status, a body, and more headers."""
+        """Create an answer from a status, a body, and more headers."""
         super().__init__(str(status))
         self.status, self.body, self.headers = status, body, dict(headers or {})
 

@@ -31,7 +31,7 @@ OPTIONS: Mapping[str, Any] = {
     "additionalProperties": False,
     "strict": True,
 }
-"""The options of a reverse sync; an unknown one is refused [reverse-sync/create-unknown-option]."""
+"""The options of a reverse sync; an unknown one is rejected [reverse-sync/create-unknown-option]."""
 
 _MODEL_FIELDS = ("warehouseId", "query", "primaryKey", "cursor", "deleteColumn", "pageSize", "description")
 _NOT_REVISED = ("schedule", "timezone", "checkpointEvery", "disabled")
@@ -47,7 +47,7 @@ def parsed_options(row: LinkRow, path: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def run_configuration(state: State, row: LinkRow) -> dict[str, Any] | None:
-    """Return a reverse sync as the runner gets it, or None if it is disabled or lacks an end. Raise Refusal."""
+    """Return a reverse sync as the runner gets it, or None if it is disabled or has lost its model or destination. Raise Refusal."""
     workspace = state.workspaces[row.workspace_id]
     if REVERSE_ETL not in workspace.features:
         return None
@@ -92,7 +92,7 @@ def export_text(state: State) -> bytes:
 
 
 def _whole(row: ObjectRow) -> dict[str, Any]:
-    """Return the stored config, its type included, in the key order of PostgreSQL: short keys first."""
+    """Return the stored config, including its type, in the key order of PostgreSQL: short keys first."""
     config = {**row.config, "type": row.type}
     return {name: config[name] for name in sorted(config, key=lambda name: (len(name), name))}
 

@@ -29,7 +29,7 @@ def seed_snapshot(state: State, snapshot: Snapshot) -> str:
     """Add the workspace of a snapshot with the same ids; return the id of the workspace.
 
     Masked values become invented secrets, so that they are masked again when listed. A console gets only the types that
-    its generation knows. Models find whatever they ask for in their warehouses.
+    its generation knows. The warehouses have whatever a model queries.
     """
     source = snapshot.manifest.source
     if source.workspace_id not in state.workspaces:
@@ -79,8 +79,8 @@ def fresh_console_for(snapshot: Snapshot) -> tuple[State, str]:
 def empty_console_for(snapshots: Sequence[Snapshot]) -> State:
     """Return the state of a console without workspaces, of the newest generation that any of some snapshots was read from.
 
-    It masks what their consoles masked, and knows their types. A workspace that is made gets what no key can give it: the
-    features and the provisioned destinations of the snapshot that has its slug.
+    It masks what their consoles masked, and knows their types. A workspace that is created gets the features and the
+    provisioned destinations of the snapshot with its slug, because no key can add those.
     """
     state = _console_like(snapshots)
     state.workspaces.clear()

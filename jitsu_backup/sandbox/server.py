@@ -23,7 +23,7 @@ def serve(sandbox: Sandbox, host: str, port: int, on_ready: Callable[[str], None
     """
     listener = _listen(host, port)
     server = _Server(sandbox, lambda: on_ready(_url(listener)))
-    # at its end, uvicorn raises the signals that stopped it again
+    # when it ends, uvicorn raises again the signals that stopped it
     with contextlib.suppress(KeyboardInterrupt), _ends_quietly(signal.SIGTERM), contextlib.closing(listener):
         asyncio.run(server.serve([listener]))
 

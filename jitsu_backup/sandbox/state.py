@@ -75,7 +75,7 @@ class User:
 class WorkspaceRow:
     """A workspace. `access` maps user ids to roles, `options` sections such as `data-retention` to their values.
 
-    `features` are the `featuresEnabled`; `last_used` is when a user last opened the workspace. One that is `deleted` is only
+    `features` are the `featuresEnabled`; `last_used` is when a user last opened the workspace. A `deleted` workspace is only
     exported.
     """
 
@@ -136,7 +136,7 @@ class BuilderRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One change: who made it, and the object before and after, unmasked. `user_id` may be that of no user."""
+    """One change: who made it, and the object before and after, unmasked. `user_id` need not be that of an existing user."""
 
     id: str
     timestamp: str
@@ -168,10 +168,10 @@ class State:
 
     `secret_fields` names the `airbyte_secret` fields in the spec of a package; `also_masked` names further dotted paths
     that are masked, by `type`, `destination/{destinationType}` or `service/{package}`. Without `audit_log`, the log of
-    changes stays empty. `warehouses` are those that models can reach. `phases` tells the last phase of each reverse sync
+    changes stays empty. `warehouses` are those that models can reach. `phases` has the last phase of each reverse sync
     that has run. `plans` are the plans of the workspaces that pay, by id; None for a console without a billing service.
-    `lateness` returns by how many seconds the next change is committed after its time stamp. `provision` is called with each
-    workspace that is made through the API.
+    `lateness` returns how many seconds after its time stamp the next change is committed. `provision` is called with each
+    workspace that is created through the API.
     """
 
     users: dict[str, User] = field(default_factory=dict)
@@ -282,11 +282,11 @@ class State:
         return row if row is not None and row.type == type_name else None
 
     def live_links(self, workspace_id: str) -> Iterator[LinkRow]:
-        """Return the links of a workspace, dangling ones included [delete/links-now-dangle]."""
+        """Return the links of a workspace, including dangling ones [delete/links-now-dangle]."""
         return (row for row in self.links.values() if row.workspace_id == workspace_id and not row.deleted)
 
     def reverse_syncs(self, workspace_id: str) -> list[LinkRow]:
-        """Return the reverse syncs of a workspace, oldest first, disabled ones included."""
+        """Return the reverse syncs of a workspace, including disabled ones, oldest first."""
         return [row for row in self.live_links(workspace_id) if row.type == REVERSE_SYNC]
 
     def live_builders(self, workspace_id: str) -> list[BuilderRow]:
@@ -294,14 +294,14 @@ class State:
         return [row for row in self.builders.values() if row.workspace_id == workspace_id and not row.deleted]
 
     def find_workspace(self, id_or_slug: str) -> WorkspaceRow | None:
-        """Return a workspace by id or slug; None without, or where it is deleted."""
+        """Return a workspace by id or slug, or None if it does not exist or is deleted."""
         found = self.workspaces.get(id_or_slug)
         found = found or next((row for row in self.workspaces.values() if row.slug == id_or_slug), None)
         return None if found is None or found.deleted else found
 
 
 def as_iso(seconds: float) -> str:
-    """Return epoch seconds in the form in which the console writes moments."""
+    """Return epoch seconds in the console's time format."""
     moment = datetime.fromtimestamp(seconds, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
@@ -312,12 +312,12 @@ def latest(*groups: Iterable[Any]) -> str:
 
 
 def server_id() -> str:
-    """Return a new id as the server makes them: 25 characters, `c` first [workspace/create]."""
+    """Return a new id like those of the server: 25 characters, `c` first [workspace/create]."""
     return "cm" + random_text(23)
 
 
 def key_hash(plaintext: str) -> str:
-    """Return salt and hash of a write key, all that the console keeps of it."""
+    """Return the salt and hash of a write key; the console keeps nothing else of it."""
     salt = secrets.token_hex(16)
     return f"{salt}.{hashlib.sha512((salt + plaintext).encode()).hexdigest()}"
 

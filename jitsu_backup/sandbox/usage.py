@@ -1,4 +1,4 @@
-"""The users of an object, because of which a strict DELETE is rejected."""
+"""The uses of an object that make the console reject a strict DELETE."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

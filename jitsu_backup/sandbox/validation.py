@@ -30,7 +30,7 @@ _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d*)?(-\d{2}:\d{
 
 
 def schemas_of(generation: Generation) -> Mapping[str, Any]:
-    """Return the schemas that a console serves, by `type` or `type/subtype`, the index among them."""
+    """Return the schemas that a console serves, by `type` or `type/subtype`, including the index."""
     if generation.is_newest:
         return newest_schemas()
     return schemas_of_2024() if generation.is_2024 else known_schemas()
@@ -52,16 +52,16 @@ def schemas_of_2024() -> Mapping[str, Any]:
     known["stream"]["additionalProperties"] = False  # [stream/get-after-shallow-merge]
     postgres = known["destination/postgres"]  # [destination/create-invalid]
     postgres["required"] += ["username", "password"]
-    postgres["properties"]["password"] = postgres["properties"].pop("password")  # the order of the refusals
+    postgres["properties"]["password"] = postgres["properties"].pop("password")  # its issue comes last
     return known
 
 
 def parse(schema: Mapping[str, Any], value: Any, *, dates: bool = True) -> tuple[Any, list[dict[str, Any]]]:
-    """Return `value` as the console would store it, and the issues for which it would reject it.
+    """Return `value` as the console would store it, and the issues because of which it would reject it.
 
-    Defaults are filled in, and unknown fields dropped where the schema says so [function/get-unknown-field-dropped].
-    With `dates`, text that looks like a date is one [function/create-name-like-a-date]. Beside the words of JSON Schema
-    a schema may say `strict` (unknown fields are refused), `trim`, `message` (for a `pattern`), and `discriminator` with
+    Defaults are filled in, and unknown fields dropped if the schema says so [function/get-unknown-field-dropped].
+    With `dates`, text that looks like a date is one [function/create-name-like-a-date]. Besides the keywords of JSON Schema
+    a schema may say `strict` (unknown fields are rejected), `trim`, `message` (for a `pattern`), and `discriminator` with
     `options` (a field whose value chooses the schema).
     """
     parser = _Parser(schema, dates)

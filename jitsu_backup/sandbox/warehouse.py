@@ -1,4 +1,4 @@
-"""Stand-ins of the warehouses that models read: tables, columns and a few rows, asked through SQLite."""
+"""Stand-ins for the warehouses that models read: tables, columns and a few rows, queried through SQLite."""
 
 import fnmatch
 import re
@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-_STEPS = 1_000_000  # steps of SQLite's machine, after which an endless query is cancelled
+_STEPS = 1_000_000  # a query is cancelled after this many steps of SQLite's virtual machine
 _TEXT, _NUMBER, _WHOLE, _REAL = "25", "1700", "20", "701"
 _TYPES_OF_EXPRESSIONS = {
     "": _TEXT,
@@ -35,7 +35,7 @@ class Warehouse:
     """A PostgreSQL server that models can reach.
 
     `host` is a pattern of host names; a user or password that is None is not checked. `tables` are by `schema.name`;
-    without them the warehouse is of any kind and has whatever a model asks for.
+    without them, the warehouse is of any kind and has whatever a model queries.
     """
 
     host: str
@@ -59,9 +59,9 @@ class Warehouse:
         )
 
     def columns(self, query: str, schema: str) -> list[tuple[str, str]]:
-        """Return the names and types of a query's columns; `schema` holds tables that are named without one.
+        """Return the names and types of a query's columns; `schema` is the one of tables that are named without a schema.
 
-        Raise sqlite3.Error for a query that the warehouse does not run.
+        Raise sqlite3.Error for an invalid query.
         """
         with closing(self._opened(schema)) as connection:
             connection.execute(f"CREATE TEMP VIEW model AS {_portable(query)}")
@@ -72,7 +72,7 @@ class Warehouse:
         return list(zip(names, kinds, strict=True))
 
     def rows(self, query: str, schema: str, count: int) -> list[dict[str, Any]]:
-        """Return the first rows of a query, exact numbers and moments as text [model/preview]. Raise sqlite3.Error."""
+        """Return the first rows of a query, with exact numbers and times as text [model/preview]. Raise sqlite3.Error."""
         columns = self.columns(query, schema)
         with closing(self._opened(schema)) as connection:
             found = connection.execute(_portable(query)).fetchmany(count)
@@ -116,7 +116,7 @@ def syntax_error(query: str) -> str | None:
 
 
 def _portable(query: str) -> str:
-    """Return a query with its PostgreSQL casts in the form that SQLite reads."""
+    """Return a query with its PostgreSQL casts in SQLite's syntax."""
     return _CAST.sub(r"CAST(\1 AS \2)", query)
 
 
@@ -142,7 +142,7 @@ RECORDED_WAREHOUSE = Warehouse(
 """The warehouse of the recordings [model/create]."""
 
 ACME_WAREHOUSE = Warehouse("*.acme.example", tables={"public.users": _USERS})
-"""The warehouse of the example workspace. It accepts any password, so that copies may have another one."""
+"""The warehouse of the example workspace. It accepts any password, so copies may have another one."""
 
 ANY_WAREHOUSE = Warehouse("*")
 """A stand-in for every warehouse of an archive, because its tables are unknown."""

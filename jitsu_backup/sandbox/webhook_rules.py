@@ -1,4 +1,4 @@
-"""What a webhook demands of a reverse sync [reverse-sync/create-not-attested]."""
+"""The requirements of a webhook for a reverse sync [reverse-sync/create-not-attested]."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ _MOST_HEADERS, _MOST_FIELDS = 20, 200
 
 
 def webhook_problems(options: Body, model: Body, destination: Body) -> Iterator[str]:
-    """Yield what is wrong with a reverse sync to a webhook, in the order in which the console looks."""
+    """Yield the problems of a reverse sync to a webhook, in the order of the console's checks."""
     if options["mode"] != "upsert":
         yield "Webhook syncs send changes (upsert mode); mirror mode is not supported"
     settings, issues = parse(_WEBHOOK_OPTIONS, options["streamOptions"], dates=False)

@@ -36,8 +36,8 @@ def read_document(path: Path) -> Mapping[str, Any]:
         document = tomllib.loads(read_text_file(path).decode())
         repr(document)  # numbers or nesting that Python cannot show fail here, not later in a message
     except BackupError as problem:
-        told = str(problem).removeprefix("cannot read ")
-        raise UsageError(f"cannot read the settings file {told}") from None
+        message = str(problem).removeprefix("cannot read ")
+        raise UsageError(f"cannot read the settings file {message}") from None
     except UnicodeDecodeError:
         raise UsageError(f"settings file {path}: not UTF-8 text") from None
     except tomllib.TOMLDecodeError as problem:

@@ -94,8 +94,8 @@ def _read(path: Path, *, may_be_empty: bool) -> str:
     try:
         text = read_text_file(path).decode().replace("\r\n", "\n")
     except BackupError as problem:
-        told = str(problem).removeprefix("cannot read ")
-        raise UsageError(f"cannot read the secret file {told}") from None
+        message = str(problem).removeprefix("cannot read ")
+        raise UsageError(f"cannot read the secret file {message}") from None
     except UnicodeDecodeError:
         raise UsageError(f"the secret file {path} is not UTF-8 text") from None
     secret = text.removesuffix("\n").removesuffix("\r")
@@ -107,7 +107,8 @@ def _read(path: Path, *, may_be_empty: bool) -> str:
 def _run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> str:
     import subprocess  # noqa: PLC0415  few settings need it, and completion waits for every import
 
-    told = f"the command for a secret, {arguments[0]}"  # only its name, because the rest may contain a secret
+    # only its name, because the rest may contain a secret
+    command_text = f"the command for a secret, {arguments[0]}"
     try:
         done = subprocess.run(  # noqa: S603  the operator's own command, without a shell
             arguments,
@@ -120,13 +121,13 @@ def _run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> 
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise UsageError(f"{told}, took longer than {COMMAND_SECONDS} seconds") from None
+        raise UsageError(f"{command_text}, took longer than {COMMAND_SECONDS} seconds") from None
     except OSError as problem:
-        raise UsageError(f"{told}, cannot be started: {(problem.strerror or '').lower()}") from None
+        raise UsageError(f"{command_text}, cannot be started: {(problem.strerror or '').lower()}") from None
     except ValueError:  # not UTF-8, or an argument with a null byte
-        raise UsageError(f"{told}, failed: its arguments and its output must be text") from None
+        raise UsageError(f"{command_text}, failed: its arguments and its output must be text") from None
     if done.returncode:
-        raise UsageError(f"{told}, failed with exit status {done.returncode}")
+        raise UsageError(f"{command_text}, failed with exit status {done.returncode}")
     if not done.stdout.strip():
-        raise UsageError(f"{told}, printed nothing on standard output")
+        raise UsageError(f"{command_text}, printed nothing on standard output")
     return done.stdout.strip()

@@ -307,7 +307,7 @@ class Settings:
         if value is None:
             raise UsageError(
                 "no API key for this console; set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
-                " or key in jitsu-backup.toml, or --apikey"
+                " or key in jitsu-backup.toml, or --apikey; or JITSU_ADMIN_TOKEN to the operator's token"
             )
         if isinstance(value, Mapping):
             value = self._resolved(value)

@@ -21,8 +21,8 @@ def refuse_file_of_others(path: Path, document: Mapping[str, Any], environment: 
         return
     harmful = decides_who_is_trusted(document)
     if harmful:
-        told = _distrust(path, why, harmful, "name it with --config if you trust it")
-        raise UsageError(f"settings file {told}")
+        message = _distrust(path, why, harmful, "name it with --config if you trust it")
+        raise UsageError(f"settings file {message}")
 
 
 def _distrust(path: Path, why: str, harmful: list[str], remedy: str) -> str:
@@ -91,5 +91,5 @@ def read_official_file(
     harmful = decides_who_is_trusted(found)
     if why is None or not harmful:
         return found, None
-    told = _distrust(path, why, harmful, "set JITSU_HOST and JITSU_APIKEY")
-    return {name: text for name, text in found.items() if name not in harmful}, told
+    message = _distrust(path, why, harmful, "set JITSU_HOST and JITSU_APIKEY")
+    return {name: text for name, text in found.items() if name not in harmful}, message

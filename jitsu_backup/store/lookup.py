@@ -55,8 +55,8 @@ def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> Arch
     if not meanings:
         raise _unknown(chosen, reference, alone=not slash)
     if len(meanings) > 1:
-        told = "; ".join(f"{what}, {_candidate(look)}" for what, look in meanings.items())
-        raise UsageError(f"{reference!r} could be {told}; write the one that you want")
+        choices = "; ".join(f"{what}, {_candidate(look)}" for what, look in meanings.items())
+        raise UsageError(f"{reference!r} could be {choices}; write the one that you want")
     (look,) = meanings.values()
     return look()
 

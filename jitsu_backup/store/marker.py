@@ -19,9 +19,9 @@ def is_begun(listing: Mapping[str, int]) -> bool:
 def nothing_there(store: Store, because: str = "") -> BackupError:
     """Return the error for a place that was never used as a store. `because` says why a store was expected."""
     missing = "" if exists(store) else " (the folder does not exist)"
-    told = f", although {because}" if because else ""
+    reason = f", although {because}" if because else ""
     return BackupError(
-        f"the store {store.url} is empty{missing} and was never used{told}; check that the disk is mounted, and check"
+        f"the store {store.url} is empty{missing} and was never used{reason}; check that the disk is mounted, and check"
         " path, bucket and prefix; to start a new store there, run `backup --new-store`"
     )
 

@@ -193,8 +193,10 @@ class ObjectStore:
             if refused and not isinstance(problem, NotSupportedError):
                 raise self._failure(f"write {name} to", problem) from None
             self._conditional = False
-            told = f"the store {self._url} has no conditional create; checking first whether a name is free"
-            self._report(Notice(told))
+            message = (
+                f"the store {self._url} has no conditional create; checking first whether a name is free"
+            )
+            self._report(Notice(message))
             return False
         return True
 

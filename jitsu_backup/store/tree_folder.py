@@ -100,12 +100,12 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
         raise UsageError(
             f"{folder} is neither empty nor a folder that `unpack` wrote; give another, such as {folder / 'workspace'}"
         )
-    meant = tree_header(tree[MANIFEST])
-    assert meant is not None  # noqa: S101  for the type checker
-    if before[0] != meant[0]:
-        one, other = before[0][:60], meant[0][:60]
+    expected = tree_header(tree[MANIFEST])
+    assert expected is not None  # noqa: S101  for the type checker
+    if before[0] != expected[0]:
+        one, other = before[0][:60], expected[0][:60]
         raise UsageError(f"{folder} holds workspace {one!r}, not {other!r}; give another folder")
-    if before[1] and not meant[1]:
+    if before[1] and not expected[1]:
         raise UsageError(
             f"{folder} was unpacked with --redact, and would now get unencrypted secrets; add --redact, or give another"
         )

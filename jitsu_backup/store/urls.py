@@ -75,8 +75,8 @@ def _bucket_and_prefix(url: str, scheme: str) -> tuple[str, str]:
     """Return bucket and prefix of the URL of an object store. Raise UsageError for an invalid one."""
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
-        told = "the URL has credentials or options; put them into the environment instead"
-        raise UsageError(f"store {scheme}://…: {told}")
+        message = "the URL has credentials or options; put them into the environment instead"
+        raise UsageError(f"store {scheme}://…: {message}")
     bucket, segments = parts.netloc, [part for part in parts.path.split("/") if part]
     if not bucket:
         raise UsageError(f"store {scheme}://: no bucket or container; write {scheme}://bucket/prefix")

@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from jitsu_backup.console import Console
-from jitsu_backup.console.workspaces import Workspaces, workspaces
-from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError
+from jitsu_backup.console.workspaces import Workspaces, lives_there, workspaces
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError
 from jitsu_backup.sandbox import Generation, Sandbox, default_state
-from tests.support import FIXTURES, FakeTime, console_of, run
+from tests.support import FIXTURES, FakeTime, console_of, make_snapshot, run
 
 TOKEN = "service:admintoken"
 LIST, EXPORT, ME = "/api/workspace", "/api/admin/export/workspaces", "/api/me"
@@ -115,3 +115,29 @@ def test_the_sandbox_exports_its_workspaces_whatever_its_generation(generation: 
     listed = run(ask())
     assert listed.is_operators
     assert {one.slug for one in listed.found} == {"acme-staging", "acme-production"}
+
+
+def lives(answer: httpx.Response) -> bool:
+    time = FakeTime()
+
+    async def ask() -> bool:
+        transport = httpx.MockTransport(lambda _: answer)
+        async with Console(
+            "http://j.example", TOKEN, transport=transport, clock=time.clock, sleep=time.sleep
+        ) as one:
+            return await lives_there(one, make_snapshot({}))
+
+    found: bool = run(ask())
+    return found
+
+
+@pytest.mark.parametrize("file", ["recordings.json", "recordings-2024.json"])
+def test_a_workspace_that_is_closed_to_a_key_lives_there_and_a_rejected_key_tells_nothing(file: str) -> None:
+    assert lives(recorded(file, "auth/no-access"))
+    rejected = next(
+        line["response"]
+        for line in orjson.loads((FIXTURES / file).read_bytes())["exchanges"]
+        if line["response"]["status"] == 401
+    )
+    with pytest.raises(AccessError):
+        lives(httpx.Response(401, json=rejected["body"]))

@@ -95,7 +95,7 @@ def plan(*names: str) -> RecoveryPlan:
         snapshot("team-red"),
         new=False,
         problem=BlockedError(
-            f"team-red is in use: it has {text}; to write into it all the same, as `restore` would, add --over-existing"
+            f"team-red is in use: it has {text}; to write into it anyway, as `restore` would, add --over-existing"
         ),
     )
     black = recovery(snapshot("team-black"), lacks=False)

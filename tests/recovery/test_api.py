@@ -70,7 +70,7 @@ def test_a_console_is_planned_and_recovered_from_python(tmp_path: Path) -> None:
         ]
         assert "from the vault" not in repr(recovery)
         keyless = sync.recover(recovery)
-        assert all("give on_keys" in str(outcome.problem) for outcome in keyless.outcomes)
+        assert all("pass on_keys" in str(outcome.problem) for outcome in keyless.outcomes)
         given: dict[str, int] = {}
         run = sync.recover(
             sync.plan_recovery(connection, store, maker=person, overlay=secrets),

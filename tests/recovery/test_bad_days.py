@@ -331,8 +331,8 @@ def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Pat
     world.back_up()
     world.new.state.generation = Generation.JULY_2026
     run = world.recover()
-    assert "accepts only slugs of 5 or more" in problems(run)["ab"]
-    assert "create one with another slug in the UI, and name it with --into ab=OTHER" in problems(run)["ab"]
+    assert "have at least 5 characters" in problems(run)["ab"]
+    assert "another slug in the UI, and name it with --into ab=OTHER" in problems(run)["ab"]
     assert run.exit_code == 7
     assert [row.slug for row in world.new.state.workspaces.values()] == ["team-red"]
 
@@ -345,7 +345,7 @@ def test_a_slug_that_the_console_will_not_take_is_told_in_the_plan(tmp_path: Pat
     world.back_up()
     world.new.state.generation = Generation.JULY_2026
     (one,) = world.plan().stuck
-    assert "accepts only slugs of 5 or more" in str(one.problem)
+    assert "have at least 5 characters" in str(one.problem)
     world.new.state.generation = Generation.OCTOBER_2024
     assert not world.plan().stuck
 

@@ -73,9 +73,9 @@ def test_workspaces_that_are_called_otherwise_since_are_told_by_their_names_of_n
         if one.heading == CALLED
     ]
     assert set(said) == {
-        ("team-blue", "its slug is team-red now"),
-        ("team-red", "its slug is team-blue now"),
-        ("team-green", "named 'Green again', was 'Team Green'"),
+        ("team-blue", "its slug is now team-red"),
+        ("team-red", "its slug is now team-blue"),
+        ("team-green", "its name is now 'Green again', it was 'Team Green'"),
     }
     assert looked.exit_code == 0
     document = recovery_plan_document(RecoveryReport(looked, world.now()))["plan"]["workspaces"]
@@ -97,7 +97,7 @@ def test_what_the_console_does_not_take_is_said_before_it_is_asked(tmp_path: Pat
         for one in plan_summary(RecoveryReport(world.plan(), world.now())).listings
         for row in one.rows
     )
-    assert "team-blue this console rejects its name 'Blau (Köln)': it is called team-blue" in text
+    assert "team-blue this console rejects its name 'Blau (Köln)', so it is called team-blue" in text
 
 
 def test_a_change_alone_leaves_nothing_missing(tmp_path: Path) -> None:

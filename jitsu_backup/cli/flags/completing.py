@@ -35,7 +35,11 @@ def complete_snapshot(
         found = snapshots(_given(ctx))
     except Exception:  # noqa: BLE001  a shell that completes must not show an error
         found = {}
-    items = [CompletionItem(name, help=told) for name, told in found.items() if name.startswith(incomplete)]
+    items = [
+        CompletionItem(name, help=description)
+        for name, description in found.items()
+        if name.startswith(incomplete)
+    ]
     return items[:MOST]
 
 

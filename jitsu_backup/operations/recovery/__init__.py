@@ -1,4 +1,4 @@
-"""Recovering a whole console from what a store has of it: choose, plan all workspaces, then bring them back side by side."""
+"""Recover a whole console from the archives of a store: choose archives, plan all workspaces, restore several at once."""
 
 from jitsu_backup.operations.recovery.carrying_out import recover as recover
 from jitsu_backup.operations.recovery.planning import plan_recovery as plan_recovery

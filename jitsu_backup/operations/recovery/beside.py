@@ -1,4 +1,4 @@
-"""What a workspace has beside its entities: options that are set again, and members, who are listed as whom to invite."""
+"""What a workspace has besides entities: options, which are set again, and members, who are listed to be invited."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from jitsu_backup.operations.recovery.values import Member, OptionSet
 _DATA, _BACKUPS, _EXPORTS = "data-retention", "backup-retention", "observability-exports"
 _METHODS = {_DATA: "POST", _BACKUPS: "PUT", _EXPORTS: "PUT"}
 _REQUESTED = "pendingUpdate"
-"""The console's note that a change of the data retention was asked for [workspace/get-data-retention]."""
+"""The field of the console that shows a requested change of the data retention [workspace/get-data-retention]."""
 
 _HOURS = "retentionHours"
 
@@ -20,14 +20,14 @@ _HOURS = "retentionHours"
 def members_to_invite(
     snapshot: Snapshot, there: Iterable[Mapping[str, Any]] = (), before: Iterable[Member] = ()
 ) -> tuple[Member, ...]:
-    """Return the members that a workspace had and has no longer, by their e-mail addresses; those of `before` come last."""
+    """Return the previous members whose e-mail addresses are not among the members `there`; those of `before` come last."""
     known = {email.lower() for member in there if (email := _email(member))}
     found = sorted(Member(_email(one), str(one.get("role") or "")) for one in snapshot.members)
-    told = dict[str, Member]()
+    missing = dict[str, Member]()
     for one in (*found, *sorted(before)):
         if one.email and one.email.lower() not in known:
-            told.setdefault(one.email.lower(), one)
-    return tuple(told.values())
+            missing.setdefault(one.email.lower(), one)
+    return tuple(missing.values())
 
 
 def _email(member: Mapping[str, Any]) -> str:
@@ -35,7 +35,7 @@ def _email(member: Mapping[str, Any]) -> str:
 
 
 def options_to_set(snapshot: Snapshot, live: Mapping[str, Any] | None) -> tuple[OptionSet, ...]:
-    """Return the options of a workspace that `live` has differently, or all where that is None: they are not known yet."""
+    """Return the options of a snapshot that differ from those of `live`, or all if `live` is None: not known yet."""
     return tuple(_differing(snapshot, live))
 
 
@@ -51,7 +51,7 @@ def _differing(snapshot: Snapshot, live: Mapping[str, Any] | None) -> Iterator[O
 
 
 def _wanted(section: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a section says beyond the console's own defaults; None where that is nothing."""
+    """Return the part of a section that differs from the console's defaults, or None if nothing does."""
     if section == _BACKUPS:
         return {_HOURS: body[_HOURS]} if body.get("source") == "explicit" and _HOURS in body else None
     if section == _EXPORTS:
@@ -71,14 +71,14 @@ def _to_set(section: str, body: dict[str, Any]) -> OptionSet:
     if section == _BACKUPS:
         days, rest = divmod(body[_HOURS], 24) if isinstance(body[_HOURS], int) else (0, 1)
         if rest or not days:
-            # to disable backups, a person must acknowledge that events are lost
+            # the console disables backups only after a person confirms that events are lost
             return OptionSet(section, problem=f"it was {body[_HOURS]} hours; set it in the UI")
         return OptionSet(section, {"retentionDays": days})
     return OptionSet(section, body)
 
 
 def _holds(wanted: Any, there: Any) -> bool:
-    """Return whether a section has all that is wanted; what else it has are the console's defaults."""
+    """Return whether a section has everything in `wanted`; anything else in it is the console's default."""
     if isinstance(wanted, Mapping) and isinstance(there, Mapping):
         return all(name in there and _holds(value, there[name]) for name, value in wanted.items())
     return bool(wanted == there)
@@ -87,10 +87,9 @@ def _holds(wanted: Any, there: Any) -> bool:
 async def set_options(
     console: Console, workspace_id: str, options: Iterable[OptionSet]
 ) -> tuple[tuple[str, ...], tuple[OptionSet, ...]]:
-    """Set sections of a workspace's options; return those that were set, and those that a person has to see to.
+    """Set sections of a workspace's options; return those that were set, and those that must be set by hand.
 
-    Data retention is only requested: the console carries it out later [workspace/put-data-retention-2]. Raise
-    UnreachableError.
+    Data retention is only requested; the console changes it later [workspace/put-data-retention-2]. Raise UnreachableError.
     """
     done, left = [], []
     for option in options:

@@ -1,4 +1,4 @@
-"""Carrying out the recovery of a console: workspaces are made one after another, and restored side by side."""
+"""Carry out the recovery of a console: create workspaces one after another, and restore several at once."""
 
 import asyncio
 import hashlib
@@ -37,7 +37,7 @@ AT_ONCE = 6
 """Workspaces that are restored at once: enough to use all connections while some read and some write."""
 
 _ROUNDS = 3
-"""How often a workspace is planned again because another run had to be waited for."""
+"""How often a workspace is planned again because it waited for another run or its target changed."""
 
 
 async def recover(
@@ -51,12 +51,13 @@ async def recover(
     before_writing: Callable[[WorkspaceRecovery, PreparedRestore], None] = lambda *_: None,
     on_outcome: Callable[[RecoveryOutcome], None] = lambda _: None,
 ) -> RecoveryRun:
-    """Carry out a plan: make what is missing, restore side by side, set options; return what became of each workspace.
+    """Carry out a plan: create missing workspaces, restore them, set options; return the outcome of each workspace.
 
-    Each restore has its own lease, backup and record, as `carry_out_safely` does it. Once `stop` is set nothing more is
-    begun, and restores under way end after the requests under way. `before_writing` is called with the plan for the target
-    as it is then, which has the write keys to make; `on_outcome` as soon as a workspace has ended. What goes wrong with one
-    is its outcome and harms no other. `store` is where earlier runs are looked up, which need not be writable. Raise BlockedError where another recovery of this console is under way.
+    Each restore has its own lease, backup and record, as in `carry_out_safely`. Once `stop` is set, nothing more is started,
+    and running restores end after their current requests. `before_writing` is called with the final plan for a target, which
+    has the new write keys; `on_outcome` is called as soon as a workspace ends. A failure is the outcome of its workspace and
+    does not affect the others. `store` has the records of earlier runs and may be read-only. Raise BlockedError if another
+    recovery of this console is running.
     """
     began = safeguards.monotonic()
     lease = await _lease(job, safeguards)
@@ -74,9 +75,9 @@ async def recover(
 
 
 async def _lease(job: RecoveryJob, safeguards: Safeguards) -> Lease | None:
-    """Take the lease of the console, so that two runs do not both make its workspaces; report where that is not possible.
+    """Take the lease of the console, so that two runs do not create the same workspaces; only warn if it cannot be taken.
 
-    Raise BlockedError where another run has it, and is not waited for.
+    Raise BlockedError if another run holds it and is not waited for.
     """
     host = job.target.host.rstrip("/")
     name = f"console-{hashlib.sha256(host.encode()).hexdigest()[:16]}"
@@ -90,15 +91,15 @@ async def _lease(job: RecoveryJob, safeguards: Safeguards) -> Lease | None:
     except BlockedError:
         raise
     except BackupError as problem:
-        told = f"the console could not be locked, so another run may create workspaces at the same time: {problem}"
-        safeguards.report(Caution(told))
+        message = f"the console could not be locked, so another run may create workspaces at the same time: {problem}"
+        safeguards.report(Caution(message))
         return None
     return lease
 
 
 @dataclass(slots=True)
 class _Recovery:
-    """One run."""
+    """One run of a recovery."""
 
     plan: RecoveryPlan
     safeguards: Safeguards
@@ -115,7 +116,7 @@ class _Recovery:
     async def run(self) -> tuple[RecoveryOutcome, ...]:
         """Recover all workspaces; return their outcomes in the plan's order."""
         loop = asyncio.get_running_loop()
-        # also where nothing is to be written: a run that was killed has not recorded it yet
+        # includes workspaces with nothing to write, because a killed run may not have left their records
         going = [number for number, one in enumerate(self.plan.workspaces) if one.problem is None]
         self.made = {
             number: loop.create_future()
@@ -141,7 +142,7 @@ class _Recovery:
         )
 
     async def _make_all(self) -> None:
-        """Make what is missing, in order; what waits for it hears of a failure too, and of the end of the run."""
+        """Create missing workspaces in order. Their futures also end if that fails, or if the run stops."""
         stopped = asyncio.ensure_future(self.stop.wait())
         try:
             for number, future in self.made.items():
@@ -153,7 +154,9 @@ class _Recovery:
                     continue
                 making = asyncio.ensure_future(self.maker.make(self.plan.workspaces[number]))
                 await asyncio.wait({making, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                if not making.done():  # a request may be under way: the next run finds what it has made
+                if (
+                    not making.done()
+                ):  # a request may be under way; the next run finds the workspace that it created
                     making.cancel()
                     return
                 if (failure := making.exception()) is not None:
@@ -166,10 +169,10 @@ class _Recovery:
                 future.cancel()
 
     async def _one(self, number: int) -> RecoveryOutcome:
-        """Recover one workspace, which is there by now."""
+        """Recover one workspace, which exists by now unless the run was stopped."""
         recovery, made = self.plan.workspaces[number], self.made.get(number)
         if recovery.goes and (self.stop.is_set() or (made is not None and made.cancelled())):
-            return self._told(RecoveryOutcome(recovery, recovery.target_id, begun=False))
+            return self._reported(RecoveryOutcome(recovery, recovery.target_id, begun=False))
         renamed = ""
         if made is not None:
             found = made.result()
@@ -182,17 +185,17 @@ class _Recovery:
         )
         if result.failure is None and not result.interrupted:
             outcome = await self._with_options(outcome)
-        return self._told(outcome)
+        return self._reported(outcome)
 
     async def _planned(self, recovery: WorkspaceRecovery, target_id: str) -> WorkspaceRecovery:
-        """Plan a workspace as it is now. Raise what stands in the way."""
+        """Plan a workspace in its current state. Raise its problem, if there is one."""
         planned = await self.planner.plan(recovery, Living(target_id))
         if planned.problem is not None:
             raise planned.problem
         return planned
 
     async def _restored(self, recovery: WorkspaceRecovery) -> tuple[WorkspaceRecovery, Result]:
-        """Carry out the plan of a workspace; return the plan that was carried out, which is a new one if the first no longer fitted, and its outcome."""
+        """Carry out the plan of a workspace; return it and its result. If the target changed, the plan is a new one."""
         for _ in range(_ROUNDS):
             prepared = recovery.prepared
             assert prepared is not None  # noqa: S101  else it has a problem
@@ -208,13 +211,13 @@ class _Recovery:
             except WaitedError:
                 pass
             except TargetChangedError:
-                if self.planner.job.over_existing:  # somebody has agreed to what it was
+                if self.planner.job.over_existing:  # consent was given for the previous state only
                     raise
             else:
                 return recovery, result
             recovery = await self._planned(recovery, prepared.plan.target.workspace_id)
         raise BlockedError(
-            "it keeps changing, so nothing was written; run this again when nobody works on it"
+            "it keeps changing, so nothing was written; run this again when nobody is working on it"
         )
 
     async def _with_options(self, outcome: RecoveryOutcome) -> RecoveryOutcome:
@@ -238,7 +241,7 @@ class _Recovery:
         return known and made is not None and made.result().by_us
 
     def _outcome(self, number: int, ended: RecoveryOutcome | Exception | None) -> RecoveryOutcome:
-        """Return the outcome of a workspace; None where something stood in the way."""
+        """Return the outcome of a workspace; `ended` is None if a problem prevented its recovery."""
         recovery = self.plan.workspaces[number]
         if isinstance(ended, RecoveryOutcome):
             return ended
@@ -247,10 +250,10 @@ class _Recovery:
             if made:
                 target_id = self.made[number].result().workspace.id
             failure = ended if isinstance(ended, BackupError) else MistakeError.of(ended)
-            return self._told(RecoveryOutcome(recovery, target_id, made=made, failure=failure))
+            return self._reported(RecoveryOutcome(recovery, target_id, made=made, failure=failure))
         return _untouched(recovery)
 
-    def _told(self, outcome: RecoveryOutcome) -> RecoveryOutcome:
+    def _reported(self, outcome: RecoveryOutcome) -> RecoveryOutcome:
         self.ended += 1
         total = len(self.plan.workspaces) - len(self.plan.stuck)
         self.report(Progress("recovering", self.ended, total))
@@ -260,7 +263,7 @@ class _Recovery:
 
 def _fail(future: asyncio.Future[Made], failure: BaseException) -> None:
     future.set_exception(failure)
-    future.exception()  # else asyncio logs an exception that is not awaited
+    future.exception()  # otherwise asyncio logs an exception that nobody awaits
 
 
 def _untouched(recovery: WorkspaceRecovery) -> RecoveryOutcome:
@@ -269,6 +272,6 @@ def _untouched(recovery: WorkspaceRecovery) -> RecoveryOutcome:
 
 
 def _report_of(report: Reporter, slug: str, event: Event) -> None:
-    """Pass on what is said of one of many workspaces; its own progress is lost among theirs."""
+    """Report an event of one workspace with its slug; drop its progress, which would drown among that of the others."""
     if not isinstance(event, Progress):
         report(type(event)(f"{slug}: {event.text}"))

@@ -1,4 +1,4 @@
-"""Which archives of a store a recovery takes: a pure function of their names, their sources and what lives on the target."""
+"""Choose the archives that a recovery uses, from their names, their sources and the workspaces of the target; no I/O."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
 from jitsu_backup.store import better_than_weaker
 
 OLD = timedelta(days=2)
-"""How far an archive may be behind the newest of a recovery before it is reported as old."""
+"""An archive that is older than the newest of a recovery by more than this is reported as old."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A workspace that a store has backups of: those that can be taken, newest first, and a newer one that cannot."""
+    """A workspace with backups in a store: the usable archives, newest first, and a newer one that is not usable."""
 
     workspace_id: str
     slug: str
@@ -28,7 +28,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The archive that is taken for a workspace, and what it says of the workspace; `created_at` is the console's text."""
+    """The archive that is used for a workspace, and the workspace as it describes it; `created_at` is the console's text."""
 
     archive: ArchiveName
     source: Source
@@ -36,7 +36,7 @@ class Opened:
 
     @property
     def slug(self) -> str:
-        """What the workspace is called: its slug, or its id where it had none."""
+        """The slug of the workspace, or its id if it had none."""
         return self.source.slug or self.source.workspace_id
 
     def belongs_to(self, name: str) -> bool:
@@ -46,7 +46,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Living:
-    """A workspace that the target console has; `created_at` is the console's text."""
+    """A workspace that exists on the target console; `created_at` is the console's text."""
 
     id: str
     slug: str | None = None
@@ -57,8 +57,8 @@ class Living:
 class Chosen:
     """What is recovered, and what is left out.
 
-    `successors` are the workspaces that earlier recoveries have made of those that are recovered, by the id of these: both
-    ids as file names spell them.
+    `successors` maps the id of a recovered workspace to the id of the workspace that an earlier recovery created for it.
+    Both ids are spelled as in file names.
     """
 
     host: str
@@ -68,10 +68,10 @@ class Chosen:
 
 
 def candidates(known: Iterable[ArchiveName], now: datetime, at: datetime | None = None) -> list[Candidate]:
-    """Return the workspaces that a store has backups of, none of them newer than `at`, sorted by slug and id.
+    """Return the workspaces with backups in a store, sorted by slug and id; archives newer than `at` are ignored.
 
-    Backups count that are whole: complete, and without an alarm. Where none could be compared with earlier ones, those
-    count; those that a weaker key read count where no other key read one, or since one of them was accepted.
+    Usable archives are complete and raised no alarm. Archives that were not compared with an earlier one are used only if
+    there are no others. Archives read with a weaker key are used if no other key read one, or after one was accepted.
     """
     own: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in known:
@@ -100,7 +100,7 @@ def _why_not(archive: ArchiveName) -> tuple[str, int]:
     if INCOMPLETE in archive.marks:
         why = "it is incomplete"
     elif SHRUNK in archive.marks:
-        why = "many entities are missing"
+        return "many entities are missing", 0  # a loss like that is what a recovery is for
     elif archive.key_class == WEAKER:
         why = "it was read with a weaker key and has fewer secrets"
     else:
@@ -109,23 +109,23 @@ def _why_not(archive: ArchiveName) -> tuple[str, int]:
 
 
 def without_whole(candidate: Candidate) -> LeftOut:
-    """Return how a workspace of which the store has no whole archive is reported."""
+    """Return the report of a workspace without any usable archive in the store."""
     past = candidate.passed_over[0]
     why = (
         f"the store has no complete archive of it; the newest, {past.archive.reference} of"
-        f" {shown_time(past.archive.taken_at)}, was not used: {past.why}; to use it all the same, `restore` it by its id"
+        f" {shown_time(past.archive.taken_at)}, was not used: {past.why}; to use it anyway, `restore` it by its id"
     )
-    return LeftOut(candidate.workspace_id, candidate.slug, why, past.exit_code)
+    return LeftOut(candidate.workspace_id, candidate.slug, why, past.exit_code or IncompleteError.exit_code)
 
 
 def worth_opening(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:
-    """Return the candidates that `names` may mean, with those of the same slug: only opened they tell which is which."""
+    """Return the candidates that `names` may mean, and others with the same slug, because only their content tells them apart."""
     if not names:
         return list(found)
     spelled = {safe_text(name) for name in names}
-    meant = [one for one in found if spelled & {one.workspace_id, one.slug}]
-    slugs = {one.slug for one in meant}
-    return [one for one in found if one in meant or one.slug in slugs]
+    named = [one for one in found if spelled & {one.workspace_id, one.slug}]
+    slugs = {one.slug for one in named}
+    return [one for one in found if one in named or one.slug in slugs]
 
 
 def choose(
@@ -137,11 +137,11 @@ def choose(
     names: Collection[str] = (),
     gone: Collection[str] = (),
 ) -> Chosen:
-    """Return which workspaces are recovered, of all that could be `opened`; `known` are all archives of the store.
+    """Return which of the `opened` workspaces are recovered; `known` are all archives of the store.
 
-    A workspace that is itself the recovery of another one is that one's target while it lives, and takes its place once it
-    is lost too. Of several with one slug, that which lives keeps it, else the one with the newest archive. Raise UsageError
-    for names that nothing has, and where the archives of several consoles could be meant.
+    A workspace that was itself recovered from another one is the target of that one as long as it exists; once it is lost
+    too, it replaces that one. Among several workspaces with the same slug, the one that exists keeps it, or else the one
+    with the newest archive. Raise UsageError for names that match nothing, and if the store has archives of several consoles.
     """
     there = {one.id: one for one in living}
     by_id = sorted(opened, key=lambda one: (one.slug, one.source.workspace_id))
@@ -163,7 +163,7 @@ def choose(
 
 
 def lives(one: Opened, there: Mapping[str, Living]) -> bool:
-    """Return whether a workspace lives on the target, and not another one that has its id."""
+    """Return whether a workspace exists on the target. Another workspace that only has the same id does not count."""
     found = there.get(one.source.workspace_id)
     if found is None:
         return False
@@ -173,55 +173,58 @@ def lives(one: Opened, there: Mapping[str, Living]) -> bool:
 def successors_of(
     opened: Iterable[Opened], known: Iterable[ArchiveName]
 ) -> dict[str, tuple[Opened, datetime | None]]:
-    """Return what was recovered of which workspace, by the id that it has, and since when it is whole; None while it is not.
+    """Return for each recovered workspace, by its id, its source and when its recovery was complete, None if it is not.
 
-    Records and intents tell it by their names. Those of clones are none: a clone goes into a workspace of another slug.
+    The names of records and intents show this. Those of clones do not count: a clone has another slug than its source.
     """
     by_mark = {source_mark(one.source.host, one.source.workspace_id): one for one in opened}
     found: dict[str, tuple[Opened, datetime | None]] = {}
     for archive in sorted(known, key=lambda archive: archive.sort_key):
         source = by_mark.get(archive.cloned_from or "")
         if source is None or archive.workspace_id == source.archive.workspace_id:
-            continue  # in place, or of no workspace that is recovered
+            continue  # restored in place, or its source is not among `opened`
         if archive.slug == source.archive.slug:
             _, whole = found.get(archive.workspace_id, (source, None))
             ended = None if archive.is_intent else archive.taken_at
-            found[archive.workspace_id] = source, whole or ended  # later runs record it again
+            found[archive.workspace_id] = (
+                source,
+                whole or ended,
+            )  # the first record counts; later runs add more
     return found
 
 
 def _without_recoveries(
     opened: list[Opened], known: Collection[ArchiveName], there: Mapping[str, Living]
 ) -> tuple[list[Opened], dict[str, str], list[LeftOut]]:
-    """Return the sources, the targets that earlier recoveries have made of them, and the sources that are superseded."""
+    """Return the sources, the targets that earlier recoveries created for them, and the superseded sources."""
     made = successors_of(opened, known)
     alive = {safe_text(one) for one in there}
     own = {one.archive.workspace_id for one in opened if lives(one, there)}
     filled = {a.workspace_id for a in known if not a.set_aside and a.total != 0}
     slugs = {one.slug for one in opened if one.archive.workspace_id not in own}
     successors: dict[str, str] = {}
-    dropped: dict[str, str] = {}  # by id as in names: why, "" where it is a target
+    dropped: dict[str, str] = {}  # id as in file names → why, "" if it is not reported
     for target, (source, _) in made.items():
         if source.archive.workspace_id in own:
-            continue  # it lives, and so does what was made of it
+            continue  # the source exists, so it is no longer recovered into the other workspace
         if target in alive:
             successors[source.archive.workspace_id] = target
             dropped[target] = ""
     for one in opened:
         mine = one.archive.workspace_id
         if mine in own and mine not in filled and one.slug in slugs:
-            dropped[mine] = ""  # made, and backed up before anything was in it
+            dropped[mine] = ""  # created, and backed up while it was still empty
         if mine in made and mine not in alive:
             source, whole = made[mine]
             if whole is None or one.archive.taken_at <= whole:
-                dropped[mine] = ""  # its recovery was not whole yet
+                dropped[mine] = ""  # its recovery was not complete yet
             elif source.archive.workspace_id not in own:
                 dropped[source.archive.workspace_id] = (
                     f"it was recovered as {one.source.workspace_id}, which is newer"
                 )
     kept = [one for one in opened if one.archive.workspace_id not in dropped]
-    told = [_left_out(one, why) for one in opened if (why := dropped.get(one.archive.workspace_id))]
-    return kept, successors, told
+    left_out = [_left_out(one, why) for one in opened if (why := dropped.get(one.archive.workspace_id))]
+    return kept, successors, left_out
 
 
 def _left_out(one: Opened, why: str, exit_code: int = 0) -> LeftOut:
@@ -229,7 +232,7 @@ def _left_out(one: Opened, why: str, exit_code: int = 0) -> LeftOut:
 
 
 def _of_named_host(opened: list[Opened], named: str) -> list[Opened]:
-    """Return what is of the console that a person has named. Raise UsageError where that is none, or several."""
+    """Return the workspaces of the console that a person named. Raise UsageError if it matches none or several."""
     kept = [one for one in opened if same_host(one.source.host, named)]
     if not kept:
         raise UsageError(f"the store has no archive of the console {named}; it has: {_hosts(opened)}")
@@ -239,7 +242,7 @@ def _of_named_host(opened: list[Opened], named: str) -> list[Opened]:
 
 
 def _of_one_host(sources: list[Opened], there: Mapping[str, Living]) -> tuple[str, list[Opened]]:
-    """Return the console that is recovered, and what is of it. What lives on the target already gives no reason to ask."""
+    """Return the console to recover, and its workspaces. Raise UsageError if lost workspaces belong to several consoles."""
     lost = {one.source.host for one in sources if not lives(one, there)}
     if len(lost) > 1:
         raise UsageError(
@@ -253,7 +256,7 @@ def _of_one_host(sources: list[Opened], there: Mapping[str, Living]) -> tuple[st
 
 
 def same_host(host: str, named: str) -> bool:
-    """Return whether a person who writes `named` may mean a console: its address, its host with the port, or the host alone."""
+    """Return whether `named` matches a console by its address, its host with the port, or its host alone."""
     address, wanted = urlsplit(host.lower()), urlsplit(_with_slashes(named.strip().rstrip("/").lower()))
     try:
         port, wanted_port = address.port, wanted.port
@@ -280,20 +283,20 @@ def _hosts(sources: Iterable[Opened]) -> str:
     own: dict[str, list[Opened]] = defaultdict(list)
     for one in sources:
         own[one.source.host].append(one)
-    told = []
+    hosts = []
     for host, members in sorted(own.items()):
         newest = max(one.archive.taken_at for one in members)
-        told.append(
+        hosts.append(
             f"{host} ({plural(len(members), 'workspace')}, the newest archive of {shown_time(newest)})"
         )
-    return some_of(told, 5, "; ") or "none"
+    return some_of(hosts, 5, "; ") or "none"
 
 
 def _is_gone(one: Opened, gone: Collection[str], *, by_slug: bool) -> bool:
-    """Return whether a workspace is gone on purpose.
+    """Return whether a workspace was deleted on purpose.
 
-    Its slug does not tell where it is that of one which lives, or where it is itself the recovery of one of that slug: then
-    the other one is meant.
+    Its slug only counts if `by_slug`: if an existing workspace has that slug, or this one was itself recovered from one that
+    had it, the slug means the other one.
     """
     if by_slug:
         return any(map(one.belongs_to, gone))
@@ -303,7 +306,7 @@ def _is_gone(one: Opened, gone: Collection[str], *, by_slug: bool) -> bool:
 def _named(
     sources: list[Opened], names: Collection[str], is_gone: Callable[[Opened], bool]
 ) -> tuple[list[Opened], list[LeftOut]]:
-    """Return what is meant, and what is gone on purpose. Raise UsageError for a name that nothing has."""
+    """Return the workspaces to recover, and those deleted on purpose. Raise UsageError for a name that matches nothing."""
     for name in names:
         if not any(one.belongs_to(name) for one in sources):
             there = some_of([one.slug for one in sources], 10)
@@ -318,7 +321,7 @@ def _named(
 def _one_for_each_slug(
     sources: list[Opened], there: Mapping[str, Living], names: Collection[str]
 ) -> tuple[list[Opened], list[LeftOut]]:
-    """Return one workspace a slug, with those that are named by their ids, and what is left out for it."""
+    """Return one workspace for each slug, with all that are named by id, and the workspaces left out because of that."""
     by_slug: dict[str, list[Opened]] = defaultdict(list)
     for one in sources:
         by_slug[one.slug].append(one)
@@ -331,7 +334,7 @@ def _one_for_each_slug(
         kept += [first, *(others if by_id else ())]
         if by_id:
             continue
-        why = f"its slug now belongs to {first.source.workspace_id}; to recover it all the same, add --workspace ID"
+        why = f"its slug now belongs to {first.source.workspace_id}; to recover it anyway, add --workspace ID"
         out += [
             _left_out(one, f"{slug}: {why}", IncompleteError.exit_code)
             for one in others

@@ -1,4 +1,4 @@
-"""What the workspaces of one recovery claim of a console, where one alone can have it: the first claim counts."""
+"""What several workspaces of a recovery claim, although only one of them can have it: the first claim counts."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ _KINDS = (ClashKind.SLUG, ClashKind.DOMAIN, ClashKind.ID, ClashKind.WRITE_KEY)
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What workspaces with an earlier claim take from one: host name → slug of its owner, and ids of write keys.
+    """What a workspace loses to earlier claims: `domains` (host name → slug of its owner) and the ids of write keys.
 
-    `keys_beside` are ids of write keys that others have too, with other secrets: id → numbers of these workspaces. Who
-    sends with them was served, or not, before the console was lost, so they come back as they were.
+    `keys_beside` are ids of write keys that other workspaces also have, with other secrets: id → numbers of these
+    workspaces. They are restored unchanged, because the lost console had them too.
     """
 
     domains: Mapping[str, str] = field(default_factory=dict)
@@ -26,9 +26,9 @@ class Claimed:
 
 
 def settle_claims(snapshots: Sequence[Snapshot]) -> tuple[tuple[Clash, ...], tuple[Claimed, ...]]:
-    """Return what several of some workspaces claim, and what each has to do without; earlier ones come first."""
+    """Return what several workspaces claim, and what each of them loses; a workspace earlier in the list has precedence."""
     claimants: dict[tuple[ClashKind, str], list[int]] = defaultdict(list)
-    keys: dict[str, set[str]] = defaultdict(set)  # the ids of one write key, which may differ
+    keys: dict[str, set[str]] = defaultdict(set)  # the ids of a write key, by its hash
     hashes: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))  # by the id of a write key
     for number, snapshot in enumerate(snapshots):
         for kind, name, key_id in _claims(snapshot):
@@ -51,15 +51,15 @@ def settle_claims(snapshots: Sequence[Snapshot]) -> tuple[tuple[Clash, ...], tup
         Clash(kind, _shown(kind, name, keys), tuple(slugs[number] for number in members))
         for (kind, name), members in several.items()
     )
-    told = sorted(clashes, key=lambda clash: (_KINDS.index(clash.kind), clash.name))
-    return tuple(told), tuple(
+    ordered = sorted(clashes, key=lambda clash: (_KINDS.index(clash.kind), clash.name))
+    return tuple(ordered), tuple(
         Claimed(domains[number], frozenset(key_ids[number]), _keys_beside(number, hashes))
         for number in range(len(snapshots))
     )
 
 
 def _keys_beside(number: int, hashes: Mapping[str, Mapping[int, set[str]]]) -> dict[str, frozenset[int]]:
-    """Return which other workspaces have an id of one's write keys with another secret."""
+    """Return the write key ids of a workspace that others use with another secret: id → numbers of these workspaces."""
     return {
         key_id: frozenset(other for other in users if not users[number] & users[other])
         for key_id, users in hashes.items()
@@ -68,7 +68,7 @@ def _keys_beside(number: int, hashes: Mapping[str, Mapping[int, set[str]]]) -> d
 
 
 def _claims(snapshot: Snapshot) -> Iterator[tuple[ClashKind, str, str]]:
-    """Yield what a workspace claims: its kind, its name, and the id of a write key, which is named by its hash."""
+    """Yield the kind and name of everything that a workspace claims. A write key is named by its hash; its id comes third."""
     if snapshot.manifest.source.slug:
         yield ClashKind.SLUG, snapshot.manifest.source.slug, ""
     made_by_console = {function for function, _ in owned_functions(snapshot.entities)}
@@ -84,7 +84,7 @@ def _claims(snapshot: Snapshot) -> Iterator[tuple[ClashKind, str, str]]:
 
 
 def _write_keys(stream: Entity, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield the id and the hash of each write key of a stream; one without a hash is replaced by a new one, and claims nothing."""
+    """Yield the id and hash of each write key of a stream. One without a hash is replaced by a new key, so it claims nothing."""
     hashes = snapshot.secrets.get(stream.key, {})
     for name in KEY_FIELDS:
         for key in items_of(stream.body.get(name)):
@@ -95,5 +95,5 @@ def _write_keys(stream: Entity, snapshot: Snapshot) -> Iterator[tuple[str, str]]
 
 
 def _shown(kind: ClashKind, name: str, keys: Mapping[str, set[str]]) -> str:
-    """Return what a clash is called; of a write key its ids, because a hash is nobody's business."""
+    """Return the name to show for a clash. For a write key that is its ids, because the hash is a secret."""
     return ", ".join(sorted(keys[name])) if kind is ClashKind.WRITE_KEY else name

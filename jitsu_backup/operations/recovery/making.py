@@ -1,4 +1,4 @@
-"""Making the workspaces that are missing, one after another, named and slugged as they were."""
+"""Create missing workspaces, one after another, with their previous names and slugs."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from jitsu_backup.operations.recovery.values import WorkspaceRecovery
 
 _TAKEN, _BAD_NAME, _BAD_SLUG = "is already taken", "Invalid workspace name", "Invalid workspace slug"
 _UNSEEN = (
-    "its slug belongs to a workspace that this key cannot see; add the operator's token, which sees all, or have the key's"
-    " user invited into it; otherwise"
+    "its slug belongs to a workspace that this key cannot see; add the operator's token, which sees every workspace, or"
+    " invite the key's user into that workspace; otherwise"
 )
 _DELETED = "its slug still belongs to a deleted workspace;"
 _SHORTEST = 5
@@ -21,7 +21,10 @@ _SHORTEST = 5
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A workspace that was made, or was there: then somebody has made it since the plan. `renamed` tells another name."""
+    """A workspace that was created. Unless `by_us`, somebody else created it after the plan.
+
+    `renamed` is its name if that is not the previous one.
+    """
 
     workspace: Workspace
     by_us: bool
@@ -30,26 +33,26 @@ class Made:
 
 @dataclass(slots=True)
 class Maker:
-    """Makes workspaces with one key. `reader` is the console with the key that writes into them, and has to see them."""
+    """Create workspaces with the key of `console`. `reader` uses the key that writes into them, so it must see them."""
 
     console: Console
     reader: Console
     checks_names: bool = field(default=False, init=False)
 
     async def make(self, recovery: WorkspaceRecovery) -> Made:
-        """Return the workspace for a recovery, made if nothing has its slug. Never make a second one of a slug.
+        """Return the workspace with the slug of a recovery, created if none has it.
 
-        Raise BlockedError where a person has to make it, AccessError, ConsoleError.
+        Raise BlockedError if a person must create it, AccessError, ConsoleError.
         """
         source = recovery.snapshot.manifest.source
         slug = source.slug
         if not slug:
-            raise _by_hand(recovery, "the archive does not know its slug")
+            raise _by_hand(recovery, "the archive does not contain its slug")
         try:
             there = await self._there(slug)
         except AccessError as refusal:
             if CLOSED not in str(refusal):
-                raise  # it is about the key itself
+                raise  # the key itself was rejected
             raise _with_another_slug(recovery, _UNSEEN) from None
         if there is not None:
             return Made(there, by_us=False)
@@ -81,7 +84,7 @@ class Maker:
         return Made(made, by_us=True, renamed=name if had and had != name else "")
 
     async def _there(self, slug: str) -> Workspace | None:
-        """Return the workspace that has a slug, as far as the key that writes can see."""
+        """Return the workspace with a slug, if the key that writes can see it."""
         try:
             return await find_workspace(self.reader, slug)
         except NotFoundError:
@@ -91,17 +94,17 @@ class Maker:
 async def check_slug(
     console: Console, recovery: WorkspaceRecovery, *, is_strict: bool, sees_all: bool
 ) -> None:
-    """Raise BlockedError where a workspace could not be made because of its slug, as far as that can be told.
+    """Raise BlockedError if a workspace certainly cannot be created because of its slug.
 
-    `is_strict` says that the console is one which checks slugs, `sees_all` that the key is one to which no workspace is closed.
+    `is_strict` says that the console checks slugs, `sees_all` that the key can read every workspace.
     """
     slug = recovery.snapshot.manifest.source.slug
     if not slug:
-        raise _by_hand(recovery, "the archive does not know its slug")
+        raise _by_hand(recovery, "the archive does not contain its slug")
     if is_strict and (len(slug) < _SHORTEST or not re.fullmatch(r"[a-z][a-z0-9-]*", slug)):
         rule = (
-            f"this console accepts only slugs of {_SHORTEST} or more lower-case letters, digits and hyphens that begin with"
-            " a letter;"
+            f"this console accepts only slugs that begin with a letter and have at least {_SHORTEST} characters, all of them"
+            " lower-case letters, digits or hyphens;"
         )
         raise _with_another_slug(recovery, rule)
     if not sees_all and await is_closed(console, slug):
@@ -109,9 +112,9 @@ async def check_slug(
 
 
 def called_by_slug(recovery: WorkspaceRecovery, live: Snapshot) -> str:
-    """Return the slug that a workspace is called by because a console that checks names does not take its own.
+    """Return the slug if a workspace has it as its name, because a console that checks names rejects the previous name.
 
-    `live` is its target: one that is there already tells. For any other workspace the text is empty.
+    `live` is its target, which shows that if it exists already. Return an empty text for any other workspace.
     """
     source, there = recovery.snapshot.manifest.source, live.manifest.source
     refused = source.name and source.slug and not _is_plain(source.name)
@@ -120,12 +123,12 @@ def called_by_slug(recovery: WorkspaceRecovery, live: Snapshot) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    """Return whether a console that checks names takes a name (read in its source)."""
+    """Return whether a console that checks names accepts a name (read in its source)."""
     return re.fullmatch(r"[a-zA-Z0-9 \-_']{1,100}", name.strip()) is not None
 
 
 def _with_another_slug(recovery: WorkspaceRecovery, why: str) -> BlockedError:
-    """Return the error for a workspace of which the slug cannot be had."""
+    """Return the error for a workspace whose slug is not available."""
     return BlockedError(
         f"its workspace cannot be created: {why} create one with another slug in the UI, and name it with --into"
         f" {recovery.slug}=OTHER"
@@ -133,14 +136,14 @@ def _with_another_slug(recovery: WorkspaceRecovery, why: str) -> BlockedError:
 
 
 def _refused(recovery: WorkspaceRecovery, refusal: RefusedError) -> BlockedError:
-    """Return the error for a workspace that the console did not take."""
+    """Return the error for a workspace that the console rejected."""
     if _BAD_SLUG in str(refusal):
         return _with_another_slug(recovery, f"{refusal};")
     return _by_hand(recovery, str(refusal))
 
 
 def _by_hand(recovery: WorkspaceRecovery, why: str) -> BlockedError:
-    """Return the error for a workspace that a person has to make, with its name and slug."""
+    """Return the error for a workspace that a person must create, with its name and slug."""
     source = recovery.snapshot.manifest.source
     called = f"named {quoted(source.name)}" if source.name else "with any name"
     slug = f" with the slug {source.slug}" if source.slug else ""

@@ -1,4 +1,4 @@
-"""Opening the archives that a recovery takes, an older one where the newest cannot be read."""
+"""Open the archives that a recovery uses, or an older one if the newest cannot be read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.store import Store
 
 TRIES = 5
-"""How many archives of a workspace are tried until it counts as unreadable."""
+"""How many archives of a workspace are tried before it counts as unreadable."""
 
 _AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The archive that is taken for a workspace, opened, and newer ones that could not be taken."""
+    """The archive that is used for a workspace, opened, and newer ones that could not be used."""
 
     opened: Opened
     snapshot: Snapshot = field(repr=False)
@@ -32,9 +32,9 @@ class Taken:
 async def open_all(
     found: Iterable[Candidate], store: Store, keys: ArchiveKeys, report: Reporter, *, from_host: str | None
 ) -> tuple[list[Taken], list[LeftOut]]:
-    """Open the newest archive of each workspace that can be read; return also what has none.
+    """Open the newest readable archive of each workspace; return these, and the workspaces without one.
 
-    With `from_host`, one of that console is taken where a workspace has archives of several.
+    If a workspace has archives of several consoles, one of `from_host` is preferred.
     """
     waiting = list(found)
     total = len(waiting)
@@ -72,7 +72,7 @@ async def _open(
         if from_host is None or same_host(taken.opened.source.host, from_host):
             return taken
         first = first or taken
-        # its archives are of several consoles only where the oldest is of another than the newest
+        # only if the oldest and the newest are of different consoles can there be one of `from_host`
         if number == 0 and await _is_of_another(oldest, store, keys, taken):
             continue
         return first
@@ -85,7 +85,7 @@ async def _is_of_another(oldest: ArchiveName, store: Store, keys: ArchiveKeys, t
     try:
         snapshot = open_archive(oldest, await store.read(str(oldest)), keys)
     except BackupError:
-        return True  # unknown, so look at all
+        return True  # unknown, so open the others too
     return snapshot.manifest.source.host != taken.opened.source.host
 
 

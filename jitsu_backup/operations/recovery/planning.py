@@ -1,4 +1,4 @@
-"""Planning the recovery of a console: what becomes of each workspace of the store, before anything is written."""
+"""Plan the recovery of a console: what would be done for each workspace of the store. Nothing is written."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -40,7 +40,7 @@ from jitsu_backup.planning import Overlay
 from jitsu_backup.store import Store, archives, of_workspace
 
 AT_ONCE = 4
-"""Targets that are read at once."""
+"""How many targets are read at the same time."""
 
 
 async def plan_recovery(
@@ -51,17 +51,17 @@ async def plan_recovery(
     *,
     now: Callable[[], datetime],
 ) -> RecoveryPlan:
-    """Read store and console, and plan the recovery of every workspace that is meant; write nothing.
+    """Read the store and the console, and plan the recovery of every workspace of the job; write nothing.
 
-    What stands in the way of one workspace is its `problem`, and harms no other. Raise UsageError where the job names
-    nothing that the store has, or the store holds archives of several consoles; BackupError, AccessError where store or
-    console cannot be read.
+    What prevents the recovery of one workspace is its `problem` and does not affect the others. Raise UsageError if the job
+    names nothing that the store has, or the store has archives of several consoles; BackupError or AccessError if the store
+    or the console cannot be read.
     """
     if job.options.prune or job.options.recreate:
         raise UsageError(
             "a recovery deletes nothing; use `restore --prune` or `restore --recreate` for one workspace"
         )
-    if job.over_existing:  # it says that the archive counts, so that nothing stays as the target has it
+    if job.over_existing:  # then the archive overrides the target's own changes
         job = replace(job, options=replace(job.options, take=("source", *job.options.take)))
     listed = await list_archives(job, store, now=now)
     async with opened(job, store, keys, report, now) as (planner, there):
@@ -71,7 +71,7 @@ async def plan_recovery(
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a store has: all its archives by their names, and the workspaces of which some may be taken."""
+    """The content of a store: the names of all its archives, and the workspaces that the job may recover."""
 
     known: Sequence[ArchiveName]
     found: Sequence[Candidate]
@@ -79,10 +79,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The archives that are taken, opened, in the order in which their workspaces are begun; and what is left out.
+    """The opened archives to use, in the order in which their workspaces are started, and what is left out.
 
-    `overlays` are those of single workspaces, and `members_before` whom they had before an earlier recovery, by the ids of
-    these as file names spell them.
+    `overlays` are the overlays of single workspaces, `members_before` their members before an earlier recovery. Both are
+    keyed by workspace id as spelled in file names.
     """
 
     chosen: Chosen
@@ -93,7 +93,7 @@ class Choice:
 
 
 async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], datetime]) -> Listed:
-    """List a store. Raise UsageError where it has nothing that the job means, BackupError, AccessError."""
+    """List a store. Raise UsageError if it has no archive for the job, BackupError, AccessError."""
     known = await archives(store)
     found = worth_opening(candidates(known, now(), job.at), job.workspaces)
     if not found:
@@ -109,7 +109,7 @@ async def choose_archives(
     report: Reporter,
     there: Iterable[Living] = (),
 ) -> Choice:
-    """Open the archives that a job means, given what lives on the target. Raise UsageError as `plan_recovery` does."""
+    """Open the archives for a job; `there` are the workspaces on the target. Raise UsageError as `plan_recovery` does."""
     taken, unreadable = await open_all(listed.found, store, keys, report, from_host=job.from_host)
     chosen = choose(
         [one.opened for one in taken], listed.known, there,
@@ -124,7 +124,7 @@ async def choose_archives(
 async def plan_choice(
     choice: Choice, planner: Planner, listed: Sequence[Workspace], report: Reporter
 ) -> RecoveryPlan:
-    """Plan the recovery of what was chosen, on a console that lists some workspaces."""
+    """Plan the recovery of the chosen archives; `listed` are the workspaces of the target console."""
     job, kept = planner.job, choice.kept
     there = {one.id: one for one in living(listed)}
     targets = _targets(kept, choice.chosen, there, job)
@@ -160,7 +160,7 @@ async def plan_choice(
 async def opened(
     job: RecoveryJob, store: Store, keys: ArchiveKeys, report: Reporter, now: Callable[[], datetime]
 ) -> AsyncIterator[tuple[Planner, tuple[Workspace, ...]]]:
-    """Open the target console; yield what plans its workspaces, and those that it lists. Raise ConsoleError, AccessError."""
+    """Open the target console; yield a Planner for it and the workspaces that it lists. Raise ConsoleError, AccessError."""
     async with job.target.open() as console:
         with _named_key("the operator's token" if job.maker is not None else ""):
             info = await read_console_info(console)
@@ -170,7 +170,7 @@ async def opened(
 
 @contextmanager
 def _named_key(name: str) -> Iterator[None]:
-    """Say which of two keys it is that a console refuses; an empty name says nothing."""
+    """Name the key, unless the name is empty, in the error of a console that rejects it."""
     try:
         yield
     except AccessError as refusal:
@@ -178,7 +178,7 @@ def _named_key(name: str) -> Iterator[None]:
 
 
 async def _check_maker(maker: Connection) -> bool:
-    """Return whether the key that would make workspaces has limits. Raise AccessError where the console refuses it."""
+    """Return whether the key that creates workspaces has rate limits. Raise AccessError if the console rejects it."""
     async with maker.open() as console:
         with _named_key("the person's key, which creates workspaces"):
             await workspaces(console)
@@ -187,14 +187,14 @@ async def _check_maker(maker: Connection) -> bool:
 
 def _nothing(store: Store, job: RecoveryJob) -> str:
     named = f" of {some_of(list(job.workspaces), 5)}" if job.workspaces else ""
-    until = f" from {job.at:%Y-%m-%d %H:%M} UTC or before" if job.at else ""
+    until = f" from {job.at:%Y-%m-%d %H:%M} UTC or earlier" if job.at else ""
     return f"the store {store.url} has no backup{named}{until}"
 
 
 def _in_order(
     job: RecoveryJob, chosen: Chosen, taken: Sequence[Taken], unreadable: Iterable[LeftOut]
 ) -> list[Taken]:
-    """Return what is recovered in the order in which it is begun. Raise UsageError for names that mean none of it."""
+    """Return the archives to use, in the order of their workspaces. Raise UsageError for names that match none."""
     kept = [one for one in taken if one.opened in chosen.kept]
     left_out = {name for one in unreadable for name in (one.workspace_id, one.slug)}
     for flag, names in {"--first": job.first, "--into": tuple(job.into)}.items():
@@ -217,7 +217,7 @@ def _in_order(
 def _targets(
     kept: Sequence[Taken], chosen: Chosen, there: dict[str, Living], job: RecoveryJob
 ) -> list[Living | BackupError | None]:
-    """Return the target of each workspace: one that lives, None for one to make, or why it has none. Raise UsageError."""
+    """Return the target of each workspace: an existing one, None for one to create, or why there is none. Raise UsageError."""
     targets: list[Living | BackupError | None] = []
     used: dict[str, str] = {}
     own = {one.opened.source.workspace_id for one in kept if lives(one.opened, there)}
@@ -225,7 +225,7 @@ def _targets(
         mine = one.opened.source.workspace_id
         found = find_living(one.opened, there, chosen.successors or {}, job.into)
         if found is not None and found.id in own - {mine}:
-            taken = f"its slug now belongs to {found.id}, which is recovered itself"
+            taken = f"its slug now belongs to {found.id}, which is itself being recovered"
             targets.append(BlockedError(f"{taken}; name another target with --into"))
             continue
         if found is not None and found.id in used:
@@ -239,7 +239,7 @@ def _targets(
 
 
 def _claim_rank(target: Living | BackupError | None, *, own: bool) -> tuple[int, str]:
-    """Return which claims count first: of what never was lost, then of what was recovered, in the order in which it was made."""
+    """Return the sort key of claims: workspaces that were never lost come first, then recovered ones by creation time."""
     if own:
         return 0, ""
     return (1, target.created_at or "") if isinstance(target, Living) else (2, "")
@@ -248,35 +248,35 @@ def _claim_rank(target: Living | BackupError | None, *, own: bool) -> tuple[int,
 def _guarded(
     workspace: WorkspaceRecovery, target: Living | BackupError | None, job: RecoveryJob
 ) -> WorkspaceRecovery:
-    """Return a workspace with what the settings say of it, under the names of itself and of its target."""
+    """Return a workspace with the protections that the settings have under its own names or those of its target."""
     names = {workspace.workspace_id, workspace.slug}
     names |= {target.id, target.slug or target.id} if isinstance(target, Living) else set()
     return replace(workspace, plan_options=job.guarded(workspace.plan_options, names))
 
 
 def _called(one: Taken, target: Living | BackupError | None) -> tuple[str, ...]:
-    """Return what a workspace is called on the target console: one that is to be made as it was."""
+    """Return the names of a workspace on the target console. One that must be created keeps its slug."""
     if isinstance(target, BackupError):
         return ()
     return (one.opened.slug,) if target is None else tuple(filter(None, (target.id, target.slug)))
 
 
 def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[Taken]) -> dict[str, Overlay]:
-    """Return the overlays of the job by the ids of workspaces, as file names spell them.
+    """Return the overlays of the job by workspace id, spelled as in file names.
 
-    A name is that of whoever has it, else of whoever had it. Raise UsageError for one of nobody, and for two that one
-    workspace has under two names.
+    A name means the workspace that has it now, or else one that had it earlier. Raise UsageError for a name that no
+    workspace ever had, and if two different overlays are for the same workspace.
     """
     found: dict[str, tuple[str, Overlay]] = {}
     for name, overlay in job.overlays.items():
-        meant = {one.opened.archive.workspace_id for one in taken if one.opened.belongs_to(name)}
-        meant = meant or {archive.workspace_id for archive in of_workspace(known, name)}
-        if not meant:
+        ids = {one.opened.archive.workspace_id for one in taken if one.opened.belongs_to(name)}
+        ids = ids or {archive.workspace_id for archive in of_workspace(known, name)}
+        if not ids:
             there = some_of(sorted(one.opened.slug for one in taken), 10)
             raise UsageError(
                 f"{overlay.called} names {name!r}, but the store has no such workspace; it has {there}"
             )
-        for workspace_id in meant:
+        for workspace_id in ids:
             other, theirs = found.setdefault(workspace_id, (name, overlay))
             if theirs != overlay:
                 raise UsageError(
@@ -286,7 +286,7 @@ def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[
 
 
 def _members_before(known: Collection[ArchiveName], taken: Sequence[Taken]) -> dict[str, tuple[Member, ...]]:
-    """Return whom workspaces had before earlier recoveries made them: nobody is a member of those until people are invited."""
+    """Return the members from before earlier recoveries, because a workspace has none after one until people are invited."""
     archives = {one.opened.archive.workspace_id: one for one in taken}
     made = successors_of([one.opened for one in taken], known)
     found: dict[str, tuple[Member, ...]] = {}
@@ -320,7 +320,7 @@ async def _plan_all(
     listed: Sequence[Workspace],
     report: Reporter,
 ) -> list[WorkspaceRecovery]:
-    """Plan those that are there first: they show what the console offers to those that are to be made."""
+    """Plan existing workspaces first, because they show what the console supports in workspaces to create."""
     planned = dict[int, WorkspaceRecovery]()
 
     async def plan(numbers: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""The target of each workspace: found on the console, or as if it were there and empty; and the plan for it."""
+"""Find the target of each workspace on the console, or assume a new, empty one, and plan the recovery into it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -31,9 +31,9 @@ from jitsu_backup.planning.sent_empty import fills
 from jitsu_backup.store import Store
 
 _ANY_TYPE = "function"
-"""A type that every console has: its schemas show what the console is like."""
+"""A type that every console has; its schema shows the generation of the console."""
 
-_HINT = "to write into it all the same, as `restore` would, add --over-existing"
+_HINT = "to write into it anyway, as `restore` would, add --over-existing"
 
 
 def living(found: Iterable[Workspace]) -> list[Living]:
@@ -48,10 +48,10 @@ def _text(value: object) -> str | None:
 def find_living(
     one: Opened, there: Mapping[str, Living], successors: Mapping[str, str], into: Mapping[str, str]
 ) -> Living | None:
-    """Return the workspace of the target console that one is recovered into; None where it has to be made.
+    """Return the workspace of the target console to recover into, or None if it must be created.
 
-    It is the one that `into` says, itself, what an earlier recovery has made of it, or what has its slug. Raise
-    UsageError where `into` names none that the key can see.
+    In this order: the one that `into` names, the workspace itself, the one that an earlier recovery created for it, the one
+    with its slug. Raise UsageError if `into` names a workspace that the key cannot see.
     """
     named = into.get(one.source.workspace_id) or into.get(one.source.slug or "")
     if named is not None:
@@ -75,9 +75,9 @@ def find_living(
 
 @dataclass(slots=True)
 class Planner:
-    """Plans one workspace after another on one console, with what is the same for all of them read once.
+    """Plan workspaces on one console, and read only once what is the same for all.
 
-    `info` is what the console tells of itself, and `kind` a snapshot of any of its workspaces, which tells what it offers.
+    `info` is the console's information about itself, `kind` the manifest of any workspace, which shows the supported types.
     """
 
     console: Console
@@ -91,19 +91,19 @@ class Planner:
     neighbours: Neighbours = field(init=False)
 
     def __post_init__(self) -> None:
-        """Read nothing yet."""
+        """Create the cache of neighbours; nothing is read yet."""
         self.neighbours = Neighbours(self.console, shared=True)
 
     async def look_at(self, one: Workspace) -> None:
-        """Read a workspace for what the console offers; where it cannot be read, only the console's index tells."""
+        """Read a workspace to learn the supported types. If it cannot be read, only the console's index shows them."""
         with suppress(BackupError):
             seen = Seen(console_info=self.info)
             self.kind = (await read_workspace(self.console, one.id, now=self.now, seen=seen)).manifest
 
     async def plan(self, workspace: WorkspaceRecovery, target: Living | None) -> WorkspaceRecovery:
-        """Return what is done for a workspace in its target, None for one that is to be made.
+        """Return a workspace with its plan for `target`, which is None if the workspace must be created.
 
-        What stands in the way is its `problem`.
+        What prevents the recovery is its `problem`.
         """
         presence = Presence.NEW if target is None else Presence.THERE
         workspace = replace(workspace, presence=presence, target_id=None if target is None else target.id)
@@ -138,7 +138,7 @@ class Planner:
         )
 
     async def _is_strict(self, prepared: PreparedRestore) -> bool:
-        """Return whether the console checks names and slugs, as those of 2024 do not [workspace/create-slug-taken]."""
+        """Return whether the console checks names and slugs; one of 2024 does not [workspace/create-slug-taken]."""
         schemas = await self.neighbours.schemas([_ANY_TYPE])
         return bool(schemas) and capabilities(prepared.live, schemas).revives
 
@@ -155,7 +155,10 @@ class Planner:
         return prepared
 
     def _finder(self, options: PlanOptions) -> RecordFinder:
-        """Return what finds the record of an earlier recovery; what is empty was not recovered yet, or is to be again."""
+        """Return a function that finds the record of an earlier recovery, but none for an empty target.
+
+        An empty target was not recovered yet, or was emptied to recover it again.
+        """
         found = record_finder(lambda: self.store, self.keys, options, now=self.now, report=self.report)
 
         async def find(snapshot: Snapshot, live: Snapshot) -> Snapshot | None:
@@ -164,7 +167,7 @@ class Planner:
         return find
 
     def _empty(self, snapshot: Snapshot) -> Snapshot:
-        """Return the workspace that is to be made as it will be then, without an id."""
+        """Return a workspace that must be created as it will be after that, without an id."""
         source, kind = snapshot.manifest.source, self.kind
         asked = {*self.info.types}
         unasked = (name for name, known in CATALOGUE.items() if (known.offered_with or name) not in asked)
@@ -177,7 +180,7 @@ class Planner:
 
 
 def gone_before(prepared: PreparedRestore) -> tuple[Residue, ...]:
-    """Return what is blocked because something that it needs was gone when the workspace was backed up."""
+    """Return what is blocked because something it needs had already been deleted when the workspace was backed up."""
     missing = {
         one.key: f"{' or '.join(one.missing)} {one.missing_id}"
         for one in dangling_references(prepared.snapshot)
@@ -194,7 +197,7 @@ def gone_before(prepared: PreparedRestore) -> tuple[Residue, ...]:
 
 
 def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> BackupError | None:
-    """Return why a plan is not carried out without a decision; None where nothing stands in its way."""
+    """Return why a plan needs a decision before it is carried out, or None."""
     plan = prepared.plan
     if plan.blocked:
         return BlockedError(why_blocked(plan))
@@ -206,7 +209,7 @@ def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> Ba
         return problem
     if over_existing:
         return None
-    known = prepared.options.record is not None  # what the target changed itself is told apart, and kept
+    known = prepared.options.record is not None  # then the target's own changes are known, and kept
     extras = [one for one in plan.extras if _is_foreign(one, known=known)]
     emptied = prepared.options.emptied
     touched = (
@@ -227,7 +230,7 @@ def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> Ba
 
 
 def _is_foreign(extra: Extra, *, known: bool) -> bool:
-    """Return whether an entity is somebody else's; `known` tells that a record says which are of a recovery."""
+    """Return whether an entity does not come from a recovery; `known` says that a record lists those that do."""
     return not (extra.dead or extra.left_out) and (extra.own or not known)
 
 
@@ -236,7 +239,7 @@ def _waits_for_feature(loss: RecoveryLoss, prepared: PreparedRestore) -> bool:
 
 
 def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
-    """Return what a plan does not restore: of what exists already, only the missing secrets."""
+    """Return what a plan does not restore. For existing entities, only missing secrets and disabled reverse syncs count."""
     plan = prepared.plan
     actions = {action.key: action for action in plan.actions}
     made = {key for key, a in actions.items() if a.kind in (ActionKind.CREATE, ActionKind.BLOCKED)}
@@ -244,6 +247,7 @@ def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
     def is_lost(loss: RecoveryLoss) -> bool:
         if loss.kind is LossKind.SECRET:
             return loss.key in actions and loss.path in {lost.path for lost in actions[loss.key].losses}
-        return loss.key in made or _waits_for_feature(loss, prepared)
+        is_off = loss.kind is LossKind.REVERSE_SYNC
+        return is_off or loss.key in made or _waits_for_feature(loss, prepared)
 
     return tuple(filter(is_lost, recovery_losses(prepared.snapshot, plan, (), prepared.live.workspace)))

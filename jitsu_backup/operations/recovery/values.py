@@ -1,4 +1,4 @@
-"""What a recovery of a console is asked for, what it plans, and how it ended: values that reports only show."""
+"""The job, the plan and the outcome of a recovery of a console, as values."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -22,16 +22,16 @@ def _as_given(options: PlanOptions, _: Collection[str]) -> PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryJob:
-    """What one recovery is asked for.
+    """What to recover, and how.
 
-    `target` reads and writes everything: with the operator's token where that is known, which no limit holds back. `maker`
-    makes the workspaces with a person's key, who becomes their member; without it `target` makes them. `at` is the time, in
-    UTC, that no archive may be newer than, `from_host` the console whose archives are meant. `workspaces` are ids or slugs
-    of those to recover (none: all), `first` those to begin with, in order, and `gone` those that are gone on purpose.
-    `into` gives the target, by id or slug, of a workspace, by id or slug. `options` hold for every workspace, and delete nothing; `overlays`, by
-    id or slug, take the place of its overlay; `guarded` adds to the
-    options of a workspace, known by any of its names, what it protects and ignores. Without `over_existing` nothing is written into a workspace that has what the
-    recovery would change, or what its archive does not know.
+    `target` reads and writes everything, with the operator's token if it is known, because that has no rate limits. `maker`
+    creates the workspaces with the key of a person, who becomes a member of them; without it, `target` creates them. Archives
+    newer than `at`, in UTC, are ignored. `from_host` is the console whose archives are used. `workspaces` are the ids or
+    slugs of the workspaces to recover (none: all), `first` those to start with, in order, and `gone` those that were deleted
+    on purpose. `into` maps a workspace to its target, both by id or slug. `options` apply to every workspace and delete
+    nothing; `overlays`, by id or slug, replace their overlay. `guarded` adds to the options of a workspace, given its names,
+    what the settings protect and ignore in it. Unless `over_existing`, nothing is written into a workspace if the recovery
+    would change an entity in it, or if it has an entity that the archive lacks.
     """
 
     target: Connection
@@ -49,14 +49,14 @@ class RecoveryJob:
 
 
 class Presence(Enum):
-    """Whether the target of a workspace is there, or has to be made."""
+    """Whether the target of a workspace exists or must be created."""
 
     THERE = "there"
     NEW = "new"
 
 
 class ClashKind(Enum):
-    """What several workspaces of one recovery claim, though one alone can have it."""
+    """What several workspaces of a recovery claim, although only one of them can have it."""
 
     DOMAIN = "domain"
     ID = "id"
@@ -75,7 +75,7 @@ class Clash:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """An archive that is newer than the one that is taken, or the only one there is, and why it was not taken."""
+    """An archive that is not used, and why. It is newer than the one that is used, or the only one."""
 
     archive: ArchiveName
     why: str
@@ -84,7 +84,7 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A workspace of the store that the recovery leaves alone, and why; an `exit_code` other than 0 says that it lacks."""
+    """A workspace of the store that is not recovered, and why. With an `exit_code` other than 0, that was not intended."""
 
     workspace_id: str
     slug: str
@@ -94,9 +94,9 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Member:
-    """A member of a workspace: whom to invite, and in which role.
+    """A member to invite into a workspace, with the role.
 
-    `as_of` is the time, in UTC, of the archive that has them, if they were members before an earlier recovery.
+    `as_of` is the time of the archive with this member, in UTC, if it is from before an earlier recovery.
     """
 
     email: str
@@ -106,7 +106,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class OptionSet:
-    """A section of a workspace's options: to be set to `body`, or why that is left to a person (`problem`)."""
+    """A section of a workspace's options: its new `body`, or the `problem` because of which a person must set it."""
 
     section: str
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -115,16 +115,16 @@ class OptionSet:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceRecovery:
-    """What is planned for one workspace.
+    """The plan for one workspace.
 
-    `snapshot` is that of `archive`, and `passed_over` are newer archives that could not be taken. `target_id` is the
-    workspace of the target console, None for one that is to be made. `prepared` is the plan: for a NEW workspace as if it
-    were there, and empty. `problem` is why nothing is written: a decision that is needed, or what went wrong. `losses` say
-    what does not come back, `keys_before` for which write keys earlier runs have made others, `members` whom to invite, `options` which settings are set again. `is_old` tells that the
-    archive is far behind the newest of the store. `load` is what it takes, and `plan_options` are what the plan was made with: they
-    know what other workspaces of this recovery claim. `without` are entities that cannot be there, because what they need was
-    gone when the workspace was backed up. `renamed` is how the workspace is called because the console does not take its name.
-    `members_before` are those that it had before an earlier recovery, which made it without any.
+    `snapshot` is the content of `archive`; `passed_over` are newer archives that could not be used. `target_id` is the id on
+    the target console, None if the workspace must be created. `prepared` is the plan; for a NEW workspace it assumes an empty
+    one. `problem` is why nothing is written: a needed decision, or a failure. `losses` are not restored, `keys_before` are
+    write keys that earlier runs replaced by new ones, `members` are to be invited, `options` are set again. `is_old` says
+    that the archive is much older than the newest of this recovery. `load` is the number of requests. `plan_options` are the
+    options of the plan, including the claims of the other workspaces. `without` are entities left out because something they
+    need had already been deleted when the workspace was backed up. `renamed` is the new name, if the console rejects the
+    previous one. `members_before` are the members before an earlier recovery, which created the workspace without any.
     """
 
     archive: ArchiveName
@@ -147,17 +147,17 @@ class WorkspaceRecovery:
 
     @property
     def workspace_id(self) -> str:
-        """The id that the workspace had when it was backed up."""
+        """The id of the workspace in the archive."""
         return self.snapshot.manifest.source.workspace_id
 
     @property
     def slug(self) -> str:
-        """What the workspace is called: its slug, or its id where it had none."""
+        """The slug of the workspace in the archive, or its id if it had none."""
         return self.snapshot.manifest.source.slug or self.workspace_id
 
     @property
     def called_now(self) -> Source | None:
-        """What a target that is there has another name or slug by than the archive, which stays; None where it has the same."""
+        """The name and slug of an existing target if they differ from the archive, else None. They are kept."""
         if self.prepared is None or self.presence is Presence.NEW:
             return None
         was, now = self.snapshot.manifest.source, self.prepared.live.manifest.source
@@ -166,7 +166,7 @@ class WorkspaceRecovery:
 
     @property
     def goes(self) -> bool:
-        """Whether it takes part in the run: nothing stands in its way, and something is left to do."""
+        """Whether the run does anything for it: it has no problem, and is not up to date."""
         return self.problem is None and (
             self.presence is Presence.NEW or self.writes > 0 or bool(self.to_set)
         )
@@ -183,14 +183,14 @@ class WorkspaceRecovery:
 
     @property
     def kept(self) -> tuple[Action, ...]:
-        """The actions for what stays as the target has it since it was recovered: deleted, or with changes of its own."""
+        """The actions that keep what the target deleted or changed itself since it was recovered."""
         actions = () if self.prepared is None else self.prepared.plan.actions
         kept = (action for action in actions if action.deleted_there or action.own)
         return tuple(sorted(kept, key=lambda action: not action.deleted_there))
 
     @property
     def falls_short(self) -> bool:
-        """Whether the plan itself knows of something that will not be there as the archive has it."""
+        """Whether the plan already shows that something will differ from the archive."""
         actions = () if self.prepared is None else self.prepared.plan.actions
         lacking = (
             action.deleted_there or action.losses or action.kind is ActionKind.SKIPPED
@@ -202,11 +202,11 @@ class WorkspaceRecovery:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryPlan:
-    """What a recovery would do, for all workspaces at once, in the order in which they are begun.
+    """The plan for all workspaces, in the order in which they are started.
 
-    `source_host` is the console that the archives are of, `host` the one that they are recovered into. `clashes` are what
-    several workspaces claim. `limited` tells whether the console limits the key that writes, `made_limited` whether it limits the one that
-    makes workspaces: neither the operator's token nor anybody on a console of 2024.
+    `source_host` is the console of the archives, `host` the one to recover into. `clashes` are claimed by several workspaces.
+    `limited` says whether the key that writes has rate limits, `made_limited` whether the key that creates workspaces has
+    them. The operator's token has none, and a console of 2024 sets none.
     """
 
     source_host: str
@@ -219,17 +219,17 @@ class RecoveryPlan:
 
     @property
     def going(self) -> tuple[WorkspaceRecovery, ...]:
-        """The workspaces that something is done for."""
+        """The workspaces that are created, written or given options."""
         return tuple(workspace for workspace in self.workspaces if workspace.goes)
 
     @property
     def stuck(self) -> tuple[WorkspaceRecovery, ...]:
-        """The workspaces that nothing is written into, because something stands in the way."""
+        """The workspaces into which nothing is written because of a problem."""
         return tuple(workspace for workspace in self.workspaces if workspace.problem is not None)
 
     @property
     def to_make(self) -> tuple[WorkspaceRecovery, ...]:
-        """The workspaces that are made, in order."""
+        """The workspaces that are created, in order."""
         return tuple(one for one in self.going if one.presence is Presence.NEW)
 
     @property
@@ -239,22 +239,22 @@ class RecoveryPlan:
 
     @property
     def made_keys(self) -> int:
-        """How many write keys are new, so that senders have to change."""
+        """How many write keys are new. Their senders must change."""
         return sum(one.prepared.plan.made_keys for one in self.going if one.prepared is not None)
 
     @property
     def seconds(self) -> float:
-        """The seconds that carrying it out takes at the least, by the console's limits."""
+        """The minimum duration in seconds under the console's rate limits."""
         return forecast(self.going, limited=self.limited, made_limited=self.made_limited)
 
     @property
     def oldest(self) -> datetime | None:
-        """When the oldest of the archives was taken, in UTC: what changed since is lost. None without workspaces."""
+        """The time of the oldest archive, in UTC; changes since then are lost. None without workspaces."""
         return min((one.archive.taken_at for one in self.workspaces), default=None)
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the plan as it is: that of the worst workspace; 3 where something will be missing."""
+        """The exit code of the plan: that of the worst workspace; 3 if something will be missing."""
         codes = [one.problem.exit_code for one in self.workspaces if one.problem is not None]
         codes += [IncompleteError.exit_code for one in self.workspaces if one.falls_short]
         codes += [past.exit_code for one in self.workspaces for past in one.passed_over]
@@ -262,7 +262,7 @@ class RecoveryPlan:
 
 
 def forecast(going: tuple[WorkspaceRecovery, ...], *, limited: bool, made_limited: bool) -> float:
-    """Return the seconds that recovering workspaces takes at the least: both keys work side by side."""
+    """Return the minimum duration of a recovery in seconds. Both keys work at the same time."""
     load = sum((one.load for one in going), Load())
     makes = Load(workspaces=load.workspaces)
     writes = Load(load.requests)
@@ -273,10 +273,10 @@ def forecast(going: tuple[WorkspaceRecovery, ...], *, limited: bool, made_limite
 class RecoveryOutcome:
     """How the recovery of one workspace ended.
 
-    `target_id` is its id on the target console, and `made` tells whether this run made it. `result` is that of the restore,
-    None where it did not come to that. `failure` is what went wrong. `options_set` are the sections
-    that were set again, `options_left` those that a person has to see to. `memberless` tells that nobody is a member yet,
-    `renamed` how the workspace is called where the console did not take its name. Unless `begun`, it was left for the next run.
+    `target_id` is its id on the target console; `made` says whether this run created it. `result` is the result of the
+    restore, None if it was not reached. `failure` is what went wrong. `options_set` are the sections that were set,
+    `options_left` those that a person must set. `memberless` says that the workspace has no member yet. `renamed` is its new
+    name, if the console rejected the previous one. Unless `begun`, the workspace is left for the next run.
     """
 
     recovery: WorkspaceRecovery
@@ -297,12 +297,12 @@ class RecoveryOutcome:
 
     @property
     def problem(self) -> BackupError | Exception | None:
-        """What ended it early: its failure, or that of its restore."""
+        """Its failure, or that of its restore."""
         return self.failure or (None if self.result is None else self.result.failure)
 
     @property
     def whole(self) -> bool:
-        """Whether all that the archive holds is there: nothing failed, nothing differs, and nothing is left to a person."""
+        """Whether the archive was restored completely: nothing failed or differs, and nothing is left to do by hand."""
         result = self.result
         restored = result is None or (
             result.verified
@@ -315,7 +315,7 @@ class RecoveryOutcome:
 
     @property
     def exit_code(self) -> int:
-        """The exit code that this workspace alone would have."""
+        """The exit code of a run with only this workspace."""
         if self.interrupted:
             return INTERRUPTED
         if self.problem is not None:
@@ -340,13 +340,16 @@ _ORDER = (
 
 
 def worst(codes: list[int]) -> int:
-    """Return the worst of some exit codes: interrupted, failed, no permission, damaged, misused, blocked, incomplete, whole."""
+    """Return the worst of some exit codes.
+
+    From worst to best: interrupted, failed, no permission, damaged, usage error, blocked, incomplete, complete.
+    """
     return min(codes, key=_ORDER.index, default=0)
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryRun:
-    """How a recovery ended: the outcome of each workspace of its `plan`, in the plan's order."""
+    """How a recovery ended: the outcome of each workspace, in the order of the `plan`, and the duration in seconds."""
 
     plan: RecoveryPlan
     outcomes: tuple[RecoveryOutcome, ...] = ()
@@ -354,7 +357,7 @@ class RecoveryRun:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the worst workspace, those left out included."""
+        """The exit code of the worst workspace, including those left out."""
         return worst([*(o.exit_code for o in self.outcomes), *(one.exit_code for one in self.plan.left_out)])
 
     @property
@@ -364,5 +367,5 @@ class RecoveryRun:
 
     @property
     def failed(self) -> tuple[RecoveryOutcome, ...]:
-        """The workspaces that failed, or that a decision stands before."""
+        """The workspaces that failed or need a decision."""
         return tuple(outcome for outcome in self.outcomes if outcome.problem is not None)

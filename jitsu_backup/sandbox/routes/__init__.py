@@ -1,4 +1,4 @@
-"""The routes of the console, one module for each type of entity with routes of its own, and for each other subject.
+"""The routes of the console, one module for each type of entity with its own routes, and for each other subject.
 
 Each class holds the handlers of its routes and lists them in `routes()`.
 """

@@ -18,7 +18,7 @@ from jitsu_backup.sandbox.state import State, as_iso, latest
 
 
 class Changes:
-    """Routes that answer whether, when and by whom something was changed."""
+    """Routes that answer what changed, when, and who changed it."""
 
     def __init__(
         self, state: State, audit: Audit, access: Access, sleep: Callable[[float], Awaitable[None]]
@@ -34,7 +34,7 @@ class Changes:
         ]
 
     async def _listen(self, call: Call) -> Any:
-        """Answer whether a workspace changed since a moment, that moment included [listen/same-instant]."""
+        """Answer whether a workspace changed since a time, including that time itself [listen/same-instant]."""
         self.access.admit(call)
         query = call.query.get("ifModifiedSince")
         since = parse_date(query if query is not None else call.http.headers.get("if-modified-since", ""))
@@ -67,7 +67,7 @@ class Changes:
         return as_json(call.http, 200, answer, headers)
 
     def _last_modified(self, workspace_id: str) -> str:
-        """Return when a workspace, or an object or link in it, last changed, deleted ones included.
+        """Return when a workspace, or an object or link in it, last changed, including deleted ones.
 
         A slug finds nothing [listen/by-slug]; profile builders and sync states do not count.
         """

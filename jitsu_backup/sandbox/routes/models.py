@@ -24,10 +24,10 @@ _PREVIEW = {
 
 
 class Models:
-    """Routes that ask the warehouse of a model."""
+    """Routes that query the warehouse of a model."""
 
     def __init__(self, state: State, access: Access) -> None:
-        """Ask the warehouses in `state`."""
+        """Query the warehouses in `state`."""
         self.state, self.access = state, access
 
     def routes(self) -> list[PathHandlers]:

@@ -114,11 +114,11 @@ class Objects:
             patch = unmask(patch, row.config)
         merged = merge(type_name, row.config, patch, self.state.generation)
         if not self.state.generation.is_newest:
-            merged["type"] = type_name  # whatever the body says; the newest console rejects that for a model
+            merged["type"] = type_name  # regardless of the body; the newest console rejects that for a model
         return {"type": type_name, **merged, "id": row.id, "workspaceId": row.workspace_id}
 
     def _check_held(self, row: ObjectRow, config: Mapping[str, Any]) -> None:
-        """Raise Refusal for a change that reverse syncs, connections or models of the object do not allow."""
+        """Raise Refusal for a change that reverse syncs, connections or models that use the object do not allow."""
         refuse_bound(self.state, row)
         if row.type == "destination" and self.state.generation.is_newest:
             check_destination(self.state, row, config)

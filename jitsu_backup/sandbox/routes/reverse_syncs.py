@@ -160,7 +160,7 @@ class ReverseSyncs:
         return {"id": sync_id}
 
     async def _run(self, call: Call) -> Any:
-        """Reject to run or cancel, because the sandbox has no controller [reverse-sync/run-without-controller]."""
+        """Reject requests to run or cancel, because the sandbox has no controller [reverse-sync/run-without-controller]."""
         self.access.admit(call)
         sync_id, body = _sync_id(call), _read(call, _ACTION_SCHEMA)
         workspace_id = self.access.permitted(call, EDIT)
@@ -217,7 +217,7 @@ class ReverseSyncs:
     def _check(self, workspace_id: str, sync: Mapping[str, Any], sync_id: str | None = None) -> None:
         """Raise Refusal if the ends of a reverse sync, its settings or its schedule do not fit.
 
-        Neither the warehouse nor the destination is asked [reverse-sync/create-google-not-authorized].
+        Neither the warehouse nor the destination is contacted [reverse-sync/create-google-not-authorized].
         """
         require_feature(self.state, workspace_id)
         model = self.state.live_typed(workspace_id, "model", sync["fromId"])
@@ -248,13 +248,13 @@ class ReverseSyncs:
 
 
 def reverse_sync_id(workspace_id: str, request_id: str) -> str:
-    """Return the id of the reverse sync that a request makes [reverse-sync/create]."""
+    """Return the id of the reverse sync that a request creates [reverse-sync/create]."""
     text = orjson.dumps([workspace_id, request_id])
     return f"retl-{hashlib.sha256(text).hexdigest()[:32]}"
 
 
 def _read(call: Call, schema: Mapping[str, Any]) -> Any:
-    """Return the body of a call by a route's own schema. Raise Refusal [reverse-sync/create-unknown-option]."""
+    """Return the body of a call, validated by the route's own schema. Raise Refusal [reverse-sync/create-unknown-option]."""
     parsed, issues = parse(schema, call.body, dates=False)
     if issues:
         raise invalid_request("body", f"{call.method} {target_of(call.http)}", issues, body=call.body)

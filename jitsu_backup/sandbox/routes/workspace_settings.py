@@ -123,7 +123,7 @@ class WorkspaceSettings:
         return _masked(self._workspace(call).options.get(_EXPORTS_SECTION, _NOTHING_EXPORTED))
 
     async def _set_exports(self, call: Call) -> Any:
-        """Set the target of the export of live events. A masked value of a header keeps the stored one."""
+        """Set the destination of the export of live events. A masked value of a header keeps the stored one."""
         self.access.admit(call)
         settings = self._read(call, _EXPORTS)
         row = self._workspace(call, EDIT)

@@ -72,7 +72,7 @@ class Workspaces:
         ]  # fmt: skip
 
     def _page(self, user_id: str, query: Mapping[str, str]) -> Any:
-        """Return all workspaces that a user is a member of, or with `page` one page of them [workspace/list-paged]."""
+        """Return all workspaces of which a user is a member, or one `page` of them [workspace/list-paged]."""
         mine = [row for row in self.state.workspaces.values() if user_id in row.access and not row.deleted]
         wanted = query.get("search", "").lower()
         found = [row for row in mine if any(wanted in text.lower() for text in (row.id, row.name, row.slug))]
@@ -97,7 +97,7 @@ class Workspaces:
         return self.create(members_of(call.body), call.user.id if call.user else None)
 
     def create(self, body: Mapping[str, Any], owner: str | None) -> dict[str, Any]:
-        """Create a workspace. Raise Refusal. Without an owner, it is created nevertheless [admin/workspace-create]."""
+        """Create a workspace. Raise Refusal. Even without an owner, it is created [admin/workspace-create]."""
         name, slug = str(body.get("name") or ""), str(body.get("slug") or "")
         if not self.state.generation.is_2024:
             _check_name(self.state.generation, name)
@@ -126,7 +126,7 @@ class Workspaces:
         return {**workspace_line(self.state, row), "deleted": False}
 
     async def _get_options(self, call: Call) -> Any:
-        """Return a section of a workspace's options, the default where none was set [workspace/data-retention]."""
+        """Return a section of a workspace's options, or the default if it was not set [workspace/data-retention]."""
         return self.access.named_workspace(call).options.get(call.parts[3], _RETENTION)
 
     async def _set_options(self, call: Call) -> Any:
