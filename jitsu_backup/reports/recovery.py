@@ -20,6 +20,7 @@ from jitsu_backup.operations.recovery import (
     WorkspaceRecovery,
 )
 from jitsu_backup.operations.recovery_losses import LossKind
+from jitsu_backup.planning import ActionKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
 from jitsu_backup.reports.recovery_remarks import (
@@ -424,6 +425,10 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
         urgent=True,
         alike=True,
     )
+    renumbered = tuple(_renumbered(run))
+    yield Listing(
+        "Created with a new id, because theirs is in use", ("Workspace", "What", "New id"), renumbered
+    )
     yield _left_out(run.plan.left_out)
     yield _passed_over(run.plan.workspaces)
     yield from _remarks([outcome.recovery for outcome in run.outcomes])
@@ -449,6 +454,19 @@ def _why(outcome: RecoveryOutcome, profile: str | None) -> str:
         return reason(outcome.problem, outcome.recovery, profile)
     when = "while it was being written" if outcome.begun else "before it was started"
     return f"the run was interrupted {when}"
+
+
+def _renumbered(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
+    """Yield the entities whose planned id something else on the console has."""
+    for outcome in run.outcomes:
+        for one in outcome.result.outcomes if outcome.result is not None else ():
+            planned = one.action.target_id if one.action.kind is ActionKind.CREATE else None
+            if planned is not None and one.target_id not in (None, planned):
+                yield (
+                    outcome.recovery.slug,
+                    f"{one.action.key.type} {shortened(one.action.name)}",
+                    one.target_id,
+                )
 
 
 def _residue(run: RecoveryRun, profile: str | None) -> Iterator[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from jitsu_backup.operations.recovery import RecoveryRun
 from jitsu_backup.reports.recovery import RecoveryReport, plan_summary, reason, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_remarks import OF_RESTORE
-from tests.recovery.kit import World, problems
+from tests.recovery.kit import World, add_workspace, problems
 from tests.recovery.samples import plan
 from tests.support import OWNER
 
@@ -188,3 +188,19 @@ def test_that_nobody_is_a_member_is_told_again(tmp_path: Path) -> None:
         run = world.recover()
         steps = run_summary(RecoveryReport(run.plan, world.now(), run=run), run).next_steps
         assert any("nobody is a member yet" in one.text for one in steps)
+
+
+def test_an_entity_whose_id_is_in_use_is_listed_with_its_new_one(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    workspace_id = add_workspace(world.old.state, "team-blue", filled=False)
+    world.old.state.add_object(
+        workspace_id, "function", "mine-0001", {"name": "Mine", "code": "export default 1"}
+    )
+    world.back_up()
+    other = add_workspace(world.new.state, "by-hand", filled=False)
+    world.new.state.add_object(other, "function", "mine-0001", {"name": "Theirs", "code": "export default 2"})
+    run = world.recover()
+    (new_id,) = listed(world, run, "Created with a new id, because theirs is in use")
+    assert world.new.state.objects[new_id].config["name"] == "Mine"
+    again = world.recover()
+    assert again.exit_code == 0
