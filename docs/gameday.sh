@@ -20,7 +20,10 @@ say() { printf '\n== %s\n' "$*"; }
 # on a newer one a person must enable reverse syncs before the comparison finds no difference.
 console() {
   jitsu-backup sandbox --port "$1" --console 2026-07 --no-rate-limit "${@:2}" > "console-$1.txt" &
-  until [ -s "console-$1.txt" ]; do sleep 0.1; done
+  until [ -s "console-$1.txt" ]; do
+    kill -0 $! 2> /dev/null || { echo "the console on port $1 did not start" >&2; exit 1; }
+    sleep 0.1
+  done
 }
 
 say "A console with $workspaces workspaces"
