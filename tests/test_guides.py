@@ -4,11 +4,9 @@ import ast
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from jitsu_backup.cli import cli
 from jitsu_backup.console import RefusalKind
 from jitsu_backup.operations.alarms import What
 from jitsu_backup.operations.recovery_losses import LossKind
+from tests.free_ports import free_ports
 from tests.test_errors import whole_tree
 
 ROOT = Path(__file__).parents[1]
@@ -125,9 +124,7 @@ def with_free_ports(page: str) -> str:
     """Return a page with a free port in place of each that it names, so that guides that run at once do not meet."""
     port = r"(?<=--port )\d+|(?<=127\.0\.0\.1:)\d+"
     named = sorted({*re.findall(port, page)})
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in named]
-        free = {name: str(one.getsockname()[1]) for name, one in zip(named, sockets, strict=True)}
+    free = dict(zip(named, map(str, free_ports(len(named))), strict=True))
     return re.sub(port, lambda found: free[found[0]], page)
 
 

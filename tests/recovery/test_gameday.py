@@ -1,34 +1,23 @@
 """The game day script runs as it stands, and is clean."""
 
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.free_ports import free_ports
+
 SCRIPT = Path(__file__).parents[2] / "docs" / "gameday.sh"
-
-
-def free_ports() -> int:
-    """A port that is free, and the next one too, below those that the system gives to whoever asks for any."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as first, socket.socket() as second, suppress(OSError):
-            first.bind(("127.0.0.1", port))
-            second.bind(("127.0.0.1", port + 1))
-            return port
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="it uses bash and curl")
 def test_a_console_is_lost_and_recovered_by_the_game_day_script(tmp_path: Path) -> None:
     environment = {
         **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "TMPDIR": str(tmp_path), "GAMEDAY_PORT": str(free_ports()), "JITSU_HOST": "http://127.0.0.1:1",
+        "TMPDIR": str(tmp_path), "GAMEDAY_PORT": str(free_ports(2)[0]), "JITSU_HOST": "http://127.0.0.1:1",
     }  # fmt: skip
     done = subprocess.run(
         ["bash", str(SCRIPT), "4"],
