@@ -1,6 +1,6 @@
 """The tests. Hypothesis fails none of them because the machine is slow: speed is measured by the benchmarks.
 
-A run tries every law with a third of its examples, others each time. `HYPOTHESIS_PROFILE=deep` tries all, and steps over nothing.
+A run tries every law with a sixth of its examples, others each time. `HYPOTHESIS_PROFILE=deep` tries all, and steps over nothing.
 """
 
 import os
@@ -11,12 +11,12 @@ DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 
 
 def examples(most: int) -> int:
-    """How many examples a law is tried with: all, or a third of them."""
-    return most if DEEP else max(2, most // 3)
+    """Return how many examples a law is tried with: all, or a sixth of them."""
+    return most if DEEP else max(2, most // 6)
 
 
 def every(step: int) -> int:
-    """The step from one point to the next, where a test takes many points in turn: 1 where it is to take all."""
+    """Return the step from one point to the next, where a test takes many points in turn: 1 where it is to take all."""
     return 1 if DEEP else step
 
 

@@ -1,6 +1,6 @@
 """A restore killed before and after every one of its requests, or robbed of every reply, ends the same.
 
-Real processes, real sockets. The tests take every twelfth request, or every thirtieth, and after which they kill is another one than
+Real processes, real sockets. The tests take every 24th request, or every 60th, and after which they kill is another one than
 before which. `python -m tests.test_kills` takes all, of the jobs that are named or of every one, and prints the table.
 """
 
@@ -51,7 +51,7 @@ from tests.test_faults import real_console
 from tests.zygote import Zygote, zygote
 
 HOST = "http://other.example"
-STEP = 12
+STEP = 24
 LOST = ("cut-before", "504")
 
 
@@ -197,7 +197,7 @@ def with_reverse_syncs() -> Job:
     before = run(read(console_of(Sandbox(state, rate_limit=False)), STAGING))
     flags = ["--into", "acme-production", "--overlay", "overlay.json"]
     begin = functools.partial(default_state, generation=Generation.NEWEST)
-    return Job("models and reverse syncs", before, begin, PRODUCTION, flags, {}, step=30)
+    return Job("models and reverse syncs", before, begin, PRODUCTION, flags, {}, step=60)
 
 
 def rebound() -> Job:
@@ -224,7 +224,7 @@ def rebound() -> Job:
         flags,
         options,
         host="http://sandbox.example",
-        step=30,
+        step=60,
     )
 
 
@@ -237,7 +237,7 @@ def promoted() -> Job:
     flags = ["--into", "acme-production", "--overlay", "overlay.json", "--prune", "--no-safety-backup"]
     return Job(
         "promoted with three sides", made.snapshot(), begin, PRODUCTION, flags, {"prune": True},
-        host=THERE, step=30, record=made.record,
+        host=THERE, step=60, record=made.record,
     )  # fmt: skip
 
 
