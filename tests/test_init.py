@@ -177,6 +177,7 @@ def test_wrong_answers_are_asked_again_and_what_is_written_works(
         "Keep a copy elsewhere than the store",
     ):
         assert words in " ".join(said.split()), words
+    assert " ".join(said.split()).count("Error: ") == 14
     assert (
         max(len(line) for line in said.partition("15 * * * *")[0].splitlines() if str(tmp_path) not in line)
         <= 80

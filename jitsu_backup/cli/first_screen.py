@@ -93,12 +93,15 @@ def _after(archives: Sequence[ArchiveName]) -> Steps:
 
 
 def _before(settings: Settings, environment: Mapping[str, str], *, begun: bool) -> Steps:
-    named = [f"@{name}" for name in settings.places_named()]
-    place = "" if environment.get("JITSU_WORKSPACE") else f" {shlex.quote(named[0])}" if named else ""
-    where = place or ("" if environment.get("JITSU_WORKSPACE") else " --all")
+    check, backup = ["check"], ["backup"]
+    if not environment.get("JITSU_WORKSPACE"):
+        profile = [shlex.quote(f"@{name}") for name in settings.places_named()][:1]
+        check, backup = [*check, *profile], [*backup, *(profile or ["--all"])]
+    if not begun:
+        backup.append("--new-store")
     return [
-        (f"jitsu-backup check{place}", "Check the connection and the store"),
-        (f"jitsu-backup backup{where}{'' if begun else ' --new-store'}", "Write an archive"),
+        (" ".join(["jitsu-backup", *check]), "Check the connection and the store"),
+        (" ".join(["jitsu-backup", *backup]), "Write an archive"),
         ("jitsu-backup snapshots", "List the archives"),
     ]
 

@@ -59,12 +59,17 @@ async def is_closed(console: Console, id_or_slug: str) -> bool:
     try:
         await console.get(api_path("workspace", id_or_slug), beside=small_replies())
     except AccessError as refusal:
-        if CLOSED not in str(refusal):
-            raise
-        return True
+        return _says_closed(refusal)
     except RefusedError:
         return False
     return False
+
+
+def _says_closed(refusal: AccessError) -> bool:
+    """Return True if a refusal is about one workspace. Raise it if it is about the key itself."""
+    if CLOSED not in str(refusal):
+        raise refusal
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +155,7 @@ async def lives_there(console: Console, snapshot: Snapshot) -> bool:
     try:
         found = await find_workspace(console, source.workspace_id)
     except AccessError as refusal:
-        if CLOSED not in str(refusal):
-            raise
-        return True
+        return _says_closed(refusal)
     except NotFoundError:
         return False
     before, now = snapshot.workspace.get("createdAt"), found.body.get("createdAt")
