@@ -75,9 +75,9 @@ def state() -> State:
 @pytest.fixture
 def ask(state: State, tmp_path: Path) -> Iterator[Any]:
     with running(Sandbox(state, rate_limit=False)) as url:
-        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
-        yield lambda *arguments, encoding="utf-8", **more: cli(
-            *arguments, env={**env, **more}, cwd=tmp_path, encoding=encoding
+        given = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
+        yield lambda *arguments, env=None, **options: cli(
+            *arguments, env={**given, **(env or {})}, cwd=tmp_path, **options
         )
 
 
@@ -165,8 +165,8 @@ def test_every_command_ends_as_ever_in_a_locale_that_lacks_characters(
         (1, ("show", f"{PERSIAN}/latest")),
         (1, ("show", "latest", f"function/{FAMILY}")),
     ):
-        done = ask(*arguments, encoding="iso-8859-1", **latin)
+        done = ask(*arguments, encoding="iso-8859-1", env=latin)
         assert done.returncode == code, (arguments, done.stdout, done.stderr)
         assert "bug" not in done.stderr
-    shown = ask("--json", "show", "latest", "function/*", encoding="iso-8859-1", **latin)
+    shown = ask("--json", "show", "latest", "function/*", encoding="iso-8859-1", env=latin)
     assert f"Größe {FAMILY} {PERSIAN}" in [body["name"] for body in json.loads(shown.stdout)]

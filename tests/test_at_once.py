@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jitsu_backup.sandbox import Generation
+from tests import DEEP
 from tests.at_once import BLOCKED, DONE, INCOMPLETE, PAIRS, STORES, Round, play
 from tests.zygote import Zygote, zygote
 
@@ -21,8 +22,15 @@ def forges() -> Iterator[list[Zygote]]:
         yield [stack.enter_context(zygote()) for _ in range(2)]
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["", "killed"])
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize(
+    ("store", "killed"),
+    [
+        (store, killed)
+        for store in STORES
+        for killed in (False, True)
+        if DEEP or not killed or store == STORES[1]
+    ],
+)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_two_runs_at_once_make_nothing_twice(
     pair: str, store: str, killed: bool, forges: list[Zygote], tmp_path: Path

@@ -139,22 +139,22 @@ def many(tmp_path: Path, count: int) -> Drill:
     return found
 
 
-def test_90_workspaces_are_told_on_one_page_what_is_wrong_first_and_what_is_alike_counted(
+def test_45_workspaces_are_told_on_one_page_what_is_wrong_first_and_what_is_alike_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from rich.console import Console
 
     from jitsu_backup.reports.recovery_view import recovery_view
 
-    found = many(tmp_path, 90)
-    assert (len(found.back), len(found.not_back), found.exit_code()) == (60, 30, 3)
+    found = many(tmp_path, 45)
+    assert (len(found.back), len(found.not_back), found.exit_code()) == (30, 15, 3)
     Console(width=80).print(recovery_view(drill_summary(found, "s3://backups/jitsu")))
     text = capsys.readouterr().out
     lines = text.split("\n")
     assert len(lines) < 60
-    assert "60 of 90 workspaces restored completely; 30" in words(text)
+    assert "30 of 45 workspaces restored completely; 15" in words(text)
     assert "more like this" in text
-    assert text.index("team-000") < text.index("Workspaces (90)")
+    assert text.index("team-000") < text.index("Workspaces (45)")
 
 
 def test_names_that_could_command_a_terminal_or_a_page_are_harmless(tmp_path: Path) -> None:

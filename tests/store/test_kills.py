@@ -96,7 +96,7 @@ def test_killed_at_every_file_operation_a_folder_has_only_whole_archives_and_the
     assert finish(processes, arguments, console, count, (0, "after")) == 0
     calls = int((count / "calls").read_text())
     points = [(number, when) for number in range(1, calls + 1) for when in ("before", "in", "after")]
-    points = points[:: every(2)]  # at each operation once or twice
+    points = points[:: every(4)]  # before, in and after in turn
     lost_in_the_middle = 0
     for number, when in points:
         folder = tmp_path / f"{number}-{when}"
@@ -151,6 +151,7 @@ def test_killed_at_every_request_a_bucket_has_only_whole_archives_and_the_next_r
     ).read_text()
     requests = s3.number
     points = [(number, when) for number in range(1, requests + 1) for when in ("before", "after")]
+    points = points[:: every(3)]  # before and after in turn
     for number, when in points:
         url = prepare(f"{number}-{when}")
         process = [0]
