@@ -51,6 +51,28 @@ def test_a_workspace_whose_only_archive_is_damaged_is_left_out_alone(tmp_path: P
     assert [(one.slug, one.exit_code) for one in run.plan.left_out] == [("team-green", 5)]
     assert run.exit_code == 5
     equal(world, "team-blue", "team-red")
+    alone = world.plan(world.job(workspaces=("team-green",), first=("team-green",)))
+    assert [(one.slug, one.exit_code) for one in alone.left_out] == [("team-green", 5)]
+
+
+def test_a_name_that_matches_nothing_is_told_with_what_the_store_has(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    there = "it has team-blue, team-green, team-red$"
+    for job, message in (
+        ({"workspaces": ("nosuch",)}, f"has no backup of nosuch; {there}"),
+        ({"first": ("nosuch",)}, f"the store has no such workspace; {there}"),
+        ({"workspaces": ("team-red",), "first": ("nosuch",)}, f"the store has no such workspace; {there}"),
+        (
+            {"workspaces": ("team-red",), "first": ("team-blue",)},
+            "--first names 'team-blue', which --workspace leaves out; add --workspace team-blue",
+        ),
+        (
+            {"workspaces": ("team-red",), "into": {"team-blue": "x"}},
+            "--into names 'team-blue', which --workspace",
+        ),
+    ):
+        with pytest.raises(UsageError, match=message):
+            world.plan(world.job(**job))
 
 
 @pytest.mark.parametrize(

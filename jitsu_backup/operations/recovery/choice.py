@@ -15,6 +15,9 @@ from jitsu_backup.store import better_than_weaker
 OLD = timedelta(days=2)
 """An archive that is older than the newest of a recovery by more than this is reported as old."""
 
+_MOST_NAMED = 10
+_FROM_A_COPY = "nothing can open it; get the file from a copy of the store, and check it with `verify`"
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -24,6 +27,10 @@ class Candidate:
     slug: str
     archives: tuple[ArchiveName, ...]
     passed_over: tuple[PassedOver, ...] = ()
+
+    def belongs_to(self, name: str) -> bool:
+        """Return whether `name` may be the id or the slug of the workspace; only its archive can say that for certain."""
+        return safe_text(name) in (self.workspace_id, self.slug)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +118,24 @@ def _why_not(archive: ArchiveName) -> tuple[str, int]:
 def without_whole(candidate: Candidate) -> LeftOut:
     """Return the report of a workspace without any usable archive in the store."""
     past = candidate.passed_over[0]
+    anyway = _FROM_A_COPY if past.archive.damaged else "to use it anyway, `restore` it by its id"
     why = (
         f"the store has no complete archive of it; the newest, {past.archive.reference} of"
-        f" {shown_time(past.archive.taken_at)}, was not used: {past.why}; to use it anyway, `restore` it by its id"
+        f" {shown_time(past.archive.taken_at)}, was not used: {past.why}; {anyway}"
     )
     return LeftOut(candidate.workspace_id, candidate.slug, why, past.exit_code or IncompleteError.exit_code)
+
+
+def in_store(slugs: Iterable[str]) -> str:
+    """Return in words which workspaces a store has."""
+    return f"it has {some_of(sorted(set(slugs)), _MOST_NAMED) or 'none'}"
 
 
 def worth_opening(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:
     """Return the candidates that `names` may mean, and others with the same slug, because only their content tells them apart."""
     if not names:
         return list(found)
-    spelled = {safe_text(name) for name in names}
-    named = [one for one in found if spelled & {one.workspace_id, one.slug}]
+    named = [one for one in found if any(map(one.belongs_to, names))]
     slugs = {one.slug for one in named}
     return [one for one in found if one in named or one.slug in slugs]
 
@@ -136,8 +148,11 @@ def choose(
     from_host: str | None = None,
     names: Collection[str] = (),
     gone: Collection[str] = (),
+    unreadable: Collection[str] = (),
 ) -> Chosen:
     """Return which of the `opened` workspaces are recovered; `known` are all archives of the store.
+
+    `unreadable` are the ids and slugs of workspaces whose archives could not be opened.
 
     A workspace that was itself recovered from another one is the target of that one as long as it exists; once it is lost
     too, it replaces that one. Among several workspaces with the same slug, the one that exists keeps it, or else the one
@@ -148,7 +163,7 @@ def choose(
     if from_host is not None:
         by_id = _of_named_host(by_id, from_host)
     sources, successors, left_out = _without_recoveries(by_id, known, there)
-    host, sources = _of_one_host(sources, there)
+    host, sources = _of_one_host(sources, there, by_id)
     slugs = {one.slug for one in there.values()}
     heirs = successors_of(by_id, known)
     sources, missing = _named(
@@ -157,6 +172,7 @@ def choose(
         lambda one: _is_gone(
             one, gone, by_slug=one.archive.workspace_id not in heirs and one.slug not in slugs
         ),
+        unreadable,
     )
     kept, clashing = _one_for_each_slug(sources, there, names)
     return Chosen(host, tuple(kept), (*left_out, *missing, *clashing), successors)
@@ -241,12 +257,17 @@ def _of_named_host(opened: list[Opened], named: str) -> list[Opened]:
     return kept
 
 
-def _of_one_host(sources: list[Opened], there: Mapping[str, Living]) -> tuple[str, list[Opened]]:
-    """Return the console to recover, and its workspaces. Raise UsageError if lost workspaces belong to several consoles."""
+def _of_one_host(
+    sources: list[Opened], there: Mapping[str, Living], opened: list[Opened]
+) -> tuple[str, list[Opened]]:
+    """Return the console to recover, and its workspaces. Raise UsageError if lost workspaces belong to several consoles.
+
+    The message counts the workspaces that --from would choose among: all that were `opened`.
+    """
     lost = {one.source.host for one in sources if not lives(one, there)}
     if len(lost) > 1:
         raise UsageError(
-            f"the store has archives of several consoles; choose one with --from HOST: {_hosts(sources)}"
+            f"the store has archives of several consoles; choose one with --from HOST: {_hosts(opened)}"
         )
     if lost:
         (host,) = lost
@@ -304,13 +325,16 @@ def _is_gone(one: Opened, gone: Collection[str], *, by_slug: bool) -> bool:
 
 
 def _named(
-    sources: list[Opened], names: Collection[str], is_gone: Callable[[Opened], bool]
+    sources: list[Opened],
+    names: Collection[str],
+    is_gone: Callable[[Opened], bool],
+    unreadable: Collection[str],
 ) -> tuple[list[Opened], list[LeftOut]]:
     """Return the workspaces to recover, and those deleted on purpose. Raise UsageError for a name that matches nothing."""
     for name in names:
-        if not any(one.belongs_to(name) for one in sources):
-            there = some_of([one.slug for one in sources], 10)
-            raise UsageError(f"the store has no workspace {name!r} of this console; it has {there or 'none'}")
+        if not (name in unreadable or any(one.belongs_to(name) for one in sources)):
+            there = in_store(one.slug for one in sources)
+            raise UsageError(f"the store has no workspace {name!r} of this console; {there}")
     if names:
         return [one for one in sources if any(map(one.belongs_to, names))], []
     out = [one for one in sources if is_gone(one)]
