@@ -16,7 +16,10 @@ OLD = timedelta(days=2)
 """An archive that is older than the newest of a recovery by more than this is reported as old."""
 
 _MOST_NAMED = 10
-_FROM_A_COPY = "nothing can open it; get the file from a copy of the store, and check it with `verify`"
+_FROM_A_COPY = (
+    "nothing can open it; get the file from a copy of the store and check it with `verify`, or use an older archive"
+    " (`snapshots` lists them)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import BackupError, LockedError, UsageError
 from jitsu_backup.events import Progress, Reporter
-from jitsu_backup.model import Snapshot, plural
+from jitsu_backup.model import Snapshot, plural, shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery.choice import Candidate, Opened, same_host, without_whole
 from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
-from jitsu_backup.operations.snapshots import open_archive
+from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.store import Store
 
 TRIES = 5
@@ -61,10 +61,13 @@ async def _open(
     archives, oldest = candidate.archives, candidate.archives[-1]
     for number, archive in enumerate(archives):
         try:
-            snapshot = open_archive(archive, await store.read(str(archive)), keys)
+            snapshot = content_of(archive, await store.read(str(archive)), keys)
         except BackupError as problem:
             if first is None:
-                failed.append(PassedOver(archive, str(problem), problem.exit_code))
+                locked = isinstance(
+                    problem, UsageError | LockedError
+                )  # no identity is given, or none matches
+                failed.append(PassedOver(archive, str(problem), problem.exit_code, locked))
             if len(failed) == TRIES:
                 break
             continue
@@ -83,7 +86,7 @@ async def _is_of_another(oldest: ArchiveName, store: Store, keys: ArchiveKeys, t
     if oldest == taken.opened.archive:
         return False
     try:
-        snapshot = open_archive(oldest, await store.read(str(oldest)), keys)
+        snapshot = content_of(oldest, await store.read(str(oldest)), keys)
     except BackupError:
         return True  # unknown, so open the others too
     return snapshot.manifest.source.host != taken.opened.source.host
@@ -97,5 +100,6 @@ def _opened(archive: ArchiveName, snapshot: Snapshot) -> Opened:
 def _unreadable(candidate: Candidate, failed: list[PassedOver]) -> LeftOut:
     newest = failed[0]
     more = f", and neither can {plural(len(failed) - 1, 'older one')}" if len(failed) > 1 else ""
-    why = f"its newest archive cannot be read{more}: {newest.why}"
-    return LeftOut(candidate.workspace_id, candidate.slug, why, newest.exit_code)
+    named = f"{newest.archive.reference} of {shown_time(newest.archive.taken_at)}"
+    why = f"its newest archive, {named}, cannot be read{more}: {newest.why}"
+    return LeftOut(candidate.workspace_id, candidate.slug, why, newest.exit_code, newest.locked)
