@@ -37,7 +37,7 @@ from jitsu_backup.operations.recovery.values import (
     RecoveryPlan,
     WorkspaceRecovery,
 )
-from jitsu_backup.planning import Overlay
+from jitsu_backup.planning import Overlay, Since
 from jitsu_backup.store import Store, archives, of_workspace
 
 AT_ONCE = 4
@@ -313,11 +313,11 @@ def _members_before(known: Collection[ArchiveName], taken: Sequence[Taken]) -> d
 
 def _begin(one: Taken, job: RecoveryJob, choice: Choice) -> WorkspaceRecovery:
     archive = one.opened.archive
-    overlay = choice.overlays.get(archive.workspace_id)
+    overlay = choice.overlays.get(archive.workspace_id, job.options.overlay)
     newest = max(other.opened.archive.taken_at for other in choice.kept)
     return WorkspaceRecovery(
         archive, one.snapshot, passed_over=one.passed_over, is_old=newest - archive.taken_at > OLD,
-        plan_options=job.options if overlay is None else replace(job.options, overlay=overlay),
+        plan_options=replace(job.options, overlay=overlay, since=Since.RECOVERY),
         members_before=choice.members_before.get(archive.workspace_id, ()),
     )  # fmt: skip
 
