@@ -139,6 +139,22 @@ def test_a_store_of_two_consoles_is_recovered_one_at_a_time(tmp_path: Path) -> N
     equal(world, "team-blue")
 
 
+def test_workspaces_that_moved_to_another_console_count_for_both(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    world.seconds += 3600
+    world.back_up()
+    world.old.state.workspaces.pop(next(iter(world.old.state.workspaces)))
+    for _ in range(2):
+        world.seconds += 3600
+        world.run(world.backing_up(world.old, host="http://second.example"))
+    counted = r"lost\.example \(3 workspaces, the newest archive of 2026-11-23 20:00:00.*second\.example \(2 workspaces"
+    for job in (world.job(), world.job(from_host="nowhere")):
+        with pytest.raises(UsageError, match=counted):
+            world.plan(job)
+    with pytest.raises(UsageError, match=r"\(1 named workspace, "):
+        world.plan(world.job(from_host="nowhere", workspaces=("team-red",)))
+
+
 def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path) -> None:
     world = lost(tmp_path)
     mine = add_workspace(world.new.state, "team-green", filled=False)

@@ -152,10 +152,12 @@ def choose(
     names: Collection[str] = (),
     gone: Collection[str] = (),
     unreadable: Collection[str] = (),
+    elsewhere: Iterable[Opened] = (),
 ) -> Chosen:
     """Return which of the `opened` workspaces are recovered; `known` are all archives of the store.
 
-    `unreadable` are the ids and slugs of workspaces whose archives could not be opened.
+    `unreadable` are the ids and slugs of workspaces whose archives could not be opened, and `elsewhere` older archives of
+    `opened` workspaces from other consoles, which only count in messages.
 
     A workspace that was itself recovered from another one is the target of that one as long as it exists; once it is lost
     too, it replaces that one. Among several workspaces with the same slug, the one that exists keeps it, or else the one
@@ -163,10 +165,11 @@ def choose(
     """
     there = {one.id: one for one in living}
     by_id = sorted(opened, key=lambda one: (one.slug, one.source.workspace_id))
+    consoles = _hosts([*by_id, *elsewhere], "named workspace" if names else "workspace")
     if from_host is not None:
-        by_id = _of_named_host(by_id, from_host)
+        by_id = _of_named_host(by_id, from_host, consoles)
     sources, successors, left_out = _without_recoveries(by_id, known, there)
-    host, sources = _of_one_host(sources, there, by_id)
+    host, sources = _of_one_host(sources, there, consoles)
     slugs = {one.slug for one in there.values()}
     heirs = successors_of(by_id, known)
     sources, missing = _named(
@@ -250,27 +253,30 @@ def _left_out(one: Opened, why: str, exit_code: int = 0) -> LeftOut:
     return LeftOut(one.source.workspace_id, one.slug, why, exit_code)
 
 
-def _of_named_host(opened: list[Opened], named: str) -> list[Opened]:
-    """Return the workspaces of the console that a person named. Raise UsageError if it matches none or several."""
+def _of_named_host(opened: list[Opened], named: str, consoles: str) -> list[Opened]:
+    """Return the workspaces of the console that a person named. Raise UsageError if it matches none or several.
+
+    `consoles` are those of the store, in words.
+    """
     kept = [one for one in opened if same_host(one.source.host, named)]
     if not kept:
-        raise UsageError(f"the store has no archive of the console {named}; it has: {_hosts(opened)}")
+        raise UsageError(f"the store has no archive of the console {named}; it has: {consoles}")
     if len({one.source.host for one in kept}) > 1:
         raise UsageError(f"--from {named} matches several consoles; give the whole address: {_hosts(kept)}")
     return kept
 
 
 def _of_one_host(
-    sources: list[Opened], there: Mapping[str, Living], opened: list[Opened]
+    sources: list[Opened], there: Mapping[str, Living], consoles: str
 ) -> tuple[str, list[Opened]]:
     """Return the console to recover, and its workspaces. Raise UsageError if lost workspaces belong to several consoles.
 
-    The message counts the workspaces that --from would choose among: all that were `opened`.
+    `consoles` are those of the store, in words.
     """
     lost = {one.source.host for one in sources if not lives(one, there)}
     if len(lost) > 1:
         raise UsageError(
-            f"the store has archives of several consoles; choose one with --from HOST: {_hosts(opened)}"
+            f"the store has archives of several consoles; choose one with --from HOST: {consoles}"
         )
     if lost:
         (host,) = lost
@@ -303,16 +309,15 @@ def _with_slashes(named: str) -> str:
     return named if "://" in named else f"//{named}"
 
 
-def _hosts(sources: Iterable[Opened]) -> str:
+def _hosts(sources: Iterable[Opened], counted: str = "workspace") -> str:
+    """Return the consoles of some workspaces, each with how many of them it has, and with its newest archive."""
     own: dict[str, list[Opened]] = defaultdict(list)
     for one in sources:
         own[one.source.host].append(one)
     hosts = []
     for host, members in sorted(own.items()):
         newest = max(one.archive.taken_at for one in members)
-        hosts.append(
-            f"{host} ({plural(len(members), 'workspace')}, the newest archive of {shown_time(newest)})"
-        )
+        hosts.append(f"{host} ({plural(len(members), counted)}, the newest archive of {shown_time(newest)})")
     return some_of(hosts, 5, "; ") or "none"
 
 

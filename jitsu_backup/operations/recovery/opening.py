@@ -1,6 +1,6 @@
 """Open the archives that a recovery uses, or an older one if the newest cannot be read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from jitsu_backup.archive import ArchiveName
@@ -80,6 +80,48 @@ async def _open(
             continue
         return first
     return first or _unreadable(candidate, failed)
+
+
+async def newest_elsewhere(
+    found: Iterable[Candidate], taken: Iterable[Taken], store: Store, keys: ArchiveKeys
+) -> list[Opened]:
+    """Return, of workspaces that were read from another console before, the newest archive from there.
+
+    A workspace keeps its id if a console moves to another address, and archive names do not include the console.
+    """
+    archives = {one.workspace_id: one.archives for one in found}
+    waiting = [(archives[one.opened.archive.workspace_id], one.opened) for one in taken]
+    elsewhere: list[Opened] = []
+
+    async def worker() -> None:
+        while waiting:
+            known, used = waiting.pop()
+            one = await _newest_elsewhere(known, used, store, keys)
+            elsewhere.extend([] if one is None else [one])
+
+    await gather(*(worker() for _ in range(min(_AT_ONCE, len(waiting)))))
+    return elsewhere
+
+
+async def _newest_elsewhere(
+    archives: Sequence[ArchiveName], used: Opened, store: Store, keys: ArchiveKeys
+) -> Opened | None:
+    """Search the archives of a workspace, newest first, for the place where its console changes."""
+    same, other = archives.index(used.archive), len(archives)
+    found: Opened | None = None
+    while other - same > 1:
+        middle = other - 1 if found is None else (same + other) // 2
+        try:
+            snapshot = content_of(archives[middle], await store.read(str(archives[middle])), keys)
+        except BackupError:
+            return found
+        if snapshot.manifest.source.host == used.source.host:
+            if found is None:
+                return None  # the oldest one, so all are of this console
+            same = middle
+        else:
+            other, found = middle, _opened(archives[middle], snapshot)
+    return found
 
 
 async def _is_of_another(oldest: ArchiveName, store: Store, keys: ArchiveKeys, taken: Taken) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
@@ -28,7 +29,7 @@ from jitsu_backup.operations.recovery.choice import (
     worth_opening,
 )
 from jitsu_backup.operations.recovery.claims import settle_claims
-from jitsu_backup.operations.recovery.opening import Taken, open_all
+from jitsu_backup.operations.recovery.opening import Taken, newest_elsewhere, open_all
 from jitsu_backup.operations.recovery.target import Planner, find_living, living
 from jitsu_backup.operations.recovery.values import (
     LeftOut,
@@ -114,11 +115,15 @@ async def choose_archives(
 ) -> Choice:
     """Open the archives for a job; `there` are the workspaces on the target. Raise UsageError as `plan_recovery` does."""
     taken, unreadable = await open_all(listed.found, store, keys, report, from_host=job.from_host)
-    chosen = choose(
-        [one.opened for one in taken], listed.known, there,
+    chosen_with = partial(
+        choose, [one.opened for one in taken], listed.known, tuple(there),
         from_host=job.from_host, names=job.workspaces, gone=job.gone,
         unreadable={name for one in unreadable for name in (one.workspace_id, one.slug)},
     )  # fmt: skip
+    try:
+        chosen = chosen_with()
+    except UsageError:  # it may count the workspaces of each console
+        chosen = chosen_with(elsewhere=await newest_elsewhere(listed.found, taken, store, keys))
     left_out = sorted((*chosen.left_out, *unreadable), key=lambda one: one.slug)
     _check_names(job, listed, taken)
     kept = _in_order(job, chosen, taken)
