@@ -63,7 +63,7 @@ def _facts(drill: Drill) -> Iterator[tuple[str, str]]:
         "restored",
         f"{drill.restored:,} of {plural(drill.meant, 'entity', 'entities')}, compared down to secrets and cursors",
     )
-    besides = f"; {plural(len(drill.left_out), 'workspace')} left out: unknown" if drill.left_out else ""
+    besides = f"; unknown for {plural(len(drill.left_out), 'workspace')} left out" if drill.left_out else ""
     yield "would be missing", (in_words(counted(drill.losses)) or "nothing") + besides
     yield "senders", _senders_in_words(drill) + besides
     yield "would take", _forecast_in_words(drill)

@@ -235,8 +235,8 @@ def test_a_missing_identity_is_told_as_that_and_nothing_is_promised_about_what_i
     assert ".json.gz" not in alarm.why
     summary = drill_summary(found, "s")
     facts = dict(summary.facts)
-    assert facts["would be missing"] == "nothing; 1 workspace left out: unknown"
-    assert facts["senders"].endswith("; 1 workspace left out: unknown")
+    assert facts["would be missing"] == "nothing; unknown for 1 workspace left out"
+    assert facts["senders"].endswith("; unknown for 1 workspace left out")
     assert [str(step) for step in summary.next_steps] == [
         "Give the --identity or passphrase that opens the archives of 1 workspace, and drill again."
     ]
