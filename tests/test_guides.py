@@ -34,7 +34,7 @@ GUIDES = (
     "undo.md", "upgrading.md", "../README.md",
 )  # fmt: skip
 RUN_BY = {
-    "git.md": "tests/test_folders.py",
+    "git.md": "tests/test_folders_in_git.py",
     "python.md": "tests/test_api.py",
     "schedule.md": "tests/schedule/files.py",
     "watch.md": "tests/watching/test_command_line.py",

@@ -76,11 +76,10 @@ def drill(
 
 
 def _again(app: App, from_host: str | None, at: str | None, overlay: Path | None, *arguments: str) -> str:
-    """Return the command for the same drill, with the same console, time and overlay."""
+    """Return the command for the same drill, with the same console, time, overlay and identities."""
     given = {"--from": from_host, "--at": at, "--overlay": overlay}
-    return app.again(
-        *arguments, *(part for flag, value in given.items() if value for part in (flag, str(value)))
-    )
+    flags = (part for flag, value in given.items() if value for part in (flag, str(value)))
+    return app.again(*arguments, *flags, *app.identity_flags)
 
 
 def _in_words(drilled: Drill) -> str:

@@ -40,6 +40,7 @@ from jitsu_backup.reports.recovery import (
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
+from jitsu_backup.reports.recovery_remarks import restore_command
 from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.settings import Place
 from jitsu_backup.store import write_new_file
@@ -143,8 +144,12 @@ class _Recovery:
     def _report(self, run: RecoveryRun | None = None) -> RecoveryReport:
         named = None if self._keys_out is None else str(self._keys_out)
         ways_back = {} if run is None else self._ways_back(run)
+        archives = (one.archive for one in self.plan.workspaces)
+        restore = partial(
+            restore_command, again=self.app.again_with_keys(archives), profile=self.place.profile
+        )
         return RecoveryReport(
-            self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again, self.place.profile
+            self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again, restore
         )
 
     def _write_pages(self, summary: RecoverySummary) -> None:

@@ -12,9 +12,9 @@ from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.apply_options import guarded, refuse_own_keys
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import some_of
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryPlan
+from jitsu_backup.operations.recovery.choice import in_store
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.planning.console_overlay import ConsoleOverlay, OverlayTables, console_overlay
 from jitsu_backup.settings import Place
@@ -115,9 +115,9 @@ def overlays_of(
     for name in given.own:
         if not of_workspace(known, name):
             table = next(iter(given.own[name]))
-            there = some_of(sorted({archive.slug for archive in known}), 10)
+            there = in_store(archive.slug for archive in known)
             raise UsageError(
-                f"{given.called}: the table '{name}:{table}' names a workspace that is not in the store; it has: {there}"
+                f"{given.called}: the table '{name}:{table}' names a workspace that is not in the store; {there}"
             )
     identify = _identify(known)
     chosen_ids = {identify(name) for name in chosen}

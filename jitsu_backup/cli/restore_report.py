@@ -98,6 +98,13 @@ def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
     return app.again_with_keys([archive])("restore", archive.reference, *flags)
 
 
+def _undo_command(app: App, result: Result, into: str | None) -> str:
+    """Return the `undo` command for a restore into the PLACE `into`; None means the workspace of the snapshot."""
+    encrypted = result.way_back is not None and result.way_back.archive.encrypted
+    place = into or result.plan.target.workspace_id
+    return app.again("undo", place, *(app.identity_flags if encrypted else ()))
+
+
 def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunOptions) -> int:
     """Show the result of a plan and write its page; return the exit code. Raise the failure that ended it."""
     keys_out = run.keys_out
@@ -108,7 +115,7 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
             named, snapshot = None if keys_out is None else str(keys_out), prepared.snapshot
             app.emit(restore_document(result, snapshot, digest(snapshot), named, way_back))
         else:
-            _show_result(app, result, keys_out, way_back)
+            _show_result(app, result, keys_out, way_back, _undo_command(app, result, run.into))
     written = _write_files(app, prepared, result, run, way_back)
     if result.failure is not None:
         raise result.failure.with_context(after=_how_to_go_on(result))
@@ -159,7 +166,7 @@ def _write_files(
     return True
 
 
-def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str | None) -> None:
+def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str | None, undo: str) -> None:
     _show_outcomes(app, result)
     if result.keys and keys_out is None:
         app.out.print(keys_text(result.keys), soft_wrap=True)
@@ -191,9 +198,8 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
         app.line("To undo this run:")
         app.line(f"  {way_back}")
         if any(action.kind is ActionKind.CREATE for action in result.plan.actions):
-            app.line(
-                "(--prune deletes everything created since, by anybody. `jitsu-backup undo` keeps what others created.)"
-            )
+            app.line("That deletes everything created since, by anybody. To keep what others created:")
+            app.line(f"  {undo}")
 
 
 def _show_outcomes(app: App, result: Result) -> None:

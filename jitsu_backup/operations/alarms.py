@@ -45,7 +45,7 @@ class What(Enum):
     NOT_UNPACKED = "not_unpacked", "the folder is not up to date"
     UNREADABLE = "unreadable", "has an archive that cannot be read"
     NOT_RESTORABLE = "not_restorable", "cannot be restored completely"
-    LACKING = "lacking", "would lack something on an empty console"
+    LACKING = "lacking", "could not be recovered completely on an empty console"
     RUN_FAILED = "run_failed", ""
     INTERRUPTED = "interrupted", ""
 

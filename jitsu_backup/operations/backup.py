@@ -2,15 +2,14 @@
 
 import asyncio
 import hashlib
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from jitsu_backup.archive import ArchiveName, archives_in, name_counts, safe_text
+from jitsu_backup.archive import ArchiveName, archives_in, name_counts
 from jitsu_backup.console import Console
 from jitsu_backup.console.admin_exports import Exports, read_exports, try_operator, with_exports
 from jitsu_backup.console.bodies import Size
@@ -20,8 +19,7 @@ from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.console.workspaces import Workspace, find_workspace, workspaces
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, LateError, UsageError
 from jitsu_backup.events import Notice, Problem, Reporter, silent
-from jitsu_backup.model import Snapshot, Source, shown_time
-from jitsu_backup.operations.alarms import Alarm, What
+from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.asking import (
     Question,
@@ -33,10 +31,9 @@ from jitsu_backup.operations.asking import (
 )
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.connection import Connection, Consoles
+from jitsu_backup.operations.known_before import KnownBefore
 from jitsu_backup.operations.operator_secrets import UnreadSecrets, beyond_the_key, in_clear, told_beyond
-from jitsu_backup.operations.recovered import was_recovered
 from jitsu_backup.operations.save import Saved, SaveOptions, last_complete, save, side_by_side
-from jitsu_backup.operations.snapshots import slug_owners
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.store import Store, keep, latest_of, mark, recall, remember
 
@@ -45,9 +42,6 @@ AT_ONCE = 4
 
 _CONNECTIONS_EACH = 4
 """How many connections a workspace keeps busy with a key that has no rate limit."""
-
-_ROUNDING = 0.001
-"""Seconds by which a time in the metrics may differ from that in an archive's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +120,13 @@ class Backup:
         self.expected = expected or ExpectedStore()
         self._store = None if output is not None else store
         self._now, self._monotonic, self._output = now, monotonic, output
-        self._history: dict[str, list[ArchiveName]] = defaultdict(list)
+        self._before = KnownBefore(self.expected, keys, job.allow_unseen)
         self._unlisted: BackupError | None = None
         self._unseen: tuple[str, ...] = ()
         self._done: list[WorkspaceOutcome] = []
         self._listed: dict[str, Workspace] = {}
         self._listing: Mapping[str, int] | None = None
         self._marked = False
-        self._alarms: dict[str, Alarm] = {}
-        self._moved: dict[str, tuple[str, Alarm]] = {}
-        """By workspace: the workspace that its slug named before, and the alarm about that."""
         self._held: dict[str, Size] = {}  # by console
         self._unread = UnreadSecrets()
         self._refused: UsageError | None = (
@@ -151,8 +142,7 @@ class Backup:
         try:
             async with self._consoles, self._asking():
                 async with asyncio.timeout_at(ends):
-                    for archive in await self._list():
-                        self._history[archive.workspace_id].append(archive)
+                    self._before.add(await self._list())
                     chosen = await self._chosen()
                 left = None if ends is None else max(0.0, ends - asyncio.get_running_loop().time())
                 outcomes = await self._each(chosen, left)
@@ -170,8 +160,7 @@ class Backup:
         return self._ended(self._done)
 
     def _ended(self, outcomes: Iterable[WorkspaceOutcome]) -> BackupRun:
-        before = tuple(archive for own in self._history.values() for archive in own)
-        return BackupRun(tuple(outcomes), self._unseen, self._unlisted, before)
+        return BackupRun(tuple(outcomes), self._unseen, self._unlisted, self._before.all())
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
@@ -226,7 +215,8 @@ class Backup:
             raise AccessError(f"console {access.connection.host}: this key cannot read any workspace")
         self._listed = {each.id: each for each in listed.found}
         if "*" not in self.job.allow_unseen:
-            self._unseen = self._not_among(set(self._listed))
+            slugs = {each.slug for each in listed.found}
+            self._unseen = self._before.not_among(set(self._listed), slugs, self._in_shard)
         if listed.is_operators:
             access = replace(access, operator=access.operator or access.connection)
         elif access.operator is not None:
@@ -245,27 +235,6 @@ class Backup:
         # by a digest of the id, so that a new workspace moves none of the others
         index, shards = self.job.shard or (0, 1)
         return int.from_bytes(hashlib.sha256(workspace.encode()).digest()[:8], "big") % shards == index
-
-    def _may_be_unseen(self, archive: ArchiveName) -> bool:
-        return any(name == "*" or archive.belongs_to(name) for name in self.job.allow_unseen)
-
-    def _not_among(self, seen: set[str]) -> tuple[str, ...]:
-        """Return the workspaces that the store has and the key does not see: deleted, or no longer accessible.
-
-        A workspace whose slug another one has now is given by its id. One that was recovered as a workspace that the key
-        sees is not missing.
-        """
-        known = (archive for members in self._history.values() for archive in reversed(members))
-        newest = {a.workspace_id: a for a in known if not self._may_be_unseen(a)}
-        there = [archive for one in seen for archive in self._history.get(one, ())]
-        slugs = {each.slug for each in self._listed.values()}
-        return tuple(
-            sorted(
-                one if archive.slug in slugs else archive.slug
-                for one, archive in newest.items()
-                if one not in seen and self._in_shard(one) and not was_recovered(archive, there)
-            )
-        )
 
     async def _each(
         self, chosen: list[tuple[WorkspaceAccess, str]], seconds: float | None
@@ -303,9 +272,8 @@ class Backup:
         if not isinstance(end, Saved):
             return replace(made, failure=end)
         mine = end.archive.workspace_id
-        before, moved = self._moved.get(mine, ("", None))
-        backed_up = any(one.archive and one.archive.workspace_id == before for one in self._done)
-        return replace(made, saved=end, alarm=self._alarms.get(mine) or (None if backed_up else moved))
+        backed_up = {one.archive.workspace_id for one in self._done if one.archive}
+        return replace(made, saved=end, alarm=self._before.alarm_of(mine, backed_up))
 
     async def _one(self, access: WorkspaceAccess) -> Saved | Unchanged:
         """Read a workspace unless it is unchanged, and store its snapshot. Concurrent readings share a memory limit."""
@@ -337,9 +305,8 @@ class Backup:
             snapshot = with_exports(exports, snapshot)
             self._unread.add(exports, snapshot)
         source = snapshot.manifest.source
-        own = self._history.get(source.workspace_id, [])
-        self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)
-        await self._look_for_moved(access, source)
+        own = self._before.of(source.workspace_id)
+        await self._look_back(access, source)
         if any(a.taken_at > snapshot.taken_at and a.complete for a in own):
             message = (
                 f"{access.workspace}: the store has an archive dated in the future; check the clocks of the"
@@ -375,7 +342,7 @@ class Backup:
         """Return the newest archive of a workspace if it certainly equals the workspace, or None in any doubt."""
         assert self._store is not None  # noqa: S101  it was listed
         assert self.job.full_every is not None  # noqa: S101  else nothing was asked
-        source, own = question.source, self._history.get(question.workspace.id, [])
+        source, own = question.source, self._before.of(question.workspace.id)
         before = latest_of(own)
         reading = await recall(self._store, self._listing or (), source.workspace_id, question.heard.now)
         if before is None or reading is None:
@@ -383,9 +350,8 @@ class Backup:
         enough = is_enough(before, own, reading, self.job.save, question.began)
         if not enough or not is_at_rest(reading, question, self.job.full_every):
             return None
-        self._look_for_lost(source.workspace_id, source.slug or source.workspace_id, own)
-        await self._look_for_moved(access, source)
-        if self._has_alarm(source.workspace_id) or not await self._operator_reads(access):
+        await self._look_back(access, source)
+        if self._before.has_alarm(source.workspace_id) or not await self._operator_reads(access):
             return None
         held = Size(within=size)
         same = await unheard_is_same(console, question, reading, held)
@@ -406,7 +372,7 @@ class Backup:
 
     async def _remember(self, question: Question, saved: Saved) -> None:
         """Remember a complete reading that raised no alarm, so that the next run can ask first."""
-        if not saved.whole or self._has_alarm(saved.archive.workspace_id):
+        if not saved.whole or self._before.has_alarm(saved.archive.workspace_id):
             return
         assert self._store is not None  # noqa: S101  it was listed
         try:
@@ -414,9 +380,6 @@ class Backup:
         except BackupError as problem:  # the archive itself was stored
             message = f"{saved.archive.slug}: the next run reads it completely, changed or not: {problem}"
             self.report(Notice(message))
-
-    def _has_alarm(self, workspace_id: str) -> bool:
-        return workspace_id in self._alarms or safe_text(workspace_id) in self._moved
 
     async def _had(self, snapshot: Snapshot, own: list[ArchiveName]) -> Mapping[str, int] | None:
         """Return the counts in the last complete archive if its name does not say what the console no longer offers.
@@ -445,41 +408,14 @@ class Backup:
             self._marked = True  # after the archive, so that a first backup that fails leaves nothing
             await mark(self._store, {**self._listing, str(archive): len(data)}, self._now())
 
-    def _look_for_lost(self, workspace_id: str, slug: str, own: list[ArchiveName]) -> None:
-        """Raise an alarm if the metrics of earlier runs know an archive that is newer than all in the store."""
-        recorded = self.expected.newest.get(workspace_id)
-        newest = max((archive.taken_at for archive in own), default=None)
-        if (
-            self._listing is None
-            or recorded is None
-            or (newest and newest.timestamp() > recorded - _ROUNDING)
-        ):
-            return
-        there = "" if newest is None else f" after {shown_time(newest)}"
-        assert self._store is not None  # noqa: S101  it was listed
-        why = (
-            f"the store {self._store.url} has no archive of this workspace{there}, but the metrics file"
-            f" {self.expected.figures} records one of {shown_time(datetime.fromtimestamp(recorded, UTC))}"
-        )
-        remedy = "check whether the store was restored from an older copy, or that archive was removed"
-        self._alarms[workspace_id] = Alarm(What.LOST, why, remedy, slug)
-
-    async def _look_for_moved(self, access: WorkspaceAccess, source: Source) -> None:
-        """Raise an alarm if another workspace's newest archive has the slug that this run was given.
-
-        The alarm stays until that workspace is backed up under another name, or --allow-unseen names it.
-        """
+    async def _look_back(self, access: WorkspaceAccess, source: Source) -> None:
+        """Raise alarms about a workspace that differs from what was known before this run."""
         slug = access.workspace
+        if self._store is not None and self._listing is not None:
+            self._before.look_for_lost(source, self._store)
         if self._store is None or self.job.everything or slug is None or slug == source.workspace_id:
             return
-        mine = safe_text(source.workspace_id)
-        newest = (max(members, key=lambda one: one.sort_key) for members in self._history.values() if members)
-        others = [one for one in newest if one.workspace_id != mine and not self._may_be_unseen(one)]
-        owners = await slug_owners(self._store, self.keys, access.connection.host, slug, others)
-        for before in owners[:1]:
-            why = f"{source.workspace_id}; earlier archives with this slug are of {before}, which was not backed up"
-            remedy = f"name the workspace by its id, or silence this on purpose with --allow-unseen {before}"
-            self._moved[mine] = before, Alarm(What.MOVED, why, remedy, slug)
+        await self._before.look_for_moved(slug, source, access.connection.host, self._store)
 
     def _with_trouble(self, late: LateError, host: str | None = None) -> LateError:
         """Return the error with the trouble of the console (or of any) that did not answer."""

@@ -61,7 +61,7 @@ def come_back(
     """Compare a console with the snapshot that was restored into it, down to secrets and cursors.
 
     `result` is that of the restore, or None if it was not reached. `there` counts what was read back, by type.
-    `left_out` took no part in the restore. The caller adds what a recovery would lack.
+    `left_out` took no part in the restore. The caller adds what a recovery could not restore.
     """
     found = set(left_out)
     if result is not None:

@@ -25,6 +25,7 @@ from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery import (
     Clash,
     LeftOut,
+    PassedOver,
     Presence,
     RecoveryJob,
     RecoveryOutcome,
@@ -174,9 +175,9 @@ class Drill:
         return forecast(going, limited=writes_limited, made_limited=makes_limited)
 
     def exit_code(self, *, fail_on_losses: bool = False) -> int:
-        """Return 0 if everything was restored, 3 if not or if a newer archive was not used; 5 or 6 if it is unreadable.
+        """Return 0 if everything was restored, 3 if not or if a newer archive was not used.
 
-        With `fail_on_losses`, also return 3 if a real recovery could not restore everything.
+        Return 5 if an archive is damaged, 2 if it needs a key and none is given, 6 if the given key does not open it. With `fail_on_losses`, also return 3 if a real recovery could not restore everything.
         """
         codes = [one.exit_code for one in self.left_out]
         codes += [past.exit_code for one in self.plan.workspaces for past in one.passed_over]
@@ -308,12 +309,12 @@ def alarms_of(drilled: Drill, again: Again, *, fail_on_losses: bool = False) -> 
     `again` is as in `alarms.remedy_for`. With `fail_on_losses`, also yield what a real recovery could not restore.
     """
     for one in drilled.left_out:
-        yield Alarm(_kind(one.exit_code), one.why, _BACK_UP, one.slug)
+        yield Alarm(*_kind_and_remedy(one, one.why), one.slug)
     for recovery in drilled.plan.workspaces:
         for past in recovery.passed_over:
             taken = f"the one of {shown_time(recovery.archive.taken_at)} was used instead"
             why = f"{past.archive.reference}: {past.why}; {taken}"
-            yield Alarm(_kind(past.exit_code), why, _BACK_UP, recovery.slug)
+            yield Alarm(*_kind_and_remedy(past, why), recovery.slug)
     for workspace in drilled.workspaces:
         slug = workspace.outcome.recovery.slug
         if not workspace.whole:
@@ -328,12 +329,16 @@ MOST_TOLD = 3
 """How many reasons an alarm lists."""
 
 _BACK_UP = "back up again"
+_RUN_AGAIN = "then run it again"
 _KEEP = "save the missing values elsewhere, or back up with the operator's token (--admin-token)"
 
 
-def _kind(exit_code: int) -> What:
-    unread = exit_code in (IntegrityError.exit_code, AccessError.exit_code)
-    return What.UNREADABLE if unread else What.NOT_RESTORABLE
+def _kind_and_remedy(one: LeftOut | PassedOver, why: str) -> tuple[What, str, str]:
+    """Return the first three fields of an alarm about an archive that could not be used."""
+    if one.locked:
+        return What.UNREADABLE, why, _RUN_AGAIN
+    unread = one.exit_code in (IntegrityError.exit_code, AccessError.exit_code)
+    return What.UNREADABLE if unread else What.NOT_RESTORABLE, why, _BACK_UP
 
 
 def reasons(workspace: DrilledWorkspace) -> Iterator[str]:

@@ -4,14 +4,13 @@ import asyncio
 import functools
 import secrets
 import string
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console
 from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names
 from jitsu_backup.console.client import gather
@@ -24,6 +23,7 @@ from jitsu_backup.model import Key, Snapshot, features_of, items_of, members_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
 from jitsu_backup.operations.neighbours import Neighbours, read_entitlements
 from jitsu_backup.operations.safety_backup import WayBack
+from jitsu_backup.operations.still_different import frees_what_changes, still_different
 from jitsu_backup.operations.third_side import (
     BaseFinder,
     RecordFinder,
@@ -37,7 +37,6 @@ from jitsu_backup.planning import (
     Action,
     ActionKind,
     Extra,
-    Loss,
     Plan,
     PlanOptions,
     Residue,
@@ -46,7 +45,6 @@ from jitsu_backup.planning import (
     entitlements,
     entity_names,
     fingerprints,
-    left_out,
     make_plan,
     residue,
     schemas_needed,
@@ -116,7 +114,7 @@ class Result:
         """What was deleted to be re-created, but was not re-created: the deletions, each with the reason."""
         made = {o.action.key: o for o in self.outcomes if o.action.kind is ActionKind.CREATE}
         done = [outcome.action for outcome in self.outcomes if outcome.status is Status.DONE]
-        deleted = [action for action in done if _frees_what_changes(action)]
+        deleted = [action for action in done if frees_what_changes(action)]
         unmade = ((action, made.get(key)) for action in deleted for key in action.after)
         return tuple(
             (action, outcome.reason if outcome else "the run ended before it was re-created")
@@ -453,51 +451,16 @@ def _written(
 
 def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore, after: Snapshot) -> Result:
     """Return the result of comparing the target that was read back with the intended state."""
-    outcomes = importer.outcomes()
-    options = prepared.options.afterwards(o.action.key for o in outcomes if o.status is Status.DONE)
-    check = _without_second_replacements(make_plan(prepared.snapshot, after, options), outcomes)
-    made = [outcome for outcome in outcomes if outcome.action.kind is not ActionKind.DELETE]
-    reasons: dict[Key, tuple[Loss, ...]] = {
-        o.action.key: (*o.losses, *((Loss("", o.reason),) if o.reason else ())) for o in made
-    }
-    undeleted = {o.action.key: o.reason for o in outcomes if o.action.kind is ActionKind.DELETE and o.reason}
-    left = left_out(o.action for o in made if o.status is not Status.OVERTAKEN)
-    overtaken = [(o.action, loss) for o in made if o.status is Status.OVERTAKEN for loss in o.losses]
-    found = {*residue(check, reasons, undeleted), *left}
-    found |= {Residue(action.key, action.name, loss.path, loss.reason) for action, loss in overtaken}
-    listed = {line.key for line in found}
-    twice = "exists twice: somebody else, or a delayed request, created it meanwhile; delete one of the two"
-    found |= {Residue(e.key, e.name, "", twice) for e in importer.duplicates(after) if e.key not in listed}
+    check, found = still_different(prepared.snapshot, prepared.options, importer, after)
     return replace(
         result,
-        outcomes=outcomes,
-        found=sorted(found),
+        outcomes=importer.outcomes(),
+        found=found,
         extras=check.extras,
         after=after,
         ids=dict(importer.ids),
         verified=True,
     )
-
-
-def _without_second_replacements(check: Plan, outcomes: Iterable[ActionOutcome]) -> Plan:
-    """Return a plan that does not replace what this run has already replaced.
-
-    `--rebind` would do that if something that it was done for still differs because the console rejected it.
-    """
-    made = {o.action.key for o in outcomes if o.action.kind is ActionKind.CREATE and o.status is Status.DONE}
-    again = {
-        key
-        for action in check.actions
-        if _frees_what_changes(action)
-        if not made.isdisjoint(action.after)
-        for key in (action.key, *action.after)
-    }
-    return replace(check, actions=tuple(action for action in check.actions if action.key not in again))
-
-
-def _frees_what_changes(action: Action) -> bool:
-    """Return whether an action deletes something to re-create it after what it uses has changed (`--rebind`)."""
-    return action.kind is ActionKind.DELETE and entity_type(action.key.type).deleted_first
 
 
 def new_secret() -> str:

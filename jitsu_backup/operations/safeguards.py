@@ -143,8 +143,13 @@ def refuse_same(prepared: PreparedRestore) -> None:
 
 def why_blocked(plan: Plan) -> str:
     """Return the message that a plan is blocked, with the first reason."""
+    return f"blocked, nothing was written: {first_blocked(plan)}"
+
+
+def first_blocked(plan: Plan) -> str:
+    """Return the first entity that is blocked, and why."""
     first = plan.blocked[0]
-    return f"blocked, nothing was written: {first.key.type} {quoted(first.name)}: {first.reason}"
+    return f"{first.key.type} {quoted(first.name)}: {first.reason}"
 
 
 def refuse_read_only(prepared: PreparedRestore) -> None:

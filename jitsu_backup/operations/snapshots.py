@@ -43,20 +43,32 @@ def open_archive(
     check: Callable[[ArchiveName, Snapshot], None] = check_name,
     like: Snapshot | None = None,
 ) -> Snapshot:
+    """Return the snapshot of an archive of a store, as `content_of` does. An error names the archive."""
+    with named_in_errors(str(archive)):
+        return content_of(archive, data, keys, check=check, like=like)
+
+
+def content_of(
+    archive: ArchiveName,
+    data: bytes,
+    keys: ArchiveKeys,
+    *,
+    check: Callable[[ArchiveName, Snapshot], None] = check_name,
+    like: Snapshot | None = None,
+) -> Snapshot:
     """Return the snapshot of an archive of a store. Raise IntegrityError if it is not what its name says.
 
-    `check` compares the two. `like` is a similar snapshot, which makes this faster.
+    `check` compares the two. `like` is a similar snapshot, which makes this faster. Raise also what `keys.open` raises.
     """
-    with named_in_errors(str(archive)):
-        check_size(
-            archive, len(data)
-        )  # otherwise a truncated archive would be reported as damaged in another way
-        if archive.encrypted != is_encrypted(data):
-            raise IntegrityError(
-                "the archive is not what its name says: only one of the two says that it is encrypted"
-            )
-        snapshot = keys.open(data, like)
-        check(archive, snapshot)
+    check_size(
+        archive, len(data)
+    )  # otherwise a truncated archive would be reported as damaged in another way
+    if archive.encrypted != is_encrypted(data):
+        raise IntegrityError(
+            "the archive is not what its name says: only one of the two says that it is encrypted"
+        )
+    snapshot = keys.open(data, like)
+    check(archive, snapshot)
     return snapshot
 
 
@@ -133,7 +145,7 @@ def _report_newer(known: list[ArchiveName], found: ArchiveName, now: datetime, r
         else:
             continue
         named = f"{archive.reference}, of {shown_time(archive.taken_at)}"
-        remedy = "to use it all the same, give its id"
+        remedy = "to use it anyway, give its id"
         report(Problem(f"{named}, is newer but was ignored: {why}; {remedy}"))
 
 

@@ -10,10 +10,8 @@ from jitsu_backup.events import Caution, Reporter
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.snapshots import open_archive
-from jitsu_backup.planning import PlanOptions
+from jitsu_backup.planning import PlanOptions, Since
 from jitsu_backup.store import Store, of_workspace
-
-SINCE = "since the run to undo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +144,4 @@ def with_record(options: PlanOptions, run: LastRun) -> PlanOptions:
     """Return options with which a plan distinguishes what a run changed from what was changed since."""
     if run.left is None:
         return options
-    return replace(options, record=run.left, since=SINCE)
+    return replace(options, record=run.left, since=Since.RUN)

@@ -31,7 +31,7 @@ from jitsu_backup.planning.identity import same_workspace as same_workspace
 from jitsu_backup.planning.json_diff import with_values as with_values
 from jitsu_backup.planning.left import left_by as left_by
 from jitsu_backup.planning.notes import SECRETS_COME_ALONG as SECRETS_COME_ALONG
-from jitsu_backup.planning.options import Ids as Ids, PlanOptions as PlanOptions
+from jitsu_backup.planning.options import Ids as Ids, PlanOptions as PlanOptions, Since as Since
 from jitsu_backup.planning.overlays import (
     Outside as Outside,
     Overlay as Overlay,

@@ -260,7 +260,7 @@ def conflict(
     """Return the action that is blocked because both sides changed the same fields since the last clone, which left `base`."""
     sides, key = pairs.sides, candidate.key
     fields = ", ".join(map(format_path, paths))
-    how = f"both sides changed {fields} differently {sides.since}"
+    how = f"both sides changed {fields} differently {sides.since.words}"
     if sides.undoes:
         how = f"{fields} changed in the run being undone, and again since"
     reason = f"{how}: {settling(sides.selectors[key])}"
@@ -287,7 +287,7 @@ def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity, keys: Key
         f" because deleted write keys cannot be recovered: {some_of(own, 6)}"
     )
     stays = (
-        f"{called}: {plural(len(gone), 'write key')} deleted in the target {pairs.sides.since}"
+        f"{called}: {plural(len(gone), 'write key')} deleted in the target {pairs.sides.since.words}"
         f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([*gone.values()], 6)}"
     )
     if not pairs.sides.undoes:  # an undo never re-creates what others deleted

@@ -92,7 +92,7 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
                 ActionKind.SKIPPED, key, name, key.id, f"{sides.why_lacking}; kept in the target", asked=True
             )
         if winner is None:
-            changed = "changed since" if sides.undoes else f"changed in the target {sides.since}"
+            changed = "changed since" if sides.undoes else f"changed in the target {sides.since.words}"
             reason = f"{sides.why_lacking}, and {changed}: {settling(selector)}"
             return Action(ActionKind.BLOCKED, key, name, key.id, reason, disputed=True)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
@@ -207,7 +207,7 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
     lost = {
         key: action.stopped(
             ActionKind.BLOCKED,
-            f"{most[key.type]} were deleted in the target {sides.since}: re-create them with {again}, or leave them"
+            f"{most[key.type]} were deleted in the target {sides.since.words}: re-create them with {again}, or leave them"
             " deleted with --take target",
         )
         for key, action in gone.items()

@@ -20,6 +20,19 @@ class Ids(Enum):
     NEW = "new"
 
 
+class Since(Enum):
+    """The moment from which the changes of both sides are counted, in words, and what the state then is called."""
+
+    CLONE = "since the last clone", "last clone"
+    RECOVERY = "since the last recovery", "last recovery"
+    FOLDER = "since the folder was unpacked", "as unpacked"
+    RUN = "since the run to undo", "as the run left it"
+
+    def __init__(self, words: str, base: str) -> None:
+        """Store the two texts of a member."""
+        self.words, self.base = words, base
+
+
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
     """What the operator asks for, and what is known about the surroundings.
@@ -43,7 +56,7 @@ class PlanOptions:
     deleted nor re-created, unless `unprotect` selects it too. `ignored` are fields, as `SELECTOR:FIELD.PATH`, that always
     stay the target's own. `fresh` are the entities that were added to a folder by hand: their ids are assumed to be free.
     In place, `record` is what the folder was unpacked from, or what the run being undone left, as returned by
-    `record_in_place`; `since` says in words from when changes are counted, if that is neither a clone nor a folder. `sent`
+    `record_in_place`; `since` says from when changes are counted, if that is neither a clone nor a folder. `sent`
     are the entities of the source that the run has just sent, so the previous record no longer applies to their secrets.
     In place, `emptied` is the record of the last run that sent secrets empty; it is used for nothing else.
     """
@@ -82,7 +95,7 @@ class PlanOptions:
     take: tuple[str, ...] = ()
     prune_own: bool = False
     fresh: frozenset[Key] = frozenset()
-    since: str = ""
+    since: Since | None = None
     sent: frozenset[Key] = frozenset()
     emptied: Snapshot | None = field(default=None, repr=False)
     same_console: bool | None = None

@@ -25,7 +25,7 @@ from jitsu_backup.model import Entity, Key, Path, Snapshot, features_of, quoted
 from jitsu_backup.planning.capabilities import Capabilities, capabilities
 from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.lineage import Lineage, trace
-from jitsu_backup.planning.options import PlanOptions
+from jitsu_backup.planning.options import PlanOptions, Since
 from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.take import Called, Take, parse_take
 
@@ -196,15 +196,14 @@ class Sides:
         return record, Lineage() if record is None else trace(record, self.snapshot, self.live)
 
     @property
-    def since(self) -> str:
-        """The moment from which changes of both sides are counted, in words."""
-        there = "since the folder was unpacked" if self.in_place else "since the last clone"
-        return self.options.since or there
+    def since(self) -> Since:
+        """The moment from which changes of both sides are counted."""
+        return self.options.since or (Since.FOLDER if self.in_place else Since.CLONE)
 
     @property
     def undoes(self) -> bool:
         """Whether a run is being undone; the record is then the state that it left."""
-        return bool(self.options.since)
+        return self.options.since is Since.RUN
 
     @property
     def why_lacking(self) -> str:
@@ -212,13 +211,6 @@ class Sides:
         if self.undoes:
             return "created by the run being undone"
         return f"deleted in the {'folder' if self.in_place else 'source'}"
-
-    @property
-    def base(self) -> str:
-        """The common state of both sides, in words."""
-        if self.undoes:
-            return "as the run left it"
-        return "as unpacked" if self.in_place else "last clone"
 
     @cached_property
     def selectors(self) -> Mapping[Key, str]:

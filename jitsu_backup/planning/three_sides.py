@@ -37,7 +37,7 @@ _DELETED_THERE = (
 
 def deleted_there(sides: Sides, selector: object) -> str:
     """Return why an entity, which `selector` names, stays deleted."""
-    return _DELETED_THERE.format(since=sides.since, selector=selector)
+    return _DELETED_THERE.format(since=sides.since.words, selector=selector)
 
 
 NOTHING_MERGED = Merged({}, frozenset(), ())

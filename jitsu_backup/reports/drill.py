@@ -63,10 +63,9 @@ def _facts(drill: Drill) -> Iterator[tuple[str, str]]:
         "restored",
         f"{drill.restored:,} of {plural(drill.meant, 'entity', 'entities')}, compared down to secrets and cursors",
     )
-    missing = in_words(counted(drill.losses)) or "nothing"
-    besides = plural(len(drill.left_out), "workspace")
-    yield "would be missing", f"{missing}, besides {besides} left out" if drill.left_out else missing
-    yield "senders", _senders_in_words(drill)
+    besides = f"; unknown for {plural(len(drill.left_out), 'workspace')} left out" if drill.left_out else ""
+    yield "would be missing", (in_words(counted(drill.losses)) or "nothing") + besides
+    yield "senders", _senders_in_words(drill) + besides
     yield "would take", _forecast_in_words(drill)
     yield "took", lasting(drill.seconds)
 
@@ -92,8 +91,17 @@ def _forecast_in_words(drill: Drill) -> str:
 def _next_steps(drill: Drill) -> Iterator[NextStep]:
     """Yield what to do to prepare for the loss of the console."""
     lacking = counted(drill.losses)
-    unread = len(drill.left_out) + sum(bool(one.passed_over) for one in drill.plan.workspaces)
-    if unread:
+    unused = {one.workspace_id: one.locked for one in drill.left_out}
+    unused |= {
+        one.workspace_id: any(past.locked for past in one.passed_over)
+        for one in drill.plan.workspaces
+        if one.passed_over
+    }
+    locked = sum(unused.values())
+    if locked:
+        of = plural(locked, "workspace")
+        yield NextStep(f"Give the --identity or passphrase that opens the archives of {of}, and drill again")
+    if unread := len(unused) - locked:
         of = plural(unread, "workspace")
         yield NextStep(f"Fix what the report says about the newest archive of {of}, or back up again")
     if drill.not_back:

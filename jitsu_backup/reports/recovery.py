@@ -24,19 +24,20 @@ from jitsu_backup.planning import ActionKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
 from jitsu_backup.reports.recovery_remarks import (
+    RestoreCommand,
     called_rows,
     forecast_in_words,
     in_recovery,
     kept_rows,
     note_rows,
     refused_names,
+    restore_command,
     role_in_words,
     unknown_rows,
     without_rows,
 )
 from jitsu_backup.reports.summary import without_particulars
 
-_BLOCKED = "blocked, nothing was written: "
 _WITHOUT = "Left out, because something they need no longer existed"
 _CALLED = "Renamed on this console"
 _KEPT = "Kept as changed in the target since the last recovery"
@@ -66,7 +67,7 @@ class RecoveryReport:
 
     `now` is the time in UTC, `store` says where the archives are. `keys_out` is the file with the new write keys.
     `ways_back` are the commands that undo what was written into a workspace, by its id on the target. `again` is the
-    command that continues the recovery. `profile` names the console that is recovered into, if any does.
+    command that continues the recovery. `restore` returns the command that restores one workspace.
     """
 
     plan: RecoveryPlan
@@ -76,7 +77,7 @@ class RecoveryReport:
     keys_out: str | None = None
     ways_back: Mapping[str, str] = field(default_factory=dict)
     again: str = ""
-    profile: str | None = None
+    restore: RestoreCommand = restore_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,16 +232,16 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
         yield NextStep(_TAKE_BACK)
 
 
-def _why_stuck(one: WorkspaceRecovery, profile: str | None) -> str:
+def _why_stuck(one: WorkspaceRecovery, command: RestoreCommand) -> str:
     """Return why nothing is written into a workspace: the first blocked action, and how many more there are."""
     blocked = () if one.prepared is None else one.prepared.plan.blocked
     more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
-    return ("" if one.problem is None else reason(one.problem, one, profile)) + more
+    return ("" if one.problem is None else reason(one.problem, one, command)) + more
 
 
-def reason(problem: BaseException, one: WorkspaceRecovery, profile: str | None = None) -> str:
-    """Return why nothing was written into a workspace, without saying again that nothing was."""
-    return in_recovery(str(problem).removeprefix(_BLOCKED), one, profile)
+def reason(problem: BaseException, one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> str:
+    """Return why nothing was written into a workspace, or not everything."""
+    return in_recovery(str(problem), one, command)
 
 
 def _filled(listing: Listing) -> bool:
@@ -290,7 +291,7 @@ def _moment(moment: datetime, now: datetime) -> str:
 
 def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     plan = report.plan
-    stuck = [(one.slug, _why_stuck(one, report.profile)) for one in plan.stuck]
+    stuck = [(one.slug, _why_stuck(one, report.restore)) for one in plan.stuck]
     yield Listing(
         "Blocked: nothing is written to these workspaces",
         ("Workspace", "Why"),
@@ -317,7 +318,7 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     yield _lacking(plan.workspaces)
     yield _members(plan.workspaces)
     yield Listing(
-        "Notes", ("Workspace", "Note"), tuple(note_rows(plan.workspaces, report.profile)), alike=True
+        "Notes", ("Workspace", "Note"), tuple(note_rows(plan.workspaces, report.restore)), alike=True
     )
 
 
@@ -413,7 +414,7 @@ def _run_facts(report: RecoveryReport, run: RecoveryRun) -> Iterator[tuple[str, 
 def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]:
     ended = [(outcome, ending(outcome)) for outcome in run.outcomes]
     bad = tuple(
-        (outcome.recovery.slug, f"{how.words}: {_why(outcome, report.profile)}")
+        (outcome.recovery.slug, f"{how.words}: {_why(outcome, report.restore)}")
         for outcome, how in ended
         if not (how.good or how is Ending.PARTLY)
     )
@@ -421,7 +422,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     yield Listing(
         "Still different",
         ("Workspace", "What", "Why"),
-        tuple(_residue(run, report.profile)),
+        tuple(_residue(run, report.restore)),
         urgent=True,
         alike=True,
     )
@@ -449,9 +450,9 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     )
 
 
-def _why(outcome: RecoveryOutcome, profile: str | None) -> str:
+def _why(outcome: RecoveryOutcome, command: RestoreCommand) -> str:
     if outcome.problem is not None:
-        return reason(outcome.problem, outcome.recovery, profile)
+        return reason(outcome.problem, outcome.recovery, command)
     when = "while it was being written" if outcome.begun else "before it was started"
     return f"the run was interrupted {when}"
 
@@ -469,7 +470,7 @@ def _renumbered(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
                 )
 
 
-def _residue(run: RecoveryRun, profile: str | None) -> Iterator[tuple[str, str, str]]:
+def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, str, str]]:
     for outcome in run.outcomes:
         slug, result = outcome.recovery.slug, outcome.result
         if outcome.renamed:
@@ -485,13 +486,13 @@ def _residue(run: RecoveryRun, profile: str | None) -> Iterator[tuple[str, str, 
             yield (
                 slug,
                 f"{one.action.key.type} {shortened(one.action.name)}",
-                in_recovery(f"{one.status.value}: {one.reason}", outcome.recovery, profile),
+                in_recovery(f"{one.status.value}: {one.reason}", outcome.recovery, command),
             )
         reported = {one.action.key for one in refused}
         for line in result.found:
             if line.key not in reported:
                 named = f"{line.key.type} {shortened(line.name)}" + (f" {line.path}" if line.path else "")
-                yield slug, named, in_recovery(line.reason, outcome.recovery, profile)
+                yield slug, named, in_recovery(line.reason, outcome.recovery, command)
         if result.unrecorded:
             yield slug, "its record", f"could not be stored: {result.unrecorded}"
 

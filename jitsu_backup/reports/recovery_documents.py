@@ -21,7 +21,7 @@ from jitsu_backup.reports.recovery import (
     standing,
     written,
 )
-from jitsu_backup.reports.recovery_remarks import not_known, notes
+from jitsu_backup.reports.recovery_remarks import RestoreCommand, not_known, notes
 
 VERSION = 1
 """The version of the documents. It grows when a field is removed or changes its meaning, not when one is added."""
@@ -65,7 +65,7 @@ def _plan(report: RecoveryReport) -> dict[str, Any]:
         "seconds": round(plan.seconds),
         "oldest": None if plan.oldest is None else iso_time(plan.oldest),
         "new_write_keys": plan.made_keys,
-        "workspaces": [_workspace(one, report.profile) for one in plan.workspaces],
+        "workspaces": [_workspace(one, report.restore) for one in plan.workspaces],
         "left_out": [_left_out(one) for one in plan.left_out],
         "clashes": [
             {"kind": one.kind.value, "name": one.name, "claimed_by": list(one.claimed_by)}
@@ -75,14 +75,14 @@ def _plan(report: RecoveryReport) -> dict[str, Any]:
     }
 
 
-def _workspace(one: WorkspaceRecovery, profile: str | None) -> dict[str, Any]:
+def _workspace(one: WorkspaceRecovery, command: RestoreCommand) -> dict[str, Any]:
     plan = None if one.prepared is None else one.prepared.plan
     return {
         **_named(one),
         "standing": standing(one).value,
         "problem": None
         if one.problem is None
-        else {"code": one.problem.exit_code, "why": reason(one.problem, one, profile)},
+        else {"code": one.problem.exit_code, "why": reason(one.problem, one, command)},
         "archive": archive_document(one.archive),
         "renamed": one.renamed or None,
         "called_now": None
@@ -103,7 +103,7 @@ def _workspace(one: WorkspaceRecovery, profile: str | None) -> dict[str, Any]:
         "write_keys_before": _losses(one.keys_before),
         "members": _members(one),
         "options": _options(one.options),
-        "notes": notes(one, profile),
+        "notes": notes(one, command),
         **_remarks(one),
     }
 
@@ -116,7 +116,7 @@ def _outcome(outcome: RecoveryOutcome, report: RecoveryReport) -> dict[str, Any]
         "target_id": outcome.target_id,
         "ended": ending(outcome).value,
         "exit_code": outcome.exit_code,
-        "problem": None if outcome.problem is None else reason(outcome.problem, one, report.profile),
+        "problem": None if outcome.problem is None else reason(outcome.problem, one, report.restore),
         "made": outcome.made,
         "renamed": outcome.renamed or None,
         "written": written(outcome),

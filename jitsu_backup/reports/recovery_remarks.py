@@ -1,10 +1,12 @@
 """What the report of a recovery says about single workspaces: what is kept, left out, and can be done with `restore`."""
 
 import re
+import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from jitsu_backup.model import lasting, plural, quoted, some_of
+from jitsu_backup.operations.alarms import Again
 from jitsu_backup.operations.recovery import Member, RecoveryPlan, WorkspaceRecovery
 from jitsu_backup.planning import SECRETS_COME_ALONG, Action
 from jitsu_backup.planning.forecast import WORKSPACE_SECONDS, WORKSPACES_AT_ONCE
@@ -25,19 +27,28 @@ _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 _SHOWN = 3
 
 
-def in_recovery(text: str, one: WorkspaceRecovery, profile: str | None = None) -> str:
-    """Return a text about a workspace. If it names flags that only `restore` has, add the `restore` command.
+def _command(*arguments: str) -> str:
+    """Return a command without the flags for store and console."""
+    return shlex.join(["jitsu-backup", *arguments])
 
-    `profile` names the console that is recovered into, None if no profile does.
-    """
-    text = text.replace("since the last clone", "since the last recovery")
+
+RestoreCommand = Callable[[WorkspaceRecovery], str]
+"""A function that returns the command that restores one workspace of a recovery."""
+
+
+def restore_command(one: WorkspaceRecovery, again: Again = _command, *, profile: str | None = None) -> str:
+    """Return the command that restores a workspace; `profile` names the console that is recovered into, if any does."""
+    target = one.target_id or one.slug
+    return again("restore", one.archive.reference, "--into", f"@{profile}/{target}" if profile else target)
+
+
+def in_recovery(text: str, one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> str:
+    """Return a text about a workspace. If it names flags that only `restore` has, add the `restore` command."""
     flags = [flag for flag in dict.fromkeys(_FLAG.findall(text)) if flag in OF_RESTORE]
     if not flags:
         return text
-    there = f"@{profile}/" if profile else ""
-    target = one.target_id or one.slug
     has = "has this flag" if len(flags) == 1 else "has these flags"
-    return f"{text} (`jitsu-backup restore {one.archive.reference} --into {there}{target}` {has})"
+    return f"{text} (`{command(one)}` {has})"
 
 
 def kept_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
@@ -120,17 +131,17 @@ def unknown_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
         yield name, str(sum(counts.get(name, 0) for counts in own.values())), some_of(slugs, 5)
 
 
-def note_rows(workspaces: Iterable[WorkspaceRecovery], profile: str | None) -> Rows:
+def note_rows(workspaces: Iterable[WorkspaceRecovery], command: RestoreCommand) -> Rows:
     """Yield the notes of all plans; a note that several share is yielded once."""
     of: dict[str, list[str]] = defaultdict(list)
     for one in workspaces:
-        for note in notes(one, profile):
+        for note in notes(one, command):
             of[note].append(one.slug)
     for note, slugs in of.items():
         yield some_of(slugs, _SHOWN), note
 
 
-def notes(one: WorkspaceRecovery, profile: str | None = None) -> list[str]:
+def notes(one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> list[str]:
     """Return the notes of a plan, without the one that secrets are copied, which a recovery always does."""
     found = () if one.prepared is None else one.prepared.plan.notes
-    return [in_recovery(note, one, profile) for note in found if not note.startswith(SECRETS_COME_ALONG)]
+    return [in_recovery(note, one, command) for note in found if not note.startswith(SECRETS_COME_ALONG)]

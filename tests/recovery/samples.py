@@ -102,7 +102,7 @@ def plan(*names: str) -> RecoveryPlan:
     black = replace(
         black,
         problem=BlockedError(
-            "blocked, nothing was written: destination 'Web site warehouse': secret not in the snapshot: password; provide it with --overlay"
+            "destination 'Web site warehouse': secret not in the snapshot: password; provide it with --overlay"
         ),
     )
     return RecoveryPlan(

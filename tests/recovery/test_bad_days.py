@@ -51,6 +51,28 @@ def test_a_workspace_whose_only_archive_is_damaged_is_left_out_alone(tmp_path: P
     assert [(one.slug, one.exit_code) for one in run.plan.left_out] == [("team-green", 5)]
     assert run.exit_code == 5
     equal(world, "team-blue", "team-red")
+    alone = world.plan(world.job(workspaces=("team-green",), first=("team-green",)))
+    assert [(one.slug, one.exit_code) for one in alone.left_out] == [("team-green", 5)]
+
+
+def test_a_name_that_matches_nothing_is_told_with_what_the_store_has(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    there = "it has team-blue, team-green, team-red$"
+    for job, message in (
+        ({"workspaces": ("nosuch",)}, f"has no backup of nosuch; {there}"),
+        ({"first": ("nosuch",)}, f"the store has no such workspace; {there}"),
+        ({"workspaces": ("team-red",), "first": ("nosuch",)}, f"the store has no such workspace; {there}"),
+        (
+            {"workspaces": ("team-red",), "first": ("team-blue",)},
+            "--first names 'team-blue', which --workspace leaves out; add --workspace team-blue",
+        ),
+        (
+            {"workspaces": ("team-red",), "into": {"team-blue": "x"}},
+            "--into names 'team-blue', which --workspace",
+        ),
+    ):
+        with pytest.raises(UsageError, match=message):
+            world.plan(world.job(**job))
 
 
 @pytest.mark.parametrize(
@@ -115,6 +137,22 @@ def test_a_store_of_two_consoles_is_recovered_one_at_a_time(tmp_path: Path) -> N
     assert [one.recovery.slug for one in run.outcomes] == ["team-blue"]
     assert run.plan.source_host == OLD
     equal(world, "team-blue")
+
+
+def test_workspaces_that_moved_to_another_console_count_for_both(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    world.seconds += 3600
+    world.back_up()
+    world.old.state.workspaces.pop(next(iter(world.old.state.workspaces)))
+    for _ in range(2):
+        world.seconds += 3600
+        world.run(world.backing_up(world.old, host="http://second.example"))
+    counted = r"lost\.example \(3 workspaces, the newest archive of 2026-11-23 20:00:00.*second\.example \(2 workspaces"
+    for job in (world.job(), world.job(from_host="nowhere")):
+        with pytest.raises(UsageError, match=counted):
+            world.plan(job)
+    with pytest.raises(UsageError, match=r"\(1 named workspace, "):
+        world.plan(world.job(from_host="nowhere", workspaces=("team-red",)))
 
 
 def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path) -> None:

@@ -105,7 +105,15 @@ def test_a_workspace_without_a_whole_archive_is_left_out_with_its_reason() -> No
     told = without_whole(found)
     assert told.exit_code == 3
     assert "is incomplete" in told.why
-    assert "restore" in told.why
+    assert "`restore` it by its id" in told.why
+
+
+def test_a_damaged_archive_is_never_offered_to_restore() -> None:
+    (found,) = candidates([archive("ca", -1, damaged=True)], NOON)
+    told = without_whole(found)
+    assert told.exit_code == 5
+    assert "it is damaged: it has 50 of 100 bytes; nothing can open it; get the file from a copy" in told.why
+    assert "`restore`" not in told.why
 
 
 def test_two_consoles_have_to_be_told_apart() -> None:
@@ -118,6 +126,20 @@ def test_two_consoles_have_to_be_told_apart() -> None:
     assert choose([one, other], [], [], from_host=f"{HOST}/").kept == (one,)
     with pytest.raises(UsageError, match="no archive of the console http://third"):
         choose([one, other], [], [], from_host="http://third.example")
+
+
+def test_the_question_for_the_console_counts_what_it_would_recover_also_what_was_recovered_elsewhere() -> (
+    None
+):
+    lost = [archive(f"ca{n}", -5, slug=f"team-{n}") for n in range(5)]
+    again = [archive(f"cn{n}", -1, slug=f"team-{n}") for n in range(3)]
+    known = [*lost, *again, *(record(f"cn{n}", f"ca{n}", -2, slug=f"team-{n}") for n in range(3))]
+    mine = [*map(opened, lost), *(opened(one, OTHER) for one in again)]
+    counted = r"lost\.example \(5 workspaces.*new\.example \(3 workspaces"
+    for from_host in (None, "nowhere"):
+        with pytest.raises(UsageError, match=counted):
+            choose(mine, known, [], from_host=from_host)
+    assert len(choose(mine, known, [], from_host=HOST).kept) == 5
 
 
 def test_what_lives_on_the_target_gives_no_reason_to_ask_for_the_console() -> None:

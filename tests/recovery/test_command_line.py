@@ -96,8 +96,9 @@ def test_a_console_comes_back_in_one_command_and_a_second_run_writes_nothing(des
 
 def test_the_operators_token_alone_is_enough_and_nobody_is_a_member_then(desk: Desk) -> None:
     desk.back_up()
-    done = desk.recover("--yes", key=ADMIN_KEY)
-    assert done.returncode == 0, done.stdout
+    token = ("--admin-token", ADMIN_KEY)
+    done = cli("recover", "--yes", *token, env={"JITSU_HOST": desk.new_url}, cwd=desk.folder)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "add an owner to team-blue, team-green, team-red, because nobody is a member yet." in words(
         done.stdout
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from jitsu_backup.errors import UsageError
@@ -212,6 +213,33 @@ def test_archives_without_an_identity_are_told_each(tmp_path: Path) -> None:
     facts = dict(drill_summary(found, "s").facts)
     assert facts["restored"] == "nothing, because no archive could be used"
     assert not {"would be missing", "senders", "would take"} & facts.keys()
+
+
+def test_a_missing_identity_is_told_as_that_and_nothing_is_promised_about_what_it_locks(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    world.back_up()
+    world.old.state.workspaces.clear()
+    world.add("team-green")
+    mine = pyrage.x25519.Identity.generate()
+    world.keys = ArchiveKeys((str(mine.to_public()),))
+    world.back_up()
+    world.keys = ArchiveKeys()
+    found = drilled(world)
+    assert found.exit_code() == 2
+    (alarm,) = alarms_of(found, again)
+    assert alarm.what is What.UNREADABLE
+    assert "give --identity FILE, or decrypt it with age -d; then run it again" in str(alarm)
+    assert ".json.gz" not in alarm.why
+    summary = drill_summary(found, "s")
+    facts = dict(summary.facts)
+    assert facts["would be missing"] == "nothing; unknown for 1 workspace left out"
+    assert facts["senders"].endswith("; unknown for 1 workspace left out")
+    assert [str(step) for step in summary.next_steps] == [
+        "Give the --identity or passphrase that opens the archives of 1 workspace, and drill again."
+    ]
 
 
 def test_two_consoles_and_names_that_mean_nothing_are_refused(tmp_path: Path) -> None:

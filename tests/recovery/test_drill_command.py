@@ -98,7 +98,7 @@ def test_losses_fail_only_where_that_is_asked(world: World) -> None:
     assert document["restored"] == document["meant"] == 63
     assert document["forecast"] == {"person": 300, "both": 300, "operator": 0}
     assert all(one["whole"] and one["lacking"]["secrets"] for one in document["workspaces"])
-    assert done.stderr.count("would lack something on an empty console") == 3
+    assert done.stderr.count("could not be recovered completely on an empty console") == 3
 
 
 def test_what_is_asked_for_wrongly_ends_with_2_and_a_missing_store_is_told(world: World) -> None:

@@ -1,17 +1,18 @@
 """What stays as the target has it, what cannot be there, and which flags are told."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 from click.testing import CliRunner
 
-from jitsu_backup.cli.flags.recover import command as recover_command
-from jitsu_backup.cli.flags.restore import command as restore_command
+from jitsu_backup.cli.flags.recover import command as recover_flags
+from jitsu_backup.cli.flags.restore import command as restore_flags
 from jitsu_backup.errors import BlockedError
 from jitsu_backup.operations.recovery import RecoveryRun
 from jitsu_backup.reports.recovery import RecoveryReport, plan_summary, reason, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
-from jitsu_backup.reports.recovery_remarks import OF_RESTORE
+from jitsu_backup.reports.recovery_remarks import OF_RESTORE, restore_command
 from tests.recovery.kit import World, add_workspace, problems
 from tests.recovery.samples import plan
 from tests.support import OWNER
@@ -148,17 +149,37 @@ def test_a_connection_whose_function_was_gone_is_left_out_and_the_rest_comes_bac
 def test_the_flags_that_recover_lacks_are_those_of_restore() -> None:
     own, other = (
         set(FLAG.findall(CliRunner().invoke(command, ["--help-all"]).output))
-        for command in (recover_command, restore_command)
+        for command in (recover_flags, restore_flags)
     )
     assert other - own == OF_RESTORE
 
 
+def test_what_both_changed_since_a_recovery_is_blocked_with_a_command_that_names_store_and_console(
+    tmp_path: Path,
+) -> None:
+    world = recovered(tmp_path)
+    world.recover()
+    world.seconds += 3600
+    for sandbox, code in ((world.old, "null"), (world.new, "e.a")):
+        for one in sandbox.state.objects.values():
+            if one.type == "function" and one.config["name"] == "Enrich":
+                one.config = {**one.config, "code": f"export default async (e) => {code}"}
+    world.back_up()
+    (blue,) = world.plan().stuck
+
+    def again(*arguments: str) -> str:
+        return " ".join(("jitsu-backup --store s --host h", *arguments))
+
+    assert blue.problem is not None
+    said = reason(blue.problem, blue, partial(restore_command, again=again))
+    assert said.startswith("function 'Enrich': both sides changed code differently since the last recovery: ")
+    assert f"(`jitsu-backup --store s --host h restore {blue.archive.reference} --into " in said
+
+
 def test_a_reason_that_names_a_flag_of_restore_says_how_to_go_on() -> None:
     one = plan().workspaces[0]
-    said = reason(
-        BlockedError("both changed it since the last clone: --take source:x settles it"), one, "new"
-    )
-    assert "since the last recovery" in said
+    command = partial(restore_command, profile="new")
+    said = reason(BlockedError("both changed it: --take source:x settles it"), one, command)
     assert f"`jitsu-backup restore {one.archive.reference} --into @new/" in said
     assert "restore" not in reason(BlockedError("give it with --overlay"), one)
 

@@ -1,6 +1,7 @@
 """`undo`: what the last restore or clone of a workspace changed is taken back, and what others changed since is kept."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -292,10 +293,14 @@ def test_a_record_that_cannot_be_read_is_told_and_counts_as_none(
 
 
 def test_a_restore_that_only_adds_is_undone_too(shell: Shell, sandbox: Sandbox) -> None:
-    shell("backup", "acme-staging")
+    shell("--store", "./mine", "backup", "acme-staging", "--new-store")
     delete(sandbox.state, "lake-0001", cascade=True)
-    assert "To undo this run:" in shell("restore", "latest", "--yes").stdout
-    assert shell("undo", "--yes").returncode == 0
+    done = shell("--store", "./mine", "restore", "latest", "--yes")
+    assert done.returncode == 0, done.stderr
+    said = done.stdout
+    assert "To undo this run:" in said
+    (line,) = re.findall(r"To keep what others created:\n  jitsu-backup (.*)", said)
+    assert shell(*line.split(), "--yes").returncode == 0
     assert "BigQuery" not in names_of(sandbox, STAGING, "destination")
 
 

@@ -22,6 +22,12 @@ _NEW_STORE = switch(
     "--new-store", default=None, help="Create the store in an empty place. Needed once per store."
 )
 _RETRY_FOR = option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
+_ADMIN_TOKEN = option(
+    "--admin-token",
+    metavar="TOKEN",
+    help="The operator's token. It also reads masked secrets and hashes of write keys. Without --apikey, it is the API"
+    " key too. Other users may see it in the process list; JITSU_ADMIN_TOKEN is safer.",
+)
 _JSON = switch("--json", "as_json", default=None, help="Print one JSON document.")
 _QUIET = switch("-q", "--quiet", default=None, help="Print only results and problems.")
 _VERBOSE = switch("-v", "--verbose", default=None, help="Print more details.")
@@ -57,7 +63,7 @@ def runs_command(declared: Callable[[], None]) -> Callable[..., int]:
         rare=[
             *(() if "--config" in declared_already else (_CONFIG,)),
             *((_NEW_STORE,) if name in _WRITERS else ()),
-            *((_RETRY_FOR,) if name in _ASKERS else ()),
+            *((_RETRY_FOR, _ADMIN_TOKEN) if name in _ASKERS else ()),
         ],
     )
     output = group(OUTPUT, _JSON, rare=[_QUIET, _VERBOSE])

@@ -25,10 +25,14 @@ from jitsu_backup.cli.flags.shared import (
 @group(
     "What to rehearse",
     which_archives,
-    file_option("--overlay", help="The overlay of the recovery, TOML or JSON: what it has is not lacking."),
+    file_option(
+        "--overlay",
+        help="The overlay of the recovery, TOML or JSON.",
+        more="Its values do not count as missing.",
+    ),
     switch(
         "--fail-on-losses",
-        help="End with 3 if a real recovery would lack anything.",
+        help="End with 3 if a real recovery could not restore everything.",
         more="That is, secrets, grants, features or write keys.",
     ),
 )
@@ -41,9 +45,9 @@ def command() -> None:
     """Rehearse the recovery of a whole console, in memory.
 
     Restores every workspace of the store into an empty in-memory console, reads it back and compares it, including
-    secrets and sync cursors. Reports what comes back and what does not, what a real recovery would lack, how long it
+    secrets and sync cursors. Reports what is restored and what is not, what a real recovery could not restore, how long it
     would take, how old the data would be, and how many senders would need a new write key. Needs no console and no API
     key, and writes nothing into the store.
 
-    Code 3: something does not come back; 5: an archive is damaged.
+    Code 3: something is not restored; 5: an archive is damaged; 2 or 6: a key to open an archive is missing or wrong.
     """

@@ -69,12 +69,6 @@ secrets_options = group(
     STORE,
     _encrypt_to,
     rare=[
-        option(
-            "--admin-token",
-            metavar="TOKEN",
-            help="The operator's token: also read masked secrets and hashes of write keys. Without --apikey, it is the API"
-            " key too. Other users may see it in the process list; JITSU_ADMIN_TOKEN is safer.",
-        ),
         switch("--plaintext-secrets", help="Allow archives with the operator's secrets in clear."),
     ],
 )

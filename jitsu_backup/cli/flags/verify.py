@@ -22,7 +22,7 @@ from jitsu_backup.cli.flags.shared import identity_option, metrics_option, switc
     switch(
         "--fail-on-losses",
         help="With --rehearse: end with 3 if anything is lost.",
-        more="That is, if a recovery on an empty console would lack secrets, grants or write keys.",
+        more="That is, if a recovery on an empty console could not restore secrets, grants or write keys.",
     ),
 )
 @metrics_option
@@ -32,7 +32,7 @@ from jitsu_backup.cli.flags.shared import identity_option, metrics_option, switc
 def command() -> None:
     """Check archives: digest, schema, counts and references.
 
-    A rehearsal also reports what a recovery on an empty console would lack: secrets that Jitsu hides, grants that
+    A rehearsal also reports what a recovery on an empty console could not restore: secrets that Jitsu hides, grants that
     somebody must authorise again, and write keys that must be replaced.
 
     Code 5: an archive is damaged; 3: an archive is marked incomplete, or a rehearsal could not restore everything.

@@ -15,6 +15,12 @@ from jitsu_backup.store import better_than_weaker
 OLD = timedelta(days=2)
 """An archive that is older than the newest of a recovery by more than this is reported as old."""
 
+_MOST_NAMED = 10
+_FROM_A_COPY = (
+    "nothing can open it; get the file from a copy of the store and check it with `verify`, or use an older archive"
+    " (`snapshots` lists them)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -24,6 +30,10 @@ class Candidate:
     slug: str
     archives: tuple[ArchiveName, ...]
     passed_over: tuple[PassedOver, ...] = ()
+
+    def belongs_to(self, name: str) -> bool:
+        """Return whether `name` may be the id or the slug of the workspace; only its archive can say that for certain."""
+        return safe_text(name) in (self.workspace_id, self.slug)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +121,24 @@ def _why_not(archive: ArchiveName) -> tuple[str, int]:
 def without_whole(candidate: Candidate) -> LeftOut:
     """Return the report of a workspace without any usable archive in the store."""
     past = candidate.passed_over[0]
+    anyway = _FROM_A_COPY if past.archive.damaged else "to use it anyway, `restore` it by its id"
     why = (
         f"the store has no complete archive of it; the newest, {past.archive.reference} of"
-        f" {shown_time(past.archive.taken_at)}, was not used: {past.why}; to use it anyway, `restore` it by its id"
+        f" {shown_time(past.archive.taken_at)}, was not used: {past.why}; {anyway}"
     )
     return LeftOut(candidate.workspace_id, candidate.slug, why, past.exit_code or IncompleteError.exit_code)
+
+
+def in_store(slugs: Iterable[str]) -> str:
+    """Return in words which workspaces a store has."""
+    return f"it has {some_of(sorted(set(slugs)), _MOST_NAMED) or 'none'}"
 
 
 def worth_opening(found: Sequence[Candidate], names: Collection[str]) -> list[Candidate]:
     """Return the candidates that `names` may mean, and others with the same slug, because only their content tells them apart."""
     if not names:
         return list(found)
-    spelled = {safe_text(name) for name in names}
-    named = [one for one in found if spelled & {one.workspace_id, one.slug}]
+    named = [one for one in found if any(map(one.belongs_to, names))]
     slugs = {one.slug for one in named}
     return [one for one in found if one in named or one.slug in slugs]
 
@@ -136,8 +151,13 @@ def choose(
     from_host: str | None = None,
     names: Collection[str] = (),
     gone: Collection[str] = (),
+    unreadable: Collection[str] = (),
+    elsewhere: Iterable[Opened] = (),
 ) -> Chosen:
     """Return which of the `opened` workspaces are recovered; `known` are all archives of the store.
+
+    `unreadable` are the ids and slugs of workspaces whose archives could not be opened, and `elsewhere` older archives of
+    `opened` workspaces from other consoles, which only count in messages.
 
     A workspace that was itself recovered from another one is the target of that one as long as it exists; once it is lost
     too, it replaces that one. Among several workspaces with the same slug, the one that exists keeps it, or else the one
@@ -145,10 +165,11 @@ def choose(
     """
     there = {one.id: one for one in living}
     by_id = sorted(opened, key=lambda one: (one.slug, one.source.workspace_id))
+    consoles = _hosts([*by_id, *elsewhere], "named workspace" if names else "workspace")
     if from_host is not None:
-        by_id = _of_named_host(by_id, from_host)
+        by_id = _of_named_host(by_id, from_host, consoles)
     sources, successors, left_out = _without_recoveries(by_id, known, there)
-    host, sources = _of_one_host(sources, there)
+    host, sources = _of_one_host(sources, there, consoles)
     slugs = {one.slug for one in there.values()}
     heirs = successors_of(by_id, known)
     sources, missing = _named(
@@ -157,6 +178,7 @@ def choose(
         lambda one: _is_gone(
             one, gone, by_slug=one.archive.workspace_id not in heirs and one.slug not in slugs
         ),
+        unreadable,
     )
     kept, clashing = _one_for_each_slug(sources, there, names)
     return Chosen(host, tuple(kept), (*left_out, *missing, *clashing), successors)
@@ -231,22 +253,30 @@ def _left_out(one: Opened, why: str, exit_code: int = 0) -> LeftOut:
     return LeftOut(one.source.workspace_id, one.slug, why, exit_code)
 
 
-def _of_named_host(opened: list[Opened], named: str) -> list[Opened]:
-    """Return the workspaces of the console that a person named. Raise UsageError if it matches none or several."""
+def _of_named_host(opened: list[Opened], named: str, consoles: str) -> list[Opened]:
+    """Return the workspaces of the console that a person named. Raise UsageError if it matches none or several.
+
+    `consoles` are those of the store, in words.
+    """
     kept = [one for one in opened if same_host(one.source.host, named)]
     if not kept:
-        raise UsageError(f"the store has no archive of the console {named}; it has: {_hosts(opened)}")
+        raise UsageError(f"the store has no archive of the console {named}; it has: {consoles}")
     if len({one.source.host for one in kept}) > 1:
         raise UsageError(f"--from {named} matches several consoles; give the whole address: {_hosts(kept)}")
     return kept
 
 
-def _of_one_host(sources: list[Opened], there: Mapping[str, Living]) -> tuple[str, list[Opened]]:
-    """Return the console to recover, and its workspaces. Raise UsageError if lost workspaces belong to several consoles."""
+def _of_one_host(
+    sources: list[Opened], there: Mapping[str, Living], consoles: str
+) -> tuple[str, list[Opened]]:
+    """Return the console to recover, and its workspaces. Raise UsageError if lost workspaces belong to several consoles.
+
+    `consoles` are those of the store, in words.
+    """
     lost = {one.source.host for one in sources if not lives(one, there)}
     if len(lost) > 1:
         raise UsageError(
-            f"the store has archives of several consoles; choose one with --from HOST: {_hosts(sources)}"
+            f"the store has archives of several consoles; choose one with --from HOST: {consoles}"
         )
     if lost:
         (host,) = lost
@@ -279,16 +309,15 @@ def _with_slashes(named: str) -> str:
     return named if "://" in named else f"//{named}"
 
 
-def _hosts(sources: Iterable[Opened]) -> str:
+def _hosts(sources: Iterable[Opened], counted: str = "workspace") -> str:
+    """Return the consoles of some workspaces, each with how many of them it has, and with its newest archive."""
     own: dict[str, list[Opened]] = defaultdict(list)
     for one in sources:
         own[one.source.host].append(one)
     hosts = []
     for host, members in sorted(own.items()):
         newest = max(one.archive.taken_at for one in members)
-        hosts.append(
-            f"{host} ({plural(len(members), 'workspace')}, the newest archive of {shown_time(newest)})"
-        )
+        hosts.append(f"{host} ({plural(len(members), counted)}, the newest archive of {shown_time(newest)})")
     return some_of(hosts, 5, "; ") or "none"
 
 
@@ -304,13 +333,16 @@ def _is_gone(one: Opened, gone: Collection[str], *, by_slug: bool) -> bool:
 
 
 def _named(
-    sources: list[Opened], names: Collection[str], is_gone: Callable[[Opened], bool]
+    sources: list[Opened],
+    names: Collection[str],
+    is_gone: Callable[[Opened], bool],
+    unreadable: Collection[str],
 ) -> tuple[list[Opened], list[LeftOut]]:
     """Return the workspaces to recover, and those deleted on purpose. Raise UsageError for a name that matches nothing."""
     for name in names:
-        if not any(one.belongs_to(name) for one in sources):
-            there = some_of([one.slug for one in sources], 10)
-            raise UsageError(f"the store has no workspace {name!r} of this console; it has {there or 'none'}")
+        if not (name in unreadable or any(one.belongs_to(name) for one in sources)):
+            there = in_store(one.slug for one in sources)
+            raise UsageError(f"the store has no workspace {name!r} of this console; {there}")
     if names:
         return [one for one in sources if any(map(one.belongs_to, names))], []
     out = [one for one in sources if is_gone(one)]

@@ -1,17 +1,17 @@
 """Open the archives that a recovery uses, or an older one if the newest cannot be read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import BackupError, LockedError, UsageError
 from jitsu_backup.events import Progress, Reporter
-from jitsu_backup.model import Snapshot, plural
+from jitsu_backup.model import Snapshot, plural, shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery.choice import Candidate, Opened, same_host, without_whole
 from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
-from jitsu_backup.operations.snapshots import open_archive
+from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.store import Store
 
 TRIES = 5
@@ -61,10 +61,13 @@ async def _open(
     archives, oldest = candidate.archives, candidate.archives[-1]
     for number, archive in enumerate(archives):
         try:
-            snapshot = open_archive(archive, await store.read(str(archive)), keys)
+            snapshot = content_of(archive, await store.read(str(archive)), keys)
         except BackupError as problem:
             if first is None:
-                failed.append(PassedOver(archive, str(problem), problem.exit_code))
+                locked = isinstance(
+                    problem, UsageError | LockedError
+                )  # no identity is given, or none matches
+                failed.append(PassedOver(archive, str(problem), problem.exit_code, locked))
             if len(failed) == TRIES:
                 break
             continue
@@ -79,11 +82,53 @@ async def _open(
     return first or _unreadable(candidate, failed)
 
 
+async def newest_elsewhere(
+    found: Iterable[Candidate], taken: Iterable[Taken], store: Store, keys: ArchiveKeys
+) -> list[Opened]:
+    """Return, of workspaces that were read from another console before, the newest archive from there.
+
+    A workspace keeps its id if a console moves to another address, and archive names do not include the console.
+    """
+    archives = {one.workspace_id: one.archives for one in found}
+    waiting = [(archives[one.opened.archive.workspace_id], one.opened) for one in taken]
+    elsewhere: list[Opened] = []
+
+    async def worker() -> None:
+        while waiting:
+            known, used = waiting.pop()
+            one = await _newest_elsewhere(known, used, store, keys)
+            elsewhere.extend([] if one is None else [one])
+
+    await gather(*(worker() for _ in range(min(_AT_ONCE, len(waiting)))))
+    return elsewhere
+
+
+async def _newest_elsewhere(
+    archives: Sequence[ArchiveName], used: Opened, store: Store, keys: ArchiveKeys
+) -> Opened | None:
+    """Search the archives of a workspace, newest first, for the place where its console changes."""
+    same, other = archives.index(used.archive), len(archives)
+    found: Opened | None = None
+    while other - same > 1:
+        middle = other - 1 if found is None else (same + other) // 2
+        try:
+            snapshot = content_of(archives[middle], await store.read(str(archives[middle])), keys)
+        except BackupError:
+            return found
+        if snapshot.manifest.source.host == used.source.host:
+            if found is None:
+                return None  # the oldest one, so all are of this console
+            same = middle
+        else:
+            other, found = middle, _opened(archives[middle], snapshot)
+    return found
+
+
 async def _is_of_another(oldest: ArchiveName, store: Store, keys: ArchiveKeys, taken: Taken) -> bool:
     if oldest == taken.opened.archive:
         return False
     try:
-        snapshot = open_archive(oldest, await store.read(str(oldest)), keys)
+        snapshot = content_of(oldest, await store.read(str(oldest)), keys)
     except BackupError:
         return True  # unknown, so open the others too
     return snapshot.manifest.source.host != taken.opened.source.host
@@ -97,5 +142,6 @@ def _opened(archive: ArchiveName, snapshot: Snapshot) -> Opened:
 def _unreadable(candidate: Candidate, failed: list[PassedOver]) -> LeftOut:
     newest = failed[0]
     more = f", and neither can {plural(len(failed) - 1, 'older one')}" if len(failed) > 1 else ""
-    why = f"its newest archive cannot be read{more}: {newest.why}"
-    return LeftOut(candidate.workspace_id, candidate.slug, why, newest.exit_code)
+    named = f"{newest.archive.reference} of {shown_time(newest.archive.taken_at)}"
+    why = f"its newest archive, {named}, cannot be read{more}: {newest.why}"
+    return LeftOut(candidate.workspace_id, candidate.slug, why, newest.exit_code, newest.locked)

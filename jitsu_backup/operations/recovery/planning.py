@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Itera
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
@@ -22,12 +23,13 @@ from jitsu_backup.operations.recovery.choice import (
     Living,
     candidates,
     choose,
+    in_store,
     lives,
     successors_of,
     worth_opening,
 )
 from jitsu_backup.operations.recovery.claims import settle_claims
-from jitsu_backup.operations.recovery.opening import Taken, open_all
+from jitsu_backup.operations.recovery.opening import Taken, newest_elsewhere, open_all
 from jitsu_backup.operations.recovery.target import Planner, find_living, living
 from jitsu_backup.operations.recovery.values import (
     LeftOut,
@@ -36,7 +38,7 @@ from jitsu_backup.operations.recovery.values import (
     RecoveryPlan,
     WorkspaceRecovery,
 )
-from jitsu_backup.planning import Overlay
+from jitsu_backup.planning import Overlay, Since
 from jitsu_backup.store import Store, archives, of_workspace
 
 AT_ONCE = 4
@@ -71,9 +73,10 @@ async def plan_recovery(
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The content of a store: the names of all its archives, and the workspaces that the job may recover."""
+    """The content of a store: the names of all its archives, the workspaces with backups, and those that the job names."""
 
     known: Sequence[ArchiveName]
+    backed_up: Sequence[Candidate]
     found: Sequence[Candidate]
 
 
@@ -95,10 +98,11 @@ class Choice:
 async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], datetime]) -> Listed:
     """List a store. Raise UsageError if it has no archive for the job, BackupError, AccessError."""
     known = await archives(store)
-    found = worth_opening(candidates(known, now(), job.at), job.workspaces)
+    backed_up = candidates(known, now(), job.at)
+    found = worth_opening(backed_up, job.workspaces)
     if not found:
-        raise UsageError(_nothing(store, job))
-    return Listed(known, found)
+        raise UsageError(_nothing(store, job, backed_up))
+    return Listed(known, backed_up, found)
 
 
 async def choose_archives(
@@ -111,12 +115,18 @@ async def choose_archives(
 ) -> Choice:
     """Open the archives for a job; `there` are the workspaces on the target. Raise UsageError as `plan_recovery` does."""
     taken, unreadable = await open_all(listed.found, store, keys, report, from_host=job.from_host)
-    chosen = choose(
-        [one.opened for one in taken], listed.known, there,
+    chosen_with = partial(
+        choose, [one.opened for one in taken], listed.known, tuple(there),
         from_host=job.from_host, names=job.workspaces, gone=job.gone,
+        unreadable={name for one in unreadable for name in (one.workspace_id, one.slug)},
     )  # fmt: skip
+    try:
+        chosen = chosen_with()
+    except UsageError:  # it may count the workspaces of each console
+        chosen = chosen_with(elsewhere=await newest_elsewhere(listed.found, taken, store, keys))
     left_out = sorted((*chosen.left_out, *unreadable), key=lambda one: one.slug)
-    kept = _in_order(job, chosen, taken, unreadable)
+    _check_names(job, listed, taken)
+    kept = _in_order(job, chosen, taken)
     before = _members_before(listed.known, taken)
     return Choice(chosen, tuple(kept), tuple(left_out), _overlays(job, listed.known, taken), before)
 
@@ -185,25 +195,31 @@ async def _check_maker(maker: Connection) -> bool:
         return console.is_limited
 
 
-def _nothing(store: Store, job: RecoveryJob) -> str:
+def _nothing(store: Store, job: RecoveryJob, backed_up: Sequence[Candidate]) -> str:
     named = f" of {some_of(list(job.workspaces), 5)}" if job.workspaces else ""
     until = f" from {job.at:%Y-%m-%d %H:%M} UTC or earlier" if job.at else ""
-    return f"the store {store.url} has no backup{named}{until}"
+    there = f"; {in_store(one.slug for one in backed_up)}" if backed_up else ""
+    return f"the store {store.url} has no backup{named}{until}{there}"
 
 
-def _in_order(
-    job: RecoveryJob, chosen: Chosen, taken: Sequence[Taken], unreadable: Iterable[LeftOut]
-) -> list[Taken]:
-    """Return the archives to use, in the order of their workspaces. Raise UsageError for names that match none."""
-    kept = [one for one in taken if one.opened in chosen.kept]
-    left_out = {name for one in unreadable for name in (one.workspace_id, one.slug)}
+def _check_names(job: RecoveryJob, listed: Listed, taken: Sequence[Taken]) -> None:
+    """Raise UsageError for names of --first and --into that are not among the workspaces to recover."""
     for flag, names in {"--first": job.first, "--into": tuple(job.into)}.items():
         for name in names:
-            if name not in left_out and not any(one.opened.belongs_to(name) for one in taken):
-                there = some_of(sorted(one.opened.slug for one in kept), 10)
+            opened = any(one.opened.belongs_to(name) for one in taken)
+            if opened or any(one.belongs_to(name) for one in listed.found):
+                continue
+            if any(one.belongs_to(name) for one in listed.backed_up):
                 raise UsageError(
-                    f"{flag} names {name!r}, but the store has no such workspace; it has {there}"
+                    f"{flag} names {name!r}, which --workspace leaves out; add --workspace {name} to recover it too"
                 )
+            there = in_store(one.slug for one in listed.backed_up)
+            raise UsageError(f"{flag} names {name!r}, but the store has no such workspace; {there}")
+
+
+def _in_order(job: RecoveryJob, chosen: Chosen, taken: Sequence[Taken]) -> list[Taken]:
+    """Return the archives to use, in the order of their workspaces."""
+    kept = [one for one in taken if one.opened in chosen.kept]
     rank = {name: number for number, name in reversed(list(enumerate(job.first)))}
 
     def order(one: Taken) -> tuple[int, str, str]:
@@ -272,10 +288,8 @@ def _overlays(job: RecoveryJob, known: Collection[ArchiveName], taken: Sequence[
         ids = {one.opened.archive.workspace_id for one in taken if one.opened.belongs_to(name)}
         ids = ids or {archive.workspace_id for archive in of_workspace(known, name)}
         if not ids:
-            there = some_of(sorted(one.opened.slug for one in taken), 10)
-            raise UsageError(
-                f"{overlay.called} names {name!r}, but the store has no such workspace; it has {there}"
-            )
+            there = in_store(archive.slug for archive in known)
+            raise UsageError(f"{overlay.called} names {name!r}, but the store has no such workspace; {there}")
         for workspace_id in ids:
             other, theirs = found.setdefault(workspace_id, (name, overlay))
             if theirs != overlay:
@@ -304,11 +318,11 @@ def _members_before(known: Collection[ArchiveName], taken: Sequence[Taken]) -> d
 
 def _begin(one: Taken, job: RecoveryJob, choice: Choice) -> WorkspaceRecovery:
     archive = one.opened.archive
-    overlay = choice.overlays.get(archive.workspace_id)
+    overlay = choice.overlays.get(archive.workspace_id, job.options.overlay)
     newest = max(other.opened.archive.taken_at for other in choice.kept)
     return WorkspaceRecovery(
         archive, one.snapshot, passed_over=one.passed_over, is_old=newest - archive.taken_at > OLD,
-        plan_options=job.options if overlay is None else replace(job.options, overlay=overlay),
+        plan_options=replace(job.options, overlay=overlay, since=Since.RECOVERY),
         members_before=choice.members_before.get(archive.workspace_id, ()),
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from jitsu_backup.operations.recovery.making import called_by_slug, check_slug
 from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, WorkspaceRecovery
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
-from jitsu_backup.operations.safeguards import refuse_read_only, why_blocked
+from jitsu_backup.operations.safeguards import first_blocked, refuse_read_only
 from jitsu_backup.operations.third_side import RecordFinder
 from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue, capabilities
 from jitsu_backup.planning.forecast import Load, load_of
@@ -200,7 +200,7 @@ def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> Ba
     """Return why a plan needs a decision before it is carried out, or None."""
     plan = prepared.plan
     if plan.blocked:
-        return BlockedError(why_blocked(plan))
+        return BlockedError(first_blocked(plan))
     if not plan.writes:
         return None
     try:

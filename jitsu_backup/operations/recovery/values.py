@@ -75,21 +75,29 @@ class Clash:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """An archive that is not used, and why. It is newer than the one that is used, or the only one."""
+    """An archive that is not used, and why. It is newer than the one that is used, or the only one.
+
+    `locked` says that no given key opens it.
+    """
 
     archive: ArchiveName
     why: str
     exit_code: int = IncompleteError.exit_code
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A workspace of the store that is not recovered, and why. With an `exit_code` other than 0, that was not intended."""
+    """A workspace of the store that is not recovered, and why. With an `exit_code` other than 0, that was not intended.
+
+    `locked` says that no given key opens its archives.
+    """
 
     workspace_id: str
     slug: str
     why: str
     exit_code: int = 0
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
