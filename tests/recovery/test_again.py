@@ -14,6 +14,7 @@ from jitsu_backup.operations.recovery.claims import settle_claims
 from jitsu_backup.planning import PlanOptions, parse_overlay
 from jitsu_backup.planning.forecast import Load
 from jitsu_backup.reports.recovery_remarks import role_in_words
+from jitsu_backup.sandbox import Generation
 from jitsu_backup.store import FolderStore, archives
 from tests.recovery.kit import ADMIN_KEY, OLD, SLUGS, World, add_workspace, problems, tables
 from tests.recovery.test_console import equal, lost
@@ -85,6 +86,20 @@ def test_what_was_killed_before_its_record_is_recorded_by_the_next_run(tmp_path:
     assert world.writes() == before
     kept = run(archives(world.store))
     assert {one.slug for one in kept if one.cloned_from and not one.is_intent} == set(SLUGS)
+
+
+@pytest.mark.parametrize("generation", Generation)
+def test_a_second_run_writes_neither_to_the_console_nor_to_the_store(
+    generation: Generation, tmp_path: Path
+) -> None:
+    world = World(tmp_path, generation)
+    world.add("team-blue")
+    world.back_up()
+    world.recover()
+    before, kept = world.writes(), sorted(tmp_path.iterdir())
+    assert problems(world.recover()) == {}
+    assert world.writes() == before
+    assert sorted(tmp_path.iterdir()) == kept
 
 
 def test_what_people_delete_after_a_recovery_stays_deleted(tmp_path: Path) -> None:
