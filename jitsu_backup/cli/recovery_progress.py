@@ -55,7 +55,7 @@ class RecoveryProgress:
         done = sum(outcome.recovery.writes + 1 for outcome in self.ended)
         whole = self.plan.writes + self.total
         at_this_pace = took * (whole - done) / done if done else 0.0
-        return max(self.plan.seconds - took, at_this_pace) if done < whole else 0.0
+        return max(self.plan.seconds_at_most - took, at_this_pace) if done < whole else 0.0
 
     def in_words(self) -> str:
         """Return the progress, in one line."""

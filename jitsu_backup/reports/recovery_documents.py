@@ -63,6 +63,7 @@ def _plan(report: RecoveryReport) -> dict[str, Any]:
     plan = report.plan
     return {
         "seconds": round(plan.seconds),
+        "seconds_at_most": round(plan.seconds_at_most),
         "oldest": None if plan.oldest is None else iso_time(plan.oldest),
         "new_write_keys": plan.made_keys,
         "workspaces": [_workspace(one, report.profile) for one in plan.workspaces],

@@ -244,7 +244,16 @@ class RecoveryPlan:
 
     @property
     def seconds(self) -> float:
-        """The minimum duration in seconds under the console's rate limits."""
+        """The least seconds for which the console's rate limits delay it, at the pace that keeps within them."""
+        return self._forecast[0]
+
+    @property
+    def seconds_at_most(self) -> float:
+        """The most seconds for which the console's rate limits delay it. It is unknown when the console's window ends."""
+        return self._forecast[1]
+
+    @property
+    def _forecast(self) -> tuple[float, float]:
         return forecast(self.going, limited=self.limited, made_limited=self.made_limited)
 
     @property
@@ -261,12 +270,14 @@ class RecoveryPlan:
         return worst([*codes, *(one.exit_code for one in self.left_out)])
 
 
-def forecast(going: tuple[WorkspaceRecovery, ...], *, limited: bool, made_limited: bool) -> float:
-    """Return the minimum duration of a recovery in seconds. Both keys work at the same time."""
+def forecast(
+    going: tuple[WorkspaceRecovery, ...], *, limited: bool, made_limited: bool
+) -> tuple[float, float]:
+    """Return the least and the most seconds for which rate limits delay a recovery. Both keys work at the same time."""
     load = sum((one.load for one in going), Load())
-    makes = Load(workspaces=load.workspaces)
-    writes = Load(load.requests)
-    return max(makes.seconds(limited=made_limited), writes.seconds(limited=limited))
+    makes = Load(workspaces=load.workspaces).seconds(limited=made_limited)
+    writes = Load(load.requests).seconds(limited=limited)
+    return max(makes[0], writes[0]), max(makes[1], writes[1])
 
 
 @dataclass(frozen=True, slots=True)
