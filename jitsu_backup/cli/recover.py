@@ -30,16 +30,11 @@ from jitsu_backup.operations.recovery import (
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.safeguards import Safeguards
 from jitsu_backup.operations.write_keys import StreamKey
-from jitsu_backup.reports.recovery import (
-    RecoveryReport,
-    RecoverySummary,
-    missing_overlay,
-    plan_summary,
-    run_summary,
-)
+from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
+from jitsu_backup.reports.recovery_values import RecoveryReport, RecoverySummary
 from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.settings import Place
 from jitsu_backup.store import write_new_file

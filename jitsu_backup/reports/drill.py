@@ -7,15 +7,9 @@ from typing import Any
 from jitsu_backup.model import ago, iso_time, lasting, lasting_between, plural, some_of
 from jitsu_backup.operations.drill import Drill, DrilledWorkspace
 from jitsu_backup.operations.recovery_losses import LossKind, counted, in_words
-from jitsu_backup.reports.recovery import (
-    Listing,
-    NextStep,
-    RecoveryReport,
-    RecoverySummary,
-    claimed_by_several,
-    run_summary,
-)
+from jitsu_backup.reports.recovery import claimed_by_several, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document
+from jitsu_backup.reports.recovery_values import Listing, NextStep, RecoveryReport, RecoverySummary
 
 VERSION = 1
 """The version of the document. It grows when a field is removed or changes its meaning, not when one is added."""

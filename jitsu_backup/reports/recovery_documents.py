@@ -12,16 +12,9 @@ from jitsu_backup.operations.recovery import (
 )
 from jitsu_backup.operations.recovery_losses import RecoveryLoss, counted
 from jitsu_backup.reports.json_documents import archive_document, extras_document, residue_document
-from jitsu_backup.reports.recovery import (
-    RecoveryReport,
-    ending,
-    missing_overlay,
-    reason,
-    run_summary,
-    standing,
-    written,
-)
+from jitsu_backup.reports.recovery import missing_overlay, reason, run_summary
 from jitsu_backup.reports.recovery_remarks import not_known, notes
+from jitsu_backup.reports.recovery_values import RecoveryReport, ending, standing, written
 
 VERSION = 1
 """The version of the documents. It grows when a field is removed or changes its meaning, not when one is added."""

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jitsu_backup.model import printable, shortened, some_of
-from jitsu_backup.reports.recovery import Listing, RecoverySummary, kinds_of
+from jitsu_backup.reports.recovery import kinds_of
+from jitsu_backup.reports.recovery_values import Listing, RecoverySummary
 
 _ROWS, _ALIKE, _KINDS = 10, 3, 8
 _OVERLAY_LINES = 6

@@ -10,16 +10,11 @@ import pytest
 from jitsu_backup.cli.recovery_progress import RecoveryProgress
 from jitsu_backup.model import lasting, lasting_between
 from jitsu_backup.operations.recovery import RecoveryRun
-from jitsu_backup.reports.recovery import (
-    RecoveryReport,
-    RecoverySummary,
-    missing_overlay,
-    plan_summary,
-    run_summary,
-)
+from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
+from jitsu_backup.reports.recovery_values import RecoveryReport, RecoverySummary
 from tests.recovery.golden import FOLDER, goldens, shown
 from tests.recovery.samples import CANARY, ended, many, planned
 from tests.reports.parsed import ATTRIBUTES, ELEMENTS, Parsed
