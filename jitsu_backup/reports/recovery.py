@@ -186,7 +186,7 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     yield from _remarks(plan.workspaces)
     ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
     rows = tuple(_plan_row(one, report.now) for one in ordered)
-    yield Listing("Workspaces", ("Workspace", "Now", "Backed up", "Entities", "New keys", "Missing"), rows)
+    yield Listing("Workspaces", ("Workspace", "Now", "Backed up", "To write", "New keys", "Missing"), rows)
     yield _to_set_by_hand(
         (one.slug, option.section, option.problem) for one in plan.workspaces for option in one.options
     )
@@ -226,7 +226,13 @@ def _plan_row(one: WorkspaceRecovery, now: datetime) -> tuple[str, ...]:
     old = " (old)" if one.is_old else ""
     lacks = ", ".join(lacking(one))
     backed_up = f"{ago(one.archive.taken_at, now)}{old}"
-    return one.slug, standing(one).words, backed_up, f"{len(one.snapshot.entities):,}", str(made or ""), lacks
+    return one.slug, standing(one).words, backed_up, _to_write(one), str(made or ""), lacks
+
+
+def _to_write(one: WorkspaceRecovery) -> str:
+    """Return how many entities are written, and of how many if that is less."""
+    writes, entities = one.writes if one.goes else 0, len(one.snapshot.entities)
+    return f"{writes:,}" + (f" of {entities:,}" if writes < entities else "")
 
 
 def lacking(one: WorkspaceRecovery) -> list[str]:

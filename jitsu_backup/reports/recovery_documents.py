@@ -88,6 +88,7 @@ def _workspace(one: WorkspaceRecovery, profile: str | None) -> dict[str, Any]:
             for past in one.passed_over
         ],
         "entities": len(one.snapshot.entities),
+        "to_write": one.writes if one.goes else 0,
         "counts": {} if plan is None else plan.counts(),
         "only_in_target": [] if plan is None else extras_document(plan.extras),
         "new_write_keys": 0 if plan is None else plan.made_keys,

@@ -13,6 +13,7 @@ from jitsu_backup.operations.recovery import (
     RecoveryPlan,
     RecoveryRun,
     WorkspaceRecovery,
+    entities_of,
 )
 
 _IN_WORDS = {
@@ -143,5 +144,7 @@ def ending(outcome: RecoveryOutcome) -> Ending:
 
 
 def written(outcome: RecoveryOutcome) -> int:
-    """Return how many entities were written."""
-    return 0 if outcome.result is None else sum(o.status is Status.DONE for o in outcome.result.outcomes)
+    """Return how many entities were written, including functions that the console wrote with their profile builders."""
+    ended = () if outcome.result is None else outcome.result.outcomes
+    done = [one.action for one in ended if one.status is Status.DONE]
+    return entities_of(done, outcome.recovery.snapshot)

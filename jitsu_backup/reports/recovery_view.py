@@ -80,7 +80,7 @@ def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
 def _table(listing: Listing, *, verbose: bool) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for place, name in enumerate(listing.columns):
-        number = name in ("Entities", "New keys", "Written")
+        number = name in ("Entities", "To write", "New keys", "Written")
         longest = max((len(row[place]) for row in listing.rows), default=0)
         least = min(longest, _UNBROKEN) if place == 0 else None  # most names stay on one line
         table.add_column(name, overflow="fold", justify="right" if number else "left", min_width=least)

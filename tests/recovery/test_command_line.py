@@ -371,7 +371,7 @@ def test_progress_off_a_terminal_is_a_line_a_workspace_and_none_with_quiet(desk:
     done = desk.recover("--yes")
     lines = [line for line in done.stderr.split("\n") if line.startswith("team-")]
     assert len(lines) == 3
-    assert "created, restored, 20 entities written" in lines[0]
+    assert "created, restored, 21 entities written" in lines[0]
     assert "of 3 workspaces" in lines[0]
     assert desk.recover("--yes", "-q").stderr == ""
 

@@ -15,5 +15,6 @@ from jitsu_backup.operations.recovery.values import (
     RecoveryPlan as RecoveryPlan,
     RecoveryRun as RecoveryRun,
     WorkspaceRecovery as WorkspaceRecovery,
+    entities_of as entities_of,
     forecast as forecast,
 )

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
+from jitsu_backup.catalogue import owned_functions
 from jitsu_backup.errors import BackupError, BlockedError, IncompleteError, IntegrityError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations.connection import Connection
@@ -14,6 +15,10 @@ from jitsu_backup.operations.recovery_losses import RecoveryLoss
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.planning import Action, ActionKind, Overlay, PlanOptions, Residue
 from jitsu_backup.planning.forecast import Load
+from jitsu_backup.planning.records import sends_code
+
+
+_BUILDER, _CREATE = "profile-builder", ActionKind.CREATE
 
 
 def _as_given(options: PlanOptions, _: Collection[str]) -> PlanOptions:
@@ -173,8 +178,8 @@ class WorkspaceRecovery:
 
     @property
     def writes(self) -> int:
-        """How many entities are written."""
-        return 0 if self.prepared is None else len(self.prepared.plan.writes)
+        """How many entities are written, including functions that the console writes with their profile builders."""
+        return 0 if self.prepared is None else entities_of(self.prepared.plan.writes, self.snapshot)
 
     @property
     def to_set(self) -> tuple[OptionSet, ...]:
@@ -198,6 +203,14 @@ class WorkspaceRecovery:
             if not (action.asked or action.dead)
         )
         return bool(self.without or self.renamed) or any(lacking) or any(o.problem for o in self.options)
+
+
+def entities_of(actions: Collection[Action], snapshot: Snapshot) -> int:
+    """Return how many entities of a snapshot some actions write: each its own, and a profile builder its functions too."""
+    coded = {a.key.id for a in actions if a.key.type == _BUILDER and (a.kind is _CREATE or sends_code(a))}
+    listed = {function.key.id for function in snapshot.of_type("function")}
+    with_them = {one for one, builder in owned_functions(snapshot.entities) if builder in coded}
+    return len(actions) + len(with_them & listed)
 
 
 @dataclass(frozen=True, slots=True)
