@@ -93,6 +93,7 @@ def _workspace(one: WorkspaceRecovery, profile: str | None) -> dict[str, Any]:
         "only_in_target": [] if plan is None else extras_document(plan.extras),
         "new_write_keys": 0 if plan is None else plan.made_keys,
         "not_known": not_known(one),
+        "shortfalls": residue_document(one.shortfalls),
         "lacking": counted(one.losses),
         "losses": _losses(one.losses),
         "write_keys_before": _losses(one.keys_before),

@@ -7,11 +7,11 @@ from enum import Enum
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.catalogue import owned_functions
+from jitsu_backup.catalogue import entity_type, owned_functions
 from jitsu_backup.errors import BackupError, BlockedError, IncompleteError, IntegrityError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations.connection import Connection
-from jitsu_backup.operations.recovery_losses import RecoveryLoss
+from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.planning import Action, ActionKind, Overlay, PlanOptions, Residue
 from jitsu_backup.planning.forecast import Load
@@ -194,6 +194,21 @@ class WorkspaceRecovery:
         return tuple(sorted(kept, key=lambda action: not action.deleted_there))
 
     @property
+    def shortfalls(self) -> tuple[Residue, ...]:
+        """What will differ from the archive, as far as the plan knows, besides `losses`: entities, cursors, fields."""
+        actions = () if self.prepared is None else self.prepared.plan.actions
+        known = {(loss.key, loss.path) for loss in self.losses}
+        features = {loss.path for loss in self.losses if loss.kind is LossKind.FEATURE}
+        return tuple(
+            Residue(action.key, action.name, path, reason)
+            for action in actions
+            if not (action.asked or action.dead or action.deleted_there)
+            and entity_type(action.key.type).feature not in features
+            for path, reason in _lacking(action)
+            if (action.key, path) not in known
+        )
+
+    @property
     def falls_short(self) -> bool:
         """Whether the plan already shows that something will differ from the archive."""
         actions = () if self.prepared is None else self.prepared.plan.actions
@@ -203,6 +218,13 @@ class WorkspaceRecovery:
             if not (action.asked or action.dead)
         )
         return bool(self.without or self.renamed) or any(lacking) or any(o.problem for o in self.options)
+
+
+def _lacking(action: Action) -> tuple[tuple[str, str], ...]:
+    """Return what an action does not restore: paths, empty for the whole entity, and reasons."""
+    if action.kind is ActionKind.SKIPPED and not action.losses:
+        return (("", action.reason),)
+    return tuple((loss.path, loss.reason) for loss in action.losses)
 
 
 def entities_of(actions: Collection[Action], snapshot: Snapshot) -> int:
