@@ -275,6 +275,8 @@ def _age_flags(app: App) -> list[str]:
 
 def _question(plan: RecoveryPlan) -> str:
     new, going, writes = len(plan.to_make), len(plan.going), plural(plan.writes, "entity", "entities")
+    if over := sum(len(one.overwritten) for one in plan.going):
+        writes += f", {over:,} of them over {'an existing one' if over == 1 else 'existing ones'},"
     if not new:
         return f"Write {writes} to {plural(going, 'workspace')} on {plan.host}?"
     into = plural(going, "workspace") if new < going else "it" if new == 1 else "them"

@@ -18,7 +18,7 @@ from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.planning import ActionKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
-from jitsu_backup.reports.recovery_plan_lists import will_differ
+from jitsu_backup.reports.recovery_plan_lists import over_existing, taken_ids, will_differ
 from jitsu_backup.reports.recovery_remarks import (
     called_rows,
     forecast_in_words,
@@ -185,6 +185,8 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     yield will_differ(plan.workspaces)
     refused = tuple(refused_names(plan.workspaces))
     yield Listing("Names that this console rejects", ("Workspace", "What"), refused, urgent=True, alike=True)
+    yield from over_existing(plan.workspaces)
+    yield taken_ids(plan.workspaces)
     yield from _remarks(plan.workspaces)
     ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
     rows = tuple(_plan_row(one, report.now) for one in ordered)

@@ -90,6 +90,12 @@ def _workspace(one: WorkspaceRecovery, profile: str | None) -> dict[str, Any]:
         "entities": len(one.snapshot.entities),
         "to_write": one.writes if one.goes else 0,
         "counts": {} if plan is None else plan.counts(),
+        "overwritten": [
+            {**a.key._asdict(), "name": a.name, "fields": list(a.changes)} for a in one.overwritten
+        ],
+        "taken_ids": [
+            {**taken.key._asdict(), "name": taken.name, "used_by": taken.used_by} for taken in one.taken
+        ],
         "only_in_target": [] if plan is None else extras_document(plan.extras),
         "new_write_keys": 0 if plan is None else plan.made_keys,
         "not_known": not_known(one),

@@ -25,7 +25,7 @@ from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import refuse_read_only, why_blocked
 from jitsu_backup.operations.third_side import RecordFinder
-from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue, capabilities
+from jitsu_backup.planning import Action, ActionKind, Extra, PlanOptions, Residue, capabilities
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.planning.sent_empty import fills
 from jitsu_backup.store import Store
@@ -225,22 +225,25 @@ def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> Ba
         return None
     known = prepared.options.record is not None  # then the target's own changes are known, and kept
     extras = [one for one in plan.extras if _is_foreign(one, known=known)]
-    emptied = prepared.options.emptied
-    touched = (
-        [] if known else [a for a in plan.writes if not (a.kind is ActionKind.CREATE or fills(emptied, a))]
-    )
+    touched = [a for a in plan.actions if a.own or _touches(a, prepared.options)]
+    if not extras and (known or not touched):
+        return None
     where = plan.target.slug or plan.target.workspace_id
+    reasons = []
     if extras:
         first = f"{extras[0].key.type} {quoted(extras[0].name)}"
         has = f"{first} and {len(extras) - 1} more" if len(extras) > 1 else first
-        return BlockedError(f"{where} is in use: it has {has}, which the archive lacks; {_HINT}")
+        reasons.append(f"it has {has}, which the archive lacks")
     if touched:
         named = f"{touched[0].key.type} {quoted(touched[0].name)}"
-        would = (
-            f"{plural(len(touched), 'existing entity', 'existing entities')} would be changed, first {named}"
-        )
-        return BlockedError(f"{where} is in use: {would}; {_HINT}")
-    return None
+        count = plural(len(touched), "existing entity", "existing entities")
+        reasons.append(f"{count} would be overwritten, first {named}")
+    return BlockedError(f"{where} is in use: {', and '.join(reasons)}; {_HINT}")
+
+
+def _touches(action: Action, options: PlanOptions) -> bool:
+    """Return whether an action changes something in the target besides secrets that an earlier run has sent empty."""
+    return action.writes and action.kind is not ActionKind.CREATE and not fills(options.emptied, action)
 
 
 def _is_foreign(extra: Extra, *, known: bool) -> bool:

@@ -9,14 +9,14 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import entity_type, owned_functions
 from jitsu_backup.errors import BackupError, BlockedError, IncompleteError, IntegrityError
-from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.model import Key, Snapshot, Source
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss
 from jitsu_backup.operations.restore import PreparedRestore, Result
-from jitsu_backup.planning import Action, ActionKind, Overlay, PlanOptions, Residue
+from jitsu_backup.planning import Action, ActionKind, Extra, Overlay, PlanOptions, Residue
 from jitsu_backup.planning.forecast import Load
 from jitsu_backup.planning.records import sends_code
-
+from jitsu_backup.planning.sent_empty import fills
 
 _BUILDER, _CREATE = "profile-builder", ActionKind.CREATE
 
@@ -119,6 +119,15 @@ class OptionSet:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenId:
+    """An entity whose id another workspace of the target console has, so that it gets a new id."""
+
+    key: Key
+    name: str
+    used_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkspaceRecovery:
     """The plan for one workspace.
 
@@ -130,6 +139,7 @@ class WorkspaceRecovery:
     options of the plan, including the claims of the other workspaces. `without` are entities left out because something they
     need had already been deleted when the workspace was backed up. `renamed` is the new name, if the console rejects the
     previous one. `members_before` are the members before an earlier recovery, which created the workspace without any.
+    `taken` are entities that get a new id, as far as the planning has seen who has theirs.
     """
 
     archive: ArchiveName
@@ -149,6 +159,7 @@ class WorkspaceRecovery:
     without: tuple[Residue, ...] = ()
     renamed: str = ""
     members_before: tuple[Member, ...] = ()
+    taken: tuple[TakenId, ...] = ()
 
     @property
     def workspace_id(self) -> str:
@@ -192,6 +203,21 @@ class WorkspaceRecovery:
         actions = () if self.prepared is None else self.prepared.plan.actions
         kept = (action for action in actions if action.deleted_there or action.own)
         return tuple(sorted(kept, key=lambda action: not action.deleted_there))
+
+    @property
+    def overwritten(self) -> tuple[Action, ...]:
+        """The updates of entities that exist in the target, except those that only send what an earlier run lacked."""
+        if self.prepared is None or not self.goes:
+            return ()
+        updates = (action for action in self.prepared.plan.writes if action.kind is ActionKind.UPDATE)
+        return tuple(action for action in updates if not fills(self.prepared.options.emptied, action))
+
+    @property
+    def only_there(self) -> tuple[Extra, ...]:
+        """The entities of the target that the archive does not have, if something is written beside them. They are kept."""
+        if self.prepared is None or not (self.goes and self.writes):
+            return ()
+        return tuple(extra for extra in self.prepared.plan.extras if not extra.left_out)
 
     @property
     def shortfalls(self) -> tuple[Residue, ...]:
