@@ -359,7 +359,7 @@ def test_on_a_terminal_one_question_is_asked_in_plain_words_and_no_leaves_all_as
     code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "n"])
     assert code == 1
     assert words(said).count("[y/N]") == 1
-    assert f"Create 3 workspaces on {desk.new_url} and write 60 entities to them? [y/N]" in words(said)
+    assert f"Create 3 workspaces on {desk.new_url} and write 63 entities to them? [y/N]" in words(said)
     assert not desk.new.state.workspaces
     code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "y"])
     assert code == 0, said

@@ -65,7 +65,7 @@ def with_taken_ids(
     """Return planned workspaces with the entities whose ids other workspaces of the target console have.
 
     `ids` are known ids of entities, each with the id and the name of its workspace. The targets that were read are
-    known too. What nobody has read is not claimed.
+    known too. Nothing is claimed about other ids.
     """
     known = dict(ids)
     for one in planned:
