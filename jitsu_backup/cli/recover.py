@@ -30,17 +30,12 @@ from jitsu_backup.operations.recovery import (
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.safeguards import Safeguards
 from jitsu_backup.operations.write_keys import StreamKey
-from jitsu_backup.reports.recovery import (
-    RecoveryReport,
-    RecoverySummary,
-    missing_overlay,
-    plan_summary,
-    run_summary,
-)
+from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
 from jitsu_backup.reports.recovery_remarks import restore_command
+from jitsu_backup.reports.recovery_values import RecoveryReport, RecoverySummary
 from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.settings import Place
 from jitsu_backup.store import write_new_file
@@ -285,6 +280,8 @@ def _age_flags(app: App) -> list[str]:
 
 def _question(plan: RecoveryPlan) -> str:
     new, going, writes = len(plan.to_make), len(plan.going), plural(plan.writes, "entity", "entities")
+    if over := sum(len(one.overwritten) for one in plan.going):
+        writes += f", {over:,} of them over {'an existing one' if over == 1 else 'existing ones'},"
     if not new:
         return f"Write {writes} to {plural(going, 'workspace')} on {plan.host}?"
     into = plural(going, "workspace") if new < going else "it" if new == 1 else "them"

@@ -13,7 +13,7 @@ from jitsu_backup.cli.output import Output
 from jitsu_backup.events import Event, Notice, Progress as Step, Reporter
 from jitsu_backup.model import lasting, plural, printable
 from jitsu_backup.operations.recovery import RecoveryOutcome, RecoveryPlan
-from jitsu_backup.reports.recovery import ending, written
+from jitsu_backup.reports.recovery_values import ending, written
 
 _SHOWN = ("opening archives", "planning", "recovering")
 """The tasks that are shown while planning; the others would be too many to follow."""
@@ -55,7 +55,7 @@ class RecoveryProgress:
         done = sum(outcome.recovery.writes + 1 for outcome in self.ended)
         whole = self.plan.writes + self.total
         at_this_pace = took * (whole - done) / done if done else 0.0
-        return max(self.plan.seconds - took, at_this_pace) if done < whole else 0.0
+        return max(self.plan.seconds_at_most - took, at_this_pace) if done < whole else 0.0
 
     def in_words(self) -> str:
         """Return the progress, in one line."""

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jitsu_backup.catalogue import entity_type
@@ -27,10 +27,14 @@ class ClaimedElsewhere:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What the workspaces of a console use, by their ids. `all_streams` is as in ClaimedElsewhere."""
+    """What the workspaces of a console use, by their ids. `all_streams` is as in ClaimedElsewhere.
+
+    `ids` are the ids of the entities that were read, each with the id and the name of its workspace. Others are unknown.
+    """
 
     by_workspace: tuple[tuple[str, ClaimedElsewhere], ...] = ()
     all_streams: bool = False
+    ids: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def beside(self, workspace_id: str) -> ClaimedElsewhere:
         """Return what all workspaces except one use."""
@@ -52,13 +56,13 @@ async def read_claims(
     see, `first` before all others. A rejection raises nothing, because this only predicts what the console would reject
     [stream/create-domain-in-use].
     """
-    exported: list[tuple[dict[str, str | None], Mapping[str, Any]]] | None = None
+    exported: list[_Exported] | None = None
     try:
         answer = await console.get("/api/workspace")
         listed = answer if isinstance(answer, list) else []
     except BackupError:  # the operator's token cannot list [admin/workspace-list]
         exported = await _exported_streams(console)
-        listed = [workspace for workspace, _ in exported or ()]
+        listed = [workspace for workspace, _, _ in exported or ()]
     begin = [] if first is None else [{"id": first.workspace_id, "slug": first.slug}]
     others = {
         found["id"]: str(found.get("slug") or found["id"])
@@ -66,27 +70,32 @@ async def read_claims(
         if isinstance(found, Mapping) and isinstance(found.get("id"), str) and found["id"] != without
     }
 
+    ids: dict[str, tuple[str, str]] = {}
+
     async def read(other: str, type_name: str) -> tuple[str, ClaimedElsewhere]:
         try:
             listing = await read_list(console, other, type_name)
         except BackupError:
             return other, ClaimedElsewhere({}, {})
+        ids.update((item["id"], (other, others[other])) for item in listing.items)
         return other, _claims(type_name, listing.items, others[other])
 
     types = ("stream", "domain") if exported is None else ("domain",)
     found = await gather(*(read(other, type_name) for other in list(others)[:most] for type_name in types))
-    found += [
-        (str(workspace["id"]), _claims("stream", [stream], others[str(workspace["id"])]))
-        for workspace, stream in exported or ()
-        if workspace["id"] in others
-    ]
-    return Claims(tuple(found), all_streams=exported is not None)
+    for workspace, stream, used in exported or ():
+        owner = str(workspace["id"])
+        if owner in others:
+            found.append((owner, _claims("stream", [stream], others[owner])))
+            ids.update((one, (owner, others[owner])) for one in used)
+    return Claims(tuple(found), all_streams=exported is not None, ids=ids)
 
 
-async def _exported_streams(
-    console: Console,
-) -> list[tuple[dict[str, str | None], Mapping[str, Any]]] | None:
-    """Return every stream of a console with its workspace's id and slug [admin/export-streams], or None if rejected."""
+_Exported = tuple[dict[str, str | None], Mapping[str, Any], list[str]]
+"""A workspace's id and slug, a stream of it, and the ids of the stream and its destinations."""
+
+
+async def _exported_streams(console: Console) -> list[_Exported] | None:
+    """Return every stream of a console [admin/export-streams], or None if rejected."""
     try:
         answer = await console.get("/api/admin/export/streams-with-destinations")
     except BackupError:
@@ -99,7 +108,8 @@ async def _exported_streams(
         if isinstance(stream, Mapping) and isinstance(stream.get("workspaceId"), str):
             debug = entry.get("__debug")
             slug = text_field(debug.get("workspace"), "name") if isinstance(debug, Mapping) else None
-            found.append(({"id": stream["workspaceId"], "slug": slug}, stream))
+            used = (text_field(one, "id") for one in (stream, *items_of(entry.get("destinations"))))
+            found.append(({"id": stream["workspaceId"], "slug": slug}, stream, [*filter(None, used)]))
     return found
 
 

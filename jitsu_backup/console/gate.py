@@ -16,19 +16,11 @@ from functools import partial
 
 import httpx
 
+from jitsu_backup.catalogue.rate_limits import WINDOW, WORKSPACE_WINDOW, pace
 from jitsu_backup.console.replies import LONGEST_WAIT
 from jitsu_backup.events import Notice, Reporter, silent
 
-WINDOW = 60.0
-"""Seconds over which the console counts [limits/429]."""
-
-MAKING_WINDOW = 300.0
-"""Seconds over which it counts the workspaces that a key creates [workspace/create-third-in-5-min]."""
-
 _MAKING, _MAKING_PATH = "POST a workspace", "/api/workspace"
-
-PACE_MARGIN = 1.02
-"""By which factor the gate is slower than the budget is restored, because clocks and rounding differ."""
 
 BURST_TOLERANCE = 3
 """How many requests may become available while pacing before they count as a new budget to spend at once."""
@@ -144,9 +136,7 @@ class Gate:
         self.paced_until = max(moment + self.window, self.next_paced + 1)
 
     def _step(self) -> float:
-        # the window slides, so a request counts together with a whole window of earlier ones
-        per_window = min(self.limit * self.share / PACE_MARGIN, self.limit - 1)
-        step = self.window / max(per_window, 1 / PACE_MARGIN)
+        step = pace(self.limit, self.window, self.share)
         if self._is_shared():
             # the less is left, the slower, so that some is always left for others
             step *= max(self.limit / RESERVE, 1) / max(self.left or 0, 0.5)
@@ -184,7 +174,7 @@ class Gates:
         making = method == "POST" and path.endswith(_MAKING_PATH)
         name = (host, key_id, _MAKING if making else method)
         if name not in self.gates:
-            window = MAKING_WINDOW if making else WINDOW
+            window = WORKSPACE_WINDOW if making else WINDOW
             self.gates[name] = Gate(self.clock, self.sleep, self.report, self.share, window)
         return self.gates[name]
 

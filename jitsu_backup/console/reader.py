@@ -48,7 +48,7 @@ recorded [workspace/data-retention], the other two sections are not.
 TYPES_OF_EVERY_CONSOLE = frozenset({"stream", "destination", "function", "service", "link"})
 """Types that every console has, however old. If one is missing, something is wrong [discovery/unknown-type]."""
 
-_TYPES_OF_2024 = TYPES_OF_EVERY_CONSOLE | {"profile-builder"}
+TYPES_OF_2024 = TYPES_OF_EVERY_CONSOLE | {"profile-builder"}
 """What a console of October 2024 lists. One that lists more keeps sync cursors too [sync-state/get]."""
 
 _ABSENT = (RefusalKind.UNKNOWN_TYPE, RefusalKind.NO_SUCH_ROUTE)
@@ -275,7 +275,7 @@ class _Reader:
             if not problem.sync_gone:
                 self._refuse(what, problem)
         except RefusedError as refusal:
-            if refusal.kind in _ABSENT and self.lists.keys() <= _TYPES_OF_2024:
+            if refusal.kind in _ABSENT and self.lists.keys() <= TYPES_OF_2024:
                 self.not_offered.add("sync-cursor")
             else:
                 self._refuse(what, refusal)

@@ -44,6 +44,7 @@ from jitsu_backup.model.text import (
     HARMFUL as HARMFUL,
     ago as ago,
     lasting as lasting,
+    lasting_between as lasting_between,
     nearest as nearest,
     one_line as one_line,
     plural as plural,

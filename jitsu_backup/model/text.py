@@ -59,6 +59,18 @@ def lasting(seconds: float) -> str:
     return f"about {plural(minutes, 'minute')}" if not hours else f"about {hours} h {rest} min"
 
 
+def lasting_between(least: float, most: float) -> str:
+    """Return a range of durations in words: `about 5 to 10 minutes`, `up to 1 minute`."""
+    first, last = lasting(least), lasting(most)
+    if first == last:
+        return last
+    until = last.removeprefix("about ")
+    if first == lasting(0):
+        return f"up to {until}"
+    same_unit = "minute" in last  # and not "1 h 5 min"
+    return f"{first.partition(' minute')[0] if same_unit else first} to {until}"
+
+
 def printable(text: str) -> str:
     """Return `text` with each harmful character replaced. Joiners stay: Persian and emoji need them."""
     return HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -164,8 +164,8 @@ class Drill:
         """Whether a console of this generation has rate limits for a person's key; one of 2024 does not [limits/429]."""
         return not Generation(self.generation).is_2024
 
-    def forecast(self, *, makes_limited: bool = True, writes_limited: bool = True) -> float:
-        """Return the minimum duration of a real recovery in seconds.
+    def forecast(self, *, makes_limited: bool = True, writes_limited: bool = True) -> tuple[float, float]:
+        """Return the least and the most seconds for which rate limits would delay a real recovery.
 
         The arguments say whether the keys that create workspaces and that write have rate limits: a person's key has them,
         except on a console of 2024; the operator's token does not.

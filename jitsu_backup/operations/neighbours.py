@@ -33,6 +33,11 @@ class Neighbours:
         self._schemas |= {name: found.get(name) for name in missing}
         return {name: known for name in names if (known := self._schemas[name]) is not None}
 
+    @property
+    def ids(self) -> Mapping[str, tuple[str, str]]:
+        """The ids of entities that are known after `claimed`, as in `Claims`. None for one restore."""
+        return {} if self._claims is None else self._claims.ids
+
     async def claimed(self, workspace_id: str, first: Source | None) -> ClaimedElsewhere:
         """Return what all workspaces except one claim. `first` is as in `read_claims`."""
         if not self._shared:

@@ -33,7 +33,7 @@ from jitsu_backup.planning.recreation import finished, recreate
 from jitsu_backup.planning.selection import choose
 from jitsu_backup.planning.sides import Sides
 from jitsu_backup.planning.take import check_take
-from jitsu_backup.planning.write_keys import standing_keys
+from jitsu_backup.planning.write_keys import copied_keys, standing_keys
 
 _LONG_ENOUGH = 4
 """Minimum length of a secret that is searched for in texts; a shorter one occurs in any text."""
@@ -163,8 +163,9 @@ def _write_keys(actions: Actions) -> Iterator[tuple[str, str]]:
             ActionKind.UPDATE,
             ActionKind.UNCHANGED,
         ):
-            desired = pairs.sides.desired[key].body
-            yield from standing_keys(pairs, key, desired, pairs.found.get(key)).items()
+            desired, found = pairs.sides.desired[key].body, pairs.found.get(key)
+            yield from standing_keys(pairs, key, desired, found).items()
+            yield from ((one, one) for one in (copied_keys(action.body) if found is None else ()))
             yield from ((slot.source_id, slot.id) for slot in action.new_keys)
 
 

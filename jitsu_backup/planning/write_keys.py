@@ -17,6 +17,12 @@ def has_key_material(item: Any) -> bool:
     return isinstance(item, Mapping) and any(item.get(name) for name in ("plaintext", "hash"))
 
 
+def copied_keys(body: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the keys in a stream's body that are sent unchanged, so they have the same ids in the target."""
+    items = (item for name in KEY_FIELDS for item in items_of(body.get(name)) if has_key_material(item))
+    return [item["id"] for item in items if isinstance(item.get("id"), str)]
+
+
 def with_hashes(pairs: Pairs, entity: Entity, found: Entity | None) -> dict[str, Any]:
     """Return a stream's key lists with the hashes of the snapshot that may be copied.
 

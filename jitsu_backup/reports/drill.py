@@ -4,18 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from jitsu_backup.model import ago, iso_time, lasting, plural, some_of
+from jitsu_backup.model import ago, iso_time, lasting, lasting_between, plural, some_of
 from jitsu_backup.operations.drill import Drill, DrilledWorkspace
 from jitsu_backup.operations.recovery_losses import LossKind, counted, in_words
-from jitsu_backup.reports.recovery import (
-    Listing,
-    NextStep,
-    RecoveryReport,
-    RecoverySummary,
-    claimed_by_several,
-    run_summary,
-)
+from jitsu_backup.reports.recovery import claimed_by_several, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document
+from jitsu_backup.reports.recovery_values import Listing, NextStep, RecoveryReport, RecoverySummary
 
 VERSION = 1
 """The version of the document. It grows when a field is removed or changes its meaning, not when one is added."""
@@ -84,7 +78,7 @@ def _new_keys(one: DrilledWorkspace) -> int:
 def _forecast_in_words(drill: Drill) -> str:
     if not drill.limits:
         return "only as long as the console needs: a console of 2024 has no rate limits"
-    limited = f"{lasting(drill.forecast())} with a person's key (the minimum under the rate limits of a 2026 console)"
+    limited = f"{lasting_between(*drill.forecast())} with a person's key (counting only the rate limits of a 2026 console)"
     return f"{limited}; with the operator's token only as long as the console needs"
 
 
@@ -150,9 +144,9 @@ def drill_document(drill: Drill, store: str, *, fail_on_losses: bool = False) ->
 def forecasts(drill: Drill) -> dict[str, int]:
     """Return the least seconds that a real recovery takes: with a person's key, with both, with the operator's token."""
     return {
-        "person": round(drill.forecast()),
-        "both": round(drill.forecast(writes_limited=False)),
-        "operator": round(drill.forecast(makes_limited=False, writes_limited=False)),
+        "person": round(drill.forecast()[0]),
+        "both": round(drill.forecast(writes_limited=False)[0]),
+        "operator": round(drill.forecast(makes_limited=False, writes_limited=False)[0]),
     }
 
 

@@ -1,19 +1,14 @@
 """The report about the recovery of a console, planned or carried out, in words: for the terminal and for pages."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from enum import Enum
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.errors import BlockedError
 from jitsu_backup.model import ago, lasting, plural, quoted, shortened, shown_time, some_of
-from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.recovery import (
     Clash,
     LeftOut,
-    Presence,
     RecoveryOutcome,
     RecoveryPlan,
     RecoveryRun,
@@ -23,6 +18,7 @@ from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.planning import ActionKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
+from jitsu_backup.reports.recovery_plan_lists import over_existing, taken_ids, will_differ
 from jitsu_backup.reports.recovery_remarks import (
     RestoreCommand,
     called_rows,
@@ -36,6 +32,17 @@ from jitsu_backup.reports.recovery_remarks import (
     unknown_rows,
     without_rows,
 )
+from jitsu_backup.reports.recovery_values import (
+    Ending,
+    Listing,
+    NextStep,
+    RecoveryReport,
+    RecoverySummary,
+    Standing,
+    ending,
+    standing,
+    written,
+)
 from jitsu_backup.reports.summary import without_particulars
 
 _WITHOUT = "Left out, because something they need no longer existed"
@@ -44,14 +51,6 @@ _KEPT = "Kept as changed in the target since the last recovery"
 _TAKE_BACK = (
     "To restore what was deleted or changed since the last recovery, run it again with --over-existing"
 )
-_IN_WORDS = {
-    "to be made": "to be created",
-    "there": "exists",
-    "in place": "unchanged",
-    "not begun": "not started",
-    "back in part": "partly restored",
-    "back": "restored",
-}
 _SHORT = {
     LossKind.SECRET: ("secret", "secrets"),
     LossKind.GRANT: ("grant", "grants"),
@@ -59,128 +58,6 @@ _SHORT = {
     LossKind.FEATURE: ("feature", "features"),
     LossKind.PROVISIONED: ("provisioned destination", "provisioned destinations"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RecoveryReport:
-    """The values behind a report of a recovery: its plan, and the run if it was carried out.
-
-    `now` is the time in UTC, `store` says where the archives are. `keys_out` is the file with the new write keys.
-    `ways_back` are the commands that undo what was written into a workspace, by its id on the target. `again` is the
-    command that continues the recovery. `restore` returns the command that restores one workspace.
-    """
-
-    plan: RecoveryPlan
-    now: datetime
-    store: str = ""
-    run: RecoveryRun | None = None
-    keys_out: str | None = None
-    ways_back: Mapping[str, str] = field(default_factory=dict)
-    again: str = ""
-    restore: RestoreCommand = restore_command
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Rows of text under a heading, most important first.
-
-    An `urgent` listing says what went wrong or will. The rows of a `detailed` listing are counted elsewhere, so they are
-    shown only on request. Rows that are `alike` may be folded if many of them end with the same words.
-    """
-
-    heading: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    urgent: bool = False
-    detailed: bool = False
-    alike: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NextStep:
-    """Something to do next: a sentence, and the command that does it, if there is one."""
-
-    text: str
-    command: str = ""
-
-    def __str__(self) -> str:
-        """Return both on one line."""
-        return f"{self.text}: {self.command}" if self.command else f"{self.text}."
-
-
-@dataclass(frozen=True, slots=True)
-class RecoverySummary:
-    """A report in words: its `title`, the state, whether that is `good`, facts, lists, and what to do next."""
-
-    title: str
-    subject: str
-    state: str
-    good: bool
-    facts: tuple[tuple[str, str], ...]
-    listings: tuple[Listing, ...]
-    next_steps: tuple[NextStep, ...] = ()
-    overlay: tuple[str, ...] = ()
-
-
-class Standing(Enum):
-    """The state of a workspace before a recovery. The values are those of `--json`."""
-
-    BLOCKED = "blocked"
-    NEW = "to be made"
-    THERE = "there"
-    IN_PLACE = "in place"
-
-    @property
-    def words(self) -> str:
-        """The state, in words for a person."""
-        return _IN_WORDS.get(self.value, self.value)
-
-
-def standing(one: WorkspaceRecovery) -> Standing:
-    """Return the state of a workspace before a recovery."""
-    if one.problem is not None:
-        return Standing.BLOCKED
-    if one.presence is Presence.NEW:
-        return Standing.NEW
-    return Standing.THERE if one.goes else Standing.IN_PLACE
-
-
-class Ending(Enum):
-    """How the recovery of a workspace ended. The values are those of `--json`."""
-
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    INTERRUPTED = "interrupted"
-    NOT_BEGUN = "not begun"
-    PARTLY = "back in part"
-    BACK = "back"
-    IN_PLACE = "in place"
-
-    @property
-    def good(self) -> bool:
-        """Whether the workspace is complete."""
-        return self in (Ending.BACK, Ending.IN_PLACE)
-
-    @property
-    def words(self) -> str:
-        """The ending, in words for a person."""
-        return _IN_WORDS.get(self.value, self.value)
-
-
-def ending(outcome: RecoveryOutcome) -> Ending:
-    """Return how the recovery of a workspace ended."""
-    if outcome.interrupted:
-        return Ending.INTERRUPTED if outcome.begun else Ending.NOT_BEGUN
-    if outcome.problem is not None:
-        return Ending.BLOCKED if isinstance(outcome.problem, BlockedError) else Ending.FAILED
-    if not outcome.whole:
-        return Ending.PARTLY
-    return Ending.BACK if outcome.made or written(outcome) or outcome.options_set else Ending.IN_PLACE
-
-
-def written(outcome: RecoveryOutcome) -> int:
-    """Return how many entities were written."""
-    return 0 if outcome.result is None else sum(o.status is Status.DONE for o in outcome.result.outcomes)
 
 
 def plan_summary(report: RecoveryReport) -> RecoverySummary:
@@ -306,12 +183,15 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     yield Listing(
         "Types that this console does not support", ("Type", "Entities", "Of"), unknown, urgent=True
     )
+    yield will_differ(plan.workspaces)
     refused = tuple(refused_names(plan.workspaces))
     yield Listing("Names that this console rejects", ("Workspace", "What"), refused, urgent=True, alike=True)
+    yield from over_existing(plan.workspaces)
+    yield taken_ids(plan.workspaces)
     yield from _remarks(plan.workspaces)
     ordered = sorted(plan.workspaces, key=lambda one: not _remarkable(one))
     rows = tuple(_plan_row(one, report.now) for one in ordered)
-    yield Listing("Workspaces", ("Workspace", "Now", "Backed up", "Entities", "New keys", "Missing"), rows)
+    yield Listing("Workspaces", ("Workspace", "Now", "Backed up", "To write", "New keys", "Missing"), rows)
     yield _to_set_by_hand(
         (one.slug, option.section, option.problem) for one in plan.workspaces for option in one.options
     )
@@ -351,7 +231,13 @@ def _plan_row(one: WorkspaceRecovery, now: datetime) -> tuple[str, ...]:
     old = " (old)" if one.is_old else ""
     lacks = ", ".join(lacking(one))
     backed_up = f"{ago(one.archive.taken_at, now)}{old}"
-    return one.slug, standing(one).words, backed_up, f"{len(one.snapshot.entities):,}", str(made or ""), lacks
+    return one.slug, standing(one).words, backed_up, _to_write(one), str(made or ""), lacks
+
+
+def _to_write(one: WorkspaceRecovery) -> str:
+    """Return how many entities are written, and of how many if that is less."""
+    writes, entities = one.writes if one.goes else 0, len(one.snapshot.entities)
+    return f"{writes:,}" + (f" of {entities:,}" if writes < entities else "")
 
 
 def lacking(one: WorkspaceRecovery) -> list[str]:

@@ -12,16 +12,9 @@ from jitsu_backup.operations.recovery import (
 )
 from jitsu_backup.operations.recovery_losses import RecoveryLoss, counted
 from jitsu_backup.reports.json_documents import archive_document, extras_document, residue_document
-from jitsu_backup.reports.recovery import (
-    RecoveryReport,
-    ending,
-    missing_overlay,
-    reason,
-    run_summary,
-    standing,
-    written,
-)
+from jitsu_backup.reports.recovery import missing_overlay, reason, run_summary
 from jitsu_backup.reports.recovery_remarks import RestoreCommand, not_known, notes
+from jitsu_backup.reports.recovery_values import RecoveryReport, ending, standing, written
 
 VERSION = 1
 """The version of the documents. It grows when a field is removed or changes its meaning, not when one is added."""
@@ -63,6 +56,7 @@ def _plan(report: RecoveryReport) -> dict[str, Any]:
     plan = report.plan
     return {
         "seconds": round(plan.seconds),
+        "seconds_at_most": round(plan.seconds_at_most),
         "oldest": None if plan.oldest is None else iso_time(plan.oldest),
         "new_write_keys": plan.made_keys,
         "workspaces": [_workspace(one, report.restore) for one in plan.workspaces],
@@ -94,10 +88,18 @@ def _workspace(one: WorkspaceRecovery, command: RestoreCommand) -> dict[str, Any
             for past in one.passed_over
         ],
         "entities": len(one.snapshot.entities),
+        "to_write": one.writes if one.goes else 0,
         "counts": {} if plan is None else plan.counts(),
+        "overwritten": [
+            {**a.key._asdict(), "name": a.name, "fields": list(a.changes)} for a in one.overwritten
+        ],
+        "taken_ids": [
+            {**taken.key._asdict(), "name": taken.name, "used_by": taken.used_by} for taken in one.taken
+        ],
         "only_in_target": [] if plan is None else extras_document(plan.extras),
         "new_write_keys": 0 if plan is None else plan.made_keys,
         "not_known": not_known(one),
+        "shortfalls": residue_document(one.shortfalls),
         "lacking": counted(one.losses),
         "losses": _losses(one.losses),
         "write_keys_before": _losses(one.keys_before),

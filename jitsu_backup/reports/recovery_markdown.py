@@ -5,7 +5,7 @@ from functools import partial
 from jitsu_backup.model import shortened
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import code, marker, prose
-from jitsu_backup.reports.recovery import Listing, NextStep, RecoverySummary
+from jitsu_backup.reports.recovery_values import Listing, NextStep, RecoverySummary
 
 _LONGEST = 500
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from jitsu_backup.model import some_of
 from jitsu_backup.reports.page import Cell, Page, Table, facts
 from jitsu_backup.reports.page_rendering import document, style_of
-from jitsu_backup.reports.recovery import Listing, RecoverySummary, kinds_of
+from jitsu_backup.reports.recovery import kinds_of
+from jitsu_backup.reports.recovery_values import Listing, RecoverySummary
 
 _MOST = 20
 """The most rows of a problem that stand before everything else. If there are more, equal ones are counted there."""

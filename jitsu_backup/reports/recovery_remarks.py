@@ -5,11 +5,11 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from jitsu_backup.model import lasting, plural, quoted, some_of
+from jitsu_backup.catalogue.rate_limits import WORKSPACE_WINDOW, WORKSPACES_AT_ONCE
+from jitsu_backup.model import lasting_between, plural, quoted, some_of
 from jitsu_backup.operations.alarms import Again
 from jitsu_backup.operations.recovery import Member, RecoveryPlan, WorkspaceRecovery
 from jitsu_backup.planning import SECRETS_COME_ALONG, Action
-from jitsu_backup.planning.forecast import WORKSPACE_SECONDS, WORKSPACES_AT_ONCE
 
 Rows = Iterator[tuple[str, ...]]
 
@@ -104,13 +104,14 @@ def forecast_in_words(plan: RecoveryPlan) -> str:
     """Return how long it takes to carry out a plan, and what would make that shorter."""
     if not (plan.limited or (plan.to_make and plan.made_limited)):
         return "only as long as the console needs, because it sets no rate limits here"
+    takes = lasting_between(plan.seconds, plan.seconds_at_most)
     if not (plan.made_limited and len(plan.to_make) > WORKSPACES_AT_ONCE):
-        return f"{lasting(plan.seconds)} (the minimum under the console's rate limits)"
+        return f"{takes} (counting only the console's rate limits)"
     limit = (
-        f"a person's key can create {WORKSPACES_AT_ONCE}, then one every {WORKSPACE_SECONDS / 60:.0f} minutes"
+        f"a person's key can create {WORKSPACES_AT_ONCE}, then one every {WORKSPACE_WINDOW / 60:.0f} minutes"
     )
     token = "the operator's token" if plan.limited else "the operator's token alone"
-    return f"{lasting(plan.seconds)}: {limit}; {token} creates all at once (invite members later)"
+    return f"{takes}: {limit}; {token} creates all at once (invite members later)"
 
 
 def not_known(one: WorkspaceRecovery) -> dict[str, int]:

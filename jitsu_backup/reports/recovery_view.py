@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jitsu_backup.model import printable, shortened, some_of
-from jitsu_backup.reports.recovery import Listing, RecoverySummary, kinds_of
+from jitsu_backup.reports.recovery import kinds_of
+from jitsu_backup.reports.recovery_values import Listing, RecoverySummary
 
 _ROWS, _ALIKE, _KINDS = 10, 3, 8
 _OVERLAY_LINES = 6
@@ -79,7 +80,7 @@ def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
 def _table(listing: Listing, *, verbose: bool) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for place, name in enumerate(listing.columns):
-        number = name in ("Entities", "New keys", "Written")
+        number = name in ("Entities", "To write", "New keys", "Written")
         longest = max((len(row[place]) for row in listing.rows), default=0)
         least = min(longest, _UNBROKEN) if place == 0 else None  # most names stay on one line
         table.add_column(name, overflow="fold", justify="right" if number else "left", min_width=least)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import rich.console
 
-from jitsu_backup.reports.recovery import RecoverySummary, plan_summary, run_summary
+from jitsu_backup.reports.recovery import plan_summary, run_summary
+from jitsu_backup.reports.recovery_values import RecoverySummary
 from jitsu_backup.reports.recovery_view import recovery_view
 from tests.recovery.samples import ended, many, planned
 

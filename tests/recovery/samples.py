@@ -27,7 +27,7 @@ from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import PlanOptions, Residue, make_plan
 from jitsu_backup.planning.forecast import Load, load_of
-from jitsu_backup.reports.recovery import RecoveryReport
+from jitsu_backup.reports.recovery_values import RecoveryReport
 from tests.support import MOMENT, make_snapshot
 
 OLD, NEW = "https://lost.example", "https://new.example"

@@ -184,7 +184,7 @@ def test_a_live_entity_that_differs_is_not_changed_back_unless_it_is_asked_for(t
             one.config = {**one.config, "code": "export default async (e) => null"}
     run = world.recover(world.job(host=OLD))
     assert set(problems(run)) == set(SLUGS)
-    assert "would be changed" in problems(run)["team-blue"]
+    assert "would be overwritten" in problems(run)["team-blue"]
     assert world.writes() == 0
 
 

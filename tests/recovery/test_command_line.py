@@ -360,7 +360,7 @@ def test_on_a_terminal_one_question_is_asked_in_plain_words_and_no_leaves_all_as
     code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "n"])
     assert code == 1
     assert words(said).count("[y/N]") == 1
-    assert f"Create 3 workspaces on {desk.new_url} and write 60 entities to them? [y/N]" in words(said)
+    assert f"Create 3 workspaces on {desk.new_url} and write 63 entities to them? [y/N]" in words(said)
     assert not desk.new.state.workspaces
     code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "y"])
     assert code == 0, said
@@ -372,7 +372,7 @@ def test_progress_off_a_terminal_is_a_line_a_workspace_and_none_with_quiet(desk:
     done = desk.recover("--yes")
     lines = [line for line in done.stderr.split("\n") if line.startswith("team-")]
     assert len(lines) == 3
-    assert "created, restored, 20 entities written" in lines[0]
+    assert "created, restored, 21 entities written" in lines[0]
     assert "of 3 workspaces" in lines[0]
     assert desk.recover("--yes", "-q").stderr == ""
 

@@ -10,9 +10,10 @@ from jitsu_backup.cli.flags.recover import command as recover_flags
 from jitsu_backup.cli.flags.restore import command as restore_flags
 from jitsu_backup.errors import BlockedError
 from jitsu_backup.operations.recovery import RecoveryRun
-from jitsu_backup.reports.recovery import RecoveryReport, plan_summary, reason, run_summary
+from jitsu_backup.reports.recovery import plan_summary, reason, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_remarks import OF_RESTORE, restore_command
+from jitsu_backup.reports.recovery_values import RecoveryReport
 from tests.recovery.kit import World, add_workspace, problems
 from tests.recovery.samples import plan
 from tests.support import OWNER

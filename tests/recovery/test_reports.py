@@ -8,18 +8,13 @@ from typing import Any
 import pytest
 
 from jitsu_backup.cli.recovery_progress import RecoveryProgress
-from jitsu_backup.model import lasting
+from jitsu_backup.model import lasting, lasting_between
 from jitsu_backup.operations.recovery import RecoveryRun
-from jitsu_backup.reports.recovery import (
-    RecoveryReport,
-    RecoverySummary,
-    missing_overlay,
-    plan_summary,
-    run_summary,
-)
+from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
+from jitsu_backup.reports.recovery_values import RecoveryReport, RecoverySummary
 from tests.recovery.golden import FOLDER, goldens, shown
 from tests.recovery.samples import CANARY, ended, many, planned
 from tests.reports.parsed import ATTRIBUTES, ELEMENTS, Parsed
@@ -146,9 +141,9 @@ def test_the_time_left_is_what_the_plan_foresees_or_its_own_pace_where_that_is_s
     clock = [0.0]
     plan = many(300).plan
     progress = RecoveryProgress(plan, clock=lambda: clock[0])
-    assert progress.left() == plan.seconds
+    assert progress.left() == plan.seconds_at_most
     clock[0] = 600.0
-    assert progress.left() == plan.seconds - 600
+    assert progress.left() == plan.seconds_at_most - 600
     run = ended().run
     assert run is not None
     progress.ended.append(run.outcomes[0])
@@ -162,6 +157,18 @@ def test_the_time_left_is_what_the_plan_foresees_or_its_own_pace_where_that_is_s
 def test_durations_are_told_in_words() -> None:
     told = {0: "less than a minute", 60: "about 1 minute", 754: "about 13 minutes", 8400: "about 2 h 20 min"}
     assert {seconds: lasting(seconds) for seconds in told} == told
+
+
+def test_a_range_of_durations_is_told_in_words() -> None:
+    told = {
+        (0, 0): "less than a minute",
+        (0.5, 60.5): "up to 1 minute",
+        (300, 600): "about 5 to 10 minutes",
+        (300, 310): "about 5 minutes",
+        (3300, 3600): "about 55 minutes to 1 h 0 min",
+        (8400, 8700): "about 2 h 20 min to 2 h 25 min",
+    }
+    assert {pair: lasting_between(*pair) for pair in told} == told
 
 
 def test_an_interrupted_run_says_how_to_go_on() -> None:

@@ -12,7 +12,8 @@ from jitsu_backup.events import Event
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryRun
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.planning import PlanOptions, UnreadSecret, parse_overlay
-from jitsu_backup.reports.recovery import RecoveryReport, missing_overlay, run_summary
+from jitsu_backup.reports.recovery import missing_overlay, run_summary
+from jitsu_backup.reports.recovery_values import RecoveryReport
 from jitsu_backup.sandbox.state import OWNER
 from tests.recovery.kit import SLUGS, World, problems
 from tests.recovery.test_kills import kill_at

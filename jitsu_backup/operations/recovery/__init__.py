@@ -14,6 +14,8 @@ from jitsu_backup.operations.recovery.values import (
     RecoveryOutcome as RecoveryOutcome,
     RecoveryPlan as RecoveryPlan,
     RecoveryRun as RecoveryRun,
+    TakenId as TakenId,
     WorkspaceRecovery as WorkspaceRecovery,
+    entities_of as entities_of,
     forecast as forecast,
 )

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jitsu_backup.catalogue import KEY_FIELDS, is_link, owned_functions
 from jitsu_backup.console.claimed_elsewhere import host_names
 from jitsu_backup.model import Entity, Snapshot, items_of, members_of
-from jitsu_backup.operations.recovery.values import Clash, ClashKind
+from jitsu_backup.operations.recovery.values import Clash, ClashKind, TakenId, WorkspaceRecovery
+from jitsu_backup.planning import ActionKind
 
 _KINDS = (ClashKind.SLUG, ClashKind.DOMAIN, ClashKind.ID, ClashKind.WRITE_KEY)
 
@@ -56,6 +57,30 @@ def settle_claims(snapshots: Sequence[Snapshot]) -> tuple[tuple[Clash, ...], tup
         Claimed(domains[number], frozenset(key_ids[number]), _keys_beside(number, hashes))
         for number in range(len(snapshots))
     )
+
+
+def with_taken_ids(
+    planned: Sequence[WorkspaceRecovery], ids: Mapping[str, tuple[str, str]]
+) -> list[WorkspaceRecovery]:
+    """Return planned workspaces with the entities whose ids other workspaces of the target console have.
+
+    `ids` are known ids of entities, each with the id and the name of its workspace. The targets that were read are
+    known too. Nothing is claimed about other ids.
+    """
+    known = dict(ids)
+    for one in planned:
+        if one.prepared is not None and one.target_id is not None:
+            owner = (one.target_id, one.prepared.live.manifest.source.slug or one.target_id)
+            known.update((e.key.id, owner) for e in one.prepared.live.entities if not is_link(e.key))
+    return [replace(one, taken=tuple(_taken(one, known))) for one in planned]
+
+
+def _taken(one: WorkspaceRecovery, known: Mapping[str, tuple[str, str]]) -> Iterator[TakenId]:
+    for action in one.prepared.plan.writes if one.prepared is not None else ():
+        if action.kind is ActionKind.CREATE and not is_link(action.key):
+            owner, called = known.get(action.target_id or "", (one.target_id, ""))
+            if owner != one.target_id:
+                yield TakenId(action.key, action.name, called)
 
 
 def _keys_beside(number: int, hashes: Mapping[str, Mapping[int, set[str]]]) -> dict[str, frozenset[int]]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.archive import safe_text
-from jitsu_backup.catalogue import CATALOGUE, dangling_references, types_in_lists
+from jitsu_backup.catalogue import CATALOGUE, dangling_references, offered_with, types_in_lists
 from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
-from jitsu_backup.console.reader import Seen, read_workspace
+from jitsu_backup.console.reader import TYPES_OF_2024, Seen, read_workspace
 from jitsu_backup.console.workspaces import Workspace
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.events import Reporter
@@ -25,13 +25,16 @@ from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import first_blocked, refuse_read_only
 from jitsu_backup.operations.third_side import RecordFinder
-from jitsu_backup.planning import ActionKind, Extra, PlanOptions, Residue, capabilities
+from jitsu_backup.planning import Action, ActionKind, Extra, PlanOptions, Residue, capabilities
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.planning.sent_empty import fills
 from jitsu_backup.store import Store
 
 _ANY_TYPE = "function"
 """A type that every console has; its schema shows the generation of the console."""
+
+_WITHOUT_SCHEMA = frozenset({"profile-builder"})
+"""Types that no console has in its index of schemas."""
 
 _HINT = "to write into it anyway, as `restore` would, add --over-existing"
 
@@ -145,7 +148,7 @@ class Planner:
     async def _prepared(self, workspace: WorkspaceRecovery) -> PreparedRestore:
         wanted, options = workspace.snapshot, workspace.plan_options
         if workspace.target_id is None:
-            live = self._empty(wanted)
+            live = await self._empty(wanted)
             return await prepare_against(self.console, live, wanted, options, self.neighbours)
         prepared = await prepare(
             self.console, workspace.target_id, wanted, options, self.report, now=self.now,
@@ -166,17 +169,28 @@ class Planner:
 
         return find
 
-    def _empty(self, snapshot: Snapshot) -> Snapshot:
+    async def _empty(self, snapshot: Snapshot) -> Snapshot:
         """Return a workspace that must be created as it will be after that, without an id."""
         source, kind = snapshot.manifest.source, self.kind
-        asked = {*self.info.types}
-        unasked = (name for name, known in CATALOGUE.items() if (known.offered_with or name) not in asked)
-        lacking = tuple(sorted(unasked)) if kind is None else kind.not_offered
+        lacking = await self._not_offered() if kind is None else kind.not_offered
         role = "admin" if self.info.is_operator else "owner"
         made = Source(self.console.host, "", source.slug, source.name, self.info.version, role)
-        offered = types_in_lists(asked) if kind is None else kind.counts
+        offered = types_in_lists({*self.info.types}.difference(lacking)) if kind is None else kind.counts
         manifest = Manifest(made, counts=dict.fromkeys(offered, 0), not_offered=lacking)
         return Snapshot(manifest, self.now(), (), workspace={"featuresEnabled": []})
+
+    async def _not_offered(self) -> tuple[str, ...]:
+        """Return what a console without any workspace to look at does not support, as far as its schemas show that."""
+        asked = {*self.info.types}
+        lacking = {name for name, known in CATALOGUE.items() if (known.offered_with or name) not in asked}
+        served = await self.neighbours.schemas(sorted(asked - _WITHOUT_SCHEMA))
+        if not served:  # it shows nothing
+            return tuple(sorted(lacking))
+        unknown = asked - _WITHOUT_SCHEMA - served.keys()
+        lacking |= unknown | {one for name in unknown for one in offered_with(name)}
+        if asked - unknown <= TYPES_OF_2024:
+            lacking.add("sync-cursor")
+        return tuple(sorted(lacking))
 
 
 def gone_before(prepared: PreparedRestore) -> tuple[Residue, ...]:
@@ -211,22 +225,25 @@ def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> Ba
         return None
     known = prepared.options.record is not None  # then the target's own changes are known, and kept
     extras = [one for one in plan.extras if _is_foreign(one, known=known)]
-    emptied = prepared.options.emptied
-    touched = (
-        [] if known else [a for a in plan.writes if not (a.kind is ActionKind.CREATE or fills(emptied, a))]
-    )
+    touched = [a for a in plan.actions if a.own or _touches(a, prepared.options)]
+    if not extras and (known or not touched):
+        return None
     where = plan.target.slug or plan.target.workspace_id
+    reasons = []
     if extras:
         first = f"{extras[0].key.type} {quoted(extras[0].name)}"
         has = f"{first} and {len(extras) - 1} more" if len(extras) > 1 else first
-        return BlockedError(f"{where} is in use: it has {has}, which the archive lacks; {_HINT}")
+        reasons.append(f"it has {has}, which the archive lacks")
     if touched:
         named = f"{touched[0].key.type} {quoted(touched[0].name)}"
-        would = (
-            f"{plural(len(touched), 'existing entity', 'existing entities')} would be changed, first {named}"
-        )
-        return BlockedError(f"{where} is in use: {would}; {_HINT}")
-    return None
+        count = plural(len(touched), "existing entity", "existing entities")
+        reasons.append(f"{count} would be overwritten, first {named}")
+    return BlockedError(f"{where} is in use: {', and '.join(reasons)}; {_HINT}")
+
+
+def _touches(action: Action, options: PlanOptions) -> bool:
+    """Return whether an action changes something in the target besides secrets that an earlier run has sent empty."""
+    return action.writes and action.kind is not ActionKind.CREATE and not fills(options.emptied, action)
 
 
 def _is_foreign(extra: Extra, *, known: bool) -> bool:

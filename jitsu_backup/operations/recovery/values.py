@@ -7,13 +7,18 @@ from enum import Enum
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
+from jitsu_backup.catalogue import entity_type, owned_functions
 from jitsu_backup.errors import BackupError, BlockedError, IncompleteError, IntegrityError
-from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.model import Key, Snapshot, Source
 from jitsu_backup.operations.connection import Connection
-from jitsu_backup.operations.recovery_losses import RecoveryLoss
+from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss
 from jitsu_backup.operations.restore import PreparedRestore, Result
-from jitsu_backup.planning import Action, ActionKind, Overlay, PlanOptions, Residue
+from jitsu_backup.planning import Action, ActionKind, Extra, Overlay, PlanOptions, Residue
 from jitsu_backup.planning.forecast import Load
+from jitsu_backup.planning.records import sends_code
+from jitsu_backup.planning.sent_empty import fills
+
+_BUILDER, _CREATE = "profile-builder", ActionKind.CREATE
 
 
 def _as_given(options: PlanOptions, _: Collection[str]) -> PlanOptions:
@@ -122,6 +127,15 @@ class OptionSet:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenId:
+    """An entity whose id another workspace of the target console has, so that it gets a new id."""
+
+    key: Key
+    name: str
+    used_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkspaceRecovery:
     """The plan for one workspace.
 
@@ -133,6 +147,7 @@ class WorkspaceRecovery:
     options of the plan, including the claims of the other workspaces. `without` are entities left out because something they
     need had already been deleted when the workspace was backed up. `renamed` is the new name, if the console rejects the
     previous one. `members_before` are the members before an earlier recovery, which created the workspace without any.
+    `taken` are entities that get a new id, as far as the planning has seen who has theirs.
     """
 
     archive: ArchiveName
@@ -152,6 +167,7 @@ class WorkspaceRecovery:
     without: tuple[Residue, ...] = ()
     renamed: str = ""
     members_before: tuple[Member, ...] = ()
+    taken: tuple[TakenId, ...] = ()
 
     @property
     def workspace_id(self) -> str:
@@ -181,8 +197,8 @@ class WorkspaceRecovery:
 
     @property
     def writes(self) -> int:
-        """How many entities are written."""
-        return 0 if self.prepared is None else len(self.prepared.plan.writes)
+        """How many entities are written, including functions that the console writes with their profile builders."""
+        return 0 if self.prepared is None else entities_of(self.prepared.plan.writes, self.snapshot)
 
     @property
     def to_set(self) -> tuple[OptionSet, ...]:
@@ -197,6 +213,36 @@ class WorkspaceRecovery:
         return tuple(sorted(kept, key=lambda action: not action.deleted_there))
 
     @property
+    def overwritten(self) -> tuple[Action, ...]:
+        """The updates of entities that exist in the target, except those that only send what an earlier run lacked."""
+        if self.prepared is None or not self.goes:
+            return ()
+        updates = (action for action in self.prepared.plan.writes if action.kind is ActionKind.UPDATE)
+        return tuple(action for action in updates if not fills(self.prepared.options.emptied, action))
+
+    @property
+    def only_there(self) -> tuple[Extra, ...]:
+        """The entities of the target that the archive does not have, if something is written beside them. They are kept."""
+        if self.prepared is None or not (self.goes and self.writes):
+            return ()
+        return tuple(extra for extra in self.prepared.plan.extras if not extra.left_out)
+
+    @property
+    def shortfalls(self) -> tuple[Residue, ...]:
+        """What will differ from the archive, as far as the plan knows, besides `losses`: entities, cursors, fields."""
+        actions = () if self.prepared is None else self.prepared.plan.actions
+        known = {(loss.key, loss.path) for loss in self.losses}
+        features = {loss.path for loss in self.losses if loss.kind is LossKind.FEATURE}
+        return tuple(
+            Residue(action.key, action.name, path, reason)
+            for action in actions
+            if not (action.asked or action.dead or action.deleted_there)
+            and entity_type(action.key.type).feature not in features
+            for path, reason in _lacking(action)
+            if (action.key, path) not in known
+        )
+
+    @property
     def falls_short(self) -> bool:
         """Whether the plan already shows that something will differ from the archive."""
         actions = () if self.prepared is None else self.prepared.plan.actions
@@ -206,6 +252,21 @@ class WorkspaceRecovery:
             if not (action.asked or action.dead)
         )
         return bool(self.without or self.renamed) or any(lacking) or any(o.problem for o in self.options)
+
+
+def _lacking(action: Action) -> tuple[tuple[str, str], ...]:
+    """Return what an action does not restore: paths, empty for the whole entity, and reasons."""
+    if action.kind is ActionKind.SKIPPED and not action.losses:
+        return (("", action.reason),)
+    return tuple((loss.path, loss.reason) for loss in action.losses)
+
+
+def entities_of(actions: Collection[Action], snapshot: Snapshot) -> int:
+    """Return how many entities of a snapshot some actions write: each its own, and a profile builder its functions too."""
+    coded = {a.key.id for a in actions if a.key.type == _BUILDER and (a.kind is _CREATE or sends_code(a))}
+    listed = {function.key.id for function in snapshot.of_type("function")}
+    with_them = {one for one, builder in owned_functions(snapshot.entities) if builder in coded}
+    return len(actions) + len(with_them & listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +313,16 @@ class RecoveryPlan:
 
     @property
     def seconds(self) -> float:
-        """The minimum duration in seconds under the console's rate limits."""
+        """The least seconds for which the console's rate limits delay it, at the pace that keeps within them."""
+        return self._forecast[0]
+
+    @property
+    def seconds_at_most(self) -> float:
+        """The most seconds for which the console's rate limits delay it. It is unknown when the console's window ends."""
+        return self._forecast[1]
+
+    @property
+    def _forecast(self) -> tuple[float, float]:
         return forecast(self.going, limited=self.limited, made_limited=self.made_limited)
 
     @property
@@ -269,12 +339,14 @@ class RecoveryPlan:
         return worst([*codes, *(one.exit_code for one in self.left_out)])
 
 
-def forecast(going: tuple[WorkspaceRecovery, ...], *, limited: bool, made_limited: bool) -> float:
-    """Return the minimum duration of a recovery in seconds. Both keys work at the same time."""
+def forecast(
+    going: tuple[WorkspaceRecovery, ...], *, limited: bool, made_limited: bool
+) -> tuple[float, float]:
+    """Return the least and the most seconds for which rate limits delay a recovery. Both keys work at the same time."""
     load = sum((one.load for one in going), Load())
-    makes = Load(workspaces=load.workspaces)
-    writes = Load(load.requests)
-    return max(makes.seconds(limited=made_limited), writes.seconds(limited=limited))
+    makes = Load(workspaces=load.workspaces).seconds(limited=made_limited)
+    writes = Load(load.requests).seconds(limited=limited)
+    return max(makes[0], writes[0]), max(makes[1], writes[1])
 
 
 @dataclass(frozen=True, slots=True)
