@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.errors import BlockedError
+from jitsu_backup.errors import BlockedError, KeyRejectedError
 from jitsu_backup.model import ago, lasting, plural, quoted, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.recovery import (
@@ -418,6 +418,12 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
         if not (how.good or how is Ending.PARTLY)
     )
     yield Listing("Not recovered", ("Workspace", "Why"), bad, urgent=True, alike=True)
+    unsafe = tuple(
+        (outcome.recovery.slug, f"it could not be backed up before it was written: {outcome.unbacked}")
+        for outcome in run.outcomes
+        if outcome.unbacked and outcome.result is not None
+    )
+    yield Listing("Cannot be undone", ("Workspace", "Why"), unsafe, urgent=True, alike=True)
     yield Listing(
         "Still different",
         ("Workspace", "What", "Why"),
@@ -506,14 +512,17 @@ def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str,
 
 def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     endings = Counter(map(ending, run.outcomes))
-    if endings[Ending.INTERRUPTED] + endings[Ending.NOT_BEGUN] + endings[Ending.FAILED]:
-        yield NextStep(
-            "Run the same command again: it continues where this run ended and writes nothing twice",
-            report.again,
-        )
+    again = first_run_again(report, run)
+    if again is not None:
+        yield again
+    elif any(outcome.unbacked for outcome in run.outcomes):
+        text = _free_space(report)
+        yield NextStep(f"{text[0].upper()}{text[1:]}: the next run needs it for its backups")
     if endings[Ending.BLOCKED]:
+        blocked = plural(endings[Ending.BLOCKED], "workspace")
         yield NextStep(
-            f"Resolve what is blocked ({plural(endings[Ending.BLOCKED], 'workspace')}), then run it again"
+            f"Resolve what is blocked ({blocked}), then run the same command again",
+            report.again if again is None else "",
         )
     yield from map(NextStep, for_senders(run, report.keys_out))
     losses = Counter(
@@ -533,6 +542,36 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     if report.ways_back:
         them = "it" if len(report.ways_back) == 1 else "one of them"
         yield NextStep(f"To undo {them}", next(iter(report.ways_back.values())))
+
+
+def first_run_again(report: RecoveryReport, run: RecoveryRun) -> NextStep | None:
+    """Return the step to run the same command again, with what to do before, or None if that would change nothing."""
+    if not any(map(_is_unfinished, run.outcomes)):
+        return None
+    before = []
+    if any(isinstance(outcome.problem, KeyRejectedError) for outcome in run.outcomes):
+        before.append("get a valid key")
+    if any(outcome.unbacked for outcome in run.outcomes):
+        before.append(_free_space(report))
+    text = ", ".join([*before, "then run the same command again" if before else "run the same command again"])
+    return NextStep(
+        f"{text[0].upper()}{text[1:]}: it continues where this run ended and writes nothing twice",
+        report.again,
+    )
+
+
+def _free_space(report: RecoveryReport) -> str:
+    return f"free space in {report.store or 'the store'}, or make it writable"
+
+
+def _is_unfinished(outcome: RecoveryOutcome) -> bool:
+    """Return whether the same command may do more for a workspace."""
+    how, result = ending(outcome), outcome.result
+    if how in (Ending.INTERRUPTED, Ending.NOT_BEGUN, Ending.FAILED):
+        return True
+    return result is not None and bool(
+        result.unrecorded or not result.verified or any(one.failed for one in result.outcomes)
+    )
 
 
 def kinds_of(rows: Iterable[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:

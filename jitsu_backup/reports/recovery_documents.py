@@ -135,6 +135,8 @@ def _outcome(outcome: RecoveryOutcome, report: RecoveryReport) -> dict[str, Any]
         "options_set": list(outcome.options_set),
         "options_left": _options(outcome.options_left),
         "record": None if result is None or result.record is None else str(result.record),
+        "unrecorded": None if result is None else result.unrecorded or None,
+        "not_backed_up": outcome.unbacked or None,
         "way_back": report.ways_back.get(outcome.target_id or ""),
     }
 
