@@ -119,7 +119,7 @@ async def _exported(console: Console, unlisted: RefusedError) -> tuple[Workspace
         why, instead = (
             ("this console does not export them", "")
             if lacks
-            else ("their export failed", "run the same command again; if it still fails, ")
+            else ("their export failed", "if it keeps failing, ")
         )
         raise ConsoleError(
             f"{here}listed with the operator's token, because {why} ({reason}); {instead}name each workspace, or give a"

@@ -285,10 +285,7 @@ def check_target(live: Snapshot, seen: Seen) -> None:
     if isinstance(seen.denied, KeyRejectedError):
         raise seen.denied
     failed = ConsoleError if seen.denied is None else AccessError
-    raise failed(
-        "the target could not be read completely, so no safe plan can be made:"
-        f" {missing[0].what}: {missing[0].reason}"
-    )
+    raise failed(f"the target could not be read completely: {missing[0].what}: {missing[0].reason}")
 
 
 async def carry_out(

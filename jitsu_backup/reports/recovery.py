@@ -219,6 +219,11 @@ def missing_overlay(plan: RecoveryPlan) -> list[str]:
 def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
     """Yield what to decide before more can be recovered than the plan says."""
     plan = report.plan
+    if unplanned := sum(not isinstance(one.problem, BlockedError) for one in plan.stuck):
+        yield NextStep(
+            f"Run the same command again, because {plural(unplanned, 'workspace')} could not be planned",
+            report.again,
+        )
     secrets = sum(loss.kind is LossKind.SECRET for one in plan.stuck for loss in one.losses)
     if secrets:
         yield NextStep(
@@ -567,7 +572,9 @@ def _free_space(report: RecoveryReport) -> str:
 def _is_unfinished(outcome: RecoveryOutcome) -> bool:
     """Return whether the same command may do more for a workspace."""
     how, result = ending(outcome), outcome.result
-    if how in (Ending.INTERRUPTED, Ending.NOT_BEGUN, Ending.FAILED):
+    if how in (Ending.INTERRUPTED, Ending.NOT_BEGUN, Ending.FAILED) or any(
+        o.body for o in outcome.options_left
+    ):
         return True
     return result is not None and bool(
         result.unrecorded or not result.verified or any(one.failed for one in result.outcomes)

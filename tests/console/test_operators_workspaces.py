@@ -82,7 +82,7 @@ BROKEN_LIST = httpx.Response(500, json={"error": "Invalid `prisma.workspace.find
         (answers(export=NO_ROUTE), ConsoleError, "does not export them (API route not found"),
         (
             answers(export=httpx.Response(500, json={"error": "boom"})), ConsoleError,
-            "because their export failed (boom); run the same command again; if it still fails, name each workspace, or give",
+            "because their export failed (boom); if it keeps failing, name each workspace, or give",
         ),
         (
             answers(export=httpx.Response(401, json={"message": "Invalid API key id service"})), KeyRejectedError,

@@ -1,6 +1,7 @@
 """What a workspace has besides entities: options, which are set again, and members, who are listed to be invited."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.console import Console
@@ -53,10 +54,12 @@ def _differing(snapshot: Snapshot, target: Snapshot | None) -> Iterator[OptionSe
             continue
         if live is not None and section not in live:
             why = unread.get(f"workspace/{section}")
-            failed = (
-                f"it could not be read from the target ({why}), so it was not set; run the same command again"
-            )
-            yield OptionSet(section, problem="this console does not support it" if why is None else failed)
+            if why is None:
+                yield OptionSet(section, problem="this console does not support it")
+            else:
+                option = _to_set(section, body)
+                failed = f"it could not be compared with the target, which could not be read ({why})"
+                yield replace(option, problem=option.problem or failed)
         elif live is None or not _holds(body, _wanted(section, members_of(live[section])) or {}):
             yield _to_set(section, body)
 
@@ -116,7 +119,7 @@ async def set_options(
         except (UnreachableError, KeyRejectedError):
             raise
         except BackupError as refusal:
-            left.append(OptionSet(option.section, option.body, str(refusal)))
+            left.append(replace(option, problem=f"it could not be set ({refusal})"))
         else:
             done.append(option.section)
     return tuple(done), tuple(left)

@@ -9,7 +9,14 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
 from jitsu_backup.console.console_info import read_console_info
 from jitsu_backup.console.workspaces import Workspace, workspaces
-from jitsu_backup.errors import BackupError, BlockedError, KeyRejectedError, UsageError
+from jitsu_backup.errors import (
+    BackupError,
+    BlockedError,
+    ConsoleError,
+    KeyRejectedError,
+    UsageError,
+    WrongAddressError,
+)
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -72,9 +79,13 @@ async def plan_recovery(
 
 @contextmanager
 def _nothing_written() -> Iterator[None]:
-    """Say in the error of a console that rejects the key what to do, because nothing was written yet."""
+    """Say in the error of a console that fails, or rejects the key, that nothing was written yet, and what to do."""
     try:
         yield
+    except WrongAddressError:
+        raise
+    except ConsoleError as failure:
+        raise failure.with_context(after="; nothing was written; run the same command again") from None
     except KeyRejectedError as refusal:
         remedy = "; nothing was written; give a valid key, and run the same command again"
         raise refusal.with_context(after=remedy) from None

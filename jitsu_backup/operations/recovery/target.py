@@ -100,11 +100,13 @@ class Planner:
         """
         seen = Seen(console_info=self.info)
         try:
-            self.kind = (await read_workspace(self.console, one.id, now=self.now, seen=seen)).manifest
+            manifest = (await read_workspace(self.console, one.id, now=self.now, seen=seen)).manifest
         except KeyRejectedError:
             raise
         except BackupError:
             return
+        if manifest.complete:  # a list that failed would look like a type that the console lacks
+            self.kind = manifest
 
     async def plan(self, workspace: WorkspaceRecovery, target: Living | None) -> WorkspaceRecovery:
         """Return a workspace with its plan for `target`, which is None if the workspace must be created.

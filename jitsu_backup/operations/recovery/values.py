@@ -106,7 +106,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class OptionSet:
-    """A section of a workspace's options: its new `body`, or the `problem` because of which a person must set it."""
+    """A section of a workspace's options: its new `body`, or the `problem` because of which a person must set it.
+
+    With both, it failed, and another run may set it.
+    """
 
     section: str
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
