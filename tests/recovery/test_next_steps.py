@@ -4,11 +4,13 @@ import shlex
 from pathlib import Path
 
 import httpx
+import pytest
 
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.recover import _again
-from jitsu_backup.operations.recovery import RecoveryRun
-from jitsu_backup.reports.recovery import RecoveryReport, run_summary
+from jitsu_backup.errors import ConsoleError
+from jitsu_backup.operations.recovery import RecoveryJob, RecoveryRun
+from jitsu_backup.reports.recovery import RecoveryReport, plan_summary, run_summary
 from jitsu_backup.sandbox.state import READER
 from tests.recovery.kit import World, add_workspace, problems
 from tests.recovery.test_console import equal, lost
@@ -28,12 +30,7 @@ def steps(run: RecoveryRun) -> list[str]:
 
 def test_after_a_write_that_failed_the_same_command_is_to_be_run_again(tmp_path: Path) -> None:
     world = lost(tmp_path)
-
-    def boom(_: int, request: httpx.Request) -> httpx.Response | None:
-        failing = request.method == "POST" and request.url.path.endswith("/config/function")
-        return httpx.Response(500, json={"error": "boom"}) if failing else None
-
-    run = world.recover(world.job(wrap=lambda inner: Meddling(inner, boom)))
+    run = world.recover(failing(world, "POST", "/config/function"))
     assert (run.exit_code, problems(run)) == (3, {})
     assert steps(run)[0] == (
         "Run the same command again: it continues where this run ended and writes nothing twice: recover --yes"
@@ -42,6 +39,72 @@ def test_after_a_write_that_failed_the_same_command_is_to_be_run_again(tmp_path:
     assert again.exit_code == 0
     assert not any("again" in step for step in steps(again))
     equal(world)
+
+
+def failing(world: World, method: str, path: str) -> RecoveryJob:
+    """A job for a console that answers requests to a path with an error that it does not explain."""
+
+    def boom(_: int, request: httpx.Request) -> httpx.Response | None:
+        fails = (request.method, True) == (method, request.url.path.endswith(path))
+        return httpx.Response(500, json={"error": "boom"}) if fails else None
+
+    return world.job(wrap=lambda inner: Meddling(inner, boom))
+
+
+def with_options(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    workspace_id = add_workspace(world.old.state, "team-blue", filled=False)
+    world.old.state.workspaces[workspace_id].options = {"data-retention": {"kafkaRetentionHours": 24}}
+    world.back_up()
+    return world
+
+
+def test_a_workspace_that_could_not_be_created_is_to_be_tried_again_before_a_person_creates_it(
+    tmp_path: Path,
+) -> None:
+    world = with_options(tmp_path)
+    (problem,) = problems(world.recover(failing(world, "POST", "/api/workspace"))).values()
+    assert "boom; run the same command again; if it keeps failing, create one named 'Team Blue'" in problem
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("GET", "it could not be compared with the target, which could not be read (boom)"),
+        ("POST", "it could not be set (boom)"),
+    ],
+)
+def test_an_option_that_could_not_be_read_or_set_is_no_lack_of_the_console_and_is_set_by_the_next_run(
+    method: str, told: str, tmp_path: Path
+) -> None:
+    world = with_options(tmp_path)
+    run = world.recover(failing(world, method, "/data-retention"))
+    assert [one.problem for one in run.outcomes[0].options_left] == [told]
+    assert steps(run)[0].startswith("Run the same command again")
+    assert world.recover().exit_code == 0
+    (row,) = world.new.state.workspaces.values()
+    assert row.options["data-retention"]["kafkaRetentionHours"] == 24
+
+
+def test_a_list_that_failed_does_not_make_its_type_look_unknown_to_the_console(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    add_workspace(world.new.state, "team-other")
+    plan = world.plan(failing(world, "GET", "/config/function"))
+    assert [one.problem for one in plan.workspaces] == [None] * 3
+
+
+def test_a_plan_says_to_run_again_what_a_failure_of_the_console_kept_from_being_planned(
+    tmp_path: Path,
+) -> None:
+    world = with_options(tmp_path)
+    add_workspace(world.new.state, "team-blue", filled=False)
+    plan = world.plan(failing(world, "GET", "/config/function"))
+    report = RecoveryReport(plan, world.now(), again="recover --yes")
+    assert [str(step) for step in plan_summary(report).next_steps] == [
+        "Run the same command again, because 1 workspace could not be planned: recover --yes"
+    ]
+    with pytest.raises(ConsoleError, match=r"\(boom\); nothing was written; run the same command again$"):
+        world.plan(failing(world, "GET", "/api/workspace"))
 
 
 def test_what_is_blocked_comes_with_the_command_to_run_once_it_is_resolved(tmp_path: Path) -> None:
