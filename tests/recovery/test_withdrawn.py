@@ -1,6 +1,7 @@
 """The key is withdrawn in the middle of a recovery: wherever that is, the run says so, and the next one continues."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,11 @@ from jitsu_backup.errors import BackupError, KeyRejectedError
 from jitsu_backup.operations.recovery import RecoveryRun
 from jitsu_backup.reports.recovery import RecoveryReport, run_summary
 from jitsu_backup.sandbox import Generation
+from jitsu_backup.sandbox.state import OWNER as OWNER_USER
 from tests import every
 from tests.recovery.kit import SLUGS, World, problems, tables
 from tests.recovery.test_kills import dead_store, put_back, small
-from tests.support import Meddling
+from tests.support import OWNER, Meddling
 
 TABLES = ("workspaces", "objects", "links", "builders", "sync_states")
 REJECTS = "console http://new.example rejects the operator's token: Invalid API key id service"
@@ -82,3 +84,22 @@ def test_a_token_that_is_withdrawn_anywhere_is_named_and_the_next_run_continues(
         for slug in SLUGS[:2]:
             was, now = tables(world.old.state, slug), tables(world.new.state, slug)
             assert {**now, "options": 0} == {**was, "options": 0}, request  # the console adds its defaults
+
+
+def test_a_persons_key_that_is_withdrawn_before_workspaces_are_created_is_the_one_that_is_named(
+    tmp_path: Path,
+) -> None:
+    world = small(tmp_path, Generation.JULY_2026)
+    owner = world.new.state.users[OWNER_USER.id]
+    maker = world.connection(world.new, OWNER, called="the person's key, which creates workspaces")
+    job = world.job(maker=maker, called="the operator's token")
+
+    def withdraw() -> None:
+        world.new.state.users[owner.id] = replace(owner, api_key="key1:another1another1")
+
+    run = world.recover(job, between=withdraw)
+    assert (run.exit_code, set(problems(run))) == (6, set(SLUGS[:2]))
+    told = "rejects the person's key, which creates workspaces: Invalid API key secret for key1"
+    assert all(told in text for text in problems(run).values())
+    world.new.state.users[owner.id] = owner
+    assert problems(world.recover(job)) == {}
