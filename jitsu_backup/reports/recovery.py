@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.errors import BlockedError, KeyRejectedError
+from jitsu_backup.errors import BackupError, BlockedError, KeyRejectedError
 from jitsu_backup.model import ago, lasting, plural, quoted, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.recovery import (
@@ -551,7 +551,9 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
 
 def first_run_again(report: RecoveryReport, run: RecoveryRun) -> NextStep | None:
     """Return the step to run the same command again, with what to do before, or None if that would change nothing."""
-    if not any(map(_is_unfinished, run.outcomes)):
+    passed_over = [past for one in run.plan.workspaces for past in one.passed_over]
+    unread = any(one.exit_code == BackupError.exit_code for one in (*run.plan.left_out, *passed_over))
+    if not (unread or any(map(_is_unfinished, run.outcomes))):
         return None
     before = []
     if any(isinstance(outcome.problem, KeyRejectedError) for outcome in run.outcomes):

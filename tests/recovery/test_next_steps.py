@@ -8,7 +8,7 @@ import pytest
 
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.recover import _again
-from jitsu_backup.errors import ConsoleError
+from jitsu_backup.errors import BackupError, ConsoleError
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryRun
 from jitsu_backup.reports.recovery import RecoveryReport, plan_summary, run_summary
 from jitsu_backup.sandbox.state import READER
@@ -105,6 +105,19 @@ def test_a_plan_says_to_run_again_what_a_failure_of_the_console_kept_from_being_
     ]
     with pytest.raises(ConsoleError, match=r"\(boom\); nothing was written; run the same command again$"):
         world.plan(failing(world, "GET", "/api/workspace"))
+
+
+def test_an_archive_that_the_store_could_not_read_now_is_read_by_the_next_run(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    read = world.store.read
+
+    async def away(name: str) -> bytes:
+        if name.startswith("team-red."):
+            raise BackupError(f"cannot read {name}: the store does not answer")
+        return await read(name)
+
+    world.store.read = away  # type: ignore[method-assign]
+    assert steps(world.recover())[0].startswith("Run the same command again")
 
 
 def test_what_is_blocked_comes_with_the_command_to_run_once_it_is_resolved(tmp_path: Path) -> None:
