@@ -4,16 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.errors import BackupError, BlockedError, KeyRejectedError
+from jitsu_backup.errors import BlockedError
 from jitsu_backup.model import ago, lasting, plural, quoted, shortened, shown_time, some_of
-from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.recovery import (
     Clash,
     LeftOut,
-    Presence,
     RecoveryOutcome,
     RecoveryPlan,
     RecoveryRun,
@@ -22,6 +19,15 @@ from jitsu_backup.operations.recovery import (
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.planning import ActionKind
 from jitsu_backup.reports.overlay import console_overlay_tables
+from jitsu_backup.reports.recovery_endings import (
+    Ending,
+    Standing,
+    ending,
+    free_space,
+    how_to_run_again,
+    standing,
+    written,
+)
 from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
 from jitsu_backup.reports.recovery_remarks import (
     called_rows,
@@ -43,14 +49,6 @@ _KEPT = "Kept as changed in the target since the last recovery"
 _TAKE_BACK = (
     "To restore what was deleted or changed since the last recovery, run it again with --over-existing"
 )
-_IN_WORDS = {
-    "to be made": "to be created",
-    "there": "exists",
-    "in place": "unchanged",
-    "not begun": "not started",
-    "back in part": "partly restored",
-    "back": "restored",
-}
 _SHORT = {
     LossKind.SECRET: ("secret", "secrets"),
     LossKind.GRANT: ("grant", "grants"),
@@ -119,67 +117,6 @@ class RecoverySummary:
     listings: tuple[Listing, ...]
     next_steps: tuple[NextStep, ...] = ()
     overlay: tuple[str, ...] = ()
-
-
-class Standing(Enum):
-    """The state of a workspace before a recovery. The values are those of `--json`."""
-
-    BLOCKED = "blocked"
-    NEW = "to be made"
-    THERE = "there"
-    IN_PLACE = "in place"
-
-    @property
-    def words(self) -> str:
-        """The state, in words for a person."""
-        return _IN_WORDS.get(self.value, self.value)
-
-
-def standing(one: WorkspaceRecovery) -> Standing:
-    """Return the state of a workspace before a recovery."""
-    if one.problem is not None:
-        return Standing.BLOCKED
-    if one.presence is Presence.NEW:
-        return Standing.NEW
-    return Standing.THERE if one.goes else Standing.IN_PLACE
-
-
-class Ending(Enum):
-    """How the recovery of a workspace ended. The values are those of `--json`."""
-
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    INTERRUPTED = "interrupted"
-    NOT_BEGUN = "not begun"
-    PARTLY = "back in part"
-    BACK = "back"
-    IN_PLACE = "in place"
-
-    @property
-    def good(self) -> bool:
-        """Whether the workspace is complete."""
-        return self in (Ending.BACK, Ending.IN_PLACE)
-
-    @property
-    def words(self) -> str:
-        """The ending, in words for a person."""
-        return _IN_WORDS.get(self.value, self.value)
-
-
-def ending(outcome: RecoveryOutcome) -> Ending:
-    """Return how the recovery of a workspace ended."""
-    if outcome.interrupted:
-        return Ending.INTERRUPTED if outcome.begun else Ending.NOT_BEGUN
-    if outcome.problem is not None:
-        return Ending.BLOCKED if isinstance(outcome.problem, BlockedError) else Ending.FAILED
-    if not outcome.whole:
-        return Ending.PARTLY
-    return Ending.BACK if outcome.made or written(outcome) or outcome.options_set else Ending.IN_PLACE
-
-
-def written(outcome: RecoveryOutcome) -> int:
-    """Return how many entities were written."""
-    return 0 if outcome.result is None else sum(o.status is Status.DONE for o in outcome.result.outcomes)
 
 
 def plan_summary(report: RecoveryReport) -> RecoverySummary:
@@ -517,17 +454,16 @@ def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str,
 
 def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     endings = Counter(map(ending, run.outcomes))
-    again = first_run_again(report, run)
-    if again is not None:
-        yield again
+    again = how_to_run_again(run, report.store)
+    if again:
+        yield NextStep(again, report.again)
     elif any(outcome.unbacked for outcome in run.outcomes):
-        text = _free_space(report)
-        yield NextStep(f"{text[0].upper()}{text[1:]}: the next run needs it for its backups")
+        yield NextStep(f"For the backups of the next run, {free_space(report.store)}")
     if endings[Ending.BLOCKED]:
         blocked = plural(endings[Ending.BLOCKED], "workspace")
         yield NextStep(
             f"Resolve what is blocked ({blocked}), then run the same command again",
-            report.again if again is None else "",
+            "" if again else report.again,
         )
     yield from map(NextStep, for_senders(run, report.keys_out))
     losses = Counter(
@@ -547,40 +483,6 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     if report.ways_back:
         them = "it" if len(report.ways_back) == 1 else "one of them"
         yield NextStep(f"To undo {them}", next(iter(report.ways_back.values())))
-
-
-def first_run_again(report: RecoveryReport, run: RecoveryRun) -> NextStep | None:
-    """Return the step to run the same command again, with what to do before, or None if that would change nothing."""
-    passed_over = [past for one in run.plan.workspaces for past in one.passed_over]
-    unread = any(one.exit_code == BackupError.exit_code for one in (*run.plan.left_out, *passed_over))
-    if not (unread or any(map(_is_unfinished, run.outcomes))):
-        return None
-    before = []
-    if any(isinstance(outcome.problem, KeyRejectedError) for outcome in run.outcomes):
-        before.append("get a valid key")
-    if any(outcome.unbacked for outcome in run.outcomes):
-        before.append(_free_space(report))
-    text = ", ".join([*before, "then run the same command again" if before else "run the same command again"])
-    return NextStep(
-        f"{text[0].upper()}{text[1:]}: it continues where this run ended and writes nothing twice",
-        report.again,
-    )
-
-
-def _free_space(report: RecoveryReport) -> str:
-    return f"free space in {report.store or 'the store'}, or make it writable"
-
-
-def _is_unfinished(outcome: RecoveryOutcome) -> bool:
-    """Return whether the same command may do more for a workspace."""
-    how, result = ending(outcome), outcome.result
-    if how in (Ending.INTERRUPTED, Ending.NOT_BEGUN, Ending.FAILED) or any(
-        o.body for o in outcome.options_left
-    ):
-        return True
-    return result is not None and bool(
-        result.unrecorded or not result.verified or any(one.failed for one in result.outcomes)
-    )
 
 
 def kinds_of(rows: Iterable[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:

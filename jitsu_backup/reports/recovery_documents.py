@@ -14,13 +14,11 @@ from jitsu_backup.operations.recovery_losses import RecoveryLoss, counted
 from jitsu_backup.reports.json_documents import archive_document, extras_document, residue_document
 from jitsu_backup.reports.recovery import (
     RecoveryReport,
-    ending,
     missing_overlay,
     reason,
     run_summary,
-    standing,
-    written,
 )
+from jitsu_backup.reports.recovery_endings import ending, standing, written
 from jitsu_backup.reports.recovery_remarks import not_known, notes
 
 VERSION = 1
