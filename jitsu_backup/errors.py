@@ -5,6 +5,7 @@
     ├── IncompleteError         3  finished, but something is missing or differs
     ├── IntegrityError          5  an archive is damaged, forged, unreadable or newer
     ├── AccessError             6  authentication or permission
+    │   ├── KeyRejectedError    6  the console rejects the API key or token itself
     │   ├── LockedError         6  none of the given keys opens the archive
     │   └── StorageAccessError  6  no permission to read or write a file, folder or store
     ├── BlockedError            7  the plan needs a decision
@@ -63,6 +64,10 @@ class AccessError(BackupError):
     """The key is wrong, expired or has no access."""
 
     exit_code = 6
+
+
+class KeyRejectedError(AccessError):
+    """The console rejects the API key or the operator's token itself, so no other request with it can succeed."""
 
 
 class LockedError(AccessError):

@@ -14,6 +14,7 @@ import pytest
 from jitsu_backup.archive import parse_name
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, example_workspace, running
 from jitsu_backup.sandbox.refusals import Refusal
+from jitsu_backup.sandbox.routes.objects import Objects
 from jitsu_backup.sandbox.routes.reverse_syncs import ReverseSyncs
 from tests.support import OWNER, PRODUCTION, STAGING, cli
 
@@ -169,6 +170,22 @@ def test_a_sync_that_is_deleted_and_cannot_be_made_again_is_told_with_the_comman
     (made,) = (row for row in state.live_links(STAGING) if row.type == "reverse-sync")
     assert (made.to_id, made.data) == (row.to_id, before)
     assert state.objects["crm-hook-0001"].config["name"] == "CRM of today"
+
+
+def test_after_a_write_that_failed_it_says_to_run_the_same_command_again(
+    ask: Any, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask("backup", "acme-staging", "--new-store").returncode == 0
+    code = state.objects["enrich-0001"].config["code"]
+    state.objects["enrich-0001"].config["code"] = "of today"
+    monkeypatch.setattr(Objects, "_merged", refuse)
+    done = ask("restore", "latest", "--yes")
+    assert (done.returncode, done.stderr.count("Traceback")) == (3, 0)
+    assert "A rule of tomorrow\nRun the same command again: it writes what failed, and nothing" in done.stdout
+    monkeypatch.undo()
+    done = ask("restore", "latest", "--yes")
+    assert (done.returncode, "the same command" in done.stdout) == (0, False)
+    assert state.objects["enrich-0001"].config["code"] == code
 
 
 @pytest.mark.parametrize("state", [{"generation": Generation.NEWEST}], indirect=True)

@@ -30,7 +30,7 @@ NEVER = {
     "--with-links adds connections": "undo cannot be told so",
     "--into": "the way back is a whole command of restore",
     "--set ": "undo has no sets of the settings",
-    "; give another --store, or --no-safety-backup": "undo has another remedy",
+    "; --no-safety-backup writes without a": "undo has another remedy",
 }
 """Parts of messages that cannot come out of `undo`, and why."""
 

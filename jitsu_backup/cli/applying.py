@@ -187,8 +187,11 @@ async def _carry_out(
     )  # fmt: skip
 
 
-_REMEDY = "; give another --store, or --no-safety-backup"
-_REMEDY_OF_UNDO = "; make sure that this store can be written to"
+_REMEDY = (
+    "; free space in the store, or make it writable, then run the same command again; --no-safety-backup writes without a"
+    " backup"
+)
+_REMEDY_OF_UNDO = "; free space in this store, or make it writable, then run the same command again"
 
 
 def _safeguards(job: ApplyJob) -> Safeguards:

@@ -40,6 +40,8 @@ from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.settings import Place
 from jitsu_backup.store import write_new_file
 
+_REMEDY = "; free space in the store, or make it writable, then run the same command again"
+
 
 def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any) -> int:
     """Plan, show, ask, recover and report; return the exit code."""
@@ -80,15 +82,17 @@ def _check_outputs(given: dict[str, Any]) -> None:
 
 
 def _again(app: App, archives: str | None, into: tuple[str, ...], given: dict[str, Any]) -> str:
-    """Return the command to run again, as it was given."""
+    """Return the command to run again, as it was given. It asks nothing where this one asked nothing."""
     named = {
         "--at": given["at"],
         "--from": given["from_host"],
         "--overlay": given["overlay"],
         "--keys-out": given["keys_out"],
+        "--html": given["html_out"],
+        "--markdown": given["markdown_out"],
     }
     several = {"--into": into, "--workspace": given["workspaces"], "--first": given["first"]}
-    switches = ("over_existing", "allow_missing_secrets", "resend_secrets")
+    switches = ("over_existing", "allow_missing_secrets", "resend_secrets", "wait", "yes")
     return app.again(
         "recover",
         *([archives] if archives and not app.options.get("store") else []),
@@ -194,7 +198,7 @@ class _Recovery:
         job = replace(self.job, target=replace(self.job.target, report=report))
         safeguards = Safeguards(
             app.writable_store, self.keys, utc_now, seconds_of_this_boot,
-            report=app.tell, command="recover", wait=self.given["wait"], remedy="; give another --store",
+            report=app.tell, command="recover", wait=self.given["wait"], remedy=_REMEDY,
         )  # fmt: skip
         with interruptible(stop, report):
             return await carry_out(

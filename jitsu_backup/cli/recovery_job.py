@@ -61,7 +61,8 @@ def connections(app: App, place: Place, report: Reporter) -> tuple[Connection, C
     token = place.admin_token
     if token is None or token == place.key:
         return person, None
-    return replace(person, key=token), person
+    operator = replace(person, key=token, called="the operator's token")
+    return operator, replace(person, called="the person's key, which creates workspaces")
 
 
 def job_of(

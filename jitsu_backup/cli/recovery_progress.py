@@ -13,7 +13,7 @@ from jitsu_backup.cli.output import Output
 from jitsu_backup.events import Event, Notice, Progress as Step, Reporter
 from jitsu_backup.model import lasting, plural, printable
 from jitsu_backup.operations.recovery import RecoveryOutcome, RecoveryPlan
-from jitsu_backup.reports.recovery_values import ending, written
+from jitsu_backup.reports.recovery_endings import ending, written
 
 _SHOWN = ("opening archives", "planning", "recovering")
 """The tasks that are shown while planning; the others would be too many to follow."""

@@ -33,7 +33,10 @@ from jitsu_backup.reports.markdown import restore_markdown
 from jitsu_backup.store import write_new_file
 
 _UNRECORDED = {
-    False: "the next clone cannot know what the target changed",
+    False: (
+        "the next clone cannot know what the target changed; free space in the store, or make it writable, then run the"
+        " same command again to store it"
+    ),
     True: "undo cannot know what is changed from now on",
 }
 """The consequence if a run could not be recorded, by whether it restored a workspace into itself."""
@@ -217,3 +220,6 @@ def _show_outcomes(app: App, result: Result) -> None:
         app.line(f"  {outcome.status.value}: {key.type} {shortened(outcome.action.name)}: {outcome.reason}")
     if len(left) > _FOLD_AT and not app.verbose:
         app.line(f"  … and {len(left) - _FOLD_AT} more (-v shows all)")
+    ended = result.failure is None and not (result.interrupted or result.lost)
+    if ended and any(outcome.failed for outcome in left):
+        app.line("Run the same command again: it writes what failed, and nothing twice.")

@@ -8,6 +8,7 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.console import Console, RefusalKind, RefusedError, gather
 from jitsu_backup.console.bodies import Size, small_replies
+from jitsu_backup.console.workspaces import LACKING
 from jitsu_backup.errors import AccessError, UnreachableError
 from jitsu_backup.model import MASK, Key, MaskedField, Refusal, Snapshot, items_of, unknown_secrets
 
@@ -26,8 +27,6 @@ _ATTEMPTS = 3
 """How often the export of reverse syncs is requested. A sync that the console cannot read cuts it short every time."""
 
 _NOBODYS = ""  # no workspace has this id
-
-_LACKING = (RefusalKind.NOT_FOUND, RefusalKind.NO_SUCH_ROUTE)
 
 Entries = list[Mapping[str, Any]]
 
@@ -76,9 +75,9 @@ async def read_exports(console: Console) -> Exports:
                 raise failure.with_context(before=f"console {console.host}: export {name}: ") from None
             away.extend([failure] if isinstance(failure, UnreachableError) else [])
             reason = str(failure).removeprefix(f"console {console.host}: ")
-            if kind not in _LACKING and of_reverse_syncs:
+            if kind not in LACKING and of_reverse_syncs:
                 unread.append(reason)
-            elif kind not in _LACKING:
+            elif kind not in LACKING:
                 refused.append(Refusal(f"export {name}", reason))
             return []
         except AccessError as refusal:

@@ -3,16 +3,20 @@
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
-from jitsu_backup.model import MAX_VALUES, count_signs
+from jitsu_backup.model import MAX_VALUES, canonical, count_signs
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 """The most bytes of one reply, and of all replies held of one workspace. An archive can hold no more."""
 
 ACCEPTED = "gzip"
 """The content coding that requests accept."""
+
+UNFIT = "its values are nested too deeply, or its text is not Unicode"
+"""Why an archive cannot hold a body that does not `fit`."""
 
 _STEP = 64 * 1024
 _GZIP_OR_ZLIB = 47  # zlib's `wbits` to tell them by their headers
@@ -141,3 +145,12 @@ def _decoder(headers: Mapping[str, str]) -> _Plain | _Inflater:
     if coding in ("gzip", "x-gzip", "deflate"):
         return _Inflater()
     raise httpx.DecodingError("the body has a content coding that was not requested")
+
+
+def fits(body: Any) -> bool:
+    """Return whether an archive, which nests it in four more values, could hold a value."""
+    try:
+        canonical([[[[body]]]])
+    except TypeError:
+        return False
+    return True

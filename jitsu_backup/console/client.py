@@ -19,7 +19,7 @@ import tenacity
 
 from jitsu_backup import __version__
 from jitsu_backup.catalogue import nameable, scrub, secret_values
-from jitsu_backup.console.bodies import ACCEPTED, Size, TooLargeError, read_body
+from jitsu_backup.console.bodies import ACCEPTED, UNFIT, Size, TooLargeError, fits, read_body
 from jitsu_backup.console.gate import BEFORE_SENDING, Gates, GateTransport
 from jitsu_backup.console.replies import (
     Ambiguous,
@@ -33,9 +33,15 @@ from jitsu_backup.console.replies import (
     classify,
     classify_failure,
 )
-from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError, WrongAddressError
+from jitsu_backup.errors import (
+    AccessError,
+    BackupError,
+    ConsoleError,
+    KeyRejectedError,
+    UnreachableError,
+    WrongAddressError,
+)
 from jitsu_backup.events import Notice, Reporter, silent
-from jitsu_backup.model import canonical
 from jitsu_backup.network import proxy_for, read_certificates, trusted
 
 T = TypeVar("T")
@@ -59,8 +65,6 @@ NO_REPLY = 3.0
 _ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 
 _SHORTEST_SECRET = 8  # characters; shorter ones occur in any text
-
-UNFIT = "its values are nested too deeply, or its text is not Unicode"
 
 
 class UncertainError(ConsoleError):
@@ -92,7 +96,7 @@ class Console:
     """A console and a key for it. It is an async context manager, closed on the last exit. Its `repr` shows no key.
 
     `retry_for` is how many seconds a console may be unreachable, since its last answer, before requests fail. With None,
-    each request is tried a few times. In tests, `transport` replaces the network, `sleep` and `clock` replace time.
+    each request is tried a few times. `called` is what messages call the key. In tests, `transport` replaces the network, `sleep` and `clock` replace time.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Console:
         host: str,
         key: str,
         *,
+        called: str = "this key",
         ca_bundle: str | None = None,
         timeout: float = 60.0,
         concurrency: int = CONCURRENCY,
@@ -113,6 +118,7 @@ class Console:
         """Open no connection yet. Raise UsageError or UnreachableError for an unusable proxy or certificates."""
         self.host = host.rstrip("/")
         self.concurrency = concurrency
+        self._called = called
         self._key_id, _, secret = key.partition(":")
         self._own = [text for text in (key, secret) if len(text) >= _SHORTEST_SECRET]
         self._sleep, self._clock, self._report = sleep, clock, report
@@ -183,7 +189,7 @@ class Console:
         ConsoleError, AccessError.
         """
         done, _, size = await self._request("GET", path, params=params, beside=beside, attempts=attempts)
-        if not _fits(done.body):
+        if not fits(done.body):
             (beside or Size()).subtract(size)
             raise RefusedError(RefusalKind.TOO_LARGE, f"cannot be archived: {UNFIT}")
         return done.body
@@ -387,7 +393,9 @@ class Console:
 
     def _refusal(self, verdict: Permanent, body: Any) -> BackupError:
         message = scrub(verdict.message, chain(secret_values(body), self._own))
-        if verdict.kind in (RefusalKind.UNAUTHENTICATED, RefusalKind.FORBIDDEN):
+        if verdict.kind is RefusalKind.UNAUTHENTICATED:
+            return KeyRejectedError(f"console {self.host} rejects {self._called}: {message}")
+        if verdict.kind is RefusalKind.FORBIDDEN:
             return AccessError(self._at(message))
         if verdict.kind is RefusalKind.NOT_JITSU:
             return WrongAddressError(self._at(message))
@@ -442,19 +450,10 @@ def _same(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
 
 
 def _listing(items: tuple[dict[str, Any], ...], etag: str | None, size: Size) -> Listing:
-    fit = tuple(item for item in items if _fits(item))
+    fit = tuple(item for item in items if fits(item))
     if len(fit) == len(items):
         return Listing(items, etag, size)
-    return Listing(fit, etag, size, tuple(item["id"] for item in items if not _fits(item)))
-
-
-def _fits(body: Any) -> bool:
-    """Return whether an archive, which nests it in four more values, could hold a value."""
-    try:
-        canonical([[[[body]]]])
-    except TypeError:
-        return False
-    return True
+    return Listing(fit, etag, size, tuple(item["id"] for item in items if not fits(item)))
 
 
 def _is_limited(verdict: Verdict) -> bool:

@@ -13,8 +13,8 @@ from jitsu_backup.catalogue import (
     type_in_list,
     types_in_lists,
 )
-from jitsu_backup.console.bodies import Size
-from jitsu_backup.console.client import UNFIT, Console, Listing, api_path, gather
+from jitsu_backup.console.bodies import UNFIT, Size
+from jitsu_backup.console.client import Console, Listing, api_path, gather
 from jitsu_backup.console.console_info import ConsoleInfo, read_console_info
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.console.roles import role_of
@@ -58,12 +58,14 @@ _ABSENT = (RefusalKind.UNKNOWN_TYPE, RefusalKind.NO_SUCH_ROUTE)
 class Seen:
     """What has already been read of a workspace: lists with their ETags, and cursors of syncs.
 
-    With it, only changed lists and cursors of new syncs are read again.
+    With it, only changed lists and cursors of new syncs are read again. `denied` is why the last reading lacks something
+    that the key may not read.
     """
 
     lists: dict[str, Listing] = field(default_factory=dict, repr=False)
     cursors: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
     console_info: ConsoleInfo | None = None
+    denied: AccessError | None = None
 
 
 async def read_workspace(
@@ -83,6 +85,7 @@ async def read_workspace(
     nothing. Raise ConsoleError or AccessError if the workspace itself cannot be read.
     """
     seen = seen or Seen()
+    seen.denied = None
     taken_at = now()
 
     async def read_info() -> Any:
@@ -207,8 +210,6 @@ class _Reader:
         )
 
     async def _all_lists(self) -> None:
-        denied: list[AccessError] = []
-
         async def read(kind: EntityType) -> None:
             try:
                 self.lists[kind.name] = await self._list(kind.name, self.seen.lists.get(kind.name))
@@ -218,15 +219,13 @@ class _Reader:
                 else:
                     self._refuse(kind.name, refusal)
             except (AccessError, ConsoleError) as failure:
-                if isinstance(failure, AccessError):
-                    denied.append(failure)
                 self._refuse(kind.name, failure)
             self._step()
 
         await gather(*map(read, self.types))
         if not self.lists:
-            if denied:
-                raise denied[0]
+            if self.seen.denied is not None:
+                raise self.seen.denied
             reason = next(
                 (str(refusal.reason) for refusal in self.refused.values()), "it offers no entity types"
             )
@@ -242,6 +241,7 @@ class _Reader:
             try:
                 self.lists[name] = newer = await self._list(name, known)
             except BackupError as failure:
+                self._note_denied(failure)
                 self.refused.setdefault(name, Refusal(name, f"could not be read a second time: {failure}"))
                 return False
             finally:
@@ -302,7 +302,12 @@ class _Reader:
         return answer
 
     def _refuse(self, what: str, reason: object) -> None:
+        self._note_denied(reason)
         self.refused[what] = Refusal(what, str(reason))
+
+    def _note_denied(self, reason: object) -> None:
+        if isinstance(reason, AccessError) and self.seen.denied is None:
+            self.seen.denied = reason
 
     def _links(self) -> tuple[dict[str, Any], ...]:
         listing = self.lists.get("link")

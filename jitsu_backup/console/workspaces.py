@@ -12,6 +12,7 @@ from jitsu_backup.errors import (
     AccessError,
     BackupError,
     ConsoleError,
+    KeyRejectedError,
     NotFoundError,
     UnreachableError,
     WrongAddressError,
@@ -49,6 +50,9 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
         raise WrongAddressError(f"console {console.host} does not answer like a Jitsu console")
     return _workspace(body)
 
+
+LACKING = (RefusalKind.NOT_FOUND, RefusalKind.NO_SUCH_ROUTE)
+"""Why an export is rejected that a console does not have."""
 
 CLOSED = "doesn't have access"
 """What a console says about an existing workspace that the key may not see."""
@@ -99,18 +103,27 @@ async def workspaces(console: Console) -> Workspaces:
 async def _exported(console: Console, unlisted: RefusedError) -> tuple[Workspace, ...]:
     """Return the workspaces that the console exports. `unlisted` is why it does not list them for the key.
 
-    Raise ConsoleError, also if the key is not the operator's token, because no other may export [admin/export-as-owner].
+    Raise AccessError for a key that the console rejects. Raise ConsoleError, also if the key is not the operator's token,
+    because no other may export [admin/export-as-owner].
     """
     here = f"console {console.host}: its workspaces cannot be "
     try:
         answer = await console.get("/api/admin/export/workspaces")
+    except KeyRejectedError:
+        raise
     except (RefusedError, AccessError) as refusal:
         if not await is_operator(console):
             raise ConsoleError(f"{here}listed ({unlisted})") from None
         reason = str(refusal).removeprefix(f"console {console.host}: ")
+        lacks = isinstance(refusal, AccessError) or refusal.kind in LACKING
+        why, instead = (
+            ("this console does not export them", "")
+            if lacks
+            else ("their export failed", "if it keeps failing, ")
+        )
         raise ConsoleError(
-            f"{here}listed with the operator's token, because this console does not export them ({reason}); name each"
-            " workspace, or give a user's key, which can list its own"
+            f"{here}listed with the operator's token, because {why} ({reason}); {instead}name each workspace, or give a"
+            " user's key, which can list its own"
         ) from None
     except UnreachableError as failure:
         raise failure.with_context(before=f"{here}read with the operator's token: ") from None
@@ -137,9 +150,11 @@ def _listed(console: Console, answer: Any) -> tuple[Workspace, ...]:
 
 
 async def sees_workspace(console: Console, workspace_id: str) -> bool:
-    """Return whether the key can see a workspace."""
+    """Return whether the key can see a workspace. Raise AccessError for a key that the console rejects."""
     try:
         await find_workspace(console, workspace_id)
+    except KeyRejectedError:
+        raise
     except BackupError:
         return False
     return True

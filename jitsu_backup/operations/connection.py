@@ -18,7 +18,7 @@ class Connection:
 
     `timeout` is in seconds, `concurrency` is the number of requests at once, and progress goes to `report`. `retry_for` is
     for how many seconds requests are retried while the console is unreachable; with None, each is tried a few times.
-    `transport` replaces the network.
+    `transport` replaces the network. `called` is what messages call the key if the console rejects it.
     """
 
     host: str
@@ -30,11 +30,12 @@ class Connection:
     report: Reporter = field(default=silent, repr=False)
     gates: Gates = field(default_factory=Gates, repr=False)
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
+    called: str = "this key"
 
     def open(self) -> Console:
         """Return a client, which is an async context manager. Raise UsageError if the address is not valid."""
         return Console(
-            self.host, self.key.reveal(), ca_bundle=self.ca_bundle, timeout=self.timeout,
+            self.host, self.key.reveal(), called=self.called, ca_bundle=self.ca_bundle, timeout=self.timeout,
             concurrency=self.concurrency, gates=self.gates, retry_for=self.retry_for, report=self.report,
             transport=self.transport,
         )  # fmt: skip

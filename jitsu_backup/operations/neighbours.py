@@ -1,7 +1,6 @@
 """What a restore reads from a console besides its target: schemas, and what other workspaces claim."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from jitsu_backup.console import Console
@@ -9,7 +8,7 @@ from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, Claims, read_claims
 from jitsu_backup.console.client import api_path
 from jitsu_backup.console.console_info import read_schemas
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import BackupError, KeyRejectedError
 from jitsu_backup.model import Source
 
 
@@ -48,6 +47,13 @@ class Neighbours:
 
 
 async def read_entitlements(console: Console, workspace_id: str) -> Any:
-    """Return a workspace's subscription, which only predicts rejections, or None if the console does not say."""
-    with suppress(BackupError):  # older consoles lack this route
+    """Return a workspace's subscription, which only predicts rejections, or None if the console does not say.
+
+    Raise AccessError for a key that the console rejects.
+    """
+    try:
         return await console.get(api_path(workspace_id, "entitlements"), beside=small_replies())
+    except KeyRejectedError:
+        raise
+    except BackupError:  # older consoles lack this route
+        return None

@@ -17,7 +17,14 @@ from jitsu_backup.console.client import gather
 from jitsu_backup.console.reader import Seen, read_workspace
 from jitsu_backup.console.reverse_sync_states import read_reverse_sync_states
 from jitsu_backup.console.workspaces import is_read_only, lives_there, sees_workspace
-from jitsu_backup.errors import BackupError, ConsoleError, MistakeError, TargetChangedError
+from jitsu_backup.errors import (
+    AccessError,
+    BackupError,
+    ConsoleError,
+    KeyRejectedError,
+    MistakeError,
+    TargetChangedError,
+)
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Snapshot, features_of, items_of, members_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
@@ -54,6 +61,15 @@ UNSEEN_KEYS = (
     "write keys are copied as hashes; another workspace that this key cannot see may use the same write keys, which makes"
     " events ambiguous (only the operator's token can check that)"
 )
+
+
+def unread_keys(why: str) -> str:
+    """Return the note that nothing is known of the write keys of other workspaces, because they could not be read now."""
+    return (
+        f"write keys are copied as hashes; whether another workspace uses the same write keys, which makes events ambiguous,"
+        f" could not be checked ({why}); plan again to check that"
+    )
+
 
 READ_ONLY = (
     "the target is read-only because of unpaid bills; its owner must pay them on the billing page before anything can be"
@@ -165,7 +181,7 @@ async def prepare(
     seen = seen or Seen()
     async with console:
         live = await read_workspace(console, workspace, now=now, report=report, seen=seen)
-        check_target(live)
+        check_target(live, seen)
         beside = neighbours or Neighbours(console)
         return await prepare_against(
             console, live, snapshot, options, beside, seen=seen, find_record=find_record, find_base=find_base
@@ -225,7 +241,8 @@ async def prepare_against(
     plan = await with_authors(console, plan, options.record)
     plan = replace(plan, notes=(*plan.notes, *missing_side(options, snapshot, live, find_base)))
     if _sends_hashes(plan) and not elsewhere.all_streams:
-        plan = replace(plan, notes=(*plan.notes, UNSEEN_KEYS))
+        note = unread_keys(elsewhere.unread) if elsewhere.unread else UNSEEN_KEYS
+        plan = replace(plan, notes=(*plan.notes, note))
     if is_read_only(live) and plan.writes:
         plan = replace(plan, notes=(READ_ONLY, *plan.notes))
     return PreparedRestore(plan, snapshot, live, options, new_keys(plan, new_secret), seen or Seen())
@@ -255,14 +272,18 @@ def _sends_hashes(plan: Plan) -> bool:
     return any(members_of(key).get("hash") for key in keys)
 
 
-def check_target(live: Snapshot) -> None:
-    """Raise ConsoleError if the target was not read completely, because a plan would be unsafe."""
+def check_target(live: Snapshot, seen: Seen) -> None:
+    """Raise ConsoleError if the target was not read completely, because a plan would be unsafe.
+
+    Raise AccessError if that is because of the key.
+    """
     missing = [refusal for refusal in live.manifest.refused if refusal.missing]
-    if missing:
-        raise ConsoleError(
-            "the target could not be read completely, so no safe plan can be made:"
-            f" {missing[0].what}: {missing[0].reason}"
-        )
+    if not missing:
+        return
+    if isinstance(seen.denied, KeyRejectedError):
+        raise seen.denied
+    failed = ConsoleError if seen.denied is None else AccessError
+    raise failed(f"the target could not be read completely: {missing[0].what}: {missing[0].reason}")
 
 
 async def carry_out(
@@ -354,7 +375,7 @@ async def _look(
 ) -> Snapshot:
     """Read the target again. Raise ConsoleError if a part of it cannot be read."""
     live = await read_workspace(console, plan.target.workspace_id, now=now, report=report, seen=seen)
-    check_target(live)
+    check_target(live, seen)
     return live
 
 

@@ -50,8 +50,8 @@ class Safeguards:
 
     `open_store` returns the store, ready for writing. `command` is the name of the run in the lease. With `wait`, a run
     that is writing into the workspace is waited for. Without `backup`, the target is not backed up. `monotonic` returns
-    seconds. `remedy` is what a message says if no backup can be stored. `on_backup` is called after each backup. `undoes`
-    is the backup from before the run that is undone.
+    seconds. `remedy` is what a message says if no backup can be stored. `on_backup` is called after each backup,
+    `on_no_backup` if none could be stored. `undoes` is the backup from before the run that is undone.
     """
 
     open_store: Callable[[], Awaitable[Store]]
@@ -65,6 +65,7 @@ class Safeguards:
     remedy: str = ""
     undoes: ArchiveName | None = None
     on_backup: Callable[[WayBack], None] = lambda _: None
+    on_no_backup: Callable[[BackupError], None] = lambda _: None
 
     def unprotected(self, problem: BackupError) -> BackupError:
         """Return the error that the target could not be backed up."""
@@ -203,6 +204,7 @@ async def carry_out_safely(
                 )
             )
         except BackupError as problem:
+            safeguards.on_no_backup(problem)
             if prepared.plan.touches:
                 raise safeguards.unprotected(problem) from None
             safeguards.report(Caution(f"{_NO_UNDO}: {problem}"))  # additions alone lose nothing
@@ -277,6 +279,8 @@ async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:
     except BlockedError:
         raise
     except BackupError as problem:
+        if safeguards.backup:
+            safeguards.on_no_backup(problem)
         if safeguards.backup and plan.touches:
             raise safeguards.unprotected(problem) from None
         undo = f"; {_NO_UNDO}" if safeguards.backup else ""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from jitsu_backup.archive import ArchiveName
+from jitsu_backup.errors import BlockedError
 from jitsu_backup.model import ago, lasting, plural, quoted, shortened, shown_time, some_of
 from jitsu_backup.operations.recovery import (
     Clash,
@@ -17,6 +18,15 @@ from jitsu_backup.operations.recovery import (
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.planning import ActionKind
 from jitsu_backup.reports.overlay import console_overlay_tables
+from jitsu_backup.reports.recovery_endings import (
+    Ending,
+    Standing,
+    ending,
+    free_space,
+    how_to_run_again,
+    standing,
+    written,
+)
 from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
 from jitsu_backup.reports.recovery_plan_lists import over_existing, taken_ids, will_differ
 from jitsu_backup.reports.recovery_remarks import (
@@ -32,17 +42,7 @@ from jitsu_backup.reports.recovery_remarks import (
     unknown_rows,
     without_rows,
 )
-from jitsu_backup.reports.recovery_values import (
-    Ending,
-    Listing,
-    NextStep,
-    RecoveryReport,
-    RecoverySummary,
-    Standing,
-    ending,
-    standing,
-    written,
-)
+from jitsu_backup.reports.recovery_values import Listing, NextStep, RecoveryReport, RecoverySummary
 from jitsu_backup.reports.summary import without_particulars
 
 _WITHOUT = "Left out, because something they need no longer existed"
@@ -97,6 +97,11 @@ def missing_overlay(plan: RecoveryPlan) -> list[str]:
 def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
     """Yield what to decide before more can be recovered than the plan says."""
     plan = report.plan
+    if unplanned := sum(not isinstance(one.problem, BlockedError) for one in plan.stuck):
+        yield NextStep(
+            f"Run the same command again, because {plural(unplanned, 'workspace')} could not be planned",
+            report.again,
+        )
     secrets = sum(loss.kind is LossKind.SECRET for one in plan.stuck for loss in one.losses)
     if secrets:
         yield NextStep(
@@ -305,6 +310,12 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
         if not (how.good or how is Ending.PARTLY)
     )
     yield Listing("Not recovered", ("Workspace", "Why"), bad, urgent=True, alike=True)
+    unsafe = tuple(
+        (outcome.recovery.slug, f"it could not be backed up before it was written: {outcome.unbacked}")
+        for outcome in run.outcomes
+        if outcome.unbacked and outcome.result is not None
+    )
+    yield Listing("Cannot be undone", ("Workspace", "Why"), unsafe, urgent=True, alike=True)
     yield Listing(
         "Still different",
         ("Workspace", "What", "Why"),
@@ -393,14 +404,16 @@ def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str,
 
 def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     endings = Counter(map(ending, run.outcomes))
-    if endings[Ending.INTERRUPTED] + endings[Ending.NOT_BEGUN] + endings[Ending.FAILED]:
-        yield NextStep(
-            "Run the same command again: it continues where this run ended and writes nothing twice",
-            report.again,
-        )
+    again = how_to_run_again(run, report.store)
+    if again:
+        yield NextStep(again, report.again)
+    elif any(outcome.unbacked for outcome in run.outcomes):
+        yield NextStep(f"For the backups of the next run, {free_space(report.store)}")
     if endings[Ending.BLOCKED]:
+        blocked = plural(endings[Ending.BLOCKED], "workspace")
         yield NextStep(
-            f"Resolve what is blocked ({plural(endings[Ending.BLOCKED], 'workspace')}), then run it again"
+            f"Resolve what is blocked ({blocked}), then run the same command again",
+            "" if again else report.again,
         )
     yield from map(NextStep, for_senders(run, report.keys_out))
     losses = Counter(

@@ -13,8 +13,9 @@ from jitsu_backup.operations.recovery import (
 from jitsu_backup.operations.recovery_losses import RecoveryLoss, counted
 from jitsu_backup.reports.json_documents import archive_document, extras_document, residue_document
 from jitsu_backup.reports.recovery import missing_overlay, reason, run_summary
+from jitsu_backup.reports.recovery_endings import ending, standing, written
 from jitsu_backup.reports.recovery_remarks import RestoreCommand, not_known, notes
-from jitsu_backup.reports.recovery_values import RecoveryReport, ending, standing, written
+from jitsu_backup.reports.recovery_values import RecoveryReport
 
 VERSION = 1
 """The version of the documents. It grows when a field is removed or changes its meaning, not when one is added."""
@@ -137,6 +138,8 @@ def _outcome(outcome: RecoveryOutcome, report: RecoveryReport) -> dict[str, Any]
         "options_set": list(outcome.options_set),
         "options_left": _options(outcome.options_left),
         "record": None if result is None or result.record is None else str(result.record),
+        "unrecorded": None if result is None else result.unrecorded or None,
+        "not_backed_up": outcome.unbacked or None,
         "way_back": report.ways_back.get(outcome.target_id or ""),
     }
 

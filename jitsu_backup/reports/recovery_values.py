@@ -1,30 +1,14 @@
-"""The values of a report about the recovery of a console: what it is made of, its parts, and the states of workspaces."""
+"""The values of a report about the recovery of a console: what it is made of, and its parts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
 
-from jitsu_backup.errors import BlockedError
-from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.recovery import (
-    Presence,
-    RecoveryOutcome,
     RecoveryPlan,
     RecoveryRun,
-    WorkspaceRecovery,
-    entities_of,
 )
 from jitsu_backup.reports.recovery_remarks import RestoreCommand, restore_command
-
-_IN_WORDS = {
-    "to be made": "to be created",
-    "there": "exists",
-    "in place": "unchanged",
-    "not begun": "not started",
-    "back in part": "partly restored",
-    "back": "restored",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,66 +70,3 @@ class RecoverySummary:
     listings: tuple[Listing, ...]
     next_steps: tuple[NextStep, ...] = ()
     overlay: tuple[str, ...] = ()
-
-
-class Standing(Enum):
-    """The state of a workspace before a recovery. The values are those of `--json`."""
-
-    BLOCKED = "blocked"
-    NEW = "to be made"
-    THERE = "there"
-    IN_PLACE = "in place"
-
-    @property
-    def words(self) -> str:
-        """The state, in words for a person."""
-        return _IN_WORDS.get(self.value, self.value)
-
-
-def standing(one: WorkspaceRecovery) -> Standing:
-    """Return the state of a workspace before a recovery."""
-    if one.problem is not None:
-        return Standing.BLOCKED
-    if one.presence is Presence.NEW:
-        return Standing.NEW
-    return Standing.THERE if one.goes else Standing.IN_PLACE
-
-
-class Ending(Enum):
-    """How the recovery of a workspace ended. The values are those of `--json`."""
-
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    INTERRUPTED = "interrupted"
-    NOT_BEGUN = "not begun"
-    PARTLY = "back in part"
-    BACK = "back"
-    IN_PLACE = "in place"
-
-    @property
-    def good(self) -> bool:
-        """Whether the workspace is complete."""
-        return self in (Ending.BACK, Ending.IN_PLACE)
-
-    @property
-    def words(self) -> str:
-        """The ending, in words for a person."""
-        return _IN_WORDS.get(self.value, self.value)
-
-
-def ending(outcome: RecoveryOutcome) -> Ending:
-    """Return how the recovery of a workspace ended."""
-    if outcome.interrupted:
-        return Ending.INTERRUPTED if outcome.begun else Ending.NOT_BEGUN
-    if outcome.problem is not None:
-        return Ending.BLOCKED if isinstance(outcome.problem, BlockedError) else Ending.FAILED
-    if not outcome.whole:
-        return Ending.PARTLY
-    return Ending.BACK if outcome.made or written(outcome) or outcome.options_set else Ending.IN_PLACE
-
-
-def written(outcome: RecoveryOutcome) -> int:
-    """Return how many entities were written, including functions that the console wrote with their profile builders."""
-    ended = () if outcome.result is None else outcome.result.outcomes
-    done = [one.action for one in ended if one.status is Status.DONE]
-    return entities_of(done, outcome.recovery.snapshot)

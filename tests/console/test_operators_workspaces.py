@@ -9,7 +9,7 @@ import pytest
 
 from jitsu_backup.console import Console
 from jitsu_backup.console.workspaces import Workspaces, lives_there, workspaces
-from jitsu_backup.errors import AccessError, BackupError, ConsoleError, UnreachableError
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, KeyRejectedError, UnreachableError
 from jitsu_backup.sandbox import Generation, Sandbox, default_state
 from tests.support import FIXTURES, FakeTime, console_of, make_snapshot, run
 
@@ -80,6 +80,14 @@ BROKEN_LIST = httpx.Response(500, json={"error": "Invalid `prisma.workspace.find
     [
         (answers(export=LACKING), ConsoleError, "does not export them (Export workspaces not found); name each workspace, or give a"),
         (answers(export=NO_ROUTE), ConsoleError, "does not export them (API route not found"),
+        (
+            answers(export=httpx.Response(500, json={"error": "boom"})), ConsoleError,
+            "because their export failed (boom); if it keeps failing, name each workspace, or give",
+        ),
+        (
+            answers(export=httpx.Response(401, json={"message": "Invalid API key id service"})), KeyRejectedError,
+            "rejects this key: Invalid API key id service",
+        ),
         (
             answers(listed=BROKEN_LIST, export=NO_OPERATOR, me=recorded("recordings.json", "discovery/me")),
             ConsoleError, "cannot be listed (Invalid `prisma",

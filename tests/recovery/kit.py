@@ -52,7 +52,7 @@ class SandboxConnection(Connection):
 
     def open(self) -> Console:
         return Console(
-            self.host, self.key.reveal(), transport=self.wrap(httpx.ASGITransport(self.sandbox.app)),
+            self.host, self.key.reveal(), called=self.called, transport=self.wrap(httpx.ASGITransport(self.sandbox.app)),
             gates=self.gates, clock=self.clock, retry_for=self.retry_for, concurrency=self.concurrency,
         )  # fmt: skip
 
@@ -117,12 +117,18 @@ class World:
         self.run(self.backing_up(other, host="http://second.example"))
 
     def connection(
-        self, sandbox: Sandbox, key: str = ADMIN_KEY, *, host: str | None = None, wrap: Wrap | None = None
+        self,
+        sandbox: Sandbox,
+        key: str = ADMIN_KEY,
+        *,
+        host: str | None = None,
+        wrap: Wrap | None = None,
+        called: str = "this key",
     ) -> SandboxConnection:
         host = host or (OLD if sandbox is self.old else NEW)
         gates = self.gates.setdefault(host, Gates(clock=self.time))
         return SandboxConnection(
-            host, SecretText(key), sandbox=sandbox, clock=self.time, gates=gates,
+            host, SecretText(key), sandbox=sandbox, clock=self.time, gates=gates, called=called,
             **({} if wrap is None else {"wrap": wrap}),
         )  # fmt: skip
 
@@ -157,8 +163,8 @@ class World:
         assert not run.failed, [one.problem for one in run.failed]
 
     def job(self, key: str = ADMIN_KEY, *, wrap: Wrap | None = None, **options: Any) -> RecoveryJob:
-        host = options.pop("host", None)
-        return RecoveryJob(self.connection(self.new, key, wrap=wrap, host=host), **options)
+        named = {name: options.pop(name) for name in ("host", "called") if name in options}
+        return RecoveryJob(self.connection(self.new, key, wrap=wrap, **named), **options)
 
     def plan(self, job: RecoveryJob | None = None) -> RecoveryPlan:
         found: RecoveryPlan = self.run(self.planning(job or self.job()))

@@ -9,8 +9,9 @@ from jitsu_backup.operations.recovery import RecoveryPlan
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.reports.recovery import plan_summary
 from jitsu_backup.reports.recovery_documents import recovery_plan_document
+from jitsu_backup.reports.recovery_endings import written
 from jitsu_backup.reports.recovery_remarks import not_known
-from jitsu_backup.reports.recovery_values import RecoveryReport, written
+from jitsu_backup.reports.recovery_values import RecoveryReport
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import REVERSE_ETL
 from tests.recovery.golden import shown

@@ -1,14 +1,18 @@
 """One workspace like another, again and again."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import httpx
+import pytest
+
 from jitsu_backup.model import Key, Snapshot
-from jitsu_backup.operations.restore import UNSEEN_KEYS, Result
+from jitsu_backup.operations.restore import UNSEEN_KEYS, Result, unread_keys
 from jitsu_backup.planning import Ids, parse_overlay
-from jitsu_backup.sandbox import Sandbox, default_state
+from jitsu_backup.sandbox import Generation, Sandbox, default_state
 from tests.restores.kit import ADMIN, OTHER, delete, roll_back
-from tests.support import PRODUCTION, STAGING, console_of, read, restore, run, writes
+from tests.support import PRODUCTION, STAGING, Meddling, console_of, read, restore, run, writes
 
 
 def test_disabled_connections_and_schedules_stay_as_the_target_has_switched_them(sandbox: Sandbox) -> None:
@@ -108,6 +112,22 @@ def test_a_key_that_cannot_see_every_workspace_is_told_of_the_hashes_that_it_sen
         UNSEEN_KEYS not in run(restore(lambda: console_of(target, OTHER), known)).plan.notes
     )  # none is sent
     assert UNSEEN_KEYS not in run(restore(lambda: console_of(sandbox), known)).plan.notes
+
+
+@pytest.mark.parametrize("generation", Generation)
+def test_hashes_that_the_operators_token_could_not_compare_are_told_with_why(
+    generation: Generation, before: Snapshot
+) -> None:
+    known = replace(before, secrets={Key("stream", "web-0001"): {"publicKeys.js.web.hash": "salt.hash"}})
+    target = Sandbox(default_state(generation=generation), rate_limit=False)
+
+    def boom(_: int, request: httpx.Request) -> httpx.Response | None:
+        return httpx.Response(500, json={"error": "boom"}) if "export/streams" in request.url.path else None
+
+    wrap = partial(Meddling, meddle=boom)
+    notes = run(restore(lambda: console_of(target, OTHER, ADMIN, wrap=wrap), known)).plan.notes
+    assert unread_keys("boom") in notes
+    assert UNSEEN_KEYS not in notes
 
 
 def test_a_new_key_of_a_stream_leaves_the_hints_of_its_other_keys(sandbox: Sandbox) -> None:

@@ -1,11 +1,12 @@
 """What a workspace has besides entities: options, which are set again, and members, who are listed to be invited."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.console import Console
 from jitsu_backup.console.client import api_path
-from jitsu_backup.errors import BackupError, UnreachableError
+from jitsu_backup.errors import BackupError, KeyRejectedError, UnreachableError
 from jitsu_backup.model import MASK, Snapshot, items_of, masked_paths, members_of
 from jitsu_backup.operations.recovery.values import Member, OptionSet
 
@@ -30,22 +31,35 @@ def members_to_invite(
     return tuple(missing.values())
 
 
+def members_were_read(snapshot: Snapshot) -> bool:
+    """Return whether the console has said who the members of a workspace are."""
+    return all(refusal.what != "workspace/users" for refusal in snapshot.manifest.refused)
+
+
 def _email(member: Mapping[str, Any]) -> str:
     return str(members_of(member.get("user")).get("email") or "")
 
 
-def options_to_set(snapshot: Snapshot, live: Mapping[str, Any] | None) -> tuple[OptionSet, ...]:
+def options_to_set(snapshot: Snapshot, live: Snapshot | None) -> tuple[OptionSet, ...]:
     """Return the options of a snapshot that differ from those of `live`, or all if `live` is None: not known yet."""
     return tuple(_differing(snapshot, live))
 
 
-def _differing(snapshot: Snapshot, live: Mapping[str, Any] | None) -> Iterator[OptionSet]:
+def _differing(snapshot: Snapshot, target: Snapshot | None) -> Iterator[OptionSet]:
+    live = None if target is None else target.options
+    unread = {} if target is None else {one.what: one.reason for one in target.manifest.refused}
     for section, wanted in snapshot.options.items():
         body = _wanted(section, members_of(wanted))
         if body is None:
             continue
         if live is not None and section not in live:
-            yield OptionSet(section, problem="this console does not support it")
+            why = unread.get(f"workspace/{section}")
+            if why is None:
+                yield OptionSet(section, problem="this console does not support it")
+            else:
+                option = _to_set(section, body)
+                failed = f"it could not be compared with the target, which could not be read ({why})"
+                yield replace(option, problem=option.problem or failed)
         elif live is None or not _holds(body, _wanted(section, members_of(live[section])) or {}):
             yield _to_set(section, body)
 
@@ -89,7 +103,8 @@ async def set_options(
 ) -> tuple[tuple[str, ...], tuple[OptionSet, ...]]:
     """Set sections of a workspace's options; return those that were set, and those that must be set by hand.
 
-    Data retention is only requested; the console changes it later [workspace/put-data-retention-2]. Raise UnreachableError.
+    Data retention is only requested; the console changes it later [workspace/put-data-retention-2]. Raise UnreachableError,
+    and AccessError for a key that the console rejects.
     """
     done, left = [], []
     for option in options:
@@ -101,10 +116,10 @@ async def set_options(
             await console.write(
                 _METHODS.get(option.section, "POST"), path, dict(option.body), repeatable=True
             )
-        except UnreachableError:
+        except (UnreachableError, KeyRejectedError):
             raise
         except BackupError as refusal:
-            left.append(OptionSet(option.section, option.body, str(refusal)))
+            left.append(replace(option, problem=f"it could not be set ({refusal})"))
         else:
             done.append(option.section)
     return tuple(done), tuple(left)

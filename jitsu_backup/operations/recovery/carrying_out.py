@@ -10,7 +10,12 @@ from functools import partial
 from jitsu_backup.errors import BackupError, BlockedError, MistakeError, TargetChangedError
 from jitsu_backup.events import Caution, Event, Progress, Reporter, silent
 from jitsu_backup.operations.connection import Consoles
-from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set, set_options
+from jitsu_backup.operations.recovery.beside import (
+    members_to_invite,
+    members_were_read,
+    options_to_set,
+    set_options,
+)
 from jitsu_backup.operations.recovery.choice import Living
 from jitsu_backup.operations.recovery.making import Made, Maker
 from jitsu_backup.operations.recovery.planning import opened
@@ -112,6 +117,7 @@ class _Recovery:
     may_make: Callable[[], bool]
     ended: int = 0
     made: dict[int, asyncio.Future[Made]] = field(default_factory=dict)
+    unbacked: dict[str, str] = field(default_factory=dict)
 
     async def run(self) -> tuple[RecoveryOutcome, ...]:
         """Recover all workspaces; return their outcomes in the plan's order."""
@@ -184,7 +190,10 @@ class _Recovery:
             recovery, recovery.target_id, made=self._was_made(number), result=result, renamed=renamed
         )
         if result.failure is None and not result.interrupted:
-            outcome = await self._with_options(outcome)
+            try:
+                outcome = await self._with_options(outcome)
+            except BackupError as failure:  # what was restored has to be reported all the same
+                outcome = replace(outcome, failure=failure)
         return self._reported(outcome)
 
     async def _planned(self, recovery: WorkspaceRecovery, target_id: str) -> WorkspaceRecovery:
@@ -202,9 +211,12 @@ class _Recovery:
             if not prepared.plan.writes:
                 return recovery, await record_nothing_to_write(prepared, self.safeguards)
             report = partial(_report_of, self.report, recovery.slug)
+            note = partial(self._note_unbacked, recovery.workspace_id)
+            self.unbacked.pop(recovery.workspace_id, None)
             try:
                 result = await carry_out_safely(
-                    self.planner.console, prepared, report, replace(self.safeguards, report=report),
+                    self.planner.console, prepared, report,
+                    replace(self.safeguards, report=report, on_no_backup=note),
                     interruption=Interruption(self.stop, nullcontext()),
                     before_writing=partial(self.before_writing, recovery, prepared),
                 )  # fmt: skip
@@ -224,7 +236,7 @@ class _Recovery:
         recovery, result = outcome.recovery, outcome.result
         assert recovery.prepared is not None  # noqa: S101  it was carried out
         live = recovery.prepared.live if result is None or result.after is None else result.after
-        options = options_to_set(recovery.snapshot, live.options)
+        options = options_to_set(recovery.snapshot, live)
         done, left = await set_options(self.planner.console, recovery.target_id or "", options)
         members = members_to_invite(recovery.snapshot, live.members, recovery.members_before)
         return replace(
@@ -232,8 +244,11 @@ class _Recovery:
             recovery=replace(recovery, members=members),
             options_set=done,
             options_left=left,
-            memberless=not live.members,
+            memberless=not live.members and members_were_read(live),
         )
+
+    def _note_unbacked(self, workspace_id: str, problem: BackupError) -> None:
+        self.unbacked[workspace_id] = str(problem)
 
     def _was_made(self, number: int) -> bool:
         made = self.made.get(number)
@@ -254,6 +269,7 @@ class _Recovery:
         return _untouched(recovery)
 
     def _reported(self, outcome: RecoveryOutcome) -> RecoveryOutcome:
+        outcome = replace(outcome, unbacked=self.unbacked.get(outcome.recovery.workspace_id, ""))
         self.ended += 1
         total = len(self.plan.workspaces) - len(self.plan.stuck)
         self.report(Progress("recovering", self.ended, total))

@@ -139,15 +139,15 @@ def _refused(recovery: WorkspaceRecovery, refusal: RefusedError) -> BlockedError
     """Return the error for a workspace that the console rejected."""
     if _BAD_SLUG in str(refusal):
         return _with_another_slug(recovery, f"{refusal};")
-    return _by_hand(recovery, str(refusal))
+    return _by_hand(recovery, str(refusal), "run the same command again; if it keeps failing, ")
 
 
-def _by_hand(recovery: WorkspaceRecovery, why: str) -> BlockedError:
-    """Return the error for a workspace that a person must create, with its name and slug."""
+def _by_hand(recovery: WorkspaceRecovery, why: str, before: str = "") -> BlockedError:
+    """Return the error for a workspace that a person must create, with its name and slug; `before` is what to do first."""
     source = recovery.snapshot.manifest.source
     called = f"named {quoted(source.name)}" if source.name else "with any name"
     slug = f" with the slug {source.slug}" if source.slug else ""
     return BlockedError(
-        f"its workspace could not be created: {why}; create one {called}{slug} in the UI and run this again (with --into"
+        f"its workspace could not be created: {why}; {before}create one {called}{slug} in the UI and run this again (with --into"
         f" {recovery.slug}=SLUG if it has another slug)"
     )

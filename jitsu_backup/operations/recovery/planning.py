@@ -10,7 +10,14 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
 from jitsu_backup.console.console_info import read_console_info
 from jitsu_backup.console.workspaces import Workspace, workspaces
-from jitsu_backup.errors import AccessError, BackupError, BlockedError, UsageError
+from jitsu_backup.errors import (
+    BackupError,
+    BlockedError,
+    ConsoleError,
+    KeyRejectedError,
+    UsageError,
+    WrongAddressError,
+)
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -68,7 +75,22 @@ async def plan_recovery(
     listed = await list_archives(job, store, now=now)
     async with opened(job, store, keys, report, now) as (planner, there):
         choice = await choose_archives(job, listed, store, keys, report, living(there))
-        return await plan_choice(choice, planner, there, report)
+        with _nothing_written():
+            return await plan_choice(choice, planner, there, report)
+
+
+@contextmanager
+def _nothing_written() -> Iterator[None]:
+    """Say in the error of a console that fails, or rejects the key, that nothing was written yet, and what to do."""
+    try:
+        yield
+    except WrongAddressError:
+        raise
+    except ConsoleError as failure:
+        raise failure.with_context(after="; nothing was written; run the same command again") from None
+    except KeyRejectedError as refusal:
+        remedy = "; nothing was written; give a valid key, and run the same command again"
+        raise refusal.with_context(after=remedy) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,26 +195,16 @@ async def opened(
 ) -> AsyncIterator[tuple[Planner, tuple[Workspace, ...]]]:
     """Open the target console; yield a Planner for it and the workspaces that it lists. Raise ConsoleError, AccessError."""
     async with job.target.open() as console:
-        with _named_key("the operator's token" if job.maker is not None else ""):
+        with _nothing_written():
             info = await read_console_info(console)
             listed = await workspaces(console)
         yield Planner(console, job, store, keys, now, report, info), listed.found
 
 
-@contextmanager
-def _named_key(name: str) -> Iterator[None]:
-    """Name the key, unless the name is empty, in the error of a console that rejects it."""
-    try:
-        yield
-    except AccessError as refusal:
-        raise refusal.with_context(before=f"{name}: " if name else "") from None
-
-
 async def _check_maker(maker: Connection) -> bool:
     """Return whether the key that creates workspaces has rate limits. Raise AccessError if the console rejects it."""
     async with maker.open() as console:
-        with _named_key("the person's key, which creates workspaces"):
-            await workspaces(console)
+        await workspaces(console)
         return console.is_limited
 
 

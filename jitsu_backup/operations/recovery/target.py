@@ -1,7 +1,6 @@
 """Find the target of each workspace on the console, or assume a new, empty one, and plan the recovery into it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -11,7 +10,7 @@ from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import TYPES_OF_2024, Seen, read_workspace
 from jitsu_backup.console.workspaces import Workspace
-from jitsu_backup.errors import BackupError, BlockedError, UsageError
+from jitsu_backup.errors import BackupError, BlockedError, KeyRejectedError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Manifest, Snapshot, Source, plural, quoted, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -98,15 +97,24 @@ class Planner:
         self.neighbours = Neighbours(self.console, shared=True)
 
     async def look_at(self, one: Workspace) -> None:
-        """Read a workspace to learn the supported types. If it cannot be read, only the console's index shows them."""
-        with suppress(BackupError):
-            seen = Seen(console_info=self.info)
-            self.kind = (await read_workspace(self.console, one.id, now=self.now, seen=seen)).manifest
+        """Read a workspace to learn the supported types. If it cannot be read, only the console's index shows them.
+
+        Raise AccessError for a key that the console rejects.
+        """
+        seen = Seen(console_info=self.info)
+        try:
+            manifest = (await read_workspace(self.console, one.id, now=self.now, seen=seen)).manifest
+        except KeyRejectedError:
+            raise
+        except BackupError:
+            return
+        if manifest.complete:  # a list that failed would look like a type that the console lacks
+            self.kind = manifest
 
     async def plan(self, workspace: WorkspaceRecovery, target: Living | None) -> WorkspaceRecovery:
         """Return a workspace with its plan for `target`, which is None if the workspace must be created.
 
-        What prevents the recovery is its `problem`.
+        What prevents the recovery is its `problem`. Raise AccessError for a key that the console rejects.
         """
         presence = Presence.NEW if target is None else Presence.THERE
         workspace = replace(workspace, presence=presence, target_id=None if target is None else target.id)
@@ -123,6 +131,8 @@ class Planner:
                 await check_slug(self.console, workspace, is_strict=is_strict, sees_all=self.info.is_operator)
                 renamed = renamed if is_strict else ""
             problem = standing_in_the_way(prepared, over_existing=self.job.over_existing)
+        except KeyRejectedError:
+            raise
         except BackupError as failure:
             return replace(workspace, problem=failure)
         live, new = prepared.live, target is None
@@ -134,7 +144,7 @@ class Planner:
             losses=losses_of(prepared),
             keys_before=keys_made_before(prepared.snapshot, prepared.plan),
             members=members_to_invite(workspace.snapshot, live.members, workspace.members_before),
-            options=options_to_set(workspace.snapshot, None if new else live.options),
+            options=options_to_set(workspace.snapshot, None if new else live),
             load=load + Load(workspaces=1) if new else load,
             without=without,
             renamed=renamed,

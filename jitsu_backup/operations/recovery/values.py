@@ -119,7 +119,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class OptionSet:
-    """A section of a workspace's options: its new `body`, or the `problem` because of which a person must set it."""
+    """A section of a workspace's options: its new `body`, or the `problem` because of which a person must set it.
+
+    With both, it failed, and another run may set it.
+    """
 
     section: str
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -356,7 +359,8 @@ class RecoveryOutcome:
     `target_id` is its id on the target console; `made` says whether this run created it. `result` is the result of the
     restore, None if it was not reached. `failure` is what went wrong. `options_set` are the sections that were set,
     `options_left` those that a person must set. `memberless` says that the workspace has no member yet. `renamed` is its new
-    name, if the console rejected the previous one. Unless `begun`, the workspace is left for the next run.
+    name, if the console rejected the previous one. Unless `begun`, the workspace is left for the next run. `unbacked` is why
+    the target could not be backed up before the first write.
     """
 
     recovery: WorkspaceRecovery
@@ -369,6 +373,7 @@ class RecoveryOutcome:
     memberless: bool = False
     renamed: str = ""
     begun: bool = True
+    unbacked: str = ""
 
     @property
     def interrupted(self) -> bool:

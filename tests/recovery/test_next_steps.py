@@ -1,0 +1,145 @@
+"""What a recovery says to do next, with the whole command where the same one has to be run again."""
+
+import shlex
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jitsu_backup.cli.app import App
+from jitsu_backup.cli.recover import _again
+from jitsu_backup.errors import BackupError, ConsoleError
+from jitsu_backup.operations.recovery import RecoveryJob, RecoveryRun
+from jitsu_backup.reports.recovery import plan_summary, run_summary
+from jitsu_backup.reports.recovery_values import RecoveryReport
+from jitsu_backup.sandbox.state import READER
+from tests.recovery.kit import World, add_workspace, problems
+from tests.recovery.test_console import equal, lost
+from tests.support import OWNER, Meddling
+
+GIVEN = {
+    "at": "yesterday", "from_host": "lost.example", "overlay": Path("o.toml"), "keys_out": Path("keys.json"),
+    "html_out": Path("r.html"), "markdown_out": None, "overlay_out": None, "workspaces": ("team-red",), "first": (),
+    "over_existing": True, "allow_missing_secrets": False, "resend_secrets": False, "wait": True, "yes": True,
+}  # fmt: skip
+
+
+def steps(run: RecoveryRun) -> list[str]:
+    report = RecoveryReport(run.plan, run.plan.workspaces[0].archive.taken_at, run=run, again="recover --yes")
+    return [str(step) for step in run_summary(report, run).next_steps]
+
+
+def test_after_a_write_that_failed_the_same_command_is_to_be_run_again(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    run = world.recover(failing(world, "POST", "/config/function"))
+    assert (run.exit_code, problems(run)) == (3, {})
+    assert steps(run)[0] == (
+        "Run the same command again: it continues where this run ended and writes nothing twice: recover --yes"
+    )
+    again = world.recover()
+    assert again.exit_code == 0
+    assert not any("again" in step for step in steps(again))
+    equal(world)
+
+
+def failing(world: World, method: str, path: str) -> RecoveryJob:
+    """A job for a console that answers requests to a path with an error that it does not explain."""
+
+    def boom(_: int, request: httpx.Request) -> httpx.Response | None:
+        fails = (request.method, True) == (method, request.url.path.endswith(path))
+        return httpx.Response(500, json={"error": "boom"}) if fails else None
+
+    return world.job(wrap=lambda inner: Meddling(inner, boom))
+
+
+def with_options(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    workspace_id = add_workspace(world.old.state, "team-blue", filled=False)
+    world.old.state.workspaces[workspace_id].options = {"data-retention": {"kafkaRetentionHours": 24}}
+    world.back_up()
+    return world
+
+
+def test_a_workspace_that_could_not_be_created_is_to_be_tried_again_before_a_person_creates_it(
+    tmp_path: Path,
+) -> None:
+    world = with_options(tmp_path)
+    (problem,) = problems(world.recover(failing(world, "POST", "/api/workspace"))).values()
+    assert "boom; run the same command again; if it keeps failing, create one named 'Team Blue'" in problem
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("GET", "it could not be compared with the target, which could not be read (boom)"),
+        ("POST", "it could not be set (boom)"),
+    ],
+)
+def test_an_option_that_could_not_be_read_or_set_is_no_lack_of_the_console_and_is_set_by_the_next_run(
+    method: str, told: str, tmp_path: Path
+) -> None:
+    world = with_options(tmp_path)
+    run = world.recover(failing(world, method, "/data-retention"))
+    assert [one.problem for one in run.outcomes[0].options_left] == [told]
+    assert steps(run)[0].startswith("Run the same command again")
+    assert world.recover().exit_code == 0
+    (row,) = world.new.state.workspaces.values()
+    assert row.options["data-retention"]["kafkaRetentionHours"] == 24
+
+
+def test_a_list_that_failed_does_not_make_its_type_look_unknown_to_the_console(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    add_workspace(world.new.state, "team-other")
+    plan = world.plan(failing(world, "GET", "/config/function"))
+    assert [one.problem for one in plan.workspaces] == [None] * 3
+
+
+def test_a_plan_says_to_run_again_what_a_failure_of_the_console_kept_from_being_planned(
+    tmp_path: Path,
+) -> None:
+    world = with_options(tmp_path)
+    add_workspace(world.new.state, "team-blue", filled=False)
+    plan = world.plan(failing(world, "GET", "/config/function"))
+    report = RecoveryReport(plan, world.now(), again="recover --yes")
+    assert [str(step) for step in plan_summary(report).next_steps] == [
+        "Run the same command again, because 1 workspace could not be planned: recover --yes"
+    ]
+    with pytest.raises(ConsoleError, match=r"\(boom\); nothing was written; run the same command again$"):
+        world.plan(failing(world, "GET", "/api/workspace"))
+
+
+def test_an_archive_that_the_store_could_not_read_now_is_read_by_the_next_run(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    read = world.store.read
+
+    async def away(name: str) -> bytes:
+        if name.startswith("team-red."):
+            raise BackupError(f"cannot read {name}: the store does not answer")
+        return await read(name)
+
+    world.store.read = away  # type: ignore[method-assign]
+    assert steps(world.recover())[0].startswith("Run the same command again")
+
+
+def test_what_is_blocked_comes_with_the_command_to_run_once_it_is_resolved(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    add_workspace(world.old.state, "team-blue", filled=False)
+    world.back_up()
+    world.new.state.add_workspace("csomebodys00000000000000x", "Theirs", "team-blue", {READER.id: "owner"})
+    run = world.recover(world.job(OWNER))
+    assert steps(run)[0] == (
+        "Resolve what is blocked (1 workspace), then run the same command again: recover --yes"
+    )
+
+
+def test_the_command_to_run_again_is_whole_and_names_no_key() -> None:
+    options = {
+        "store": "s3://b/j", "host": "http://new.example", "apikey": "a:CANARY", "admin_token": "b:CANARY",
+        "identity": ("id.txt",), "encrypt_to": (),
+    }  # fmt: skip
+    again = _again(App(options), "s3://b/j", ("@new",), GIVEN)
+    assert shlex.split(again) == [
+        "jitsu-backup", "--store", "s3://b/j", "--host", "http://new.example", "recover", "--into", "@new",
+        "--workspace", "team-red", "--at", "yesterday", "--from", "lost.example", "--overlay", "o.toml",
+        "--keys-out", "keys.json", "--html", "r.html", "--over-existing", "--wait", "--yes", "--identity", "id.txt",
+    ]  # fmt: skip
