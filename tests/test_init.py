@@ -40,6 +40,7 @@ from jitsu_backup.operations.schedule_lines import HourlyBackup, cron_lines, kub
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.settings import SecretText
 from jitsu_backup.store import FolderStore
+from tests.advice import assert_advice
 from tests.serving import serving
 from tests.support import ANALYST, MOMENT, OWNER, STAGING, cli, run
 
@@ -105,7 +106,9 @@ def dialogue(
         elif process.poll() is not None:
             break
     os.close(ours)
-    return process.wait(20), said.replace("\r\n", "\n")
+    code = process.wait(20)
+    assert_advice(flags, code, said)
+    return code, said.replace("\r\n", "\n")
 
 
 def scheduled(lines: str) -> str:

@@ -33,7 +33,7 @@ def check_settings(app: App, given: Path | None) -> int:
     if path is None:
         folder = os.environ.get("XDG_CONFIG_HOME") or (home / ".config" if home is not None else None)
         where = "./jitsu-backup.toml" + (f" and {folder}/jitsu-backup/jitsu-backup.toml" if folder else "")
-        raise UsageError(f"no settings file found; looked for {where}")
+        raise UsageError(f"no settings file found; looked for {where}; write one with `jitsu-backup init`")
     document = read_document(path)
     # with the first kind of problem, the second check would misread the file
     wrong = list(problems(document)) or list(_unusable(app, document))

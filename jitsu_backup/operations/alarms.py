@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from jitsu_backup.errors import (
+    REPORT,
     AccessError,
     BackupError,
     ConsoleError,
@@ -21,6 +22,7 @@ from jitsu_backup.errors import (
     StorageAccessError,
     UnreachableError,
     WrongAddressError,
+    after_sentence,
 )
 from jitsu_backup.model import one_line, some_of
 
@@ -88,8 +90,8 @@ class Alarm:
     def around(self, failure: BackupError) -> BackupError:
         """Return the failure with the workspace before its message and the remedy after it."""
         before = f"{self._head}: " if self._head else ""
-        after = after_sentence(str(failure), self.remedy) if self.remedy else ""
-        return failure.with_context(before=before, after=after)
+        where = failure.with_context(before=before)
+        return where.with_remedy(self.remedy) if self.remedy else where
 
     def document(self) -> dict[str, str]:
         """Return the alarm for JSON."""
@@ -105,11 +107,6 @@ def cut(text: str) -> str:
     return f"{line[:start]}…{line[start + 1 - LONGEST_REASON :]}"
 
 
-def after_sentence(text: str, more: str) -> str:
-    """Return `more` with its separator: a space if `text` ends a sentence, otherwise a semicolon."""
-    return f" {more}" if text.endswith(("?", ".")) else f"; {more}"
-
-
 Again = Callable[..., str]
 """A function that takes a command's arguments and returns its command line, quoted for a shell."""
 
@@ -118,36 +115,54 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (LockedError, "look for the key where you keep your keys; no archive contains it"),
     (StorageAccessError, "correct the permissions, then test the store with {check}"),
     (AccessError, "see what the key may read with {check}"),
-    (NotFoundError, "it may have been deleted, or its slug changed; see {check}"),
+    (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {check}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
-    (
-        UnreachableError,
-        "the next run tries again; try now with {check}, or wait for a console that restarts with {longer}",
-    ),
-    (ConsoleError, "the next run tries again; try now with {check}"),
+    (UnreachableError, "wait for a console that restarts with {longer}; {later}"),
+    (ConsoleError, "{later}"),
     (FolderError, "correct the folder, or run `unpack` again"),
     (IntegrityError, "list the other snapshots with {snapshots}"),
-    (MistakeError, "please report it, with the output of JITSU_BACKUP_DEBUG=1"),
+    (MistakeError, REPORT),
     (OSError, "check whether the disk is full, and whether the program that reads the output still runs"),
     (object, "test settings, console and store with {check}"),
 )
 """What to do about a failure, by its type. The first match counts."""
 
 
+_BY_CLASS = (StorageAccessError, AccessError, ConsoleError, LateError, MistakeError)
+"""Errors that depend on a console, a store or a clock, or are bugs: their remedy is that of their class."""
+
+
+def advised(failure: BackupError, again: Again, waits: float | None = None) -> BackupError:
+    """Return the failure of a command that a person ran, with what to do about it unless its message says it.
+
+    `again` and `waits` are as in `remedy_for`.
+    """
+    if failure.advises or isinstance(failure, LockedError) or not isinstance(failure, _BY_CLASS):
+        return failure
+    return failure.with_remedy(remedy_for(failure, again, waits=waits, unattended=False))
+
+
 def remedy_for(
-    failure: BaseException | None, again: Again, workspace: str = "", waits: float | None = None
+    failure: BaseException | None,
+    again: Again,
+    workspace: str = "",
+    waits: float | None = None,
+    *,
+    unattended: bool = True,
 ) -> str:
     """Return what to do about a failure whose message does not say it.
 
     `waits` is how many seconds the run waited for an unreachable console, or None if it only tried a few times.
     """
+    later = "the next run tries again; try now" if unattended else "try again later, or test the console now"
     check = f"`{again('check', *filter(None, [workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
         return f"the console does not answer correctly; the next run tries again; try now with {check}"
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in _REMEDIES if isinstance(failure, kind))
-    return remedy.format(check=check, longer=longer, snapshots=f"`{again('snapshots')}`")
+    snapshots = f"`{again('snapshots')}`"
+    return remedy.format(check=check, later=f"{later} with {check}", longer=longer, snapshots=snapshots)
 
 
 def reason_of(failure: BaseException | None) -> str:

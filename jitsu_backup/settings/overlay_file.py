@@ -66,7 +66,7 @@ class OverlayFile:
         except UsageError as problem:
             raise UsageError(f"{self.called}: {str(problem).removeprefix('overlay: ')}") from None
         except RecursionError:
-            raise UsageError(f"{self.called}: nested too deeply") from None
+            raise UsageError(f"{self.called}: nested too deeply; use fewer levels") from None
 
 
 def open_overlay(path: Path, environment: Mapping[str, str]) -> OverlayFile:
@@ -85,7 +85,7 @@ def _document(data: bytes, *, as_json: bool) -> Any:
         detail = "not UTF-8"
     except ValueError as problem:
         detail = str(problem).split("\n", 1)[0]
-    raise UsageError(f"not {'JSON' if as_json else 'TOML'}: {detail}")
+    raise UsageError(f"not {'JSON' if as_json else 'TOML'}: {detail}; correct it there")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

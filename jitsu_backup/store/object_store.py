@@ -135,7 +135,7 @@ class ObjectStore:
             found = obstore.get(self._backend, name)
             if found.meta["size"] > MAX_FILE_BYTES:
                 large = f"it is larger than {MAX_FILE_BYTES:,} bytes"
-                raise BackupError(f"cannot read {name} in the store {self._url}: {large}")
+                raise BackupError(f"cannot read {name} in the store {self._url}: {large}; remove it")
             return bytes(found.bytes())
 
         return await self._do(f"read {name} in", get)
