@@ -12,7 +12,7 @@ unpack unset upgrade use verify wait write
 """
 
 ADVICE = re.compile(
-    rf"(?:^|[;:.?(] |; (?:if|to) [^;]*, |\b(?:or|and|then|first|must) )(?:either |please |do not )?(?:{'|'.join(_VERBS.split())})\b(?![:,])"
+    rf"(?:^|[;:.?(] |(?:; |[(])(?:if|to|for) [^;]*, |\b(?:or|and|then|first|must) )(?:either |please |do not )?(?:{'|'.join(_VERBS.split())})\b(?![:,])"
     r"|did you mean |; it has:? ",  # the one that was meant, or the list of those to choose from
     re.MULTILINE | re.IGNORECASE,
 )

@@ -194,6 +194,7 @@ def test_a_command_at_the_end_stands_on_a_line_of_its_own(message: str, printed:
     assert laid_out(message) == printed
 
 
+@pytest.mark.parametrize("checks", [False, True], ids=["any", "check"])
 @pytest.mark.parametrize(
     "failure",
     [
@@ -202,13 +203,16 @@ def test_a_command_at_the_end_stands_on_a_line_of_its_own(message: str, printed:
     ],
     ids=lambda failure: type(failure).__name__,
 )  # fmt: skip
-def test_what_depends_on_a_console_or_a_store_says_once_what_to_do(failure: BackupError) -> None:
-    found = advised(failure, again)
+def test_what_depends_on_a_console_or_a_store_says_once_what_to_do(
+    failure: BackupError, checks: bool
+) -> None:
+    found = advised(failure, again, checks=checks)
     assert str(found).startswith(f"{failure}; ")
     assert advises(str(found))
     assert "next run" not in str(found)  # a person runs it
     assert str(advised(found, again)) == str(found)
     assert type(found) is type(failure)
+    assert not (checks and "jitsu-backup check" in str(found))  # what just failed
 
 
 @pytest.mark.parametrize("failure", [UsageError("x; use y"), LockedError("x; give y")], ids=repr)

@@ -8,7 +8,6 @@ import importlib
 import io
 import os
 import sys
-from contextlib import suppress
 from threading import Event
 from typing import Any, NoReturn
 

@@ -166,9 +166,9 @@ class App(Output):
         """Return what to do about a failure, with commands for the store and settings of this run."""
         return remedy_for(failure, self.again, workspace, self.waits)
 
-    def advised(self, failure: BackupError) -> BackupError:
-        """Return the failure that ends this run, with what to do about it."""
-        return advised(failure, self.again, self.waits)
+    def advised(self, failure: BackupError, command: str) -> BackupError:
+        """Return the failure that ends this run of a command, with what to do about it."""
+        return advised(failure, self.again, self.waits, checks=command == "check")
 
     def again(self, *arguments: str) -> str:
         """Return a command to run later, with the flags for store, settings and console that this run was given, without keys."""

@@ -129,18 +129,36 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
 """What to do about a failure, by its type. The first match counts."""
 
 
+_OF_CHECK: tuple[tuple[type[object], str], ...] = (
+    (StorageAccessError, "correct the permissions"),
+    (
+        AccessError,
+        "use an API key of a member: everybody creates their own on the user settings page of the console",
+    ),
+    (NotFoundError, "see what the key can read with {check}"),
+    (WrongAddressError, "correct the host, its certificate or the proxy"),
+    (UnreachableError, "check host and network, or wait for a console that restarts with {longer}"),
+    (ConsoleError, "try again later, or ask who runs the console"),
+)
+"""The same for `check` itself, to which the others refer."""
+
+
 _BY_CLASS = (StorageAccessError, AccessError, ConsoleError, LateError, MistakeError)
 """Errors that depend on a console, a store or a clock, or are bugs: their remedy is that of their class."""
 
 
-def advised(failure: BackupError, again: Again, waits: float | None = None) -> BackupError:
+def advised(
+    failure: BackupError, again: Again, waits: float | None = None, *, checks: bool = False
+) -> BackupError:
     """Return the failure of a command that a person ran, with what to do about it unless its message says it.
 
-    `again` and `waits` are as in `remedy_for`.
+    `again` and `waits` are as in `remedy_for`. `checks` says that the command was `check`.
     """
     if failure.advises or isinstance(failure, LockedError) or not isinstance(failure, _BY_CLASS):
         return failure
-    return failure.with_remedy(remedy_for(failure, again, waits=waits, unattended=False))
+    remedies = (*_OF_CHECK, *_REMEDIES) if checks else _REMEDIES
+    later = "try again later, or test the console now"
+    return failure.with_remedy(_remedy(failure, remedies, later, again, waits=waits))
 
 
 def remedy_for(
@@ -148,19 +166,27 @@ def remedy_for(
     again: Again,
     workspace: str = "",
     waits: float | None = None,
-    *,
-    unattended: bool = True,
 ) -> str:
-    """Return what to do about a failure whose message does not say it.
+    """Return what to do about a failure of an unattended run, whose message may not say it.
 
     `waits` is how many seconds the run waited for an unreachable console, or None if it only tried a few times.
     """
-    later = "the next run tries again; try now" if unattended else "try again later, or test the console now"
+    return _remedy(failure, _REMEDIES, "the next run tries again; try now", again, workspace, waits)
+
+
+def _remedy(
+    failure: BaseException | None,
+    remedies: Iterable[tuple[type[object], str]],
+    later: str,
+    again: Again,
+    workspace: str = "",
+    waits: float | None = None,
+) -> str:
     check = f"`{again('check', *filter(None, [workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
-        return f"the console does not answer correctly; the next run tries again; try now with {check}"
+        return f"the console does not answer correctly; {later} with {check}"
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
-    remedy = next(words for kind, words in _REMEDIES if isinstance(failure, kind))
+    remedy = next(words for kind, words in remedies if isinstance(failure, kind))
     snapshots = f"`{again('snapshots')}`"
     return remedy.format(check=check, later=f"{later} with {check}", longer=longer, snapshots=snapshots)
 

@@ -144,7 +144,7 @@ def parse_overlay(
     """
     if not isinstance(document, Mapping):
         raise UsageError(
-            'an overlay must be a table that maps selectors to values; write it as ["destination/Warehouse"] with fields'
+            "an overlay must be a table that maps selectors, such as 'destination/Warehouse', to values; write one"
         )
     rules = []
     for text, patch in document.items():

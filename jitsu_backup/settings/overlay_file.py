@@ -156,7 +156,8 @@ class _References:
         problems = list(dict.fromkeys(self._problems))
         if unset:
             what = f"variable {unset[0]} is" if len(unset) == 1 else f"variables {', '.join(unset)} are"
-            problems.insert(0, f"the environment {what} not set{_hint(self._unset)}")
+            them = "it" if len(unset) == 1 else "them"
+            problems.insert(0, f"the environment {what} not set{_hint(self._unset) or f'; set {them}'}")
         if problems:
             raise UsageError("; ".join(problems))
 

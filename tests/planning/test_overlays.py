@@ -44,7 +44,7 @@ def test_numbers_that_json_can_hold_are_taken(number: float) -> None:
 
 @pytest.mark.parametrize("value", [2**64, -(2**63) - 1, math.inf, math.nan, b"bytes", object()])
 def test_what_json_cannot_hold_is_refused_with_its_kind(value: Any) -> None:
-    words = f"overlay: '{SELECTOR}' contains a value that JSON cannot represent: {type(value).__name__}"
+    words = f"overlay: '{SELECTOR}' contains a value that JSON cannot represent: {type(value).__name__}; write it as text"
     for patch in ({"n": value}, {"n": [value]}, {"n": {"in": value}}):
         with pytest.raises(UsageError, match=f"^{words}$"):
             values_of(patch)

@@ -52,7 +52,7 @@ def runs_command(declared: Callable[[], None]) -> Callable[..., int]:
         try:
             code: int = body(app, **own)
         except BackupError as problem:
-            raise app.advised(problem) from problem.__cause__
+            raise app.advised(problem, name) from problem.__cause__
         return code
 
     declared_already = {flag for known in getattr(command, "__click_params__", ()) for flag in known.opts}
