@@ -114,7 +114,7 @@ Again = Callable[..., str]
 _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (LockedError, "look for the key where you keep your keys; no archive contains it"),
     (StorageAccessError, "correct the permissions, then test the store with {check}"),
-    (AccessError, "see what the key may read with {check}"),
+    (AccessError, "check the key, and see what it may read with {check}"),
     (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {check}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
