@@ -15,6 +15,7 @@ from jitsu_backup.archive import parse_name
 from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, example_workspace, running
 from jitsu_backup.sandbox.refusals import Refusal
 from jitsu_backup.sandbox.routes.reverse_syncs import ReverseSyncs
+from tests.advice import last_message
 from tests.support import OWNER, PRODUCTION, STAGING, cli
 
 
@@ -360,7 +361,7 @@ def test_a_slip_of_the_hand_is_told_with_what_was_meant(
 
 def test_a_console_that_does_not_answer_is_told_with_the_reason(ask: Any) -> None:
     refused = ask("backup", "acme-staging", JITSU_HOST="http://127.0.0.1:9")
-    assert "cannot be reached: connection refused" in refused.stderr.splitlines()[-1]
+    assert "cannot be reached: connection refused" in last_message(refused.stderr).splitlines()[0]
     host = re.search(r"127\S+", ask("check", "acme-staging").stdout)
     assert host is not None
     tls = ask("backup", "acme-staging", JITSU_HOST=f"https://{host[0]}")

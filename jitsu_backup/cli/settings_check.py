@@ -48,6 +48,10 @@ def check_settings(app: App, given: Path | None) -> int:
         for line in wrong:
             app.line(f"problem   {line}")
         app.line(f"{plural(len(wrong), 'problem')}." if wrong else "No problems.")
+    if wrong:
+        app.problem(
+            f"settings file {path}: {plural(len(wrong), 'problem')}; correct what is listed, then run this again"
+        )
     return UsageError.exit_code if wrong else 0
 
 
