@@ -2,6 +2,8 @@
 
 import ast
 import errno
+import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,21 +34,32 @@ SINKS = {**dict.fromkeys(BY_ITSELF, 0), "_refuse": 1}
 """What takes a message, and which of its arguments it is."""
 NO_FAILURE = ("answered with no; nothing was written",)
 """What a person chose."""
-TREES = {
-    path: ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted((ROOT / "jitsu_backup").rglob("*.py"))
-    if path.relative_to(ROOT).parts[1] != "sandbox"
-}
-CONSTANTS = {
-    node.targets[0].id: node.value.value
-    for tree in TREES.values()
-    for node in tree.body
-    if isinstance(node, ast.Assign)
-    and isinstance(node.targets[0], ast.Name)
-    and isinstance(node.value, ast.Constant)
-    and isinstance(node.value.value, str)
-}
-"""The texts of modules that have a name, such as `_HINT`."""
+
+
+@functools.cache
+def trees() -> dict[Path, ast.Module]:
+    """The modules that make errors, except the sandbox, whose messages are the console's own."""
+    sinks = re.compile(rf"\b(?:{'|'.join(SINKS)})\(")
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "jitsu_backup").rglob("*.py"))}
+    return {
+        path: ast.parse(text)
+        for path, text in texts.items()
+        if path.relative_to(ROOT).parts[1] != "sandbox" and sinks.search(text)
+    }
+
+
+@functools.cache
+def constants() -> dict[str, str]:
+    """The texts of modules that have a name, such as `_HINT`."""
+    return {
+        node.targets[0].id: node.value.value
+        for tree in trees().values()
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
 
 
 def again(*arguments: str) -> str:
@@ -75,7 +88,7 @@ def literal(node: ast.expr, own: dict[str, str]) -> str:
     if isinstance(node, ast.BoolOp):
         return "".join(literal(value, own) for value in node.values)
     if isinstance(node, ast.Name):
-        return own.get(node.id) or CONSTANTS.get(node.id, "…")
+        return own.get(node.id) or constants().get(node.id, "…")
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "advice_on":
         return advice_on(OSError(errno.EIO, ""))
     return "…"
@@ -136,11 +149,15 @@ def messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
+        calls = [
+            (node, node.args[SINKS[node.func.id]])
+            for node in ast.walk(function)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SINKS
+        ]
+        if not calls:
+            continue
         own, others = names_of(function), passed_on(function)
-        for node in ast.walk(function):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SINKS):
-                continue
-            message = node.args[SINKS[node.func.id]]
+        for node, message in calls:
             if (
                 not names_in(message) & others
                 and " " in texts_in(message)
@@ -152,7 +169,7 @@ def messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def test_every_message_with_words_of_its_own_says_what_to_do() -> None:
-    found = [(path.name, *one) for path, tree in TREES.items() for one in messages(tree)]
+    found = [(path.name, *one) for path, tree in trees().items() for one in messages(tree)]
     assert len(found) > 250
     assert [one for one in found if not advises(one[2])] == []
 

@@ -328,10 +328,10 @@ def test_an_archive_with_the_operators_secrets_says_so_and_shows_them_when_asked
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("check", "--host", "U"), 2, "--host goes before the command: jitsu-backup --host URL check"),
-        (("check", "--ca-bundle=F"), 2, "--ca-bundle goes before the command: jitsu-backup --ca-bundle FILE check"),
-        (("backup", "x", "--concurrency", "3"), 2, "before the command: jitsu-backup --concurrency N backup"),
-        (("check", "--new-store"), 2, "--new-store goes before the command: jitsu-backup --new-store check"),
+        (("check", "--host", "U"), 2, "--host goes before the command; write:\n  jitsu-backup --host URL check\n"),
+        (("check", "--ca-bundle=F"), 2, "--ca-bundle goes before the command; write:\n  jitsu-backup --ca-bundle FILE check\n"),
+        (("backup", "x", "--concurrency", "3"), 2, "before the command; write:\n  jitsu-backup --concurrency N backup\n"),
+        (("check", "--new-store"), 2, "--new-store goes before the command; write:\n  jitsu-backup --new-store check\n"),
         (("check", "--hots", "U"), 2, "No such option '--hots'"),
         (("bakup",), 2, "Did you mean 'backup'"),
         (("backup", "acme-stagin"), 1, "it sees acme-production, acme-staging"),
