@@ -46,3 +46,8 @@ def assert_advice(arguments: Sequence[object], code: int | None, errors: str) ->
     assert advises(message) or _NO_FAILURE.search(message), (
         f"{' '.join(map(str, arguments))} ended with {code} and does not say what to do: {message or 'nothing'}"
     )
+
+
+def folded(errors: str) -> str:
+    """Return what was printed with each command that stands on a line of its own back in its sentence, as logs have it."""
+    return re.sub(r":\n  (jitsu-backup .*)", r" `\1`", errors)
