@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 _VERBS = """
 add allow apply ask authorise back bring call change check choose clear close convert copy correct create decrypt delete encrypt
-find fix free give go install keep leave list look map merge mount move name open pass pay pick provide put raise read
-redirect rehearse remove rename repeat replace report resolve restore retry run save say see set shorten show split start stop test try
+find fix free give go install keep leave list look map make merge mount move name open pass pay pick provide put raise read
+redirect rehearse remove rename repeat replace report resolve restore retry run save say see set settle shorten show split start stop test try
 unpack unset upgrade use verify wait write
 """
 
@@ -33,16 +33,23 @@ def advises(message: str) -> bool:
     return ADVICE.search(message.partition("jitsu-backup: ")[2] or message) is not None
 
 
-def assert_advice(arguments: Sequence[object], code: int | None, errors: str) -> None:
-    """Assert that a failed run says what to do; with a JSON log, that each alarm does."""
+def assert_advice(arguments: Sequence[object], code: int | None, errors: str, output: str = "") -> None:
+    """Assert that a failed run says what to do, in its last message or, without one, in its report.
+
+    With a JSON log, each alarm says it.
+    """
     if code not in FAILED:
         return
-    message = last_message(errors)
-    if message.startswith("{"):
-        line = json.loads(message.splitlines()[-1])
+    if errors.startswith("{"):
+        line = json.loads(errors.splitlines()[-1])
         assert [alarm for alarm in line["alarms"] if not alarm["remedy"]] == [], line
         assert line["alarms"], line
         return
+    message = last_message(errors)
+    if not message.startswith("jitsu-backup: "):
+        message = (
+            (errors + output).replace("\n", "\n  ").lstrip()
+        )  # a line of a plan that begins with "create" is no advice
     assert advises(message) or _NO_FAILURE.search(message), (
         f"{' '.join(map(str, arguments))} ended with {code} and does not say what to do: {message or 'nothing'}"
     )

@@ -21,7 +21,7 @@ def _checked(self: subprocess.Popen[Any], *given: Any, **more: Any) -> tuple[Any
     """Read what a process prints; if it is a failed command line, check its message."""
     output, errors = _communicate(self, *given, **more)
     if isinstance(errors, str) and isinstance(self.args, list | tuple) and "jitsu_backup" in self.args:
-        assert_advice(self.args, self.returncode, errors)
+        assert_advice(self.args, self.returncode, errors, output if isinstance(output, str) else "")
     return output, errors
 
 

@@ -231,5 +231,5 @@ def cli(
             stdin=subprocess.DEVNULL, **options,
         )  # fmt: skip
     code, output, errors = forked([*arguments], given, cwd or Path.cwd(), timeout=120)
-    assert_advice(arguments, code, errors)
+    assert_advice(arguments, code, errors, output)
     return subprocess.CompletedProcess(command, code, output, errors)

@@ -147,7 +147,7 @@ def shrink_share(app: App, given: float | None) -> float:
     """Return the share from --shrink-alarm or the settings. Raise UsageError if it is not a number."""
     share = app.settings.shrink_alarm if given is None else given
     if math.isnan(share):
-        raise UsageError("--shrink-alarm is no number; write a share, such as 0.5")
+        raise UsageError("--shrink-alarm takes a number; write a share, such as 0.5")
     return share
 
 

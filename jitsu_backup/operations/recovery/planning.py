@@ -188,7 +188,9 @@ async def _check_maker(maker: Connection) -> bool:
 def _nothing(store: Store, job: RecoveryJob) -> str:
     named = f" of {some_of(list(job.workspaces), 5)}" if job.workspaces else ""
     until = f" from {job.at:%Y-%m-%d %H:%M} UTC or earlier" if job.at else ""
-    return f"the store {store.url} has no backup{named}{until}"
+    return (
+        f"the store {store.url} has no backup{named}{until}; name another with --store, --workspace or --at"
+    )
 
 
 def _in_order(
