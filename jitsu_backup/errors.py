@@ -53,7 +53,7 @@ class BackupError(Exception):
 
     exit_code: ClassVar[int] = 1
     advises = False
-    """Whether `with_remedy` has added what to do, so that nothing else should."""
+    """Whether the message says what to do, although errors of its class usually do not."""
 
     def with_remedy(self, remedy: str) -> Self:
         """Return a copy of this error whose message ends with what to do."""

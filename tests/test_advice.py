@@ -21,7 +21,8 @@ from jitsu_backup.errors import (
     advice_on,
 )
 from jitsu_backup.model import laid_out
-from jitsu_backup.operations.alarms import advised
+from jitsu_backup.operations.alarms import advised, remedy_for
+from jitsu_backup.store.files import failure
 from tests.advice import advises, assert_advice, last_message
 
 ROOT = Path(__file__).parents[1]
@@ -241,3 +242,9 @@ def test_a_message_that_says_what_to_do_stays_as_it_is(failure: BackupError) -> 
 def test_every_problem_of_a_file_has_its_advice(number: int | None) -> None:
     problem = OSError() if number is None else OSError(number, "")
     assert advises(f"cannot write x: it failed; {advice_on(problem)}")
+
+
+def test_a_file_without_permission_gets_its_advice_once() -> None:
+    found = failure("cannot read x", PermissionError(errno.EACCES, "Permission denied"))
+    assert str(advised(found, again)) == "cannot read x: permission denied; change its permissions"
+    assert remedy_for(found, again) == "test the store with `jitsu-backup check`"

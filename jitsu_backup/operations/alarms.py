@@ -185,6 +185,8 @@ def _remedy(
     check = f"`{again('check', *filter(None, [workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
         return f"the console does not answer correctly; {later} with {check}"
+    if isinstance(failure, StorageAccessError) and failure.advises:
+        return f"test the store with {check}"
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in remedies if isinstance(failure, kind))
     snapshots = f"`{again('snapshots')}`"

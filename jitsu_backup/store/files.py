@@ -157,7 +157,9 @@ def folder_lock(folder: Path) -> Iterator[None]:
 def failure(what: str, problem: OSError) -> BackupError:
     """Return the error that says what could not be done and why: StorageAccessError if permission is missing."""
     kind = StorageAccessError if isinstance(problem, PermissionError) else BackupError
-    return kind(f"{what}: {reason(problem)}")
+    error = kind(f"{what}: {reason(problem)}")
+    error.advises = True
+    return error
 
 
 def reason(problem: OSError) -> str:
