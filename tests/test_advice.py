@@ -63,6 +63,17 @@ def constants() -> dict[str, str]:
     }
 
 
+@functools.cache
+def returned() -> dict[str, str]:
+    """The texts that functions of modules return, such as `advice_on`."""
+    return {
+        function.name: " ".join(texts_in(n.value) for n in ast.walk(function) if isinstance(n, ast.Return) and n.value)
+        for tree in trees().values()
+        for function in tree.body
+        if isinstance(function, ast.FunctionDef)
+    }  # fmt: skip
+
+
 def again(*arguments: str) -> str:
     return " ".join(("jitsu-backup", *arguments))
 
@@ -90,8 +101,8 @@ def literal(node: ast.expr, own: dict[str, str]) -> str:
         return "".join(literal(value, own) for value in node.values)
     if isinstance(node, ast.Name):
         return own.get(node.id) or constants().get(node.id, "…")
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "advice_on":
-        return advice_on(OSError(errno.EIO, ""))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return returned().get(node.func.id, "…")
     return "…"
 
 
@@ -108,7 +119,10 @@ def names_of(function: ast.AST) -> dict[str, str]:
                 ):
                     if isinstance(name, ast.Name):
                         before = "; " if isinstance(value, ast.Call) else ""
-                        found[name.id] = f"{found.get(name.id, '')} {before}{texts_in(value)}".lstrip()
+                        called = value.func if isinstance(value, ast.Call) else None
+                        known = returned().get(called.id, "") if isinstance(called, ast.Name) else ""
+                        text = f"{known}{before}{texts_in(value)}"
+                        found[name.id] = f"{found.get(name.id, '')} {text}".lstrip()
     return found
 
 
