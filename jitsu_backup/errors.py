@@ -17,17 +17,50 @@
         └── UnreachableError    1  no Jitsu console answers at the address
             └── WrongAddressError 1  something else does; retrying does not help
 
-Messages are one line and never hold a secret.
+Messages are one line and never hold a secret. They say what happened, where, and what to do, in that order. What depends
+on a console or a store, or is a bug, gets what to do from its class, where the command line ends: `alarms.remedy_for`.
 """
 
+import errno
 from pathlib import Path
 from typing import ClassVar, Self
+
+_ADVICE = {
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "name a file",
+    errno.EACCES: "change its permissions",
+    errno.EPERM: "change its permissions",
+    errno.EROFS: "name another place",
+    errno.ENAMETOOLONG: "use a shorter name",
+    errno.ENOSPC: "free space there, or name another place",
+    errno.EDQUOT: "free space there, or name another place",
+    errno.EFBIG: "raise the limit of file sizes, or name another place",
+}
+
+
+def advice_on(problem: OSError) -> str:
+    """Return what to do about a problem with a file or folder, to end a message with."""
+    return _ADVICE.get(problem.errno or 0, "check its disk, or name another place")
+
+
+def after_sentence(text: str, more: str) -> str:
+    """Return `more` with its separator: a space if `text` ends a sentence, otherwise a semicolon."""
+    return f" {more}" if text.endswith(("?", ".")) else f"; {more}"
 
 
 class BackupError(Exception):
     """Base class of the errors that this package raises. `str()` is one line for a person."""
 
     exit_code: ClassVar[int] = 1
+    advises = False
+    """Whether the message says what to do, although errors of its class usually do not."""
+
+    def with_remedy(self, remedy: str) -> Self:
+        """Return a copy of this error whose message ends with what to do."""
+        again = self.with_context(after=after_sentence(str(self), remedy))
+        again.advises = True
+        return again
 
     def with_context(self, *, before: str = "", after: str = "") -> Self:
         """Return a copy of this error, attributes included, with text before and after its message."""
@@ -88,6 +121,10 @@ class TargetChangedError(BlockedError):
     """The target has changed since the plan was made. Nothing was written."""
 
 
+REPORT = "remove secrets from the details, and report them to the developers"
+"""What to do about a bug."""
+
+
 class MistakeError(BackupError):
     """A bug in jitsu-backup. The text of the original exception is not shown, because it may hold a secret."""
 
@@ -98,7 +135,9 @@ class MistakeError(BackupError):
         while where is not None and where.tb_next is not None:
             where = where.tb_next
         at = f" at {Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else ""
-        error = cls(f"bug in jitsu-backup ({type(bug).__name__}{at}); set JITSU_BACKUP_DEBUG=1 for details")
+        error = cls(
+            f"bug in jitsu-backup ({type(bug).__name__}{at}); run it again with JITSU_BACKUP_DEBUG=1 for details"
+        )
         error.__cause__ = bug
         return error
 

@@ -88,7 +88,9 @@ def _checked(variable: str, text: str) -> str:
     if url.startswith("socks"):
         raise UsageError(f"{variable} names a SOCKS proxy, which is not supported; use an http:// proxy")
     if not known:
-        raise UsageError(f"{variable} is not the address of a proxy, such as http://proxy.example.com:3128")
+        raise UsageError(
+            f"{variable} is not the address of a proxy; write it as http://proxy.example.com:3128"
+        )
     return url
 
 
@@ -169,18 +171,18 @@ def read_certificates(path: Path) -> str:
     text = data.decode("ascii", errors="replace")
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     if not data.strip():
-        raise UsageError(f"CA bundle {path}: the file is empty")
+        raise UsageError(f"CA bundle {path}: the file is empty; name one with certificates")
     if "-----BEGIN " not in text and data.startswith(b"\x30"):
         raise UsageError(
             f"CA bundle {path}: it is in DER format; convert it to PEM with openssl x509 -inform der -in {path}"
         )
     if begin not in text:
-        raise UsageError(f"CA bundle {path}: it has no certificate in PEM format")
+        raise UsageError(f"CA bundle {path}: it has no certificate in PEM format; name one that has")
     # libraries reject other blocks and comments that are not ASCII
     found = re.findall(f"{begin}.*?{end}", text, re.DOTALL)
     certificates = "\n".join(found)
     if len(found) != text.count(begin) or not _can_be_trusted(certificates):
-        raise UsageError(f"CA bundle {path}: a certificate in it is damaged")
+        raise UsageError(f"CA bundle {path}: a certificate in it is damaged; copy the file again")
     return f"{certificates}\n"
 
 

@@ -25,6 +25,7 @@ from jitsu_backup.operations.rehearse import rehearse
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, PlanOptions, parse_overlay
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace
+from tests.advice import assert_advice
 from tests.zygote import forked
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -230,4 +231,5 @@ def cli(
             stdin=subprocess.DEVNULL, **options,
         )  # fmt: skip
     code, output, errors = forked([*arguments], given, cwd or Path.cwd(), timeout=120)
+    assert_advice(arguments, code, errors, output)
     return subprocess.CompletedProcess(command, code, output, errors)

@@ -20,6 +20,7 @@ import pytest
 
 from jitsu_backup.archive import decode, encode, parse_name
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
+from tests.advice import last_message
 from tests.faults import Call, Faults
 from tests.serving import serving
 from tests.support import ANALYST, OWNER, STAGING, cli, console_of, example_sandbox, read, run, writes
@@ -45,11 +46,12 @@ def archive() -> bytes:
 
 
 def refused(done: Any, code: int, *words: str) -> None:
-    """Assert one clear line, the code, and no traceback."""
+    """Assert one clear line, with the usage or a command to run below it, the code, and no traceback."""
     assert done.returncode == code, (done.returncode, done.stderr, done.stdout)
     assert "Traceback" not in done.stderr
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(("jitsu-backup: ", "Error: ")), done.stderr
+    last, *below = last_message(done.stderr).splitlines()
+    assert last.startswith("jitsu-backup: "), done.stderr
+    assert all(line.startswith(("  ", "Usage: ", "List the options")) for line in below), done.stderr
     for word in words:
         assert word.lower() in last.lower(), last
 

@@ -16,6 +16,7 @@ from jitsu_backup.sandbox import Generation, Sandbox, State, default_state, exam
 from jitsu_backup.sandbox.refusals import Refusal
 from jitsu_backup.sandbox.routes.objects import Objects
 from jitsu_backup.sandbox.routes.reverse_syncs import ReverseSyncs
+from tests.advice import last_message
 from tests.support import OWNER, PRODUCTION, STAGING, cli
 
 
@@ -344,10 +345,10 @@ def test_an_archive_with_the_operators_secrets_says_so_and_shows_them_when_asked
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("check", "--host", "U"), 2, "--host goes before the command: jitsu-backup --host URL check"),
-        (("check", "--ca-bundle=F"), 2, "--ca-bundle goes before the command: jitsu-backup --ca-bundle FILE check"),
-        (("backup", "x", "--concurrency", "3"), 2, "before the command: jitsu-backup --concurrency N backup"),
-        (("check", "--new-store"), 2, "--new-store goes before the command: jitsu-backup --new-store check"),
+        (("check", "--host", "U"), 2, "--host goes before the command; write:\n  jitsu-backup --host URL check\n"),
+        (("check", "--ca-bundle=F"), 2, "--ca-bundle goes before the command; write:\n  jitsu-backup --ca-bundle FILE check\n"),
+        (("backup", "x", "--concurrency", "3"), 2, "before the command; write:\n  jitsu-backup --concurrency N backup\n"),
+        (("check", "--new-store"), 2, "--new-store goes before the command; write:\n  jitsu-backup --new-store check\n"),
         (("check", "--hots", "U"), 2, "No such option '--hots'"),
         (("bakup",), 2, "Did you mean 'backup'"),
         (("backup", "acme-stagin"), 1, "it sees acme-production, acme-staging"),
@@ -377,7 +378,7 @@ def test_a_slip_of_the_hand_is_told_with_what_was_meant(
 
 def test_a_console_that_does_not_answer_is_told_with_the_reason(ask: Any) -> None:
     refused = ask("backup", "acme-staging", JITSU_HOST="http://127.0.0.1:9")
-    assert "cannot be reached: connection refused" in refused.stderr.splitlines()[-1]
+    assert "cannot be reached: connection refused" in last_message(refused.stderr).splitlines()[0]
     host = re.search(r"127\S+", ask("check", "acme-staging").stdout)
     assert host is not None
     tls = ask("backup", "acme-staging", JITSU_HOST=f"https://{host[0]}")

@@ -40,6 +40,7 @@ from jitsu_backup.operations.schedule_lines import HourlyBackup, cron_lines, kub
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.settings import SecretText
 from jitsu_backup.store import FolderStore
+from tests.advice import assert_advice, last_message
 from tests.serving import serving
 from tests.support import ANALYST, MOMENT, OWNER, STAGING, cli, run
 
@@ -105,7 +106,9 @@ def dialogue(
         elif process.poll() is not None:
             break
     os.close(ours)
-    return process.wait(20), said.replace("\r\n", "\n")
+    code = process.wait(20)
+    assert_advice(flags, code, said)
+    return code, said.replace("\r\n", "\n")
 
 
 def scheduled(lines: str) -> str:
@@ -302,8 +305,9 @@ def test_what_is_wrong_ends_with_one_line_and_leaves_nothing(
 ) -> None:
     environment = {"JITSU_APIKEY": key} if key else {}
     done = cli("--host", url, "init", *flags, env=environment, cwd=tmp_path)
-    last = done.stderr.splitlines()[-1]
+    last, *command = last_message(done.stderr).splitlines()
     assert (done.returncode, done.stdout, words in last) == (code, "", True), done.stderr
+    assert all(line.startswith("  jitsu-backup ") for line in command)
     assert not [secret for secret in SECRETS if secret in done.stderr]
     assert [path.name for path in tmp_path.iterdir() if path.name != "jitsu-backups"] == []
 

@@ -19,6 +19,7 @@ from jitsu_backup.operations.come_back import _miscounted
 from jitsu_backup.operations.recovery_losses import LossKind, counted
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from jitsu_backup.store import FolderStore
+from tests.advice import folded
 from tests.generate import Generator
 from tests.support import (
     STAGING,
@@ -181,7 +182,7 @@ def test_what_to_do_about_a_damaged_archive_is_said_once(store: Path, tmp_path: 
     (latest,) = store.glob("acme-staging.*")
     latest.write_bytes(latest.read_bytes()[:100])
     for which in ("--all", latest.name):
-        lines = cli("verify", which, cwd=tmp_path).stderr.splitlines()
+        lines = folded(cli("verify", which, cwd=tmp_path).stderr).splitlines()
         told = next(line for line in lines if "acme-staging" in line)
         assert told.count("use another") == 1
         assert told.endswith("; list the other snapshots with `jitsu-backup snapshots`")

@@ -94,7 +94,9 @@ async def history(
     own = known if workspace is None else of_workspace(known, workspace)
     if not own:
         of = "" if workspace is None else f" of workspace {workspace!r}"
-        raise BackupError(f"no snapshot{of} in the store {opened.url}")
+        raise BackupError(
+            f"no snapshot{of} in the store {opened.url}; back it up first, or open another store"
+        )
     found = await read_history(opened, own, keys, now=now(), cache=cache)
     if who is not None:
         access = LogAccess(who)
@@ -134,7 +136,8 @@ def dump(
     """
     if snapshot.hidden:
         raise BlockedError(
-            "the snapshot comes from a redacted folder, which has no secrets, so it cannot be archived"
+            "the snapshot comes from a redacted folder, which has no secrets, so it cannot be archived; unpack it again"
+            " without redacting"
         )
     if (encrypt_to is not None and not encrypt_to) or passphrase == "":
         raise UsageError(

@@ -44,6 +44,8 @@ MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
 _IN_STEP, _OUT_STEP = 64 * 1024, 1024 * 1024  # bytes; small steps keep a gzip bomb small
 
 _AGE = b"age-encryption.org/"
+_NO_JSON = "the workspace cannot be written as JSON"
+_CORRECT = "correct the entity that has it"
 _RESTORE_HINT = "use another archive of this workspace"
 
 
@@ -57,7 +59,7 @@ def digest(snapshot: Snapshot) -> str:
     try:
         return content_digest(_body(snapshot))
     except orjson.JSONEncodeError as problem:
-        raise BackupError(f"the workspace cannot be written as JSON: {problem}") from None
+        raise BackupError(f"{_NO_JSON}: {problem}; {_CORRECT}") from None
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -74,14 +76,16 @@ def encode(snapshot: Snapshot) -> bytes:
         head = {"format": FORMAT, "version": VERSION, "digest": content_digest(body), "run": run}
         document = canonical({**head, **body})
     except orjson.JSONEncodeError as failure:
-        raise BackupError(f"the workspace cannot be written as JSON: {failure}") from None
+        raise BackupError(f"{_NO_JSON}: {failure}; {_CORRECT}") from None
     if len(document) > MAX_DOCUMENT_BYTES:
         raise BackupError(
-            f"the workspace is {len(document):,} bytes as JSON; an archive can hold at most {MAX_DOCUMENT_BYTES:,}"
+            f"the workspace is {len(document):,} bytes as JSON; an archive can hold at most"
+            f" {MAX_DOCUMENT_BYTES:,}; delete what is not needed in the workspace"
         )
     if strict.has_too_many(document):
         raise BackupError(
-            f"the workspace has more than {strict.MAX_VALUES:,} values, the limit of an archive"
+            f"the workspace has more than {strict.MAX_VALUES:,} values, the limit of an archive; delete what is not"
+            " needed there"
         )
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as stream:

@@ -99,18 +99,20 @@ def policy_of(given: Mapping[str, Any]) -> Policy:
     known = [f"keep_{f.name}" for f in fields(Policy)]
     for name in given:
         if name not in known:
-            hint = nearest(name, known) or f"; known: {', '.join(known)}"
+            hint = nearest(name, known) or f"; use one of {', '.join(known)}"
             raise UsageError(f"retention: unknown setting {name!r}{hint}")
     rules: dict[str, Any] = {name: span(given.get(f"keep_{name}", "30d")) for name in _SAFETY}
     for name in ("last", *_PERIODS):
         count = given.get(f"keep_{name}", 0)
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-            raise UsageError(f"retention: keep_{name} must be a whole number, not {count!r}")
+            raise UsageError(
+                f"retention: keep_{name} must be a whole number, not {count!r}; write one, such as 14"
+            )
         rules[name] = count
     labels = given.get("keep_label")
     labels = (labels,) if isinstance(labels, str) else labels
     if labels is not None and not isinstance(labels, list | tuple):
-        raise UsageError("retention: keep_label must be text or a list of texts")
+        raise UsageError("retention: keep_label must be text or a list of texts; write it as one")
     for label in labels or ():
         if not isinstance(label, str) or not is_label(label):
             raise UsageError(

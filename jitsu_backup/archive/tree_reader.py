@@ -87,7 +87,7 @@ def read_files(files: Mapping[str, bytes], *, redacted: bool = False) -> TreeCon
     content = schema()["properties"]["content"]["properties"]
     for path in NEEDED:
         if path not in known:
-            _refuse(path, "is missing")
+            _refuse(path, "is missing; restore it, or unpack the archive again")
     run = _checked(known, RUN, _run_schema())
     cursors = _checked(known, CURSORS, content["cursors"])
     options = _checked(known, "options.json", content["options"])
@@ -95,7 +95,7 @@ def read_files(files: Mapping[str, bytes], *, redacted: bool = False) -> TreeCon
     try:
         taken_at = parse_iso_time(run["taken_at"])
     except ValueError:
-        _refuse(RUN, "has no valid time in taken_at")
+        _refuse(RUN, "has no valid time in taken_at; restore it, or unpack the archive again")
     found = _read_entities(known, manifest["types"])
     entities, hidden = _masked(found) if manifest["redacted"] else (tuple(e for _, e in found.values()), {})
     keys = {entity.key for entity in entities}
@@ -223,9 +223,9 @@ def _read_entities(files: Mapping[str, bytes], types: Iterable[str]) -> dict[Key
 def _read_body(files: Mapping[str, bytes], path: str, type_name: str, used: dict[str, str]) -> dict[str, Any]:
     body: Any = _json(files, path)
     if not isinstance(body, dict):
-        _refuse(path, "is not a JSON object")
+        _refuse(path, "is not a JSON object; correct it")
     if not isinstance(body.get("id"), str) or not body["id"]:
-        _refuse(path, "has no id")
+        _refuse(path, "has no id; add one")
     for place, _ in code_places(type_name, body):
         value = value_at(body, place)
         if not looks_marked(value):
@@ -245,7 +245,7 @@ def _read_body(files: Mapping[str, bytes], path: str, type_name: str, used: dict
             try:
                 held = files[beside].decode()
             except UnicodeDecodeError:
-                _refuse(beside, "is not UTF-8")
+                _refuse(beside, "is not UTF-8; save it as UTF-8")
         body = replaced_at(body, place, held)
     return dict(body)
 
@@ -257,12 +257,12 @@ def _json(files: Mapping[str, bytes], path: str) -> Any:
         if _CONFLICT[0].search(files[path]):
             _refuse(path, f"is not JSON: {UNMERGED}")
         if not _is_text(files[path]):
-            _refuse(path, "is not UTF-8")
-        _refuse(path, f"is not JSON: {problem}")
+            _refuse(path, "is not UTF-8; save it as UTF-8")
+        _refuse(path, f"is not JSON: {problem}; correct it")
     except strict.TooDeepError:
-        _refuse(path, "is nested too deeply")
+        _refuse(path, "is nested too deeply; use fewer levels")
     except strict.TooManyError:
-        _refuse(path, f"holds more than {strict.MAX_VALUES:,} values")
+        _refuse(path, f"holds more than {strict.MAX_VALUES:,} values; remove some")
     except strict.TwiceError as problem:
         _refuse(path, f"has the key {str(problem)[:60]!r} twice in one object; remove one")
 
@@ -280,7 +280,7 @@ def _checked(files: Mapping[str, bytes], path: str, shape: Mapping[str, Any]) ->
     value = _json(files, path)
     problem = strict.first_problem(shape, value)
     if problem is not None:
-        _refuse(path, f"is not valid at {problem[0]!r} ({problem[1]})")
+        _refuse(path, f"is not valid at {problem[0]!r} ({problem[1]}); correct it")
     return value
 
 

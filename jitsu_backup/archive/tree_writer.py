@@ -65,7 +65,9 @@ def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
         files = dict(_files(content, digests, redacted=redacted))
         return {path: files[path] for path in sorted(files)}
     except (orjson.JSONEncodeError, UnicodeEncodeError) as problem:
-        raise BackupError(f"the workspace cannot be written as JSON: {type(problem).__name__}") from None
+        raise BackupError(
+            f"the workspace cannot be written as JSON: {type(problem).__name__}; correct the entity that has it"
+        ) from None
 
 
 def _files(snapshot: Snapshot, digests: Mapping[str, str], *, redacted: bool) -> Iterator[tuple[str, bytes]]:

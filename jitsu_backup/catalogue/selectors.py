@@ -74,7 +74,7 @@ def check_type(selector: Selector, option: str, known: Iterable[str]) -> None:
     """Raise UsageError for a selector of a type that is neither in the catalogue nor in `known`."""
     kind = selector.text.partition("/")[0]
     if "*" not in kind and kind not in (types := {*CATALOGUE, *known}):
-        hint = nearest(kind, types) or f"; known types: {', '.join(sorted(types))}"
+        hint = nearest(kind, types) or f"; use one of {', '.join(sorted(types))}"
         raise UsageError(f"{option}: unknown type {kind!r}{hint}")
 
 

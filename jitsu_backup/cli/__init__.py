@@ -8,7 +8,6 @@ import importlib
 import io
 import os
 import sys
-from contextlib import suppress
 from threading import Event
 from typing import Any, NoReturn
 
@@ -112,7 +111,7 @@ class LazyGroup(GroupedHelp, click.Group):
                 raise
             value = "" if given.is_flag else f" {given.metavar or 'VALUE'}"
             raise click.UsageError(
-                f"{name} goes before the command: jitsu-backup {name}{value} {ctx.invoked_subcommand}",
+                f"{name} goes before the command; write `jitsu-backup {name}{value} {ctx.invoked_subcommand}`",
                 problem.ctx,
             ) from None
 
@@ -243,9 +242,7 @@ def run(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as problem:
-        with suppress(OSError):
-            problem.show()
-        return problem.exit_code
+        return _fail(problem.format_message(), problem.exit_code, _usage_of(problem))
     except BackupError as problem:
         if isinstance(problem, MistakeError) and os.environ.get("JITSU_BACKUP_DEBUG"):
             raise
@@ -266,7 +263,7 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as bug:
         if os.environ.get("JITSU_BACKUP_DEBUG"):
             raise
-        return _fail(str(MistakeError.of(bug)), 1)
+        return _fail(output_errors.of_bug(bug), 1)
     return result if isinstance(result, int) else 0
 
 
@@ -302,11 +299,18 @@ def write_in_any_locale() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _fail(message: str, code: int) -> int:
-    from jitsu_backup.model import one_line  # noqa: PLC0415  the command line starts without it
+def _usage_of(problem: click.ClickException) -> str:
+    """Return the usage of the command whose line is wrong, and the command that lists its options."""
+    ctx = problem.ctx if isinstance(problem, click.UsageError) else None
+    return "" if ctx is None else f"\n{ctx.get_usage()}\nList the options with:\n  {ctx.command_path} --help"
+
+
+def _fail(message: str, code: int, usage: str = "") -> int:
+    """Print the message that ends a run, and a `usage`; return the exit code."""
+    from jitsu_backup.model import laid_out  # noqa: PLC0415  the command line starts without it
 
     try:
-        click.echo(f"jitsu-backup: {one_line(message)}", err=True)
+        click.echo(f"jitsu-backup: {laid_out(message)}{usage}", err=True)
     except OSError:
         return code or 1
     return code

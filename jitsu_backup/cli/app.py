@@ -20,7 +20,7 @@ from jitsu_backup.console import Console, Gates
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
-from jitsu_backup.operations.alarms import remedy_for
+from jitsu_backup.operations.alarms import advised, remedy_for
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.monitoring import Monitor
 from jitsu_backup.operations.vanished_store import ExpectedStore
@@ -165,6 +165,10 @@ class App(Output):
     def remedy_for(self, failure: BaseException | None, workspace: str = "") -> str:
         """Return what to do about a failure, with commands for the store and settings of this run."""
         return remedy_for(failure, self.again, workspace, self.waits)
+
+    def advised(self, failure: BackupError, command: str) -> BackupError:
+        """Return the failure that ends this run of a command, with what to do about it."""
+        return advised(failure, self.again, self.waits, checks=command == "check")
 
     def again(self, *arguments: str) -> str:
         """Return a command to run later, with the flags for store, settings and console that this run was given, without keys."""

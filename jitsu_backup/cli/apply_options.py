@@ -114,5 +114,5 @@ def refuse_own_keys(settings: Settings, options: PlanOptions, place: Place) -> N
     if any(holds(value, key) for value in given for key in own):
         raise UsageError(
             f"overlay: a value contains the API key for {place.host} or another secret of this tool, such as another profile's"
-            " key; such secrets must not be written into a workspace, so remove it"
+            " key; such secrets must not be written into a workspace; remove it"
         )

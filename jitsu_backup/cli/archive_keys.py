@@ -101,8 +101,10 @@ def recipients_of(text: str) -> list[str]:
     except BackupError as problem:
         raise UsageError(f"recipients: {problem}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"the recipients file {text} is not UTF-8 text") from None
+        raise UsageError(f"the recipients file {text} is not UTF-8 text; save it as UTF-8") from None
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
-        raise UsageError(f"the recipients file {text} contains no recipient, so nothing can be encrypted")
+        raise UsageError(
+            f"the recipients file {text} contains no recipient, so nothing can be encrypted; add one"
+        )
     return found

@@ -97,7 +97,7 @@ def _backup(
     _check_folder(folder, places, everything=everything, redact=redact)
     given = [name for name, value in policy.items() if value not in (None, ())]
     if given and not prune:
-        raise UsageError(f"--{given[0].replace('_', '-')} needs --prune")
+        raise UsageError(f"--{given[0].replace('_', '-')} needs --prune; add it")
     retention = policy_from(app, policy) if prune else None
     share = shrink_share(app, shrink_alarm)
     job = BackupJob(
@@ -147,7 +147,7 @@ def shrink_share(app: App, given: float | None) -> float:
     """Return the share from --shrink-alarm or the settings. Raise UsageError if it is not a number."""
     share = app.settings.shrink_alarm if given is None else given
     if math.isnan(share):
-        raise UsageError("--shrink-alarm takes a number")
+        raise UsageError("--shrink-alarm takes a number; write a share, such as 0.5")
     return share
 
 
@@ -208,9 +208,9 @@ def _check_flags(
 
 def _check_folder(folder: Path | None, places: tuple[str, ...], *, everything: bool, redact: bool) -> None:
     if folder is None and redact:
-        raise UsageError("--redact needs --unpack FOLDER")
+        raise UsageError("--redact needs --unpack FOLDER; add that")
     if folder is not None and (everything or len(places) > 1):
-        raise UsageError("--unpack takes one workspace, because a folder holds only one")
+        raise UsageError("--unpack takes one workspace, because a folder holds only one; name one")
 
 
 def _shard(text: str) -> tuple[int, int]:

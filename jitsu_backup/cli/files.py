@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jitsu_backup.archive.tree_layout import is_ignored
 from jitsu_backup.cli.output import Output
-from jitsu_backup.errors import BackupError, StorageAccessError, UsageError
+from jitsu_backup.errors import BackupError, StorageAccessError, UsageError, advice_on
 from jitsu_backup.store import read_file, write_file
 
 _STANDARD_OUTPUT = Path("-")
@@ -40,7 +40,9 @@ def write_output(path: Path, data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except OSError as problem:
-        raise BackupError(f"cannot write the archive to standard output: {problem.strerror}") from None
+        raise BackupError(
+            f"cannot write the archive to standard output: {problem.strerror}; {advice_on(problem)}"
+        ) from None
 
 
 def output_name(path: Path) -> str:
@@ -59,7 +61,7 @@ def check_path(path: Path | None, option: str) -> None:
 def check_folder(path: Path | None) -> None:
     """Raise BackupError for a file whose folder does not exist."""
     if path is not None and not path.parent.is_dir():
-        raise BackupError(f"cannot write {path}: the folder {path.parent} does not exist")
+        raise BackupError(f"cannot write {path}: the folder {path.parent} does not exist; create it")
 
 
 def check_new(path: Path | None, option: str) -> None:
@@ -74,7 +76,7 @@ def check_kept(path: Path | None, option: str) -> None:
     """Raise UsageError or BackupError for a file to add to that is a pipe, a device or a folder."""
     check_path(path, option)
     if path is not None and path.exists() and not path.is_file():
-        raise BackupError(f"cannot write {path}: not a regular file")
+        raise BackupError(f"cannot write {path}: not a regular file; name another")
 
 
 def check_apart(outputs: Mapping[str, Path | None]) -> None:
@@ -123,7 +125,7 @@ def check_page(path: Path | None, option: str) -> None:
                 f"{option} {path}: the file exists and was not written by jitsu-backup; name another"
             )
     except OSError as problem:  # such as a name that is too long
-        raise BackupError(f"cannot write {path}: {problem.strerror}") from None
+        raise BackupError(f"cannot write {path}: {problem.strerror}; {advice_on(problem)}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StorageAccessError(f"cannot write {path}: permission denied in {folder}")
 

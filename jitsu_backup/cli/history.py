@@ -51,7 +51,7 @@ def history(
         None if until is None else period(until, now)[1],
     )
     if begin is not None and end is not None and begin >= end:
-        raise UsageError(f"--since {since} is not before --until {until}")
+        raise UsageError(f"--since {since} is not before --until {until}; choose an earlier one")
     archives, chosen = _choice(app, place, selector)
     if any(archive.encrypted for archive in archives):
         app.keys.check_identities()
@@ -142,7 +142,7 @@ def _choice(app: App, place: str | None, selector: str | None) -> tuple[list[Arc
     if place is None:
         if not known:
             raise BackupError(
-                f"the store {app.store.url} is empty; create the first archive with: {app.again('backup')}"
+                f"the store {app.store.url} is empty; create the first archive with `{app.again('backup')}`"
             )
         return known, chosen
     workspace = app.settings.workspace_named(place)
@@ -168,7 +168,7 @@ def _check(app: App, found: Sequence[History], chosen: Iterable[Selector]) -> No
         if not named_nowhere(found, selector):
             continue
         message = f"no entity in these snapshots matches {selector.text!r}"
-        remedy = "`history --stat` lists what changed, `show latest '*'` lists what exists"
+        remedy = "see what exists with `show latest '*'`, or what changed with `jitsu-backup history --stat`"
         if selector.exact:
             raise UsageError(f"{message}; {remedy}")
         app.say(f"{message}; {remedy}")

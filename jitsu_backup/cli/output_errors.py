@@ -3,7 +3,7 @@
 import os
 import sys
 
-from jitsu_backup.errors import MistakeError
+from jitsu_backup.errors import REPORT, MistakeError, advice_on
 
 
 def is_of_output(problem: OSError) -> bool:
@@ -14,10 +14,15 @@ def is_of_output(problem: OSError) -> bool:
 def unforeseen(problem: OSError) -> str:
     """Return what went wrong with a file or standard output; a library's own error is a mistake of ours."""
     if is_of_output(problem):
-        return f"cannot write the output: {problem.strerror or type(problem).__name__}"
+        return f"cannot write the output: {problem.strerror or type(problem).__name__}; {advice_on(problem)}"
     if isinstance(problem.filename, str | bytes | os.PathLike) and problem.strerror:
-        return f"{os.fsdecode(problem.filename)}: {problem.strerror.lower()}"
-    return str(MistakeError.of(problem))
+        return f"{os.fsdecode(problem.filename)}: {problem.strerror.lower()}; {advice_on(problem)}"
+    return of_bug(problem)
+
+
+def of_bug(bug: BaseException) -> str:
+    """Return the message for a bug of ours, with what to do about it."""
+    return str(MistakeError.of(bug).with_remedy(REPORT))
 
 
 def give_up_output() -> None:

@@ -46,7 +46,7 @@ def _archives(app: App, workspace: str | None) -> list[ArchiveName]:
         if len(ids) > 1:
             raise UsageError(f"--workspace {name!r} is ambiguous; use one of these ids: {', '.join(ids)}")
     if not found and not exists(app.store):
-        raise BackupError(f"the store {app.store.url} does not exist")
+        raise BackupError(f"the store {app.store.url} does not exist; check --store")
     if not found:
         app.problem(f"the store {app.store.url} is empty")
     return found

@@ -33,7 +33,7 @@ def check_settings(app: App, given: Path | None) -> int:
     if path is None:
         folder = os.environ.get("XDG_CONFIG_HOME") or (home / ".config" if home is not None else None)
         where = "./jitsu-backup.toml" + (f" and {folder}/jitsu-backup/jitsu-backup.toml" if folder else "")
-        raise UsageError(f"no settings file found; looked for {where}")
+        raise UsageError(f"no settings file found; looked for {where}; write one with `jitsu-backup init`")
     document = read_document(path)
     # with the first kind of problem, the second check would misread the file
     wrong = list(problems(document)) or list(_unusable(app, document))
@@ -48,6 +48,10 @@ def check_settings(app: App, given: Path | None) -> int:
         for line in wrong:
             app.line(f"problem   {line}")
         app.line(f"{plural(len(wrong), 'problem')}." if wrong else "No problems.")
+    if wrong:
+        app.problem(
+            f"settings file {path}: {plural(len(wrong), 'problem')}; correct what is listed, then run this again"
+        )
     return UsageError.exit_code if wrong else 0
 
 

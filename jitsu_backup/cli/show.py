@@ -45,7 +45,9 @@ def show(
     chosen = [entity for entity in content.entities if chooser.matches(entity, names[entity.key])]
     check_type(chooser, "SELECTOR", content.manifest.counts)
     if not chosen:
-        raise BackupError(f"no entity in the snapshot matches {selector!r}; `show {snapshot} '*'` lists all")
+        raise BackupError(
+            f"no entity in the snapshot matches {selector!r}; list all with `{app.again('show', snapshot, '*')}`"
+        )
     if part.flag:
         entity = part.only_one(selector, chosen, names)
         write_part(app, part, entity, _shown(entity, content, secrets=secrets))

@@ -70,7 +70,7 @@ def write_part(app: App, part: Part, entity: Entity, shown: Mapping[str, Any]) -
     if path is None or not isinstance(text, str):
         what = "no draft" if part.draft else "no code"
         raise BackupError(
-            f"{_called(entity)} has {what} in the snapshot; --field PATH writes any other field"
+            f"{_called(entity)} has {what} in the snapshot; choose another field with --field PATH"
         )
     own = str(value_at(entity.body, path))
     if text != own and MASK not in own:  # a redacted folder does not contain it either
@@ -88,7 +88,7 @@ def _path(text: str, entity: Entity, shown: Mapping[str, Any]) -> Path:
             " --field to see the whole entity"
         )
     if not found:
-        hint = nearest(text, [name for name, _ in known])
+        hint = nearest(text, [name for name, _ in known]) or "; leave out --field to see the whole entity"
         raise BackupError(f"{_called(entity)} has no field {text!r}{hint}")
     return found[0]
 

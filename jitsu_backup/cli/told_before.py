@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jitsu_backup.cli.paths import home_folder
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import BackupError, advice_on
 from jitsu_backup.model import canonical
 from jitsu_backup.operations.news import Told, told_as_bytes, told_in_bytes
 from jitsu_backup.store import read_file, write_file
@@ -81,5 +81,5 @@ def _written(path: Path | None, told: Told) -> str:
     except BackupError as problem:
         return str(problem)
     except OSError as problem:
-        return f"cannot create {path.parent}: {(problem.strerror or '').lower()}"
+        return f"cannot create {path.parent}: {(problem.strerror or '').lower()}; {advice_on(problem)}"
     return ""

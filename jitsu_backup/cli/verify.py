@@ -49,7 +49,7 @@ def verify(
     check_path(metrics, "--metrics")
     _check_which(snapshots, everything=everything, latest=latest)
     if fail_on_losses and not rehearse:
-        raise UsageError("--fail-on-losses needs --rehearse")
+        raise UsageError("--fail-on-losses needs --rehearse; add it")
     results: list[ArchiveFinding] = []
     documents: list[dict[str, Any]] = []
     _ = app.keys.identities  # report an unreadable identity once, not for every archive
@@ -70,7 +70,9 @@ def verify(
         for alarm in alarms_of(result, app.again, fail_on_losses=fail_on_losses):
             app.alarm(alarm)
     if not results:
-        raise BackupError(f"all archives were removed from the store {app.store.url} after it was listed")
+        raise BackupError(
+            f"all archives were removed from the store {app.store.url} after it was listed; run this again"
+        )
     app.facts |= facts_of(results, rehearsed=rehearse)
     app.outcome = in_words(app.facts)
     if app.as_json:
@@ -98,7 +100,7 @@ def _readers(
         app.tell_of_strangers()
         if not found:
             raise BackupError(
-                f"the store {app.store.url} is empty, so there is nothing to verify; create an archive with: {app.again('backup')}"
+                f"the store {app.store.url} is empty, so there is nothing to verify; create an archive with `{app.again('backup')}`"
             )
         for archive in found:
             yield str(archive), partial(_read_stored, app, archive, latest=latest)

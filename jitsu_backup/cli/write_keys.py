@@ -84,7 +84,7 @@ def shown_or_kept(app: Output, keys: Iterable[StreamKey]) -> Iterator[None]:
         if found:
             path = keep_keys(found)
             lost = "and the new write keys could not be saved; create other ones in the UI"
-            kept = f"so the new write keys were saved to {path}, which only you can read"
+            kept = f"so the new write keys were saved to {path}, which only you can read; keep it, because Jitsu shows them once"
             app.problem(f"the output failed, {lost if path is None else kept}")
         raise
 

@@ -20,6 +20,8 @@ ARROW = " → "
 
 _LONGEST_NAME = 100
 
+_COMMAND_AT_END = re.compile(r"(.*?):? `(jitsu-backup [^`]+)`")
+
 
 def some_of(found: Sequence[str], most: int, between: str = ", ") -> str:
     """Return the first `most` items joined by `between`, and how many more there are."""
@@ -79,6 +81,13 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return `text` as one printable line, each run of white space as one space."""
     return printable(" ".join(text.split()))
+
+
+def laid_out(message: str) -> str:
+    """Return a message as one line, and the command to run at its end, if there is one, on a line of its own."""
+    line = one_line(message)
+    ends = _COMMAND_AT_END.fullmatch(line)
+    return line if ends is None else f"{ends[1]}:\n  {ends[2]}"
 
 
 def shortened(name: str, most: int = _LONGEST_NAME) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from jitsu_backup.errors import (
+    REPORT,
     AccessError,
     BackupError,
     ConsoleError,
@@ -21,6 +22,7 @@ from jitsu_backup.errors import (
     StorageAccessError,
     UnreachableError,
     WrongAddressError,
+    after_sentence,
 )
 from jitsu_backup.model import one_line, some_of
 
@@ -88,8 +90,8 @@ class Alarm:
     def around(self, failure: BackupError) -> BackupError:
         """Return the failure with the workspace before its message and the remedy after it."""
         before = f"{self._head}: " if self._head else ""
-        after = after_sentence(str(failure), self.remedy) if self.remedy else ""
-        return failure.with_context(before=before, after=after)
+        where = failure.with_context(before=before)
+        return where.with_remedy(self.remedy) if self.remedy else where
 
     def document(self) -> dict[str, str]:
         """Return the alarm for JSON."""
@@ -105,11 +107,6 @@ def cut(text: str) -> str:
     return f"{line[:start]}…{line[start + 1 - LONGEST_REASON :]}"
 
 
-def after_sentence(text: str, more: str) -> str:
-    """Return `more` with its separator: a space if `text` ends a sentence, otherwise a semicolon."""
-    return f" {more}" if text.endswith(("?", ".")) else f"; {more}"
-
-
 Again = Callable[..., str]
 """A function that takes a command's arguments and returns its command line, quoted for a shell."""
 
@@ -117,37 +114,83 @@ Again = Callable[..., str]
 _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (LockedError, "look for the key where you keep your keys; no archive contains it"),
     (StorageAccessError, "correct the permissions, then test the store with {check}"),
-    (AccessError, "see what the key may read with {check}"),
-    (NotFoundError, "it may have been deleted, or its slug changed; see {check}"),
+    (AccessError, "check the key, and see what it may read with {check}"),
+    (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {check}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
-    (
-        UnreachableError,
-        "the next run tries again; try now with {check}, or wait for a console that restarts with {longer}",
-    ),
-    (ConsoleError, "the next run tries again; try now with {check}"),
+    (UnreachableError, "wait for a console that restarts with {longer}; {later}"),
+    (ConsoleError, "{later}"),
     (FolderError, "correct the folder, or run `unpack` again"),
     (IntegrityError, "list the other snapshots with {snapshots}"),
-    (MistakeError, "please report it, with the output of JITSU_BACKUP_DEBUG=1"),
+    (MistakeError, REPORT),
     (OSError, "check whether the disk is full, and whether the program that reads the output still runs"),
     (object, "test settings, console and store with {check}"),
 )
 """What to do about a failure, by its type. The first match counts."""
 
 
+_OF_CHECK: tuple[tuple[type[object], str], ...] = (
+    (StorageAccessError, "correct the permissions"),
+    (
+        AccessError,
+        "use an API key of a member: everybody creates their own on the user settings page of the console",
+    ),
+    (NotFoundError, "see what the key can read with {check}"),
+    (WrongAddressError, "correct the host, its certificate or the proxy"),
+    (UnreachableError, "check host and network, or wait for a console that restarts with {longer}"),
+    (ConsoleError, "try again later, or ask who runs the console"),
+)
+"""The same for `check` itself, to which the others refer."""
+
+
+_BY_CLASS = (StorageAccessError, AccessError, ConsoleError, LateError, MistakeError)
+"""Errors that depend on a console, a store or a clock, or are bugs: their remedy is that of their class."""
+
+
+def advised(
+    failure: BackupError, again: Again, waits: float | None = None, *, checks: bool = False
+) -> BackupError:
+    """Return the failure of a command that a person ran, with what to do about it unless its message says it.
+
+    `again` and `waits` are as in `remedy_for`. `checks` says that the command was `check`.
+    """
+    if failure.advises or isinstance(failure, LockedError) or not isinstance(failure, _BY_CLASS):
+        return failure
+    remedies = (*_OF_CHECK, *_REMEDIES) if checks else _REMEDIES
+    later = "try again later, or test the console now"
+    return failure.with_remedy(_remedy(failure, remedies, later, again, waits=waits))
+
+
 def remedy_for(
-    failure: BaseException | None, again: Again, workspace: str = "", waits: float | None = None
+    failure: BaseException | None,
+    again: Again,
+    workspace: str = "",
+    waits: float | None = None,
 ) -> str:
-    """Return what to do about a failure whose message does not say it.
+    """Return what to do about a failure of an unattended run, whose message may not say it.
 
     `waits` is how many seconds the run waited for an unreachable console, or None if it only tried a few times.
     """
+    return _remedy(failure, _REMEDIES, "the next run tries again; try now", again, workspace, waits)
+
+
+def _remedy(
+    failure: BaseException | None,
+    remedies: Iterable[tuple[type[object], str]],
+    later: str,
+    again: Again,
+    workspace: str = "",
+    waits: float | None = None,
+) -> str:
     check = f"`{again('check', *filter(None, [workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
-        return f"the console does not answer correctly; the next run tries again; try now with {check}"
+        return f"the console does not answer correctly; {later} with {check}"
+    if isinstance(failure, StorageAccessError) and failure.advises:
+        return f"test the store with {check}"
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
-    remedy = next(words for kind, words in _REMEDIES if isinstance(failure, kind))
-    return remedy.format(check=check, longer=longer, snapshots=f"`{again('snapshots')}`")
+    remedy = next(words for kind, words in remedies if isinstance(failure, kind))
+    snapshots = f"`{again('snapshots')}`"
+    return remedy.format(check=check, later=f"{later} with {check}", longer=longer, snapshots=snapshots)
 
 
 def reason_of(failure: BaseException | None) -> str:

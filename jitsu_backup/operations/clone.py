@@ -24,5 +24,7 @@ async def read_source(
         names = names_of_refused(snapshot)
         lacking = [(names[r.what], r.reason) for r in snapshot.manifest.refused if r.missing]
         what = reasons_in_words(lacking) or "it kept changing while it was read"
-        raise IncompleteError(f"{called} could not be read completely, so nothing was cloned: {what}")
+        raise IncompleteError(
+            f"{called} could not be read completely, so nothing was cloned: {what}; run it again"
+        )
     return snapshot

@@ -108,7 +108,9 @@ def pass_over(problem: BackupError, unread: str, options: PlanOptions, report: R
     It is also raised if `prune` could delete the target's own entities. `unread` begins the message.
     """
     if options.take != TAKE_SOURCE:
-        raise problem.with_context(before=unread, after="; continue without it with --take source") from None
+        raise problem.with_context(before=unread).with_remedy(
+            "continue without it with --take source"
+        ) from None
     if options.prune and not options.prune_own:
         raise problem.with_context(before=unread, after=_UNKNOWN_OWN) from None
     report(Caution(f"{unread}{problem}; it was ignored"))

@@ -180,7 +180,7 @@ def chosen(visible: Visible, names: Iterable[str]) -> tuple[Workspace, ...]:
         if name not in known:
             shown = (
                 nearest(name, known)
-                or f"; it sees {', '.join(sorted(map(name_of, visible.workspaces))[:10])}"
+                or f"; use one of {', '.join(sorted(map(name_of, visible.workspaces))[:10])}"
             )
             raise UsageError(f"the API key sees no workspace {name!r}{shown}")
         found[known[name].id] = known[name]
@@ -221,7 +221,7 @@ def check_recipients(recipients: Sequence[str], visible: Visible) -> None:
     if recipients:
         encrypt(b"", recipients)
     elif visible.is_operators:
-        raise UsageError("the operator's token also reads the secrets that Jitsu masks: encrypt its archives")
+        raise UsageError("the operator's token also reads the secrets that Jitsu masks; encrypt its archives")
 
 
 def try_monitor(url: str, environment: Mapping[str, str]) -> None:
@@ -245,7 +245,7 @@ def check_new_file(path: Path, store: str | None = None) -> None:
     if os.path.lexists(path):
         raise UsageError(f"{path} exists, and is never overwritten; name another file")
     if not path.parent.is_dir():
-        raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
+        raise UsageError(f"cannot write {path}: there is no folder {path.parent}; create it")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise StorageAccessError(f"cannot write {path}: permission denied in {path.parent}")
 
@@ -270,7 +270,7 @@ def write(first: FirstSettings) -> list[Path]:
     try:
         for path, text in files.items():
             if not write_new_file(path, text.encode()):
-                raise UsageError(f"{path} exists, and is never overwritten")
+                raise UsageError(f"{path} exists, and is never overwritten; name another file")
             written.append(path)
     except BackupError as problem:
         raise problem.with_context(after=_left(written)) from None

@@ -75,7 +75,7 @@ def _missing_ends(
         for end in END_FIELDS if joins(entity.key) else ():
             as_it_was = was is not None and was.body.get(end) == entity.body.get(end)
             if not isinstance(entity.body.get(end), str) and not as_it_was:
-                yield f"{files[entity.key]} has no {end}; a connection needs the ids of both ends"
+                yield f"{files[entity.key]} has no {end}; add it, because a connection needs the ids of both ends"
 
 
 def _astray(snapshot: Snapshot, files: Mapping[Key, str], base: Snapshot) -> Iterator[str]:

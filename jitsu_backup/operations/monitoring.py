@@ -48,5 +48,9 @@ class Monitor:
         except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
             why = self._outgoing.reason_of(problem)
             if why != self._problem:  # a long-running service reports it once
-                self._report(Problem(f"the monitor at {self._parts.hostname} could not be reached: {why}"))
+                self._report(
+                    Problem(
+                        f"the monitor at {self._parts.hostname} could not be reached: {why}; check its address"
+                    )
+                )
             self._problem = why

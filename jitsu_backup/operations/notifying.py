@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 
-from jitsu_backup.errors import UsageError
+from jitsu_backup.errors import UsageError, advice_on
 from jitsu_backup.model import one_line
 from jitsu_backup.operations.outgoing import TOO_MANY, Outgoing, is_address
 
@@ -121,10 +121,9 @@ def send(message: Message, address: Address, environment: Mapping[str, str]) -> 
         outgoing.post(address.url, orjson.dumps(body), "application/json", attempts=ATTEMPTS)
     except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
         why = outgoing.reason_of(problem)
-        hint = "; for a Slack-compatible service, write slack:https://…" if address.form is Form.JSON else ""
-        raise NotSentError(
-            why + (hint if why == "HTTP 400" else ""), no_answer=_is_no_answer(problem)
-        ) from None
+        slack = why == "HTTP 400" and address.form is Form.JSON
+        hint = "for a Slack-compatible service, write slack:https://…" if slack else "check its address"
+        raise NotSentError(f"{why}; {hint}", no_answer=_is_no_answer(problem)) from None
 
 
 def _is_no_answer(problem: Exception) -> bool:
@@ -139,7 +138,9 @@ def _mail(message: Message, address: Address, environment: Mapping[str, str]) ->
     path = os.pathsep.join(filter(None, (environment.get("PATH"), "/usr/sbin", "/usr/lib")))
     program = shutil.which("sendmail", path=path)
     if program is None:
-        raise NotSentError("sendmail is not installed on this machine", no_answer=True)
+        raise NotSentError(
+            "sendmail is not installed on this machine; install it, or give another address", no_answer=True
+        )
     try:
         done = subprocess.run(  # noqa: S603  recipients are checked, and none looks like a flag
             [program, "-i", *address.recipients],
@@ -150,11 +151,15 @@ def _mail(message: Message, address: Address, environment: Mapping[str, str]) ->
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise NotSentError(f"sendmail took longer than {_MAIL_SECONDS} seconds", no_answer=True) from None
+        raise NotSentError(
+            f"sendmail took longer than {_MAIL_SECONDS} seconds; run it by hand to see why", no_answer=True
+        ) from None
     except OSError as problem:
-        raise NotSentError(f"sendmail cannot be started: {(problem.strerror or '').lower()}") from None
+        raise NotSentError(
+            f"sendmail cannot be started: {(problem.strerror or '').lower()}; {advice_on(problem)}"
+        ) from None
     if done.returncode:
-        raise NotSentError(f"sendmail failed with exit status {done.returncode}")
+        raise NotSentError(f"sendmail failed with exit status {done.returncode}; run it by hand to see why")
 
 
 def as_mail(message: Message, address: Address) -> bytes:

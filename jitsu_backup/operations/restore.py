@@ -426,7 +426,7 @@ def check_plan_fits(prepared: PreparedRestore, fresh: Snapshot) -> None:
 
 def _target_changed(differences: str) -> TargetChangedError:
     return TargetChangedError(
-        f"the target has changed since the plan was made: {differences}; nothing was written"
+        f"the target has changed since the plan was made: {differences}; nothing was written; run this again"
     )
 
 

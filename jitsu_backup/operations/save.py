@@ -175,7 +175,9 @@ def _sealed(snapshot: Snapshot, named: str, options: SaveOptions, seal: Callable
         raise ConsoleError("the archive reads back differently from what was written; nothing was stored")
     data = seal(data)
     if is_encrypted(data) != options.encrypted:
-        raise BackupError("the archive was not encrypted, although encryption is set; nothing was stored")
+        raise BackupError(
+            "the archive was not encrypted, although encryption is set; nothing was stored; report this bug"
+        )
     return data
 
 

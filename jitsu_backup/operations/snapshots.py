@@ -65,7 +65,7 @@ def content_of(
     )  # otherwise a truncated archive would be reported as damaged in another way
     if archive.encrypted != is_encrypted(data):
         raise IntegrityError(
-            "the archive is not what its name says: only one of the two says that it is encrypted"
+            "the archive is not what its name says: only one of the two says that it is encrypted; use another archive"
         )
     snapshot = keys.open(data, like)
     check(archive, snapshot)
@@ -88,7 +88,10 @@ def choose_archive(
     """
     if not known:
         missing = "" if exists(store) else " (the folder does not exist)"
-        raise BackupError(f"no snapshot {reference!r}: the store {store.url} is empty{missing}")
+        raise BackupError(
+            f"no snapshot {reference!r}: the store {store.url} is empty{missing};"
+            " check --store, or create a snapshot with `jitsu-backup backup`"
+        )
     found = find(known, reference, now)
     if not names_archive(reference, found):
         _report_choice(known, found, reference, now, report)
@@ -105,7 +108,7 @@ def check_digest(reference: str, archive: ArchiveName, snapshot: Snapshot) -> No
     """Raise BackupError if SNAPSHOT is an id prefix longer than that in the file name, and not that of the snapshot."""
     last = reference.rpartition("/")[2]
     if _LONG_ID.fullmatch(last) and not digest(snapshot).startswith(last.lower()):
-        differs = f"the id that begins with {archive.digest_prefix} continues differently"
+        differs = f"the id that begins with {archive.digest_prefix} continues differently; check the id"
         raise BackupError(f"no snapshot {last!r} in the store: {differs}")
 
 

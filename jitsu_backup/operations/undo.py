@@ -56,7 +56,7 @@ async def last_run(
         of = "" if workspace is None else f" of {workspace}"
         raise BackupError(
             f"nothing to undo: the store {store.url} has no backup{of} from before a restore or clone; each run makes one"
-            " before it writes, unless a flag disables that, and `prune` removes old ones"
+            " before it writes, unless a flag disables that, and `prune` removes old ones; restore another snapshot"
         )
     ids, slugs = {archive.workspace_id for archive in backups}, {archive.slug for archive in backups}
     if len(ids) > 1:

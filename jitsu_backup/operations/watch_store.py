@@ -105,7 +105,9 @@ class WatchedStore:
             async with asyncio.timeout(LISTING_SECONDS):
                 listing = await self.store.listing()
         except TimeoutError:
-            late = f"the store {self.store.url} was not listed within {LISTING_SECONDS:.0f} s"
+            late = (
+                f"the store {self.store.url} was not listed within {LISTING_SECONDS:.0f} s; check the store"
+            )
             raise BackupError(late) from None
         for name, size in listing.items():
             held[_owner(name)][name] = size
@@ -181,7 +183,7 @@ class View:
                 created = await self._store.create(name, data)
         except TimeoutError:
             self.problem = BackupError(
-                f"the store {self.url} did not store {name} within {WRITING_SECONDS:.0f} s"
+                f"the store {self.url} did not store {name} within {WRITING_SECONDS:.0f} s; check the store"
             )
             raise self.problem from None
         except BackupError as problem:

@@ -136,7 +136,7 @@ def chosen(
         given = given_by("--only", selector, sets)
         check_type(selector, given, types)
         if selector.exact and selector.text not in found:
-            raise UsageError(f"{given}: {selector.text!r} matches nothing on either side")
+            raise UsageError(f"{given}: {selector.text!r} matches nothing on either side; correct it")
     vain = (s.text for s in selectors if s.text not in found and s.text not in sets)
     notes = tuple(f"--only: {text!r} matches nothing on either side" for text in dict.fromkeys(vain))
     return replace(changes, entities=entities, same=same, notes=(*changes.notes, *notes))

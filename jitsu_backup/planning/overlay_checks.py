@@ -42,7 +42,7 @@ def check_overlay(sides: Sides) -> None:
         raise UsageError(
             f"{overlay.called}: {some_of([repr(text) for text in unmatched], 5)} {'is' if one else 'are'} not in the snapshot;"
             f" correct the {'name' if one else 'names'}, or remove {'it' if one else 'them'} from the overlay"
-            " (`jitsu-backup show SNAPSHOT '*'` lists the entities)"
+            "; list the entities with `jitsu-backup show SNAPSHOT '*'`"
         )
     for selector, keys in overlay.ambiguous(named):
         raise UsageError(
@@ -66,7 +66,8 @@ def _check_moved_ends(sides: Sides) -> None:
             if named != sides.by_key[key].body.get(end) and named not in known:
                 shown = HIDDEN if named in sides.options.overlay.secrets else repr(named)
                 raise UsageError(
-                    f"{sides.options.overlay.called}: link {quoted(sides.names[key])}: {end} {shown} is not an id in the snapshot"
+                    f"{sides.options.overlay.called}: link {quoted(sides.names[key])}: {end} {shown} is not an id in the"
+                    " snapshot; use one that is"
                 )
 
 
@@ -98,7 +99,8 @@ def check_fields(sides: Sides, fields: Iterable[OverlayField], chosen: Collectio
     for (selector, path), found in hints.items():
         if found[0] is not None and None not in found:
             raise UsageError(
-                f"{overlay.called}: {selector!r}: the target console has no field {format_path(path)!r} there{found[0]}"
+                f"{overlay.called}: {selector!r}: the target console has no field {format_path(path)!r} there"
+                f"{found[0] or '; remove it'}"
             )
 
 

@@ -144,12 +144,14 @@ def parse_overlay(
     """
     if not isinstance(document, Mapping):
         raise UsageError(
-            "an overlay must be a table that maps selectors, such as 'destination/Warehouse', to values"
+            "an overlay must be a table that maps selectors, such as 'destination/Warehouse', to values; write one"
         )
     rules = []
     for text, patch in document.items():
         if not isinstance(patch, Mapping):
-            raise UsageError(f"overlay: {text!r} must be a table of fields and their new values")
+            raise UsageError(
+                f"overlay: {text!r} must be a table of fields and their new values; write it as one"
+            )
         for forbidden in ("id", "type", "workspaceId"):
             if forbidden in patch and not (forbidden == "type" and text.startswith("link")):
                 raise UsageError(f"overlay: {text!r} cannot change {forbidden!r}; remove that line")
@@ -200,7 +202,7 @@ def _names(entity: Entity, name: str) -> set[tuple[str, str]]:
 def _json_like(value: Any, where: str, depth: int = 0) -> Any:
     """Return `value` as JSON, with dates as text. Raise UsageError for what JSON cannot represent."""
     if depth > _DEEPEST:
-        raise UsageError(f"{where} is nested too deeply")
+        raise UsageError(f"{where} is nested too deeply; use fewer levels")
     if isinstance(value, Mapping):
         return {
             _json_text(k, where): _json_like(v, where, depth + 1 + k.count(".")) for k, v in value.items()
@@ -213,13 +215,15 @@ def _json_like(value: Any, where: str, depth: int = 0) -> Any:
         return value.isoformat()
     fits = isinstance(value, int) and -(2**63) <= value < 2**64
     if not fits and not (isinstance(value, float) and math.isfinite(value)) and value is not None:
-        raise UsageError(f"{where} contains a value that JSON cannot represent: {type(value).__name__}")
+        raise UsageError(
+            f"{where} contains a value that JSON cannot represent: {type(value).__name__}; write it as text"
+        )
     return value
 
 
 def _json_text(text: object, where: str) -> str:
     if not isinstance(text, str) or any("\ud800" <= c <= "\udfff" for c in text):
-        raise UsageError(f"{where} contains a name or a value that is not valid Unicode text")
+        raise UsageError(f"{where} contains a name or a value that is not valid Unicode text; correct it")
     return text
 
 
@@ -234,7 +238,8 @@ def _merge(base: Any, patch: Any, where: str) -> Any:
         for position, value in patch.items():
             if int(position) >= len(base):
                 raise UsageError(
-                    f"overlay: {where} has no item {position} there, only {plural(len(base), 'item')}"
+                    f"overlay: {where} has no item {position} there, only {plural(len(base), 'item')}; use a"
+                    " smaller number"
                 )
             result_list[int(position)] = _merge(base[int(position)], value, where)
         return result_list

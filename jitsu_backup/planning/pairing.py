@@ -158,11 +158,13 @@ class _Pairing:
             option = f"--map {source_text}={target_text}"
             source = sides.one(source_text, live=False, option=option)
             if sources.count(source_text) > 1:
-                raise UsageError(f"{option}: {source_text!r} is mapped twice")
+                raise UsageError(f"{option}: {source_text!r} is mapped twice; leave out one")
             check_type(Selector(target_text), option, sides.types)
             target_type = target_text.partition("/")[0]
             if target_type != source.key.type:
-                raise UsageError(f"{option}: a {source.key.type} cannot be mapped to a {target_type}")
+                raise UsageError(
+                    f"{option}: a {source.key.type} cannot be mapped to a {target_type}; choose the same type"
+                )
             paired = self.found.get(source.key)
             if paired is None:
                 self._map(source, sides.one(target_text, live=True, option=option), option)
@@ -175,12 +177,15 @@ class _Pairing:
         desired = self.sides.desired[source.key]
         if subtype(desired) != subtype(target):
             raise UsageError(
-                f"{option}: a {subtype(source)} {source.key.type} cannot be mapped to a {subtype(target)} one"
+                f"{option}: a {subtype(source)} {source.key.type} cannot be mapped to a {subtype(target)} one; choose"
+                " another"
             )
         if is_link(source.key):
             raise UsageError(f"{option}: connections are paired by their ends; map the ends instead")
         if target.key in self.claimed:
-            raise UsageError(f"{option}: the target's {target.key} is already paired with another entity")
+            raise UsageError(
+                f"{option}: the target's {target.key} is already paired with another entity; choose another"
+            )
         self.problems.pop(source.key, None)
         self._take(desired, target)
 

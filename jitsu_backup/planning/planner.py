@@ -52,7 +52,8 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     """
     if options.prune and not snapshot.manifest.complete:
         raise UsageError(
-            "--prune needs a complete snapshot: this one is incomplete, and --prune would delete what it lacks"
+            "--prune needs a complete snapshot: this one is incomplete, and --prune would delete what it lacks; choose"
+            " another snapshot, or leave out --prune"
         )
     sides = Sides(snapshot, live, options)
     check_overlay(sides)

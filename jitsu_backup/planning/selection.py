@@ -52,10 +52,10 @@ def _check(sides: Sides, option: str, selectors: Iterable[Selector]) -> None:
         if sides.options.checks_selectors and selector.exact:
             entities = [*sides.by_key.values(), *(sides.live.entities if both else ())]
             if not any(_matches(sides, [selector], entity) for entity in entities):
-                where = "not in the snapshot"
+                where = "not in the snapshot; correct it, or leave it out"
                 if sides.undoes or sides.options.prune:
                     of_before = "backup" if sides.undoes else "snapshot"
-                    where = f"neither in the {of_before} nor in the target: leave it out"
+                    where = f"neither in the {of_before} nor in the target; correct it, or leave it out"
                 raise UsageError(f"{given}: {selector.text!r} is {where}")
 
 

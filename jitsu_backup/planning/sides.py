@@ -288,7 +288,7 @@ class Sides:
         found = [e for key, e in entities.items() if selector.matches(e, names[key])]
         where = "the target" if live else "the snapshot"
         if not found:
-            raise UsageError(f"{option}: {text!r} is not in {where}")
+            raise UsageError(f"{option}: {text!r} is not in {where}; correct it")
         if len(found) > 1:
             some = ", ".join(str(entity.key) for entity in found[:4])
             raise UsageError(

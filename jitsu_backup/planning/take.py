@@ -72,10 +72,12 @@ def _check(choice: Choice, known: Collection[Called]) -> None:
     chosen, _, field = choice.selector.rpartition(":")
     named = _matching(chosen, known) if chosen else []
     if not named and Selector(choice.selector).exact:
-        raise UsageError(f"{option}: {choice.selector!r} is neither in the source nor in the target")
+        raise UsageError(
+            f"{option}: {choice.selector!r} is neither in the source nor in the target; correct it"
+        )
     fields = {field for called in named for entity, _ in called for field in _fields(entity)}
     if named and field not in fields:
-        hint = nearest(field, sorted(fields))
+        hint = nearest(field, sorted(fields)) or "; correct it"
         raise UsageError(f"{option}: {chosen!r} has no field {field!r} on either side{hint}")
 
 

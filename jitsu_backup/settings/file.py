@@ -39,13 +39,13 @@ def read_document(path: Path) -> Mapping[str, Any]:
         message = str(problem).removeprefix("cannot read ")
         raise UsageError(f"cannot read the settings file {message}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"settings file {path}: not UTF-8 text") from None
+        raise UsageError(f"settings file {path}: not UTF-8 text; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as problem:
-        raise UsageError(f"settings file {path}: not TOML: {problem}") from None
+        raise UsageError(f"settings file {path}: not TOML: {problem}; correct it there") from None
     except ValueError:
-        raise UsageError(f"settings file {path}: a number in it is too long") from None
+        raise UsageError(f"settings file {path}: a number in it is too long; shorten it") from None
     except RecursionError:
-        raise UsageError(f"settings file {path}: nested too deeply") from None
+        raise UsageError(f"settings file {path}: nested too deeply; use fewer levels") from None
     return document
 
 

@@ -66,7 +66,7 @@ class OverlayFile:
         except UsageError as problem:
             raise UsageError(f"{self.called}: {str(problem).removeprefix('overlay: ')}") from None
         except RecursionError:
-            raise UsageError(f"{self.called}: nested too deeply") from None
+            raise UsageError(f"{self.called}: nested too deeply; use fewer levels") from None
 
 
 def open_overlay(path: Path, environment: Mapping[str, str]) -> OverlayFile:
@@ -85,7 +85,7 @@ def _document(data: bytes, *, as_json: bool) -> Any:
         detail = "not UTF-8"
     except ValueError as problem:
         detail = str(problem).split("\n", 1)[0]
-    raise UsageError(f"not {'JSON' if as_json else 'TOML'}: {detail}")
+    raise UsageError(f"not {'JSON' if as_json else 'TOML'}: {detail}; correct it there")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -156,7 +156,8 @@ class _References:
         problems = list(dict.fromkeys(self._problems))
         if unset:
             what = f"variable {unset[0]} is" if len(unset) == 1 else f"variables {', '.join(unset)} are"
-            problems.insert(0, f"the environment {what} not set{_hint(self._unset)}")
+            them = "it" if len(unset) == 1 else "them"
+            problems.insert(0, f"the environment {what} not set{_hint(self._unset) or f'; set {them}'}")
         if problems:
             raise UsageError("; ".join(problems))
 

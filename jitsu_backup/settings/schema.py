@@ -72,7 +72,7 @@ def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iter
         if isinstance(value, str) and "\0" in value:
             yield f"{prefix + name!r} contains a null byte"
         elif name not in known:
-            hint = nearest(name, known) or f"; known: {', '.join(known)}"
+            hint = nearest(name, known) or f"; use one of {', '.join(known)}"
             yield f"unknown key {prefix + name!r}{hint}"
         elif name in SECRET_KEYS:
             if not isinstance(value, str | Mapping) or value == "":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.errors import BackupError, UsageError, advice_on
 from jitsu_backup.settings.file import expand
 from jitsu_backup.store.files import read_text_file
 
@@ -97,10 +97,10 @@ def _read(path: Path, *, may_be_empty: bool) -> str:
         message = str(problem).removeprefix("cannot read ")
         raise UsageError(f"cannot read the secret file {message}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"the secret file {path} is not UTF-8 text") from None
+        raise UsageError(f"the secret file {path} is not UTF-8 text; save it as UTF-8") from None
     secret = text.removesuffix("\n").removesuffix("\r")
     if not secret.strip() and not may_be_empty:
-        raise UsageError(f"the secret file {path} is empty")
+        raise UsageError(f"the secret file {path} is empty; write the secret into it")
     return secret
 
 
@@ -121,13 +121,21 @@ def _run(arguments: list[str], environment: Mapping[str, str], folder: Path) -> 
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise UsageError(f"{command_text}, took longer than {COMMAND_SECONDS} seconds") from None
+        raise UsageError(
+            f"{command_text}, took longer than {COMMAND_SECONDS} seconds; run it by hand to see why"
+        ) from None
     except OSError as problem:
-        raise UsageError(f"{command_text}, cannot be started: {(problem.strerror or '').lower()}") from None
+        raise UsageError(
+            f"{command_text}, cannot be started: {(problem.strerror or '').lower()}; {advice_on(problem)}"
+        ) from None
     except ValueError:  # not UTF-8, or an argument with a null byte
-        raise UsageError(f"{command_text}, failed: its arguments and its output must be text") from None
+        raise UsageError(
+            f"{command_text}, failed: its arguments and its output must be text; run it by hand to see them"
+        ) from None
     if done.returncode:
-        raise UsageError(f"{command_text}, failed with exit status {done.returncode}")
+        raise UsageError(
+            f"{command_text}, failed with exit status {done.returncode}; run it by hand to see why"
+        )
     if not done.stdout.strip():
-        raise UsageError(f"{command_text}, printed nothing on standard output")
+        raise UsageError(f"{command_text}, printed nothing on standard output; run it by hand to see why")
     return done.stdout.strip()

@@ -284,8 +284,8 @@ class Settings:
         sets = self._config.get("sets", {})
         for name in names:
             if name not in sets:
-                known = nearest(name, sets) or f"; the settings have {', '.join(sorted(sets))}"
-                none = "; the settings have no [sets.NAME]"
+                known = nearest(name, sets) or f"; use one of {', '.join(sorted(sets))}"
+                none = "; add [sets.NAME] to the settings"
                 raise UsageError(f"--set: unknown set {name!r}{known if sets else none}")
         only, skip = (tuple(t for name in names for t in texts(sets[name].get(key))) for key in SET_KEYS)
         return only, skip
@@ -299,7 +299,9 @@ class Settings:
         profiles = self._config.get("profiles", {})
         if name not in profiles:
             known = ", ".join(f"@{known}" for known in self.places_named()) or "none is configured"
-            raise UsageError(f"no profile @{name} in the settings; known profiles: {known}")
+            raise UsageError(
+                f"no profile @{name} in the settings; known profiles: {known}; choose one, or add it"
+            )
         found: Mapping[str, Any] = profiles[name]
         return found
 

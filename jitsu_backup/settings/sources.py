@@ -1,6 +1,7 @@
 """The sources of settings, by precedence: flag, environment, jitsu-backup.toml, the official CLI's file, default."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,11 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     document = read_document(path)
     wrong = list(problems(document))
     if wrong:
-        more = f" (and {plural(len(wrong) - 1, 'more problem')}; list all with jitsu-backup check --config)"
-        raise UsageError(f"settings file {path}: {wrong[0]}{more if len(wrong) > 1 else ''}")
+        more = f" (and {plural(len(wrong) - 1, 'more problem')})" if len(wrong) > 1 else ""
+        check = shlex.join(["jitsu-backup", "check", "--config", str(path)])
+        raise UsageError(
+            f"settings file {path}: {wrong[0]}{more}; correct it, then check the file with `{check}`"
+        )
     return document
 
 

@@ -67,9 +67,12 @@ async def keep(store: Store, archive: ArchiveName, data: bytes) -> None:
     if found == data:
         return
     if not created:
-        raise BackupError(f"the store {store.url} has another archive named {name}; nothing was overwritten")
+        raise BackupError(
+            f"the store {store.url} has another archive named {name}; nothing was overwritten; use"
+            " another store"
+        )
     damaged = f"the store {store.url} returned other data than was written"
-    raise BackupError(f"{damaged}; {await _withdrawn(store, name)}")
+    raise BackupError(f"{damaged}; {await _withdrawn(store, name)}; check the store, then run this again")
 
 
 async def _withdrawn(store: Store, name: str) -> str:
@@ -95,7 +98,9 @@ def exists(store: Store) -> bool:
 def check_name(name: str) -> None:
     """Raise BackupError unless `name` is that of an archive or control file, and so has no `..` or `/`."""
     if parse_name(name) is None and not is_control(name):
-        raise BackupError(f"{name!r} is not the name of an archive or of a control file of jitsu-backup")
+        raise BackupError(
+            f"{name!r} is not the name of an archive or of a control file of jitsu-backup; use another"
+        )
 
 
 def is_listed(name: str, size: int) -> bool:

@@ -135,7 +135,7 @@ def _check_s3(environment: Mapping[str, str]) -> None:
             raise UsageError(f"{name} is not a region; write it as eu-central-1")
     for name, choices in _CHOICES.items():
         if environment.get(name) and environment[name].lower() not in choices:
-            raise UsageError(f"{name} must be {' or '.join(choices)}")
+            raise UsageError(f"{name} must be {' or '.join(choices)}; correct it")
     if environment.get("AWS_SSE_KMS_KEY_ID") and not environment.get("AWS_SERVER_SIDE_ENCRYPTION"):
         raise UsageError("AWS_SSE_KMS_KEY_ID has no effect; set AWS_SERVER_SIDE_ENCRYPTION=aws:kms too")
 

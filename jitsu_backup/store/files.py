@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jitsu_backup.errors import BackupError, StorageAccessError
+from jitsu_backup.errors import BackupError, StorageAccessError, advice_on
 
 TEMPORARY = ".jitsu-backup-"
 """The beginning of the name of an unfinished file; 16 hex digits follow."""
@@ -40,12 +40,14 @@ def read_file(path: Path | str, *, limit: int = MAX_FILE_BYTES, own: bool = Fals
         flags = (os.O_NONBLOCK if regular else 0) | (os.O_NOFOLLOW if own else 0)
         with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
             if regular and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BackupError(f"cannot read {path}: not a regular file")
+                raise BackupError(f"cannot read {path}: not a regular file; name one")
             while piece := file.read(_STEP):
                 pieces.append(piece)
                 size += len(piece)
                 if size > limit:
-                    raise BackupError(f"cannot read {path}: it is larger than {limit:,} bytes")
+                    raise BackupError(
+                        f"cannot read {path}: it is larger than {limit:,} bytes; name a smaller file"
+                    )
     except OSError as problem:
         raise failure(f"cannot read {path}", problem) from None
     except ValueError:
@@ -85,7 +87,7 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     except OSError:
         regular = True  # it does not exist, or writing reports what is wrong
     if not regular:
-        raise BackupError(f"cannot write {path}: not a regular file")
+        raise BackupError(f"cannot write {path}: not a regular file; name another")
     _publish(path, data, Path.replace, mode)
 
 
@@ -155,17 +157,19 @@ def folder_lock(folder: Path) -> Iterator[None]:
 def failure(what: str, problem: OSError) -> BackupError:
     """Return the error that says what could not be done and why: StorageAccessError if permission is missing."""
     kind = StorageAccessError if isinstance(problem, PermissionError) else BackupError
-    return kind(f"{what}: {reason(problem)}")
+    error = kind(f"{what}: {reason(problem)}")
+    error.advises = True
+    return error
 
 
 def reason(problem: OSError) -> str:
-    """Return the operating system's words for a problem, or that the working folder no longer exists."""
+    """Return the operating system's words for a problem, or that the working folder no longer exists; and what to do."""
     if isinstance(problem, FileNotFoundError) and _is_relative(problem.filename):
         try:
             Path.cwd()
         except OSError:
-            return "the working folder no longer exists"
-    return (problem.strerror or type(problem).__name__).lower()
+            return "the working folder no longer exists; change to another one"
+    return f"{(problem.strerror or type(problem).__name__).lower()}; {advice_on(problem)}"
 
 
 def _is_relative(name: object) -> bool:

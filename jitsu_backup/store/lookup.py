@@ -47,8 +47,10 @@ def find(archives: Iterable[ArchiveName], reference: str, now: datetime) -> Arch
     chosen = of_workspace(known, workspace) if slash else known
     if not chosen:
         names = ", ".join(_workspaces(known))
-        where, there = f"of workspace {workspace!r} " if slash else "", f"; it has snapshots of {names}"
-        raise BackupError(f"no snapshot {where}in the store{there if names else ', which is empty'}")
+        where, there = f"of workspace {workspace!r} " if slash else "", f"; use one of {names}"
+        raise BackupError(
+            f"no snapshot {where}in the store{there if names else ', which is empty; run backup first'}"
+        )
     if match := _LATEST.fullmatch(word):
         return _latest(chosen, int(match[1] or 0), now)
     meanings = _meanings(chosen, word, now, alone=not slash)
@@ -104,7 +106,9 @@ def _unknown(chosen: list[ArchiveName], reference: str, *, alone: bool) -> Backu
         newest = [a.digest_prefix for a in sorted(chosen, key=_BY_AGE, reverse=True)]
         some = some_of(list(dict.fromkeys(newest)), 5)
         count = plural(len(chosen), "snapshot")
-        return BackupError(f"no snapshot {word!r} in the store, which has {count}; the newest: {some}")
+        return BackupError(
+            f"no snapshot {word!r} in the store, which has {count}; use one of the newest: {some}"
+        )
     labels = {label for archive in chosen for label in archive.labels}
     names = [*_workspaces(chosen), *sorted(labels)] if alone else sorted(labels)
     hint = nearest(word, [*names, "latest", *_DAYS_AGO]) or (
@@ -150,7 +154,9 @@ def named_archives(archives: Iterable[ArchiveName], workspace: str, url: str) ->
     if not own:
         has = some_of(_workspaces(known), 10)
         others = f", which has snapshots of {has}; find a renamed workspace by its id or its earlier slug"
-        raise BackupError(f"no snapshot of workspace {workspace!r} in the store {url}{others if has else ''}")
+        raise BackupError(
+            f"no snapshot of workspace {workspace!r} in the store {url}{others if has else '; run backup first'}"
+        )
     return own
 
 
@@ -176,8 +182,8 @@ def _latest(archives: list[ArchiveName], back: int, now: datetime) -> ArchiveNam
         )
     if back >= len(ordered):
         raise BackupError(
-            f"the store has only {plural(len(ordered), 'snapshot')}, latest to latest~{len(ordered) - 1}; archives from"
-            " before a restore, packed archives and records of clones are given by their ids"
+            f"the store has only {plural(len(ordered), 'snapshot')}, latest to latest~{len(ordered) - 1}; give archives from"
+            " before a restore, packed archives and records of clones by their ids"
         )
     return _whole(ordered[back], ordered)
 
@@ -187,7 +193,9 @@ def _as_of(archives: list[ArchiveName], end: datetime, reference: str, now: date
     found = next((a for a in ordered if a.taken_at < end), None)
     if found is None:
         oldest = f"; the oldest is of {shown_time(ordered[-1].taken_at)}" if ordered else ""
-        raise BackupError(f"the store has no snapshot from {reference} or before{oldest}")
+        raise BackupError(
+            f"the store has no snapshot from {reference} or before{oldest}; choose a later time"
+        )
     return _whole(found, ordered)
 
 

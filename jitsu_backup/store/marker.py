@@ -22,7 +22,8 @@ def nothing_there(store: Store, because: str = "") -> BackupError:
     reason = f", although {because}" if because else ""
     return BackupError(
         f"the store {store.url} is empty{missing} and was never used{reason}; check that the disk is mounted, and check"
-        " path, bucket and prefix; to start a new store there, run `backup --new-store`"
+        " path, bucket and prefix; to start a new store there, run"
+        " `jitsu-backup --new-store backup`"
     )
 
 

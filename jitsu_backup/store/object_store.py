@@ -135,7 +135,7 @@ class ObjectStore:
             found = obstore.get(self._backend, name)
             if found.meta["size"] > MAX_FILE_BYTES:
                 large = f"it is larger than {MAX_FILE_BYTES:,} bytes"
-                raise BackupError(f"cannot read {name} in the store {self._url}: {large}")
+                raise BackupError(f"cannot read {name} in the store {self._url}: {large}; remove it")
             return bytes(found.bytes())
 
         return await self._do(f"read {name} in", get)
@@ -220,8 +220,10 @@ class ObjectStore:
         if what.startswith("write") and status in (400, 501):
             text += _CHECKSUMS
         denied = status in (401, 403) or any(word in text for word in _ACCESS)
-        kind = StorageAccessError if denied else BackupError
-        return kind(f"cannot {what} the store {self._url}: {text}")
+        message = f"cannot {what} the store {self._url}: {text}"
+        if denied:
+            return StorageAccessError(message)
+        return BackupError(f"{message}; check its address, its settings and the network, or try again later")
 
 
 async def in_thread(job: Callable[[], T]) -> T:

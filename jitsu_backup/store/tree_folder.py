@@ -68,7 +68,8 @@ def read_tree(folder: Path) -> dict[str, bytes]:
             raise IntegrityError(f"{path if path.isprintable() else repr(path)} is {what}; remove it")
         if (folder / path).lstat().st_size > left:
             raise IntegrityError(
-                f"the folder holds more than {MAX_DOCUMENT_BYTES:,} bytes, the limit of an archive"
+                f"the folder holds more than {MAX_DOCUMENT_BYTES:,} bytes, the limit of an archive; give a folder that `unpack`"
+                " wrote"
             )
         found[path] = read_file(folder / path, limit=left, own=True)
         left -= len(found[path])
@@ -220,7 +221,7 @@ def _listed(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
         found = sorted(entry.name for entry in islice(entries, MAX_FILES + 1))
     if len(found) > MAX_FILES:
-        raise BackupError(f"cannot list {folder}: it holds more than {MAX_FILES:,} files")
+        raise BackupError(f"cannot list {folder}: it holds more than {MAX_FILES:,} files; remove some")
     return found
 
 

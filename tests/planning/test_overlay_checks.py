@@ -95,9 +95,9 @@ def test_a_field_that_no_link_has_is_refused_even_where_the_link_is_blocked() ->
 def test_what_an_overlay_names_and_is_not_there_is_counted() -> None:
     rules = {f"stream/gone-{n}": {"name": "x"} for n in range(6)}
     named = ", ".join(f"'stream/gone-{n}'" for n in range(5))
-    way = "(`jitsu-backup show SNAPSHOT '*'` lists the entities)"
+    way = "; list the entities with `jitsu-backup show SNAPSHOT '*'`"
     assert refusal(in_place(BASE, BASE, overlay=parse_overlay(rules))) == (
-        f"overlay: {named} and 1 more are not in the snapshot; correct the names, or remove them from the overlay {way}"
+        f"overlay: {named} and 1 more are not in the snapshot; correct the names, or remove them from the overlay{way}"
     )
 
 
@@ -123,7 +123,7 @@ def test_a_name_that_two_entities_have_is_refused_and_an_id_is_not() -> None:
 def test_an_end_that_is_a_secret_is_not_shown_where_it_leads_nowhere() -> None:
     rules = parse_overlay({"link/l1": {"toId": "hidden-id"}}, frozenset({"hidden-id"}))
     told = refusal(in_place(BASE, BASE, overlay=rules))
-    assert told == "overlay: link 'Web → Db-1': toId *** is not an id in the snapshot"
+    assert told == "overlay: link 'Web → Db-1': toId *** is not an id in the snapshot; use one that is"
 
 
 def test_the_hint_for_a_field_is_given_once_whatever_else_the_rule_chooses() -> None:

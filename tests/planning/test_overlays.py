@@ -44,7 +44,7 @@ def test_numbers_that_json_can_hold_are_taken(number: float) -> None:
 
 @pytest.mark.parametrize("value", [2**64, -(2**63) - 1, math.inf, math.nan, b"bytes", object()])
 def test_what_json_cannot_hold_is_refused_with_its_kind(value: Any) -> None:
-    words = f"overlay: '{SELECTOR}' contains a value that JSON cannot represent: {type(value).__name__}"
+    words = f"overlay: '{SELECTOR}' contains a value that JSON cannot represent: {type(value).__name__}; write it as text"
     for patch in ({"n": value}, {"n": [value]}, {"n": {"in": value}}):
         with pytest.raises(UsageError, match=f"^{words}$"):
             values_of(patch)
@@ -55,7 +55,8 @@ def test_what_json_cannot_hold_is_refused_with_its_kind(value: Any) -> None:
 )
 def test_text_that_is_none_is_refused(patch: Any) -> None:
     with pytest.raises(
-        UsageError, match=f"^overlay: '{SELECTOR}' contains a name or a value that is not valid Unicode text$"
+        UsageError,
+        match=f"^overlay: '{SELECTOR}' contains a name or a value that is not valid Unicode text; correct it$",
     ):
         values_of(patch)
 
@@ -64,7 +65,7 @@ def test_nesting_ends_at_two_hundred_whether_by_tables_lists_or_dots() -> None:
     deepest = 200
     assert values_of(nested(deepest, 1)) == nested(deepest, 1)
     values_of({".".join(["a"] * deepest): 1})
-    too_deep = f"^overlay: '{SELECTOR}' is nested too deeply$"
+    too_deep = f"^overlay: '{SELECTOR}' is nested too deeply; use fewer levels$"
     for patch in (
         nested(deepest + 1, 1),
         {".".join(["a"] * (deepest + 1)): 1},

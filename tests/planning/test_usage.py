@@ -36,7 +36,8 @@ def refusal(scenario: Scenario) -> str:
 
 def test_prune_needs_a_complete_snapshot() -> None:
     words = (
-        "--prune needs a complete snapshot: this one is incomplete, and --prune would delete what it lacks"
+        "--prune needs a complete snapshot: this one is incomplete, and --prune would delete what it lacks; choose another snapshot, or leave"
+        " out --prune"
     )
     for lacks in ({"refused": (Refusal("link", "HTTP 500"),)}, {"consistent": False}):
         assert refusal(in_place(BASE, BASE, prune=True, of_snapshot=lacks)) == words
@@ -44,18 +45,18 @@ def test_prune_needs_a_complete_snapshot() -> None:
 
 
 OVERLAYS: list[tuple[Any, str]] = [
-    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot; correct the name, or remove it from the overlay (`jitsu-backup show SNAPSHOT '*'` lists the entities)"),
+    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot; correct the name, or remove it from the overlay; list the entities with `jitsu-backup show SNAPSHOT '*'`"),
     ({"destination/Db-1": {"hots": "x"}},
      "overlay: 'destination/Db-1': the target console has no field 'hots' there; did you mean 'host'?"),
-    ({"destination/Db-1": {"zzzz.y": "x"}}, "overlay: 'destination/Db-1': the target console has no field 'zzzz.y' there"),
-    ({"destination/Db-1": {"closed.inn": "x"}}, "overlay: 'destination/Db-1': the target console has no field 'closed.inn' there"),
+    ({"destination/Db-1": {"zzzz.y": "x"}}, "overlay: 'destination/Db-1': the target console has no field 'zzzz.y' there; remove it"),
+    ({"destination/Db-1": {"closed.inn": "x"}}, "overlay: 'destination/Db-1': the target console has no field 'closed.inn' there; remove it"),
     ({"link/Web -> Db-1": {"dta": 1}}, "overlay: 'link/Web -> Db-1': the target console has no field 'dta' there; did you mean 'data'?"),
     ({"link/*": {"dta": {}}}, "overlay: 'link/*': the target console has no field 'dta' there; did you mean 'data'?"),
-    ({"link/l1": {"toId": "nowhere"}}, "overlay: link 'Web → Db-1': toId 'nowhere' is not an id in the snapshot"),
-    ({"link/l1": {"fromId": "l1"}}, "overlay: link 'Web → Db-1': fromId 'l1' is not an id in the snapshot"),
-    ({"destination/db-1": {"list": {"2": "x"}}}, "overlay: destination/db-1 has no item 2 there, only 2 items"),
-    ({"destination/db-1": {"list": {"0": {"1": "x"}}}}, "overlay: destination/db-1 has no item 1 there, only 1 item"),
-    ({"destination/db-1": {"deep.list": {"3": "x"}}}, "overlay: destination/db-1 has no item 3 there, only 1 item"),
+    ({"link/l1": {"toId": "nowhere"}}, "overlay: link 'Web → Db-1': toId 'nowhere' is not an id in the snapshot; use one that is"),
+    ({"link/l1": {"fromId": "l1"}}, "overlay: link 'Web → Db-1': fromId 'l1' is not an id in the snapshot; use one that is"),
+    ({"destination/db-1": {"list": {"2": "x"}}}, "overlay: destination/db-1 has no item 2 there, only 2 items; use a smaller number"),
+    ({"destination/db-1": {"list": {"0": {"1": "x"}}}}, "overlay: destination/db-1 has no item 1 there, only 1 item; use a smaller number"),
+    ({"destination/db-1": {"deep.list": {"3": "x"}}}, "overlay: destination/db-1 has no item 3 there, only 1 item; use a smaller number"),
 ]  # fmt: skip
 
 
@@ -82,8 +83,8 @@ def test_an_overlay_may_join_a_link_to_another_end_of_the_snapshot() -> None:
 
 
 DOCUMENTS: list[tuple[Any, str]] = [
-    ([], "an overlay must be a table that maps selectors, such as 'destination/Warehouse', to values"),
-    ({"a": 1}, "overlay: 'a' must be a table of fields and their new values"),
+    ([], "an overlay must be a table that maps selectors, such as 'destination/Warehouse', to values; write one"),
+    ({"a": 1}, "overlay: 'a' must be a table of fields and their new values; write it as one"),
     ({"stream/x": {"id": "y"}}, "overlay: 'stream/x' cannot change 'id'; remove that line"),
     ({"stream/x": {"type": "y"}}, "overlay: 'stream/x' cannot change 'type'; remove that line"),
     ({"link/x": {"workspaceId": "y"}}, "overlay: 'link/x' cannot change 'workspaceId'; remove that line"),
@@ -93,7 +94,7 @@ DOCUMENTS: list[tuple[Any, str]] = [
     ({"destination/x": {"name": "N", "oauthConnectionId.a.b": 1}},
      "overlay: 'destination/x' cannot change 'oauthConnectionId'; remove that line, and authorise the entity in the UI"),
     ({"stream/x": {"a.b": 1, "a": {"b": 2}, "c": 3}}, "overlay: 'stream/x' sets 'a.b' twice; remove one of them"),
-    ({"stream/" + "x" * 60: {"a": "\ud800"}}, f"overlay: 'stream/{'x' * 53}' contains a name or a value that is not valid Unicode text"),
+    ({"stream/" + "x" * 60: {"a": "\ud800"}}, f"overlay: 'stream/{'x' * 53}' contains a name or a value that is not valid Unicode text; correct it"),
     ({"": {}}, "selector '' has no type; write type, type/id or type/name"),
     ({"/x": {}}, "selector '/x' has no type; write type, type/id or type/name"),
 ]  # fmt: skip
@@ -126,16 +127,16 @@ def test_an_overlay_shows_no_value_and_keeps_its_secrets() -> None:
 
 TYPES = "custom-image, destination, domain, function, link, misc, model, notification, profile-builder, reverse-sync, service, stream"
 SELECTIONS: list[tuple[dict[str, Any], str]] = [
-    ({"only": ("stream/None",)}, "--only: 'stream/None' is not in the snapshot"),
-    ({"skip": ("stream/None",)}, "--skip: 'stream/None' is not in the snapshot"),
-    ({"only": ("stream/None",), "prune": True}, "--only: 'stream/None' is neither in the snapshot nor in the target: leave it out"),
+    ({"only": ("stream/None",)}, "--only: 'stream/None' is not in the snapshot; correct it, or leave it out"),
+    ({"skip": ("stream/None",)}, "--skip: 'stream/None' is not in the snapshot; correct it, or leave it out"),
+    ({"only": ("stream/None",), "prune": True}, "--only: 'stream/None' is neither in the snapshot nor in the target; correct it, or leave it out"),
     ({"only": ("streams",)}, "--only: unknown type 'streams'; did you mean 'stream'?"),
     ({"skip": ("streams/*",)}, "--skip: unknown type 'streams'; did you mean 'stream'?"),
     ({"only": ("streams/Web",)}, "--only: unknown type 'streams'; did you mean 'stream'?"),
-    ({"skip": ("Geo",)}, f"--skip: unknown type 'Geo'; known types: {TYPES}"),
+    ({"skip": ("Geo",)}, f"--skip: unknown type 'Geo'; use one of {TYPES}"),
     ({"overlay": parse_overlay({"streams/Web": {"name": "x"}})}, "overlay: unknown type 'streams'; did you mean 'stream'?"),
     ({"overlay": parse_overlay({"functions/*": {"name": "x"}})}, "overlay: unknown type 'functions'; did you mean 'function'?"),
-    ({"only": ("stream/Extra",)}, "--only: 'stream/Extra' is not in the snapshot"),
+    ({"only": ("stream/Extra",)}, "--only: 'stream/Extra' is not in the snapshot; correct it, or leave it out"),
     ({"only": ("",)}, "selector '' has no type; write type, type/id or type/name"),
 ]  # fmt: skip
 
@@ -159,21 +160,21 @@ def test_a_selector_may_name_what_only_the_target_has_under_prune_and_types_of_t
 MAPPINGS: list[tuple[tuple[tuple[str, str], ...], str]] = [
     ((("functions/None", "function/f-1"),),
      "--map functions/None=function/f-1: unknown type 'functions'; did you mean 'function'?"),
-    ((("function/None", "function/f-1"),), "--map function/None=function/f-1: 'function/None' is not in the snapshot"),
-    ((("function/enrich", "function/None"),), "--map function/enrich=function/None: 'function/None' is not in the target"),
+    ((("function/None", "function/f-1"),), "--map function/None=function/f-1: 'function/None' is not in the snapshot; correct it"),
+    ((("function/enrich", "function/None"),), "--map function/enrich=function/None: 'function/None' is not in the target; correct it"),
     ((("function/enrich", "function/T*"),),
      "--map function/enrich=function/T*: 'function/T*' matches 5 entities of the target: function/t0, function/t1, function/t2, function/t3; use the id of one of them"),
     ((("function/*", "function/t0"),),
      "--map function/*=function/t0: 'function/*' matches 2 entities of the snapshot: function/enrich, function/f-2; use the id of one of them"),
     ((("function/enrich", "functions/x"),),
      "--map function/enrich=functions/x: unknown type 'functions'; did you mean 'function'?"),
-    ((("function/enrich", "stream/x"),), "--map function/enrich=stream/x: a function cannot be mapped to a stream"),
+    ((("function/enrich", "stream/x"),), "--map function/enrich=stream/x: a function cannot be mapped to a stream; choose the same type"),
     ((("function/enrich", "function/t0"), ("function/enrich", "function/t1")),
-     "--map function/enrich=function/t0: 'function/enrich' is mapped twice"),
+     "--map function/enrich=function/t0: 'function/enrich' is mapped twice; leave out one"),
     ((("function/enrich", "function/t0"), ("function/f-2", "function/t0")),
-     "--map function/f-2=function/t0: the target's function/t0 is already paired with another entity"),
-    ((("service/CRM", "service/other"),), "--map service/CRM=service/other: a a/b service cannot be mapped to a c/d one"),
-    ((("destination/Db-1", "destination/other"),), "--map destination/Db-1=destination/other: a db destination cannot be mapped to a x one"),
+     "--map function/f-2=function/t0: the target's function/t0 is already paired with another entity; choose another"),
+    ((("service/CRM", "service/other"),), "--map service/CRM=service/other: a a/b service cannot be mapped to a c/d one; choose another"),
+    ((("destination/Db-1", "destination/other"),), "--map destination/Db-1=destination/other: a db destination cannot be mapped to a x one; choose another"),
     ((("link/Web -> Db-1", "link/x1"),), "--map link/Web -> Db-1=link/x1: connections are paired by their ends; map the ends instead"),
     ((("link/l1", "link/x1"),), "--map link/l1=link/x1: connections are paired by their ends; map the ends instead"),
 ]  # fmt: skip
@@ -213,7 +214,7 @@ def test_ids_can_be_kept_elsewhere_and_are_then_fixed() -> None:
 
 CHOICES = [
     (("streams/Web",), "--only: unknown type 'streams'; did you mean 'stream'?"),
-    (("stream/None",), "--only: 'stream/None' matches nothing on either side"),
+    (("stream/None",), "--only: 'stream/None' matches nothing on either side; correct it"),
     (("streams",), "--only: unknown type 'streams'; did you mean 'stream'?"),
 ]
 

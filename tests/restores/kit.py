@@ -15,6 +15,7 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.planning import Overlay, Plan, PlanOptions
 from jitsu_backup.sandbox import Sandbox, State
+from tests.advice import assert_advice
 from tests.support import OWNER, STAGING, console_of, prepare, restore, run
 
 OTHER = "http://other.example"
@@ -80,4 +81,6 @@ def typed(
         elif process.poll() is not None:
             break
     os.close(ours)
-    return process.wait(20), said
+    code = process.wait(20)
+    assert_advice(arguments, code, said)
+    return code, said

@@ -322,7 +322,7 @@ def test_a_set_that_there_is_not_is_one_line_with_the_nearest_known(
     assert "--set: unknown set 'marketting'; did you mean 'marketing'?" in done.stderr
     assert done.stderr.count("\n") == 1
     settle(tmp_path)
-    assert "--set: unknown set 'x'; the settings have no [sets.NAME]" in shell(*command, "--set", "x").stderr
+    assert "--set: unknown set 'x'; add [sets.NAME] to the settings" in shell(*command, "--set", "x").stderr
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,8 @@ def test_a_plan_no_longer_fits_once_the_feature_is_switched_off_and_no_sync_is_l
     with pytest.raises(TargetChangedError) as raised:
         meddled(sandbox, before, WORKSPACE, features.clear, rebind=True)
     assert str(raised.value) == (
-        "the target has changed since the plan was made: feature reverse-etl is switched off; nothing was written"
+        "the target has changed since the plan was made: feature reverse-etl is switched off; nothing was written; run"
+        " this again"
     )
     assert isinstance(raised.value, BlockedError)
     assert raised.value.exit_code == 7

@@ -83,7 +83,10 @@ def test_all_unknown_keys_are_named_each_with_the_nearest_known_one(folder: Path
     assert "4 problems." in done.stdout
     other = cli("snapshots", cwd=folder)
     assert other.returncode == 2
-    assert "(and 3 more problems; list all with jitsu-backup check --config)" in other.stderr
+    assert (
+        "(and 3 more problems); correct it, then check the file with:\n  jitsu-backup check --config "
+        in other.stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_sets_add_up(tmp_path: Path) -> None:
     only, skip = found.selection(["code", "marketing"])
     assert only == ("function/*", "link/Web site -> *", "function/Enrich")
     assert skip == ("destination/Warehouse",)
-    with pytest.raises(UsageError, match=r"^--set: unknown set 'other'; the settings have code, marketing$"):
+    with pytest.raises(UsageError, match=r"^--set: unknown set 'other'; use one of code, marketing$"):
         found.selection(["code", "other"])
 
 

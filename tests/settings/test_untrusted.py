@@ -22,6 +22,7 @@ from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, runn
 from jitsu_backup.settings import Overrides, Settings, load
 from jitsu_backup.settings.sources import _split
 from jitsu_backup.store import open_store
+from tests.advice import last_message
 from tests.support import OWNER, STAGING, cli, recorded_snapshot
 
 KEY = "key1:secret"
@@ -195,7 +196,7 @@ def test_what_is_no_regular_file_is_refused_and_never_waited_for(
     env = {"JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER}
     done = cli(*line, env=env, cwd=tmp_path)
     assert done.returncode == code, done.stderr
-    last = done.stderr.strip().splitlines()[-1]
+    last = last_message(done.stderr).splitlines()[0]
     assert "not a regular file" in last or "no such device" in last
     assert "Traceback" not in done.stderr
 
@@ -205,7 +206,9 @@ def test_a_pipe_for_figures_or_keys_is_told_as_what_cannot_be_written(tmp_path: 
     env = {"JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER}
     done = cli("clone", "a", "b", "--keys-out", "x", env=env, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "jitsu-backup: cannot write x: not a regular file\n"  # before anything is asked
+    assert (
+        done.stderr == "jitsu-backup: cannot write x: not a regular file; name another\n"
+    )  # before anything is asked
 
 
 @pytest.mark.parametrize(

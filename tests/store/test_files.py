@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import BackupError, advice_on
 from jitsu_backup.store import FolderStore, read_file, write_file, write_tree
 
 
@@ -55,7 +55,9 @@ def test_a_failure_at_any_step_leaves_the_old_file_and_no_other(
         with pytest.raises((BackupError, KeyboardInterrupt)) as caught:
             write_file(path, b"new")
     if isinstance(problem, OSError):
-        assert str(caught.value) == f"cannot write {path}: no space left on device"
+        assert str(caught.value) == (
+            f"cannot write {path}: no space left on device; free space there, or name another place"
+        )
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -77,7 +79,10 @@ def test_a_file_size_limit_is_told_and_leaves_the_old_file(tmp_path: Path) -> No
         [sys.executable, "-B", "-c", code, str(path)],
         preexec_fn=limit, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.strip() == f"BackupError cannot write {path}: file too large"
+    assert (
+        done.stdout.strip()
+        == f"BackupError cannot write {path}: file too large; {advice_on(OSError(errno.EFBIG, ''))}"
+    )
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -82,7 +82,7 @@ def test_an_ambiguous_prefix_names_its_candidates() -> None:
 def test_what_is_not_there_is_told_with_what_is() -> None:
     with pytest.raises(BackupError, match="which is empty"):
         find([], "latest")
-    with pytest.raises(BackupError, match="it has snapshots of acme"):
+    with pytest.raises(BackupError, match="use one of acme"):
         find([ONE], "nobody/latest")
     with pytest.raises(BackupError, match="aaaaaaaaaaaa"):
         find([ONE], "ffff")

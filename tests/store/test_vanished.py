@@ -13,6 +13,7 @@ from obstore.store import S3Store
 
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, running
 from jitsu_backup.store.control import MARKER
+from tests.advice import folded
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.support import OWNER, STAGING, cli
 
@@ -79,7 +80,7 @@ def test_what_is_named_and_empty_is_refused_by_every_run_until_it_is_begun(
             assert done.returncode == 1
             assert "--new-store" in done.stderr
             assert "check that the disk is mounted" in done.stderr
-            assert len(done.stderr.strip().splitlines()) == 1
+            assert len(folded(done.stderr).splitlines()) == 1
             assert ("metrics file m" in done.stderr) is bool(figures)
         assert site.backup("--new-store", store=store).returncode == 0
         assert site.backup(store=store).returncode == 0

@@ -24,6 +24,7 @@ from jitsu_backup.model import HARMFUL
 from jitsu_backup.operations.alarms import LONGEST_REASON, Alarm, What, remedy_for, told_in
 from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, running
+from tests.advice import folded
 from tests.support import ANALYST, MOMENT
 from tests.test_errors import whole_tree
 from tests.unattended.workbench import Bench, monitor, samples
@@ -64,7 +65,7 @@ def told_everywhere(bench: Bench, code: int, *arguments: str, **env: str) -> dic
     (alarm,) = json.loads(line)["alarms"]
     words = [alarm[name] for name in ("workspace", "why", "remedy")]
     assert all(words), alarm
-    (mailed,) = text.stderr.splitlines()  # all that is left where standard output is thrown away
+    (mailed,) = folded(text.stderr).splitlines()  # all that is left where standard output is thrown away
     for word in words:
         assert word in mailed
         assert word in told[-1][1]
@@ -225,7 +226,7 @@ def test_a_reason_that_is_a_sentence_is_followed_by_no_semicolon(why: str, betwe
 
 def test_what_a_remedy_says_to_run_runs_as_it_is_pasted(bench: Bench) -> None:
     failed = bench.run("backup", "--all", JITSU_HOST="http://127.0.0.1:9")
-    assert "try now with `jitsu-backup check`" in failed.stderr
+    assert failed.stderr.endswith("try now with:\n  jitsu-backup check\n")
     done = bench.run("check")
     assert done.returncode == 0, done.stderr
     assert "acme-production, acme-staging" in done.stdout

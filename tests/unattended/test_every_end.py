@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jitsu_backup.model import laid_out
 from tests.unattended.workbench import Bench, monitor, samples
 
 WRONG_LINES = [
@@ -128,7 +129,7 @@ def test_a_run_that_fails_as_a_whole_says_everywhere_what_to_do(
     (remedy,) = {one.labels["remedy"] for one in samples(bench.folder / "m") if one.labels.get("reason")}
     assert remedy
     assert remedy in told[-1][1]
-    assert remedy in done.stderr or done.stderr.startswith("Usage: ")
+    assert laid_out(remedy) in done.stderr or "\nUsage: jitsu-backup backup " in done.stderr
 
 
 def test_what_a_broken_settings_file_says_line_by_line_names_who_hears_of_it(bench: Bench) -> None:
@@ -240,7 +241,8 @@ def test_a_check_of_archives_leaves_the_monitor_and_the_figures_of_the_settings_
 def test_a_good_line_without_listeners_is_told_to_nobody_and_shows_its_usage(bench: Bench) -> None:
     done = bench.run("backup", "--nonsense")
     assert done.returncode == 2
-    assert done.stderr.startswith("Usage: ")
+    assert done.stderr.startswith("jitsu-backup: ")
+    assert "\nUsage: jitsu-backup backup " in done.stderr
     assert bench.run("backup", "--help", "--metrics", "m").returncode == 0
     assert not (bench.folder / "m").exists()
 
@@ -261,7 +263,9 @@ def test_an_output_that_cannot_be_written_is_in_the_figures_and_the_log(
     assert told[-1][1].startswith(f"exit code {done.returncode}")
     assert len(bench.archives) == 2
     if not silent:
-        assert problem_in(bench.folder / "m") == "cannot write the output: No space left on device"
+        assert problem_in(bench.folder / "m") == (
+            "cannot write the output: No space left on device; free space there, or name another place"
+        )
     if "--log-format" in flags:
         (text,) = done.stderr.splitlines()
         assert json.loads(text)["exit_code"] == done.returncode

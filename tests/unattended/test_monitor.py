@@ -134,7 +134,9 @@ def test_a_monitor_whose_answer_never_ends_holds_no_run_and_its_body_is_not_read
     if kind == "a body":
         assert told == []
     else:
-        assert told == ["the monitor at 127.0.0.1 could not be reached: no answer within 0.3 s"]
+        assert told == [
+            "the monitor at 127.0.0.1 could not be reached: no answer within 0.3 s; check its address"
+        ]
 
 
 def test_a_service_tells_once_that_its_monitor_is_not_reached_until_the_reason_changes() -> None:
@@ -142,7 +144,9 @@ def test_a_service_tells_once_that_its_monitor_is_not_reached_until_the_reason_c
     gone = Monitor("http://127.0.0.1:9/CANARY", told.append, {}, seconds=2)
     for _ in range(3):
         gone.end(0, "watching 1 workspace", ())
-    assert told == [Problem("the monitor at 127.0.0.1 could not be reached: cannot be reached")]
+    assert told == [
+        Problem("the monitor at 127.0.0.1 could not be reached: cannot be reached; check its address")
+    ]
 
 
 def test_a_monitor_gets_no_longest_body_whatever_a_run_says_of_itself() -> None:

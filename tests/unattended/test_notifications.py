@@ -169,7 +169,7 @@ def test_a_message_that_is_not_taken_fails_no_backup_and_is_told_with_the_next(
     with monitor(status) as (url, told):
         said = run(bench, url, *ALWAYS)
         assert (
-            f"the notification about acme-staging could not be sent to 127.0.0.1: HTTP {status}; the next message includes the changes"
+            f"the notification about acme-staging could not be sent to 127.0.0.1: HTTP {status}; check its address; the next message includes the changes"
             in said
         )
         assert len(told) == times

@@ -12,6 +12,7 @@ from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
 from jitsu_backup.cli.flags.grouping import OUTPUT, STORE, group, option
 from jitsu_backup.cli.flags.shared import settle_general_options, switch
 from jitsu_backup.cli.paths import PATH
+from jitsu_backup.errors import BackupError
 
 # options that are accepted before the command, too
 _STORE = option(
@@ -53,7 +54,11 @@ def runs_command(declared: Callable[[], None]) -> Callable[..., int]:
 
         options, own = settle_general_options(ctx.find_root().obj, given)
         body = getattr(importlib.import_module(f"jitsu_backup.cli.{name}"), name)
-        code: int = body(App(options), **own)
+        app = App(options)
+        try:
+            code: int = body(app, **own)
+        except BackupError as problem:
+            raise app.advised(problem, name) from problem.__cause__
         return code
 
     declared_already = {flag for known in getattr(command, "__click_params__", ()) for flag in known.opts}

@@ -102,6 +102,14 @@ class GroupedHelp(click.Command):
         """Return the parameters and both options that show help."""
         return [*super().get_params(ctx), _help_all()]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse a command line. Each error names its command, so that its usage can be shown."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as problem:
+            problem.ctx = problem.ctx or ctx
+            raise
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write usage, description, examples and the common options; with `--help-all`, every option."""
         everything = ctx.meta.get(__name__, False)

@@ -155,7 +155,9 @@ class _Recovery:
                 if not self.may_make():
                     _fail(
                         future,
-                        BlockedError("another run took the lock of the console, so it was not created"),
+                        BlockedError(
+                            "another run took the lock of the console, so it was not created; run this again"
+                        ),
                     )
                     continue
                 making = asyncio.ensure_future(self.maker.make(self.plan.workspaces[number]))

@@ -211,8 +211,12 @@ async def _check_maker(maker: Connection) -> bool:
 def _nothing(store: Store, job: RecoveryJob, backed_up: Sequence[Candidate]) -> str:
     named = f" of {some_of(list(job.workspaces), 5)}" if job.workspaces else ""
     until = f" from {job.at:%Y-%m-%d %H:%M} UTC or earlier" if job.at else ""
-    there = f"; {in_store(one.slug for one in backed_up)}" if backed_up else ""
-    return f"the store {store.url} has no backup{named}{until}{there}"
+    there = (
+        in_store(one.slug for one in backed_up)
+        if backed_up
+        else "name another with --store, --workspace or --at"
+    )
+    return f"the store {store.url} has no backup{named}{until}; {there}"
 
 
 def _check_names(job: RecoveryJob, listed: Listed, taken: Sequence[Taken]) -> None:
