@@ -17,8 +17,10 @@ import yaml
 from jitsu_backup.archive.filename import OWN_MARKS
 from jitsu_backup.cli import cli
 from jitsu_backup.console import RefusalKind
+from jitsu_backup.errors import BlockedError
 from jitsu_backup.operations.alarms import What
 from jitsu_backup.operations.recovery_losses import LossKind
+from jitsu_backup.reports.metrics import _GAUGES
 from tests.free_ports import free_ports
 from tests.test_errors import whole_tree
 
@@ -26,17 +28,18 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 GUIDES = (
     "alarms.md", "archive-format.md", "clone.md", "concepts.md", "configuration.md", "coverage.md",
-    "drill.md", "faq.md", "get-started.md", "git-folder.md", "history-page.md", "history-who.md",
+    "drill.md", "faq.md", "figures.md", "get-started.md", "git-folder.md", "history-page.md", "history-who.md",
     "history.md", "naming.md", "network.md", "notify.md", "overlay.md", "promotion-access.md",
     "promotion-ci.md", "promotion.md", "recovery-json.md", "recovery-rules.md", "recovery.md", "report.md",
     "restore-one.md", "restore-rules.md", "restore.md", "retention.md", "reverse-syncs.md", "runbook.md",
-    "sandbox.md", "saved-plans.md", "secrets.md", "store.md", "three-sides.md", "troubleshooting.md",
+    "runbook-checks.md", "sandbox.md", "saved-plans.md", "secrets.md", "store.md", "three-sides.md", "troubleshooting.md",
     "undo.md", "upgrading.md", "../README.md",
 )  # fmt: skip
 RUN_BY = {
     "git.md": "tests/test_folders_in_git.py",
     "python.md": "tests/test_api.py",
     "schedule.md": "tests/schedule/files.py",
+    "schedule-containers.md": "tests/schedule/files.py",
     "watch.md": "tests/watching/test_command_line.py",
 }
 """Guides that another test runs."""
@@ -176,18 +179,51 @@ def test_every_page_and_every_command_is_in_the_index() -> None:
 # what must be complete
 
 
+RUNBOOK = ("runbook.md", "runbook-checks.md")
+
+
+def alerts_of(page: str) -> list[str]:
+    """Return the alerts that a page of the runbook has an entry of."""
+    return re.findall(r"^## (\w+)$", read(page), re.MULTILINE)
+
+
 def test_every_alert_has_an_entry_in_the_runbook_and_links_to_it() -> None:
     (group,) = yaml.safe_load(read("schedule/alerts.yml"))["groups"]
-    headings = re.findall(r"^## (\w+)$", read("runbook.md"), re.MULTILINE)
-    assert headings == [rule["alert"] for rule in group["rules"]]
-    for rule in group["rules"]:
-        assert rule["annotations"]["runbook_url"].endswith(f"/docs/runbook.md#{rule['alert'].lower()}")
+    linked = [rule["annotations"]["runbook_url"].rpartition("/docs/")[2] for rule in group["rules"]]
+    assert {f"{page}#{alert.lower()}" for page in RUNBOOK for alert in alerts_of(page)} == set(linked)
+    for rule, link in zip(group["rules"], linked, strict=True):
+        assert link.endswith(f"#{rule['alert'].lower()}")
+
+
+def test_the_runbook_has_every_alarm_and_every_exit_code_of_an_unattended_run() -> None:
+    of_runs = {"runbook.md": "JitsuBackupRunFailed", "runbook-checks.md": "JitsuBackupVerifyFailed"}
+    named = set[str]()
+    for page, alert in of_runs.items():
+        codes = {kind.exit_code for kind in whole_tree()} - {BlockedError.exit_code} | {130}
+        part = under(page, alert)
+        assert {int(code) for code in re.findall(r"^\| (\d+) \|", part, re.MULTILINE)} == codes
+        named |= set(re.findall(r"`(\w+)`", part))
+    alerts = {alert for page in RUNBOOK for alert in alerts_of(page)}
+    assert [
+        w.label for w in What if w.label not in named and f"JitsuBackup{w.label.title()}" not in alerts
+    ] == []
+
+
+def test_the_table_of_figures_has_each_with_its_labels() -> None:
+    rows = re.findall(r"^\| `(jitsu_backup_\w+)` \|(.*?)\|", read("figures.md"), re.MULTILINE)
+    assert {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows} == {
+        name: tuple(label for label in labels if label != "console") for name, (_, labels) in _GAUGES.items()
+    }
+
+
+def under(page: str, heading: str) -> str:
+    """Return what stands under a heading of a page."""
+    return read(page).partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
 def cells(page: str, heading: str) -> set[str]:
     """Return what stands as code in the first column of the table under a heading."""
-    part = read(page).partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (.+?) \|", part, re.MULTILINE)
+    rows = re.findall(r"^\| (.+?) \|", under(page, heading), re.MULTILINE)
     return {code for row in rows for code in re.findall(r"`([^`]+)`", row)}
 
 
@@ -204,7 +240,7 @@ def test_troubleshooting_has_every_error_alarm_and_refusal() -> None:
     assert cells("troubleshooting.md", "Why did the console reject it?") == {
         kind.value for kind in RefusalKind
     }
-    assert {f"`{kind.label}`" for kind in LossKind} <= set(re.findall(r"`\w+`", read("alarms.md")))
+    assert {f"`{kind.label}`" for kind in LossKind} <= set(re.findall(r"`\w+`", read("figures.md")))
     assert set(OWN_MARKS) <= cells("naming.md", "What do the marks mean?")
 
 

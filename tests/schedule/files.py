@@ -21,7 +21,9 @@ from jitsu_backup.settings import Overrides, Settings, load
 DOCUMENTS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCUMENTS / "schedule"
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file())
-PAGE = (DOCUMENTS / "schedule.md").read_text(encoding="utf-8")
+PAGE = "".join(
+    (DOCUMENTS / name).read_text(encoding="utf-8") for name in ("schedule.md", "schedule-containers.md")
+)
 
 PROGRAM = "/opt/jitsu-backup/bin/jitsu-backup"
 HOURLY, NIGHTLY = timedelta(hours=1), timedelta(days=1)
@@ -93,8 +95,9 @@ def backup_step() -> dict[str, Any]:
     return step
 
 
-JOBS = [line for _, line in crontab(text("crontab"))[1] if PROGRAM in line]
-(ROTATION,) = [line for _, line in crontab(text("crontab"))[1] if PROGRAM not in line]
+CRONTABS = ("crontab", "crontab-checks")
+"""The backup, and the nightly checks that another machine runs."""
+JOBS = [line for name in CRONTABS for _, line in crontab(text(name))[1] if PROGRAM in line]
 BACKUPS = {
     "crontab": after_program(JOBS[0]),
     "jitsu-backup.service": after_program(unit("jitsu-backup.service")["Service"]["ExecStart"]),
@@ -114,6 +117,8 @@ SHOWN = [
     for line in block.replace("\\\n", "").splitlines()
 ]
 SHOWN_OURS = [line for line in SHOWN if line.startswith("jitsu-backup ")]
+(TRIED,) = [block for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "--new-store" in block]
+"""How the page tries the settings, beside the two files."""
 (SHOWN_CONTAINER,) = [line for line in SHOWN if line.startswith("docker run ")]
 ARGUMENTS = [
     *BACKUPS.items(),

@@ -23,6 +23,7 @@ from tests.schedule.files import (
     ARGUMENTS,
     BACKUPS,
     CRONJOB,
+    CRONTABS,
     DEPLOYMENT,
     FILES,
     FOLDER,
@@ -99,13 +100,14 @@ def gaps(expression: str) -> set[timedelta]:
 
 
 def test_cron_backs_up_every_hour_and_checks_every_night() -> None:
-    times = [when for when, _ in crontab(text("crontab"))[1]]
-    assert [gaps(when) for when in times] == [{HOURLY}, {NIGHTLY}, {NIGHTLY}, {NIGHTLY}, {7 * NIGHTLY}]
+    hourly, times = ([when for when, _ in crontab(text(name))[1]] for name in CRONTABS)
+    assert [gaps(when) for when in hourly] == [{HOURLY}, {7 * NIGHTLY}]
+    assert [gaps(when) for when in times] == [{NIGHTLY}, {NIGHTLY}, {NIGHTLY}, {7 * NIGHTLY}]
     checks = [parsed(after_program(line)) for line in JOBS[1:]]
     assert [
         (check.info_name, check.params.get("everything"), check.params.get("rehearse")) for check in checks
     ] == [("verify", True, False), ("verify", False, True), ("drill", None, None)]
-    nights = {next(CronSim(when, MOMENT)).hour for when in times[1:4]}
+    nights = {next(CronSim(when, MOMENT)).hour for when in times[:3]}
     assert len(nights) == 3, "one check must have ended when the other begins"
 
 
@@ -175,8 +177,8 @@ def test_every_variable_that_the_settings_name_reaches_every_schedule() -> None:
 
 def test_nothing_is_here_that_no_test_reads() -> None:
     read = {
-        "Dockerfile", "alerts.yml", "crontab", "environment", "github-actions.yml", "jitsu-backup.service",
-        "jitsu-backup.timer", "jitsu-backup.toml", *MANIFESTS, *WATCHES, *KUSTOMIZE,
+        "Dockerfile", "alerts.yml", *CRONTABS, "environment", "github-actions.yml", "jitsu-backup-failed@.service",
+        "jitsu-backup.service", "jitsu-backup.timer", "jitsu-backup.toml", *MANIFESTS, *WATCHES, *KUSTOMIZE,
     }  # fmt: skip
     assert set(FILES) == read
     linked = set(re.findall(r"\]\(schedule/([^)]+)\)", PAGE))
@@ -194,7 +196,7 @@ def test_no_host_is_named_that_may_be_somebodys() -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
-    names = ("jitsu-backup.service", "jitsu-backup.timer", "jitsu-backup-watch.service")
+    names = [name for name in FILES if name.endswith((".service", ".timer"))]
     for name in names:
         # the program has to be there for it, and here it is somewhere else
         (tmp_path / name).write_text(text(name).replace(PROGRAM, sys.executable), encoding="utf-8")
@@ -222,6 +224,29 @@ def test_every_exit_code_but_0_is_a_failure_to_systemd() -> None:
     assert service["Type"] == "oneshot"
     assert not [name for name in service if name in ("SuccessExitStatus", "Restart")]
     assert not service["ExecStart"].startswith("-")
+
+
+def test_the_end_of_the_log_is_mailed_after_a_failure_of_the_service(tmp_path: Path) -> None:
+    mailer = "jitsu-backup-failed@.service"
+    assert unit("jitsu-backup.service")["Unit"]["OnFailure"] == mailer.replace("@", "@%n")
+    for name, script in (
+        ("journalctl", 'echo "the log: $*"'),
+        ("sendmail", f'echo "$*" > {tmp_path}/mail; cat >> {tmp_path}/mail'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    filled = (
+        unit(mailer)["Service"]["ExecStart"]
+        .replace("%i", "jitsu-backup.service")
+        .replace("%H", "host")
+        .replace("$$", "$")
+    )
+    given = {"PATH": f"{tmp_path}:/usr/bin:/bin", "MAILTO": "a@example.com"}
+    subprocess.run(shlex.split(filled), env=given, check=True)
+    assert (tmp_path / "mail").read_text() == (
+        "-t\nTo: a@example.com\nSubject: jitsu-backup.service failed on host\n\n"
+        "the log: --unit=jitsu-backup.service --lines=30 --output=cat --no-pager\n"
+    )
 
 
 def test_the_timer_makes_up_for_what_was_missed() -> None:

@@ -22,10 +22,10 @@ from jitsu_backup.sandbox import running
 from tests.s3_server import BUCKET, S3Server, s3_server
 from tests.schedule.files import (
     CRONJOB,
+    CRONTABS,
     INDEXED_JOB,
     PROGRAM,
-    ROTATION,
-    SHOWN_OURS,
+    TRIED,
     backup_step,
     container,
     crontab,
@@ -86,10 +86,6 @@ class Stage:
     def environment(self) -> dict[str, str]:
         return variables(self.here(text("environment")))
 
-    @property
-    def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "lib" / "log.jsonl").read_text().splitlines()]
-
     def run(
         self, command: Sequence[str], environment: dict[str, str], code: int = 0, folder: str | Path = "/"
     ) -> "subprocess.CompletedProcess[str]":
@@ -146,29 +142,38 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def try_the_settings(stage: Stage) -> None:
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     stage.run(
-        ["bash", "-e", "-c", "\n".join(SHOWN_OURS)],
-        {**stage.environment, "PATH": path},
+        ["bash", "-e", "-c", TRIED],
+        {"PATH": path},
         folder=stage.folder / "etc",
     )
 
 
-def cron_jobs(stage: Stage) -> tuple[dict[str, str], list[str]]:
-    """Return the environment of a crontab's jobs, and those that run the program, with what stands for the places."""
-    given, jobs = crontab(stage.here(text("crontab")))
-    return given, [line for _, line in jobs if stage.here(PROGRAM) in line]
+Job = tuple[dict[str, str], str]
+"""The variables of a crontab, and a line for the shell."""
+
+
+def cron_jobs(stage: Stage, *, ours: bool = True) -> list[Job]:
+    """Return the jobs of both crontabs that run the program, or the others, with what stands for the places."""
+    files = [crontab(stage.here(text(name))) for name in CRONTABS]
+    return [
+        (given, line) for given, jobs in files for _, line in jobs if (stage.here(PROGRAM) in line) is ours
+    ]
+
+
+def log_of(job: Job) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(job[0]["LOG"]).read_text().splitlines()]
 
 
 def test_the_lines_of_cron_run_as_they_stand_and_nothing_is_mailed(stage: Stage) -> None:
-    given, jobs = cron_jobs(stage)
-    told = []
-    for line in jobs:
+    jobs, told = cron_jobs(stage), []
+    for given, line in jobs:
         done = stage.run([given["SHELL"], "-c", line], given)
         assert (done.stdout, done.stderr) == ("", "")
         told.append(list(stage.monitor.told))
     check = "/secret/jitsu-backup"
     names = (check, f"{check}-verify", f"{check}-rehearse", f"{check}-drill")
     assert told == [[f"{name}/start", name] for name in names]
-    backup, verify, rehearsal, drill = stage.log[-4:]
+    backup, (verify, rehearsal, drill) = log_of(jobs[0])[-1], log_of(jobs[-1])[-3:]
     assert {line["workspace"] for line in backup["workspaces"]} == {"acme-staging", "acme-production"}
     assert backup["store"] == f"s3://{BUCKET}/jitsu"
     assert verify["archives"] == rehearsal["archives"] == 2
@@ -180,46 +185,46 @@ def test_the_lines_of_cron_run_as_they_stand_and_nothing_is_mailed(stage: Stage)
 def test_the_line_of_cron_for_a_backup_needs_no_private_key(stage: Stage) -> None:
     identity = stage.folder / "etc" / "identity.txt"
     away = identity.rename(stage.folder / "away.txt")
-    given, jobs = cron_jobs(stage)
+    given, line = job = cron_jobs(stage)[0]
     try:
         for _ in range(2):  # the second one compares with what it cannot read
-            stage.run([given["SHELL"], "-c", jobs[0]], given)
+            stage.run([given["SHELL"], "-c", line], given)
     finally:
         away.rename(identity)
-    assert stage.log[-1]["message"] == "2 workspaces: 2 unchanged"
+    assert log_of(job)[-1]["message"] == "2 workspaces: 2 unchanged"
 
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_failure_is_mailed_and_reaches_the_log_and_the_monitor(stage: Stage, number: int) -> None:
-    given, jobs = cron_jobs(stage)
+    given, line = job = cron_jobs(stage)[number]
     host = stage.stands_for["https://jitsu.example.com"]
-    wrong = ("backup --all", f"--host {host} --apikey key1:wrong backup --all")
-    line = jobs[number].replace(*wrong)
+    line = line.replace("backup --all", f"--host {host} --apikey key1:wrong backup --all")
     for command in ("verify", "drill"):
         line = line.replace(f"{command} --", f"{command} --no-such --")
     done = stage.run([given["SHELL"], "-c", line], given)
     assert stage.monitor.told[-1].endswith("/fail")
     mailed = json.loads(done.stdout)
-    assert mailed == stage.log[-1]
+    assert mailed == log_of(job)[-1]
     assert (mailed["exit_code"], mailed["level"]) == ((6, "error") if number == 0 else (2, "error"))
     assert mailed["alarms"][0]["why"]
 
 
 def test_what_no_job_could_say_is_mailed_too(stage: Stage) -> None:
-    given, jobs = cron_jobs(stage)
+    given, line = cron_jobs(stage)[0]
     environment = stage.folder / "etc" / "environment"
-    missing = jobs[0].replace(str(environment), f"{environment}-gone")
+    missing = line.replace(str(environment), f"{environment}-gone")
     assert f"{environment}-gone" in stage.run([given["SHELL"], "-c", missing], given, code=2).stderr
     unwritable = {**given, "LOG": str(stage.folder / "gone" / "log.jsonl")}
-    assert "No such file" in stage.run([given["SHELL"], "-c", jobs[0]], unwritable).stderr
+    assert "No such file" in stage.run([given["SHELL"], "-c", line], unwritable).stderr
 
 
-def test_cron_begins_a_new_log_every_week_and_keeps_old_ones_for_a_while(stage: Stage) -> None:
-    given, _ = crontab(stage.here(text("crontab")))
-    log = stage.folder / "lib" / "log.jsonl"
+@pytest.mark.parametrize("number", range(len(CRONTABS)))
+def test_cron_begins_a_new_log_every_week_and_keeps_old_ones_for_a_while(stage: Stage, number: int) -> None:
+    given, line = cron_jobs(stage, ours=False)[number]
+    log = Path(given["LOG"])
     before = log.read_text() if log.exists() else ""
-    line = stage.here(ROTATION).replace("\\%", "%")  # as cron reads it
-    ancient = log.with_name("log.jsonl.2026-01-01")
+    line = line.replace("\\%", "%")  # as cron reads it
+    ancient = log.with_name(f"{log.name}.2026-01-01")
     try:
         for _ in range(2):  # where there is nothing to put away nothing happens
             log.write_text(before or "one\n")
@@ -227,7 +232,7 @@ def test_cron_begins_a_new_log_every_week_and_keeps_old_ones_for_a_while(stage: 
             os.utime(ancient, (0, 0))
             done = stage.run([given["SHELL"], "-c", line], given)
             assert (done.stdout, done.stderr) == ("", "")
-            (kept,) = log.parent.glob("log.jsonl.*")
+            (kept,) = log.parent.glob(f"{log.name}.*")
             assert (log.exists(), kept.read_text()) == (False, before or "one\n")
             stage.run([given["SHELL"], "-c", line], given)
             kept.unlink()
