@@ -48,7 +48,7 @@ def assert_advice(arguments: Sequence[object], code: int | None, errors: str, ou
     message = last_message(errors)
     if not message.startswith("jitsu-backup: "):
         message = (
-            (errors + output).replace("\n", "\n  ").lstrip()
+            (errors + output).replace("\n", "\n  ").strip()
         )  # a line of a plan that begins with "create" is no advice
     assert advises(message) or _NO_FAILURE.search(message), (
         f"{' '.join(map(str, arguments))} ended with {code} and does not say what to do: {message or 'nothing'}"
