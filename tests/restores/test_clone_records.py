@@ -15,7 +15,7 @@ import pytest
 from jitsu_backup import sync
 from jitsu_backup.archive import ArchiveName, archive_name, encode, parse_name, source_mark
 from jitsu_backup.errors import BackupError, IntegrityError, LockedError
-from jitsu_backup.events import Event
+from jitsu_backup.events import Event, Notice
 from jitsu_backup.model import CloneRecord, Key, Snapshot, Source
 from jitsu_backup.operations import clone_record
 from jitsu_backup.operations.apply_plan import Status
@@ -27,11 +27,12 @@ from jitsu_backup.operations.clone_record import (
     record_finder,
     recorded,
 )
+from jitsu_backup.operations.promoted import last_promotion
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.planning.records import new_record
 from jitsu_backup.sandbox import Sandbox, running
-from jitsu_backup.store import FolderStore, keep
+from jitsu_backup.store import FolderStore, archives, keep
 from tests.restores.kit import write_overlay
 from tests.support import (
     MOMENT,
@@ -103,6 +104,40 @@ def test_the_newest_record_of_the_two_is_found_whatever_they_are_called_now(stor
     assert one != two
     again = found(store, replace(FROM, slug="renamed"), replace(INTO, slug=None))
     assert (name_in(again), again and again.archive) == ("two", two)
+
+
+def promoted(store: FolderStore, workspace: str = "acme-production") -> tuple[str, list[str]]:
+    told: list[Event] = []
+    known = run(archives(store))
+    _, snapshot = run(last_promotion(known, workspace, store, NO_KEYS, now=LATER, report=told.append))
+    return snapshot.entities[0].body["name"], [event.text for event in told if isinstance(event, Notice)]
+
+
+def test_promoted_is_the_newest_record_of_a_clone_from_elsewhere(store: FolderStore) -> None:
+    kept(store, record("first"), record("promoted", minutes=1))
+    kept(store, record("in place", source=INTO, minutes=2), record("another", target=FROM, minutes=3))
+    name, (told,) = promoted(store)
+    assert name == "promoted"
+    assert "left by the clone from acme-staging at 2026-" in told
+    assert promoted(store, PRODUCTION)[0] == "promoted"
+
+
+def test_a_later_clone_that_did_not_end_is_told_beside_what_was_promoted(store: FolderStore) -> None:
+    intent = record("begun", minutes=2)
+    assert intent.manifest.cloned is not None
+    begun = replace(intent.manifest, cloned=replace(intent.manifest.cloned, deletes=()))
+    kept(store, record("promoted"), replace(intent, manifest=begun))
+    name, told = promoted(store)
+    assert name == "promoted"
+    assert "did not finish" in told[-1]
+
+
+def test_without_a_record_of_a_clone_promoted_is_an_error_that_says_what_to_check(store: FolderStore) -> None:
+    kept(store, record("in place", source=INTO))
+    with pytest.raises(
+        BackupError, match=r"no record of a clone into acme-production in the store .*; clone"
+    ):
+        promoted(store)
 
 
 def test_a_record_that_is_there_already_is_not_written_again(store: FolderStore) -> None:
