@@ -208,7 +208,13 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     reason = "re-created under another id so that what it uses can change; it starts over"
     reason = f"{reason}; {why_off(pairs, key)}" if off else reason
     made = replace(
-        planned.action, target_id=new_id, body=body, reason=reason, off=off, replaced=before.replaced
+        planned.action,
+        target_id=new_id,
+        body=body,
+        reason=reason,
+        off=off,
+        replaced=before.replaced,
+        overwrites=before.overwrites,
     )
     name = sides.live_shown[old.key]
     gone = Action(

@@ -39,6 +39,8 @@ from jitsu_backup.planning.three_sides import (
     base_of,
     changed_by_target,
     merge_sides,
+    overwrite,
+    overwritten,
     replaced_values,
     taken_from_target,
     takes_kind_of_source,
@@ -158,12 +160,15 @@ def _create(pairs: Pairs, candidate: Candidate) -> Action:
     reason = "deleted since the backup; re-created with a new id" if in_place else "not in the target"
     if in_place and key in pairs.sides.options.fresh:
         reason = "new in the folder"
+    there = pairs.sides.sides_of(key, None)
+    again = key in pairs.deleted and pairs.sides.take.choice(there) is not None
     if revived:
         body["cloneId"] = candidate.clone_id
         reason += f"; {', '.join(revived)} copied from the deleted entity"
     return Action(
         ActionKind.CREATE, key, pairs.sides.desired_shown[key], candidate.target_id, reason, body,
         losses=candidate.sorted_losses, new_keys=slots, cuts_off=_cuts_off(pairs, slots),
+        overwrites=(overwrite(pairs.sides, there),) if again else (),
     )  # fmt: skip
 
 
@@ -245,6 +250,7 @@ def _update(
         action, kind=ActionKind.UPDATE, reason="changes " + ", ".join(differing) + _replaced(resent), body=body,
         paths=frozenset((*changed, *changes.removed)), changes=differing, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
         new_keys=slots, cuts_off=_cuts_off(pairs, slots), unseen=_sorted(hidden - set(resent)),
+        overwrites=overwritten(pairs, candidate, base, whole, (*changed, *changes.removed)),
     )  # fmt: skip
     return Planned(action, notes)
 

@@ -28,6 +28,7 @@ from jitsu_backup.planning.reverse_syncs import why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
 from jitsu_backup.planning.take import Winner, settling
+from jitsu_backup.planning.three_sides import overwrite
 
 SHARE = 0.5
 """More than this share of a type, or of all entities, is deleted only with `--accept-shrink`."""
@@ -84,7 +85,8 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
     if is_link(key) and not sides.capabilities.deletes_links_by_id and ends(entity.body) in joined:
         reason = "not in the snapshot, but this console deletes connections by their ends, and another one has the same ends"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
-    if has_changed(sides, entity) and _builder_of(sides, key) is None:
+    changed_there = has_changed(sides, entity) and _builder_of(sides, key) is None
+    if changed_there:
         winner = sides.take.winner([(entity, name)])
         selector = f"{key.type}/{name}"
         if winner is Winner.TARGET:
@@ -99,7 +101,10 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
     if stuck:
         return Action(ActionKind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")
     reason = f"not in the snapshot{_lost_with(sides, entity)}"
-    return Action(ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {})
+    lost = (overwrite(sides, [(entity, name)]),) if changed_there else ()
+    return Action(
+        ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {}, overwrites=lost
+    )
 
 
 def is_own(sides: Sides, entity: Entity) -> bool:
