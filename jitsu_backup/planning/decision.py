@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, Put, entity_type, without_volatile
-from jitsu_backup.model import UNDEFINED, Entity, Path, format_path, masked_paths, plural, some_of, value_at
+from jitsu_backup.model import (
+    UNDEFINED,
+    Entity,
+    Path,
+    flag,
+    format_path,
+    masked_paths,
+    plural,
+    some_of,
+    value_at,
+)
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, upto_list
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
@@ -62,7 +72,7 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     options, key, body = pairs.sides.options, candidate.key, candidate.entity.body
     strange = unknown_type(options.schemas, key.type, body)
     if strange and candidate.found is None and options.check_schemas:  # before asking for secrets
-        return Planned(_blocked(pairs, candidate, f"{strange}: leave it out with --skip {key}"))
+        return Planned(_blocked(pairs, candidate, f"{strange}: leave it out with {flag('--skip', key)}"))
     schema = options.schemas.get(schema_name(key.type, body) or "")
     settled = settle_secrets(pairs, candidate, schema)
     missing, unclear = settled.missing, _unclear(settled)
@@ -145,7 +155,7 @@ def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: b
     if not refused:
         return planned
     change = "" if strange else "change it with --overlay, or "  # no overlay changes a type
-    reason = f"the target console would reject it: {some_of(refused, 5, '; ')}; {change}leave it out with --skip {key}"
+    reason = f"the target console would reject it: {some_of(refused, 5, '; ')}; {change}leave it out with {flag('--skip', key)}"
     return replace(planned, action=_blocked(pairs, candidate, reason))
 
 
@@ -297,7 +307,7 @@ def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity, keys: Key
         f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([*gone.values()], 6)}"
     )
     if not pairs.sides.undoes:  # an undo never re-creates what others deleted
-        stays += f"; --take 'source:{pairs.sides.selectors[key]}' creates a new one for each"
+        stays += f"; {flag('--take', f'source:{pairs.sides.selectors[key]}')} creates a new one for each"
     return (*((note,) if own else ()), *((stays,) if gone else ()))
 
 

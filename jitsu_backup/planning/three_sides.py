@@ -30,14 +30,10 @@ _KEYS = ("value",)
 """The path of classic keys in a `misc` entity; each workspace has its own."""
 
 
-_DELETED_THERE = (
-    "deleted in the target {since}, so it stays deleted; re-create it with --take 'source:{selector}'"
-)
-
-
 def deleted_there(sides: Sides, selector: object) -> str:
     """Return why an entity, which `selector` names, stays deleted."""
-    return _DELETED_THERE.format(since=sides.since, selector=selector)
+    again = flag("--take", f"source:{selector}")
+    return f"deleted in the target {sides.since}, so it stays deleted; re-create it with {again}"
 
 
 NOTHING_MERGED = Merged({}, frozenset(), ())

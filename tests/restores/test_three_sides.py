@@ -117,7 +117,7 @@ def test_what_both_changed_differently_is_blocked_with_the_three_values(cloned: 
         "of-production",
         "of-staging",
     )
-    assert "--take 'source:destination/Warehouse'" in action.reason
+    assert "--take=source:destination/Warehouse" in action.reason
 
 
 @EACH
@@ -283,7 +283,7 @@ def test_what_the_target_deleted_stays_deleted_until_the_source_is_taken(cloned:
     for _ in range(2):
         action = action_of(cloned.plan(), key)
         assert action.kind is ActionKind.SKIPPED
-        assert "--take 'source:destination/BigQuery'" in action.reason
+        assert "--take=source:destination/BigQuery" in action.reason
         assert cloned.silent_clone().found == []
     cloned.clone(take=("source:destination/BigQuery",))
     assert key_named(cloned.live(), "destination", "BigQuery").id != there
@@ -302,7 +302,7 @@ def test_a_target_that_was_emptied_needs_a_decision(cloned: Promotion) -> None:
     before = _shape(cloned)
     _lose(cloned, cloned.target, PRODUCTION)
     reasons = [action.reason for action in cloned.plan().blocked]
-    assert all("since the last clone: re-create them with --take source" in reason for reason in reasons)
+    assert all("since the last clone: re-create them with --take=source" in reason for reason in reasons)
     assert reasons
     cloned.silent_clone(take=("target",))
     cloned.clone(take=("source",))
