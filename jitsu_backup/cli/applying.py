@@ -12,7 +12,7 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import RunOptions, guarded, refuse_own_keys
 from jitsu_backup.cli.files import write_page
 from jitsu_backup.cli.output import ask, check_can_ask
-from jitsu_backup.cli.restore_report import report_result, show_plan, way_back_command, write_overlay
+from jitsu_backup.cli.restore_report import report_result, show_plan, undo_command, write_overlay
 from jitsu_backup.cli.write_keys import (
     check_keys_can_be_shown,
     keep_keys,
@@ -27,7 +27,7 @@ from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.archive_keys import ArchiveKeys, keys_to_write
-from jitsu_backup.operations.clone_record import record_finder
+from jitsu_backup.operations.clone_record import last_between, record_finder
 from jitsu_backup.operations.folder import Folder, base_finder
 from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, prepare
 from jitsu_backup.operations.safeguards import (
@@ -85,7 +85,9 @@ def apply(job: ApplyJob) -> int:
         workspace = run_async(found)
     guard = app.settings.guard(place.host, (workspace.id, workspace.slug), place.profile)
     place = replace(place, workspace=workspace.id)
-    job = replace(job, place=place, options=guarded(job.options, guard))
+    profile = f"@{place.profile}" if place.profile else None
+    run = replace(run, target=run.into or profile or workspace.slug or workspace.id)
+    job = replace(job, place=place, options=guarded(job.options, guard), run=run)
     if not run.dry_run:
         writing = keys_to_write(app.keys, lambda: app.store, decrypted=app.keys.decrypted)
         job = replace(job, keys=run_async(writing))
@@ -121,7 +123,8 @@ def _apply_once(job: ApplyJob) -> int:
     if run.elsewhere:
         refuse_same(prepared)
     if job.saved is not None:
-        check_plan(job.saved, plan_document(plan), prepared)
+        sides = plan.source, plan.target, utc_now()
+        check_plan(job.saved, plan_document(plan), prepared, lambda: last_between(app.archives(), *sides))
     show_plan(app, prepared, alone=bool(plan.blocked) or run.dry_run)
     if plan.blocked or run.dry_run:
         write_page(app, run.html_out, lambda: plan_page(plan, job.snapshot, prepared.live))
@@ -196,7 +199,7 @@ def _safeguards(job: ApplyJob) -> Safeguards:
 
     def tell_of_backup(way_back: WayBack) -> None:
         app.say("The target was backed up first. To undo this run:")
-        app.say(f"  {way_back_command(app, way_back, run.into)}")
+        app.say(f"  {undo_command(app, way_back, run.target)}")
 
     return Safeguards(
         app.writable_store, job.keys, utc_now, seconds_of_this_boot,

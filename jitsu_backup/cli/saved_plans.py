@@ -111,7 +111,8 @@ def carry_out_saved(
     )
     if saved.command == "undo":
         last = find_last_run(app, replace(place, workspace=saved.workspace_id))
-        job = replace(job, options=with_record(job.options, last), undoes=last.archive)
+        run = replace(run, unrecorded=last.left is None)
+        job = replace(job, options=with_record(job.options, last), run=run, undoes=last.archive)
     return apply(job)
 
 

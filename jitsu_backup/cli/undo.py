@@ -38,7 +38,9 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
         if plan_out is not None:
             keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), where, overlay), None)
 
-    how = replace(how, command="undo", dry_run=how.dry_run or plan_out is not None)
+    how = replace(
+        how, command="undo", unrecorded=run.left is None, dry_run=how.dry_run or plan_out is not None
+    )
     wanted = undo_options(options, run)
     return apply(ApplyJob(app, target, run.snapshot, wanted, how, planned=save, undoes=run.archive))
 

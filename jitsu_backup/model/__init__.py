@@ -43,6 +43,7 @@ from jitsu_backup.model.text import (
     ARROW as ARROW,
     HARMFUL as HARMFUL,
     ago as ago,
+    flag as flag,
     lasting as lasting,
     nearest as nearest,
     one_line as one_line,

@@ -108,7 +108,7 @@ def pass_over(problem: BackupError, unread: str, options: PlanOptions, report: R
     It is also raised if `prune` could delete the target's own entities. `unread` begins the message.
     """
     if options.take != TAKE_SOURCE:
-        raise problem.with_context(before=unread, after="; continue without it with --take source") from None
+        raise problem.with_context(before=unread, after="; continue without it with --take=source") from None
     if options.prune and not options.prune_own:
         raise problem.with_context(before=unread, after=_UNKNOWN_OWN) from None
     report(Caution(f"{unread}{problem}; it was ignored"))
@@ -179,6 +179,13 @@ async def _with_unfinished(
 
 async def _opened(store: Store, archive: ArchiveName, keys: ArchiveKeys) -> Snapshot:
     return open_archive(archive, await store.read(str(archive)), keys)
+
+
+def last_between(
+    known: Iterable[ArchiveName], source: Source, target: Source, now: datetime
+) -> ArchiveName | None:
+    """Return the record of the last clone between two workspaces among the `known` archives; its intent if it did not end."""
+    return next(_of_pair(noted(known, now), source, target), None)
 
 
 async def record_between(

@@ -16,7 +16,7 @@ from jitsu_backup.catalogue import (
     links_of,
     nameable,
 )
-from jitsu_backup.model import Entity, Key, canonical, plural, some_of
+from jitsu_backup.model import Entity, Key, canonical, flag, plural, some_of
 from jitsu_backup.planning.candidate import Actions
 from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.link_pairing import LinkPairs
@@ -28,6 +28,7 @@ from jitsu_backup.planning.reverse_syncs import why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
 from jitsu_backup.planning.take import Winner, settling
+from jitsu_backup.planning.three_sides import overwrite
 
 SHARE = 0.5
 """More than this share of a type, or of all entities, is deleted only with `--accept-shrink`."""
@@ -84,22 +85,25 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
     if is_link(key) and not sides.capabilities.deletes_links_by_id and ends(entity.body) in joined:
         reason = "not in the snapshot, but this console deletes connections by their ends, and another one has the same ends"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
-    if has_changed(sides, entity) and _builder_of(sides, key) is None:
+    changed_there = has_changed(sides, entity) and _builder_of(sides, key) is None
+    if changed_there:
         winner = sides.take.winner([(entity, name)])
-        selector = f"{key.type}/{name}"
         if winner is Winner.TARGET:
             return Action(
                 ActionKind.SKIPPED, key, name, key.id, f"{sides.why_lacking}; kept in the target", asked=True
             )
         if winner is None:
             changed = "changed since" if sides.undoes else f"changed in the target {sides.since}"
-            reason = f"{sides.why_lacking}, and {changed}: {settling(selector)}"
+            reason = f"{sides.why_lacking}, and {changed}: {settling(sides.live_selectors[key])}"
             return Action(ActionKind.BLOCKED, key, name, key.id, reason, disputed=True)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
         return Action(ActionKind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")
     reason = f"not in the snapshot{_lost_with(sides, entity)}"
-    return Action(ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {})
+    lost = (overwrite(sides, [(entity, name)]),) if changed_there else ()
+    return Action(
+        ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {}, overwrites=lost
+    )
 
 
 def is_own(sides: Sides, entity: Entity) -> bool:
@@ -203,12 +207,12 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
     had = Counter(key.type for key in known)
     most = mostly_gone(had, Counter(key.type for key in gone))
     # without a selector, an undo settles conflicts only
-    again = "--take 'source:*'" if sides.undoes else "--take source"
+    again = flag("--take", "source:*" if sides.undoes else "source")
     lost = {
         key: action.stopped(
             ActionKind.BLOCKED,
             f"{most[key.type]} were deleted in the target {sides.since}: re-create them with {again}, or leave them"
-            " deleted with --take target",
+            " deleted with --take=target",
         )
         for key, action in gone.items()
         if key.type in most and sides.take.winner(sides.sides_of(key, None)) is None
@@ -306,7 +310,7 @@ def _why_waiting(users: Mapping[Key, str], stuck: str) -> str:
 
 
 def _why_spared(key: Key, users: Iterable[str]) -> str:
-    return f"{_uses_it(users)}: keep this one with --skip {key}, or change or delete what uses it"
+    return f"{_uses_it(users)}: keep this one with {flag('--skip', key)}, or change or delete what uses it"
 
 
 def _uses_it(users: Iterable[str]) -> str:
@@ -352,7 +356,7 @@ def there_twice(sides: Sides, links: LinkPairs, deleted: Collection[Key]) -> lis
             ActionKind.SKIPPED, link.key, sides.live_shown[link.key], link.key.id,
             f"duplicate of {standing[_work(link)].key.id}: "
             + (f"delete it with --prune --only {link.key}" if by_id else "delete it in the UI, because this console deletes syncs by their ends only")
-            + f", or keep it with --skip {link.key}",
+            + f", or keep it with {flag('--skip', link.key)}",
         )
         for link in spare
         if _work(link) in standing

@@ -29,6 +29,15 @@ class Loss:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Overwrite:
+    """A change of the target that `flag` overwrites: its path (empty for the whole entity), and since when it counts."""
+
+    path: str
+    flag: str
+    since: str
+
+
 @dataclass(frozen=True, slots=True)
 class KeySlot:
     """A write key of a stream that has to be generated: `field` is `publicKeys` or `privateKeys`.
@@ -64,7 +73,7 @@ class Action:
     changes of its own, by path, with the target's ids. `conflicts` are the paths that both sides changed differently since
     the last clone, and `disputed` means that both changed the entity, or one changed it and the other deleted it. A DELETE
     waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first. `asked` marks what
-    was left out on request, `deleted_there` what the target has deleted since the last clone, `dead` a connection that lost
+    was left out on request, `deleted_there` what the target has deleted since the last clone, `overwrites` what the target has changed since and `--take` overwrites, `dead` a connection that lost
     an end in the source, `cuts_off` a stream in use whose senders need its new write keys, and `off` a reverse sync that
     runs in the snapshot and will be disabled in the target.
     """
@@ -95,6 +104,7 @@ class Action:
     conflicts: tuple[str, ...] = ()
     deleted_there: bool = False
     disputed: bool = False
+    overwrites: tuple[Overwrite, ...] = ()
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -200,6 +210,11 @@ class Plan:
     def deleted_there(self) -> tuple[Action, ...]:
         """What is not re-created because the target has deleted it since the last clone."""
         return tuple(action for action in self.actions if action.deleted_there)
+
+    @property
+    def overwriting(self) -> tuple[Action, ...]:
+        """What overwrites changes of the target, because `--take` says so."""
+        return tuple(action for action in self.writes if action.overwrites)
 
     @property
     def made_keys(self) -> int:

@@ -226,6 +226,11 @@ class Sides:
         return overlay_selectors(self.names)
 
     @cached_property
+    def live_selectors(self) -> Mapping[Key, str]:
+        """How an operator may name the target's entities."""
+        return overlay_selectors(self.live_names)
+
+    @cached_property
     def take(self) -> Take:
         """Which side wins, according to the operator."""
         return parse_take(self.options.take)

@@ -231,6 +231,7 @@ def _action(plan: Plan, action: Action) -> dict[str, Any]:
         "own": list(action.own),
         "conflicts": list(action.conflicts),
         "deleted_there": action.deleted_there,
+        "overwrites": [{"path": one.path, "flag": one.flag} for one in action.overwrites if action.writes],
         "unseen": list(action.unseen),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
         "new_keys": len(action.made_keys),

@@ -36,6 +36,7 @@ from jitsu_backup.reports.summary import (
     counted_changes,
     end_of_restore,
     fields_of,
+    overwrites,
     three_lines,
     why,
 )
@@ -53,7 +54,12 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     blocked = Section(DECIDE, _actions(plan.blocked, given, bare=True), "to decide")
     changes = Section("Changes", _actions(plan.writes, given), "changes")
     return document(
-        _head(plan, "Plan", snapshot, three_lines(plan)),
+        _head(
+            plan,
+            "Plan",
+            snapshot,
+            three_lines(plan) | {label: prose(text) for label, text in overwrites(plan).items()},
+        ),
         (
             *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
             *_asides(plan, plan.extras, given),

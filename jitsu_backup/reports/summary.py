@@ -96,6 +96,11 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
 CHANGE, KEPT, DECIDE = "Will change", "Kept in the target", "Needs a decision"
 """The labels of the three lines that sum up a plan."""
 
+OVERWRITES = "Overwrites changes of the target"
+"""The label of the line about what `--take` overwrites."""
+
+_NAMED_OVERWRITTEN = 20
+
 NOTHING = "nothing"
 
 
@@ -121,8 +126,33 @@ def three_lines(plan: Plan) -> dict[str, str]:
 
 
 def beside_the_change(plan: Plan) -> dict[str, str]:
-    """Return the lines about what is kept and what needs a decision, by label, without the empty ones."""
-    return {label: text for label, text in three_lines(plan).items() if label != CHANGE and text != NOTHING}
+    """Return the lines about what is overwritten, kept and needs a decision, by label, without the empty ones."""
+    lines = {label: text for label, text in three_lines(plan).items() if label != CHANGE and text != NOTHING}
+    return overwrites(plan) | lines
+
+
+def overwrites(plan: Plan) -> dict[str, str]:
+    """Return the line that counts and names what `--take` overwrites in the target, by label; without any, nothing."""
+    found = [
+        _called(action, [one.path for one in action.overwrites if one.path]) for action in plan.overwriting
+    ]
+    counted = plural(len(found), "entity", "entities")
+    return {OVERWRITES: f"{counted}: {some_of(found, _NAMED_OVERWRITTEN)}"} if found else {}
+
+
+def overwriting(action: Action) -> Iterator[str]:
+    """Yield which changes of the target an action overwrites, and the flag that says so."""
+    paths: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in action.overwrites if action.writes else ():
+        paths[one.since, one.flag].append(one.path)
+    for (since, flag), found in paths.items():
+        if found != [""]:
+            what = f"overwrites {', '.join(found)}, which the target changed {since}"
+        elif action.kind is ActionKind.DELETE:
+            what = f"deletes it although the target changed it {since}"
+        else:
+            what = f"re-creates it although the target deleted it {since}"
+        yield f"{what} ({flag})"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -151,6 +181,7 @@ def why(action: Action, *, told: bool) -> Iterator[str]:
         told and action.reason == "changes " + ", ".join(action.changes)
     ):
         yield action.reason
+    yield from overwriting(action)
     if action.cuts_off:
         yield "senders need new write keys"
     if action.cursors and action.kind is ActionKind.CREATE:

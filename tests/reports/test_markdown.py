@@ -153,6 +153,25 @@ def test_plain_sentences_stay_plain() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "settle it with --take=source:function/Enrich or --take='target:function/Only one'; owner@example.com changed it",
+            "settle it with `--take=source:function/Enrich` or `--take='target:function/Only one'`; `owner@example.com` changed it",
+        ),
+        (
+            "protected by 'stream/*' in the setting protect: use --unprotect='stream/Backend events' to delete it",
+            "protected by `'stream/*'` in the setting protect: use `--unprotect='stream/Backend events'` to delete it",
+        ),
+        ("--take=a:b --take=c:d", "`--take=a:b` `--take=c:d`"),
+        ("since then (--take=source)", "since then (`--take=source`)"),
+    ],
+)
+def test_a_flag_is_a_span_of_its_own_that_can_be_copied(text: str, shown: str) -> None:
+    assert prose(text) == shown
+
+
 @given(ODD, ODD)
 def test_a_summary_shows_any_text_as_code(name: str, kind: str) -> None:
     found = checked(

@@ -231,7 +231,7 @@ def test_a_damaged_record_is_told_with_what_to_do_and_left_out_where_the_source_
         run(finder(store))
     message = str(caught.value)
     assert message.startswith(f"the record of the last clone from acme-staging cannot be read: {name}: ")
-    assert message.endswith("prune --quarantine`; continue without it with --take source")
+    assert message.endswith("prune --quarantine`; continue without it with --take=source")
     assert "\n" not in message
     for partial in (("target",), ("source:function",), ("source", "target:stream")):
         with pytest.raises(IntegrityError):
@@ -265,7 +265,7 @@ def test_a_store_that_cannot_be_read_is_told_before_anything_is_overwritten(
     store: FolderStore, tmp_path: Path
 ) -> None:
     (tmp_path / "store").write_text("no folder")
-    with pytest.raises(BackupError, match="continue without it with --take source"):
+    with pytest.raises(BackupError, match="continue without it with --take=source"):
         run(finder(store))
     assert run(finder(store, ("source",))) is None
 
@@ -449,7 +449,7 @@ def test_a_record_that_cannot_be_read_stops_a_clone_before_anything_is_written(m
     assert name.encrypted
     told = machine.clone(JITSU_BACKUP_PASSPHRASE="another", code=6)
     assert "the record of the last clone from acme-staging cannot be read" in told
-    assert "continue without it with --take source" in told
+    assert "continue without it with --take=source" in told
     assert writes(machine.sandbox) == 0
     assert "it was ignored" in machine.clone("--take", "source", JITSU_BACKUP_PASSPHRASE="another")
 
@@ -474,11 +474,32 @@ def test_a_saved_plan_is_bound_to_the_record_that_it_was_made_with(machine: Mach
     path = machine.folder / "jitsu-backups" / str(machine.records[0])
     path.rename(machine.folder / path.name)
     told = machine("restore", "--plan", "plan.json", "--yes", code=7)
-    assert "the record of the last clone from acme-staging has changed since the plan was made" in told
+    assert "the store no longer has the record of the last clone from acme-staging; check --store" in told
     (machine.folder / path.name).rename(path)
     machine("restore", "--plan", "plan.json", "--yes")
     assert len(machine.records) == 2
-    assert "has changed since the plan was made" in machine("restore", "--plan", "plan.json", "--yes", code=7)
+    again = machine("restore", "--plan", "plan.json", "--yes", code=7)
+    assert "has changed since the plan was made: this plan, or another one, was carried out at 20" in again
+    assert "create a new plan with --plan-out, which shows what is left to do" in again
+
+
+def test_a_saved_plan_whose_run_was_interrupted_says_so(machine: Machine) -> None:
+    machine.clone()
+    machine.sandbox.state.objects["enrich-0001"].config["code"] = "export default e => e // 2"
+    (machine.folder / "keys.json").unlink()
+    machine.clone("--plan-out", "plan.json")
+    plan = json.loads((machine.folder / "plan.json").read_text())
+    (machine.folder / "plan.json").write_text(json.dumps({**plan, "record": "0" * 64}))
+    host = plan["plan"]["source"]["host"]
+    sides = replace(FROM, host=host), replace(INTO, host=host)
+    begun = record("begun", *sides)
+    assert begun.manifest.cloned is not None
+    intent = replace(begun.manifest.cloned, deletes=())
+    begun = replace(begun, manifest=replace(begun.manifest, cloned=intent), taken_at=datetime.now(UTC))
+    store = FolderStore(str(machine.folder / "jitsu-backups"))
+    run(keep_record(store, NO_KEYS, begun, now=datetime.now(UTC)))
+    told = machine("restore", "--plan", "plan.json", "--yes", code=7)
+    assert "was interrupted; create a new plan with --plan-out: it continues that clone" in told
 
 
 def test_a_plan_that_an_older_version_saved_is_still_carried_out(machine: Machine) -> None:
