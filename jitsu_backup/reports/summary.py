@@ -50,7 +50,9 @@ def counted(plan: Plan) -> str:
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     for count, how in ((plan.with_builders, ""), (plan.skipped_with_builders, "skipped ")):
         if count:
-            parts.append(f"{plural(count, 'function')} {how}with {'its' if count == 1 else 'their'} profile builder")
+            parts.append(
+                f"{plural(count, 'function')} {how}with {'its' if count == 1 else 'their'} profile builder"
+            )
     parts += [plural(dead, "dead connection")] if dead else []
     parts += [f"{plan.left_out} left out"] if plan.left_out else []
     return ", ".join(parts) or "nothing to do"
