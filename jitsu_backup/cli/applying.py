@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -42,6 +42,7 @@ from jitsu_backup.operations.safeguards import (
 )
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.saved_plan import SavedPlan, check_plan
+from jitsu_backup.operations.taken_back import with_taken_back
 from jitsu_backup.planning import PlanOptions, cut_off, make_plan
 from jitsu_backup.reports import plan_document
 from jitsu_backup.reports.html import plan_page
@@ -118,7 +119,7 @@ def _apply_once(job: ApplyJob) -> int:
         preparing = prepare(
             *target, *wanted, report, now=utc_now, seen=job.seen, find_record=find, find_base=find_base
         )
-        prepared = run_async(preparing)
+        prepared = run_async(_with_taken_back(job, preparing))
     plan = prepared.plan
     if run.elsewhere:
         refuse_same(prepared)
@@ -145,6 +146,11 @@ def _apply_once(job: ApplyJob) -> int:
         app.say("nothing was changed")
         return 1
     return _write(job, prepared)
+
+
+async def _with_taken_back(job: ApplyJob, preparing: Awaitable[PreparedRestore]) -> PreparedRestore:
+    """Return what was prepared, with what the last undo of the target took back."""
+    return await with_taken_back(await preparing, lambda: job.app.store, job.app.keys, utc_now())
 
 
 def _write(job: ApplyJob, prepared: PreparedRestore) -> int:
