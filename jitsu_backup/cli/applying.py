@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -42,7 +42,8 @@ from jitsu_backup.operations.safeguards import (
 )
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.saved_plan import SavedPlan, check_plan
-from jitsu_backup.planning import PlanOptions, cut_off, make_plan
+from jitsu_backup.operations.taken_back import with_taken_back
+from jitsu_backup.planning import Plan, PlanOptions, cut_off, make_plan
 from jitsu_backup.reports import plan_document
 from jitsu_backup.reports.html import plan_page
 from jitsu_backup.reports.markdown import plan_markdown
@@ -118,7 +119,7 @@ def _apply_once(job: ApplyJob) -> int:
         preparing = prepare(
             *target, *wanted, report, now=utc_now, seen=job.seen, find_record=find, find_base=find_base
         )
-        prepared = run_async(preparing)
+        prepared = run_async(_with_taken_back(job, preparing))
     plan = prepared.plan
     if run.elsewhere:
         refuse_same(prepared)
@@ -128,7 +129,8 @@ def _apply_once(job: ApplyJob) -> int:
     show_plan(app, prepared, alone=bool(plan.blocked) or run.dry_run)
     if plan.blocked or run.dry_run:
         write_page(app, run.html_out, lambda: plan_page(plan, job.snapshot, prepared.live))
-        write_page(app, run.markdown_out, lambda: plan_markdown(plan, job.snapshot, prepared.live))
+        by_hand = _with_keys_out(app, plan, run)
+        write_page(app, run.markdown_out, lambda: plan_markdown(plan, job.snapshot, prepared.live, by_hand))
         write_overlay(app, run.overlay_out, plan)
     if plan.blocked:
         if not run.dry_run:
@@ -145,6 +147,22 @@ def _apply_once(job: ApplyJob) -> int:
         app.say("nothing was changed")
         return 1
     return _write(job, prepared)
+
+
+def _with_keys_out(app: App, plan: Plan, run: RunOptions) -> str:
+    """Return the command that saves the new write keys of a plan; an empty text if it has none, or a file for them is named.
+
+    A job cannot hand them over, so somebody has to run the command.
+    """
+    if not plan.made_keys or run.keys_out is not None:
+        return ""
+    command = "clone" if run.command == "clone" else "restore"
+    return app.again(command, "--plan", str(run.plan_out or "FILE"), "--keys-out", "keys.json")
+
+
+async def _with_taken_back(job: ApplyJob, preparing: Awaitable[PreparedRestore]) -> PreparedRestore:
+    """Return what was prepared, with what the last undo of the target took back."""
+    return await with_taken_back(await preparing, lambda: job.app.store, job.app.keys, utc_now())
 
 
 def _write(job: ApplyJob, prepared: PreparedRestore) -> int:

@@ -47,5 +47,7 @@ def clone(
             archive = keep_beside(app, plan_out, snapshot)
             keep_plan(app, plan_out, prepared, Origin("clone", archive, target, overlay), None)
 
-    run = replace(run, elsewhere=True, command="clone", dry_run=run.dry_run or plan_out is not None)
+    run = replace(
+        run, elsewhere=True, command="clone", plan_out=plan_out, dry_run=run.dry_run or plan_out is not None
+    )
     return apply(ApplyJob(app, place, snapshot, options, run, planned=keep))

@@ -15,6 +15,7 @@ from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.planning import Extra, Plan, same_workspace
+from jitsu_backup.planning.switches import created_off
 from jitsu_backup.reports import (
     RestoreReport,
     keys_text,
@@ -117,6 +118,8 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
             app.emit(restore_document(result, snapshot, digest(snapshot), named, way_back))
         else:
             _show_result(app, result, run, way_back)
+            if result.verified and (disabled := _disabled(prepared)):
+                app.out.print(f"{disabled}.", markup=False)
             _show_way_back(app, result, way_back, run.into)
     written = _write_files(app, prepared, result, run, way_back)
     if result.failure is not None:
@@ -138,6 +141,18 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
         )
     incomplete = failed or result.found or result.unrecorded or doubtful
     return IncompleteError.exit_code if incomplete else 0 if written else 1
+
+
+def _disabled(prepared: PreparedRestore) -> str:
+    """Return how many connections --disable-links left off, and how to enable them; an empty text if there are none."""
+    count = created_off(prepared.plan, prepared.snapshot) if prepared.options.disable_links else 0
+    if not count:
+        return ""
+    were, them = ("was", "it") if count == 1 else ("were", "them")
+    return (
+        f"{plural(count, 'connection')} {were} created disabled; to enable {them}, run the same command again without"
+        " --disable-links"
+    )
 
 
 def _way_back(app: App, result: Result, run: RunOptions) -> str | None:
@@ -173,6 +188,7 @@ def _write_files(
         result.extras,
         way_back,
         ending,
+        _disabled(prepared),
     )
     try:
         write_page(app, run.html_out, lambda: restore_page(report))

@@ -39,7 +39,11 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
             keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), where, overlay), None)
 
     how = replace(
-        how, command="undo", unrecorded=run.left is None, dry_run=how.dry_run or plan_out is not None
+        how,
+        command="undo",
+        unrecorded=run.left is None,
+        plan_out=plan_out,
+        dry_run=how.dry_run or plan_out is not None,
     )
     wanted = undo_options(options, run)
     return apply(ApplyJob(app, target, run.snapshot, wanted, how, planned=save, undoes=run.archive))

@@ -293,12 +293,19 @@ def _lasting(plan: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any
             ]
             for name in ("kept", "unseen")
         }
+        | {"overwrites": one.get("overwrites", [])}
         for one in plan["actions"]
     ]
     notes = [
         note for note in plan["notes"] if note != READ_ONLY and not note.startswith((NO_RECORD, NO_BASE))
     ]
-    return {**plan, "actions": actions, "target": {**plan["target"], "role": None}, "notes": notes}
+    return {
+        **plan,
+        "actions": actions,
+        "target": {**plan["target"], "role": None},
+        "notes": notes,
+        "attention": [],
+    }
 
 
 def _overlay_document(file: OverlayFile, overlay: Overlay, salt: str) -> dict[str, Any]:

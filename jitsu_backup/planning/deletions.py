@@ -80,10 +80,10 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
     """
     key, name = entity.key, sides.live_shown[entity.key]
     if entity_type(key.type).named_in_path and not nameable(key.id):
-        reason = f"not in the snapshot, but {out_of_reach(key.id, 'deleted')}"
+        reason = f"{sides.lacks(key)}, but {out_of_reach(key.id, 'deleted')}"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     if is_link(key) and not sides.capabilities.deletes_links_by_id and ends(entity.body) in joined:
-        reason = "not in the snapshot, but this console deletes connections by their ends, and another one has the same ends"
+        reason = f"{sides.lacks(key)}, but this console deletes connections by their ends, and another one has the same ends"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     changed_there = has_changed(sides, entity) and _builder_of(sides, key) is None
     if changed_there:
@@ -98,8 +98,8 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
             return Action(ActionKind.BLOCKED, key, name, key.id, reason, disputed=True)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
-        return Action(ActionKind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")
-    reason = f"not in the snapshot{_lost_with(sides, entity)}"
+        return Action(ActionKind.SKIPPED, key, name, key.id, f"{sides.lacks(key)}, but {stuck}")
+    reason = f"{sides.lacks(key)}{_lost_with(sides, entity)}"
     lost = (overwrite(sides, [(entity, name)]),) if changed_there else ()
     return Action(
         ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {}, overwrites=lost
@@ -131,7 +131,12 @@ def _lost_with(sides: Sides, entity: Entity) -> str:
     if entity.key.id in sides.options.locked_syncs:
         return "; it has run, and its state cannot be recovered"
     keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if entity.key.type == "stream")
-    return f"; its {plural(keys, 'write key')} cannot be recovered" if keys else ""
+    lost = (
+        "is lost for good, so senders that use it are"
+        if keys == 1
+        else "are lost for good, so senders that use them are"
+    )
+    return f"; its {plural(keys, 'write key')} {lost} rejected" if keys else ""
 
 
 def extras(
@@ -260,7 +265,10 @@ def spared(
             break
         stuck |= {key: stuck[user] for key, user in waiting.items()}
         deletions = [
-            action.stopped(ActionKind.SKIPPED, _why_waiting(users[action.key], stuck[action.key]))
+            action.stopped(
+                ActionKind.SKIPPED,
+                f"{sides.lacks(action.key)}, but {_uses_it(users[action.key].values())}: {stuck[action.key]}",
+            )
             if action.key in waiting
             else action
             for action in deletions
@@ -303,10 +311,6 @@ def _users(
 def _name(entity: Entity) -> str:
     """Return how references refer to an entity: by its id, or by the package of a custom image."""
     return str(entity.body.get("package")) if entity.key.type == "custom-image" else entity.key.id
-
-
-def _why_waiting(users: Mapping[Key, str], stuck: str) -> str:
-    return f"not in the snapshot, but {_uses_it(users.values())}: {stuck}"
 
 
 def _why_spared(key: Key, users: Iterable[str]) -> str:

@@ -152,7 +152,7 @@ class Plan:
     texts to hide. With `fixed_ids` a new entity gets its planned id or is not created. `owned_functions` holds
     (function id, profile builder id) of the snapshot: such a function is created with its builder. `with_builders` and
     `skipped_with_builders` count those functions, which have no action of their own; `left_out` counts the snapshot's
-    entities that `only` and `skip` leave out. `extras` are entities that only the target has and that are kept.
+    entities that `only` and `skip` leave out. `attention` are notes that nobody must overlook. `extras` are entities that only the target has and that are kept.
     `write_keys` maps ids of the snapshot's write keys to those in the target. `since` and `base` say, in words, from when
     changes of both sides are counted, and what the common state was.
     """
@@ -167,6 +167,7 @@ class Plan:
     with_builders: int = 0
     skipped_with_builders: int = 0
     left_out: int = 0
+    attention: tuple[str, ...] = ()
     extras: tuple[Extra, ...] = ()
     write_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     words: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -213,6 +213,14 @@ class Sides:
             return "created by the run being undone"
         return f"deleted in the {'folder' if self.in_place else 'source'}"
 
+    def lacks(self, key: Key) -> str:
+        """Return in words that the snapshot lacks an entity of the target."""
+        if self.in_place:
+            return "not in the snapshot"
+        source = self.snapshot.manifest.source
+        gone = "not" if self.lineage.record_of(key) is None else "deleted"
+        return f"{gone} in {source.slug or source.workspace_id}"
+
     @property
     def base(self) -> str:
         """The common state of both sides, in words."""

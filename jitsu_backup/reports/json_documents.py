@@ -97,6 +97,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "only_in_target": extras_document(plan.extras),
         "actions": [_action(plan, action) for action in plan.actions],
         "notes": list(plan.notes),
+        "attention": list(plan.attention),
     }
 
 

@@ -32,12 +32,13 @@ from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html
 from jitsu_backup.reports.summary import (
     DECIDE,
     KEPT,
+    NOTHING,
     RestoreReport,
     counted_changes,
     end_of_restore,
     fields_of,
-    overwrites,
     three_lines,
+    told_first,
     why,
 )
 
@@ -48,18 +49,21 @@ _LEAST_DETAILS = 24_000  # bytes
 Parts = list[Callable[[], str]]
 
 
-def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
-    """Return a plan to bring `live` to the state of `snapshot`, before anything is carried out."""
+def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str = "") -> str:
+    """Return a plan to bring `live` to the state of `snapshot`, before anything is carried out.
+
+    `by_hand` is the command that saves its new write keys, if a run without that command cannot hand them over.
+    """
     given = given_names(snapshot, live)
     blocked = Section(DECIDE, _actions(plan.blocked, given, bare=True), "to decide")
     changes = Section("Changes", _actions(plan.writes, given), "changes")
+    lines = {label: prose(text) for label, text in (told_first(plan) | three_lines(plan)).items()}
+    if by_hand:
+        keys = plural(plan.made_keys, "new write key")
+        decide = [] if lines[DECIDE] == NOTHING else [lines[DECIDE]]
+        lines[DECIDE] = "; ".join([*decide, f"{keys}: carry this plan out by hand, with {code(by_hand)}"])
     return document(
-        _head(
-            plan,
-            "Plan",
-            snapshot,
-            three_lines(plan) | {label: prose(text) for label, text in overwrites(plan).items()},
-        ),
+        _head(plan, "Plan", snapshot, lines),
         (
             *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
             *_asides(plan, plan.extras, given),
@@ -74,7 +78,7 @@ def restore_markdown(report: RestoreReport) -> str:
     good, state = end_of_restore(report)
     lines = {
         "Done" if good else "Incomplete": _sentence(state),
-        KEPT: three_lines(plan)[KEPT],
+        KEPT: prose(three_lines(plan)[KEPT]),
         "To undo this": code(_cut(way_back, _LONGEST_SENTENCE)) if way_back else "",
     }
     failed = [outcome for outcome in ended if outcome.failed]

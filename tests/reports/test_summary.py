@@ -111,7 +111,9 @@ def test_the_target_matches_only_where_nothing_differs_at_all() -> None:
 
 def test_a_clone_whose_target_keeps_its_own_secrets_is_not_said_to_match() -> None:
     before, live = {"destination": [{**DB, "apiKey": "theirs"}]}, {"destination": [{**DB, "apiKey": "own"}]}
-    assert matches(plan_of(elsewhere(before, live)), ()).endswith("also 1 of the target's values kept")
+    assert matches(plan_of(elsewhere(before, live)), ()).endswith(
+        "also 1 value of its own (apiKey of destination Db-1)"
+    )
 
 
 def test_a_plan_says_which_snapshot_it_goes_by() -> None:

@@ -544,3 +544,24 @@ def test_no_secret_of_an_overlay_is_in_a_record(machine: Machine) -> None:
     for name in (*machine.records, *machine.left):
         data = (machine.folder / "jitsu-backups" / str(name)).read_bytes()
         assert b"stand-in" not in gzip.decompress(data)
+
+
+def test_the_clone_after_an_undo_says_what_that_took_back_and_how_to_promote_it_again(
+    machine: Machine,
+) -> None:
+    machine.clone()
+    (machine.folder / "keys.json").unlink()
+    machine.sandbox.state.objects["enrich-0001"].config["code"] = "// bad"
+    machine.sandbox.state.add_object(STAGING, "function", "f3-0001", {"name": "F3", "code": "x"})
+    machine.clone()
+    machine("undo", "acme-production", "--yes")
+    told = " ".join(machine.clone("--dry-run").split())
+    assert "UTC: --take=source:function/Enrich promotes it again keeps the target's code" in told
+    assert "re-create it with --take=source:function/F3; the undo of 20" in told
+    assert "took back: --take=source:function/Enrich --take=source:function/F3" in told
+    machine.sandbox.state.objects["enrich-0001"].config["code"] = "// better"
+    told = " ".join(machine.clone("--dry-run", code=7).split())
+    assert "took the last clone's change back" in told
+    again = ("--take=source:function/Enrich", "--take=source:function/F3")
+    machine.clone(*again)
+    assert "took back" not in machine.clone("--dry-run")

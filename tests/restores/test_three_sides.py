@@ -188,6 +188,28 @@ def test_a_choice_that_stayed_says_everywhere_what_it_overwrites(
     assert found["overwrites"] == [{"path": "code", "flag": flag}]
 
 
+def test_a_clone_without_the_record_of_the_one_before_says_so_first(cloned: Promotion) -> None:
+    cloned.record = None
+    prepared = cloned.prepared()
+    says = "copies from acme-staging, but the store has no record of a clone"
+    assert says in told(plan_view(prepared.plan))
+    head = plan_markdown(prepared.plan, prepared.snapshot, prepared.live).split("\n\n")[1]
+    assert head.startswith("- **Attention:** the target has ")
+    assert cloned.plan(take=("source",)).attention == ()
+    assert promotion().plan().attention == ()
+
+
+def test_a_comment_names_the_command_for_write_keys_that_a_job_cannot_hand_over() -> None:
+    prepared = promotion().prepared()
+    command = "jitsu-backup clone --plan p.json --keys-out keys.json"
+    text = plan_markdown(prepared.plan, prepared.snapshot, prepared.live, command)
+    keys = prepared.plan.made_keys
+    assert (
+        f"- **Needs a decision:** {keys} new write keys: carry this plan out by hand, with `{command}`\n"
+        in text
+    )
+
+
 def test_a_choice_for_the_source_that_overwrites_nothing_is_not_told(cloned: Promotion) -> None:
     key, _ = both(cloned, "function", "Enrich")
     edit(cloned.source.state, key.id, code="// of staging")

@@ -196,8 +196,20 @@ def test_a_run_that_was_killed_half_way_is_taken_back_as_far_as_it_came(
     assert "only in the target, kept; --prune deletes it: function New." in " ".join(done.stdout.split())
     assert code_of(sandbox) == "of today"
     assert "New" in names_of(sandbox, STAGING)
-    again = restored("undo", "--yes")
-    assert (again.returncode, "everything is up to date" in again.stdout) == (3, False)
+
+
+def test_an_undo_that_cannot_attribute_what_is_there_does_not_say_that_all_is_well(
+    restored: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (record,) = [name for name in archives(tmp_path) if name.cloned_from]
+    (tmp_path / "jitsu-backups" / str(record)).unlink()
+    sandbox.state.add_object(STAGING, "function", "new-0001", {"name": "New", "code": "new"})
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    done = restored("undo", "--yes")
+    assert done.returncode == 3
+    assert "Nothing to change: the remaining differences are outside this plan." in done.stdout
+    assert "Verified" not in done.stdout
+    assert "so it may have created function 'New'" in done.stderr
 
 
 def test_the_backup_of_an_earlier_run_that_did_not_end_is_named(
