@@ -81,7 +81,7 @@ def test_what_a_pull_request_showed_is_applied_by_its_merge_or_nothing(scene: St
     applied = hub.run(APPLY, commit)["apply"]
     assert applied.codes == [0, 0, 0], applied.told
     assert applied.summary.startswith(OUR_LINE)
-    assert "- **Done:** 1 of 1 changes applied" in applied.summary
+    assert "- **Done:** 1 of 1 change applied" in applied.summary
     assert scene.code() == FIRST
     warehouse = scene.state.objects[scene.in_production("destination", "Warehouse")]
     assert warehouse.config["host"] == "db2.production.acme.example"
