@@ -75,7 +75,7 @@ def test_a_function_that_something_else_has_the_id_of_is_not_there() -> None:
     found = action_of(in_place(before, {"stream": [WEB], "destination": [DB]}), "pb")
     told = (
         "its function web-1 is neither in the snapshot nor in the target: leave this out with"
-        " --skip profile-builder/pb, or set other functions with --overlay"
+        " --skip=profile-builder/pb, or set other functions with --overlay"
     )
     assert (found.kind, found.reason) == (ActionKind.BLOCKED, told)
 
