@@ -90,9 +90,8 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
         ([e for e in extras if e.left_out], "", "left out by --only or --skip"),
     ):
         if found:
-            names = sorted(
-                f"{'' if what else f'{extra.key.type} '}{shortened(extra.name)}" for extra in found
-            )
+            ordered = sorted(found, key=lambda extra: (extra.key.type, extra.name.casefold()))
+            names = [f"{'' if what else f'{extra.key.type} '}{shortened(extra.name)}" for extra in ordered]
             s, them = ("", "it") if len(found) == 1 else ("s", "them")
             sentence = f"{len(found)} {what}only in the target, {why}".format(s=s, them=them)
             yield f"{sentence}: {some_of(names, most)}."
