@@ -43,7 +43,7 @@ from jitsu_backup.reports.summary import (
     why,
 )
 
-_LONGEST_SENTENCE, _LONGEST_VALUE = 500, 300
+_LONGEST_SENTENCE, _LONGEST_NOTE, _LONGEST_VALUE = 500, 3_000, 300
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
 _LEAST_DETAILS = 24_000  # bytes
 
@@ -154,7 +154,7 @@ def bullets(notes: Iterable[str]) -> Parts:
 
 
 def _bullet(note: str) -> str:
-    return f"- {_sentence(note)}\n"
+    return f"- {prose(_cut(note, _LONGEST_NOTE))}\n"
 
 
 def _sentence(text: str) -> str:

@@ -388,7 +388,7 @@ def test_each_command_writes_its_markdown_and_updates_it(ask: Any, tmp_path: Pat
     assert ask("restore", "latest", "--plan-out", "plan.json", *markdown).returncode == 0
     assert ask("restore", "--plan", "plan.json", "--yes", *markdown, "--html", "page.html").returncode == 0
     assert title() == "## Restore: `acme-staging`"
-    assert "- **Done:** 1 of 1 changes applied" in path.read_text()
+    assert "- **Done:** 1 of 1 change applied" in path.read_text()
     path.unlink()
     assert ask("clone", "acme-staging", "acme-production", *markdown).returncode == 7
     assert "### Needs a decision" in path.read_text()
