@@ -189,6 +189,7 @@ def _write_files(
         way_back,
         ending,
         _disabled(prepared),
+        run.command,
     )
     try:
         write_page(app, run.html_out, lambda: restore_page(report))
@@ -246,7 +247,7 @@ def _show_way_back(app: App, result: Result, way_back: str | None, into: str | N
     restore = _restore_command(app, result.way_back, into)
     if way_back == restore:
         also = ", and --prune deletes what anybody created" if result.way_back.prune else ""
-        app.line(f"(This also reverts what others have changed since{also}.)")
+        app.out.print(f"(This also reverts what others have changed since{also}.)")
     elif app.verbose:
         app.line("To return to the backup from before it, which also reverts what others have changed since:")
         app.line(f"  {restore}")

@@ -54,7 +54,8 @@ def keep_plan(app: App, path: Path, prepared: PreparedRestore, origin: Origin, r
     `reference` is the SNAPSHOT that the command needs beside --plan, None if it finds the archive without it.
     """
     write_file(path, saved_plan(prepared, plan_document(prepared.plan), origin))
-    words = ["restore", *((reference,) if reference is not None else ()), "--plan", str(path)]
+    command = "clone" if origin.command == "clone" else "restore"
+    words = [command, *((reference,) if reference is not None else ()), "--plan", str(path)]
     overlay = origin.overlay
     if overlay is not None and not _same_file(path.parent / overlay.path.name, overlay.path):
         words += ["--overlay", str(overlay.path)]

@@ -19,7 +19,7 @@ from jitsu_backup.store import Store, archives
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """An undo: when it began, and the keys in the target of what it changed and nobody has changed since."""
+    """An undo: when it began, and the keys in the target of what it changed and what is unchanged since."""
 
     at: datetime
     keys: frozenset[Key]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from jitsu_backup.catalogue import entity_type
 from jitsu_backup.model import Entity, Key, Path, Source, format_path
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 
@@ -180,7 +181,11 @@ class Plan:
         """Return the current and new values of an action's fields, ready to be shown."""
         if action.kind is not ActionKind.CREATE:
             return action.fields
-        unsaid = {"cloneId", *(slot.field for slot in action.new_keys)}
+        unsaid = {
+            "cloneId",
+            *entity_type(action.key.type).bookkeeping,
+            *(slot.field for slot in action.new_keys),
+        }
         after = in_words(Entity(action.key, action.body), self.words)
         paths = [
             (name,) for name in sorted(after) if name not in unsaid and after[name] not in (None, "", [], {})

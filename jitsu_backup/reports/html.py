@@ -210,7 +210,7 @@ def restore_page(report: RestoreReport) -> str:
     heads = (*plan_facts(plan, snapshot, live), *facts(("to undo this", report.way_back or "")))
     return render(
         Page(
-            "Restore", f"{called(plan.source)} → {called(plan.target)}", state, "good" if good else "bad", heads, plan.notes,
+            report.command.capitalize(), f"{called(plan.source)} → {called(plan.target)}", state, "good" if good else "bad", heads, plan.notes,
             (*tables, *kept_table(plan, shown)), shown.items(),
         )
     )  # fmt: skip

@@ -13,6 +13,7 @@ from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import given_names
 from jitsu_backup.model import Key, Snapshot, Source, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome
+from jitsu_backup.operations.undo import SINCE
 from jitsu_backup.planning import (
     Action,
     ActionKind,
@@ -42,7 +43,7 @@ from jitsu_backup.reports.summary import (
     why,
 )
 
-_LONGEST_SENTENCE, _LONGEST_VALUE = 500, 300
+_LONGEST_SENTENCE, _LONGEST_NOTE, _LONGEST_VALUE = 500, 3_000, 300
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
 _LEAST_DETAILS = 24_000  # bytes
 
@@ -63,7 +64,7 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
         decide = [] if lines[DECIDE] == NOTHING else [lines[DECIDE]]
         lines[DECIDE] = "; ".join([*decide, f"{keys}: carry this plan out by hand, with {code(by_hand)}"])
     return document(
-        _head(plan, "Plan", snapshot, lines),
+        _head(plan, "Plan of an undo" if plan.since == SINCE else "Plan", snapshot, lines),
         (
             *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
             *_asides(plan, plan.extras, given),
@@ -84,7 +85,7 @@ def restore_markdown(report: RestoreReport) -> str:
     failed = [outcome for outcome in ended if outcome.failed]
     done = tuple(outcome.action for outcome in ended if not outcome.failed)
     return document(
-        _head(plan, "Restore", snapshot, lines),
+        _head(plan, report.command.capitalize(), snapshot, lines),
         (
             Section("Not done", [partial(_failure, outcome) for outcome in failed], "not done"),
             Section("Still different", [partial(_residue, line) for line in report.found], "still different"),
@@ -125,9 +126,10 @@ def changes_markdown(changes: Changes, who: Attribution | None = None) -> str:
 def _head(plan: Plan, title: str, snapshot: Snapshot, lines: Mapping[str, str]) -> str:
     """Return the marker, the title, the most important lines and the snapshot of a plan."""
     one, other = map(_called, (plan.source, plan.target))
+    subject = code(one) if one == other else f"{code(one)} → {code(other)}"
     facts = "".join(f"- **{label}:** {text}\n" for label, text in lines.items() if text)
     return (
-        f"{marker(other)}\n## {title}: {code(one)} → {code(other)}\n\n{facts}\n"
+        f"{marker(other)}\n## {title}: {subject}\n\n{facts}\n"
         f"Snapshot {code(digest(snapshot)[:12])}, taken {shown_time(snapshot.taken_at)}, into {code(shortened(plan.target.host))}\n"
     )
 
@@ -152,7 +154,7 @@ def bullets(notes: Iterable[str]) -> Parts:
 
 
 def _bullet(note: str) -> str:
-    return f"- {_sentence(note)}\n"
+    return f"- {prose(_cut(note, _LONGEST_NOTE))}\n"
 
 
 def _sentence(text: str) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from jitsu_backup.model import Snapshot, ago, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
+from jitsu_backup.operations.undo import SINCE
 from jitsu_backup.planning import (
     CODE_FIELDS,
     Action,
@@ -37,6 +38,8 @@ def taken(snapshot: Snapshot, digest: str, now: datetime) -> str:
 def from_and_into(plan: Plan) -> tuple[str, ...]:
     """Return the lines that name the source and target of a plan: one line, or two for two consoles."""
     source, target = plan.source, plan.target
+    if plan.since == SINCE:
+        return (f"Plan: undo of the last run in {target.slug or target.workspace_id} ({target.host})",)
     one, other = (side.slug or side.workspace_id for side in (source, target))
     if source.host == target.host:
         return (f"Plan: {one} into {other} ({target.host})",)
@@ -89,7 +92,8 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
         ([e for e in extras if e.left_out], "", "left out by --only or --skip"),
     ):
         if found:
-            names = [f"{'' if what else f'{extra.key.type} '}{shortened(extra.name)}" for extra in found]
+            ordered = sorted(found, key=lambda extra: (extra.key.type, extra.name.casefold()))
+            names = [f"{'' if what else f'{extra.key.type} '}{shortened(extra.name)}" for extra in ordered]
             s, them = ("", "it") if len(found) == 1 else ("s", "them")
             sentence = f"{len(found)} {what}only in the target, {why}".format(s=s, them=them)
             yield f"{sentence}: {some_of(names, most)}."
@@ -245,7 +249,7 @@ class RestoreReport:
 
     `found` is what still differs, `live` the target before the restore, `extras` what exists only in the target now.
     `way_back` is the command that undoes the restore. `ending` says why it did not complete, `disabled` which connections
-    it left off and how to enable them.
+    it left off and how to enable them. `command` is restore, clone or undo.
     """
 
     plan: Plan
@@ -257,6 +261,7 @@ class RestoreReport:
     way_back: str | None = None
     ending: str = ""
     disabled: str = ""
+    command: str = "restore"
 
 
 def end_of_restore(report: RestoreReport) -> tuple[bool, str]:

@@ -1,13 +1,18 @@
 """What is said of a plan as a whole: nothing is passed over, nothing is said twice, long lists are folded."""
 
+import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from rich.console import Console as Screen
 
-from jitsu_backup.model import Key, Snapshot, ago
+from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.catalogue import links_of, told_apart
+from jitsu_backup.model import Entity, Key, Snapshot, ago
 from jitsu_backup.planning import Extra, Plan
-from jitsu_backup.reports import matches, plan_document, plan_view, taken
+from jitsu_backup.planning.switches import created_off
+from jitsu_backup.reports import archive_table, matches, plan_document, plan_view, taken
 from jitsu_backup.reports.summary import counted, folded
 from tests.planning.scenarios.scenario import (
     BASE,
@@ -45,6 +50,49 @@ def test_what_only_the_target_has_is_counted_and_named() -> None:
     more = {"prunable": False, "left_out": False, "dead": False, "own": False, "blocks": False}
     assert {"type": "gadget", "id": "model-1", "name": "Model", **more} in named
     assert len(named) == 10
+
+
+def test_no_line_of_a_plan_ends_with_blanks() -> None:
+    shown = text(plan_of(in_place(BASE, EXTRA))).splitlines()
+    assert [line for line in shown if line != line.rstrip()] == []
+
+
+def test_syncs_between_the_same_two_are_told_apart_by_their_streams_and_their_schedule() -> None:
+    def sync(one: str, **data: Any) -> Entity:
+        return Entity(Key("link", one), {"fromId": "crm", "toId": "db", "type": "sync", "data": data})
+
+    ends = [Entity(Key("service", "crm"), {"name": "CRM"}), Entity(Key("destination", "db"), {"name": "Db"})]
+    hourly, daily = sync("a", streams={"users": {}}, schedule="0 * * * *"), sync("b", streams={"orders": {}})
+    again = sync("c", streams={"orders": {}})
+    names = told_apart([*ends, hourly, daily, again])
+    assert [names[one.key] for one in (hourly, daily, again)] == [
+        "CRM → Db (users, 0 * * * *)", "CRM → Db (orders) (b)", "CRM → Db (orders) (c)",
+    ]  # fmt: skip
+    alone = told_apart([*ends, hourly])
+    assert alone[hourly.key] == "CRM → Db"
+
+
+def test_links_that_an_option_left_off_are_counted() -> None:
+    left_off = elsewhere(BASE, {}, disable_links=True, allow_missing_secrets=True)
+    left_on = elsewhere(BASE, {}, allow_missing_secrets=True)
+    assert created_off(plan_of(left_off), left_off.snapshot) == len(links_of(left_off.snapshot))
+    assert created_off(plan_of(left_on), left_on.snapshot) == 0
+
+
+def test_that_all_archives_are_encrypted_is_said_once() -> None:
+    name = "acme.c1.20261101T120000Z.0123456789ab.json.gz.age"
+    one, other = (parse_name(text) for text in (name, name.replace("0123", "0124")))
+    assert one is not None
+    assert other is not None
+
+    def listed(*archives: ArchiveName) -> str:
+        screen = Screen(record=True, width=80, file=io.StringIO())
+        screen.print(archive_table(archives, {}))
+        return screen.export_text()
+
+    assert listed(one, other).count("encrypted") == 1
+    assert listed(one, other).rstrip().endswith("All are encrypted.")
+    assert listed(one, replace(other, encrypted=False)).count("encrypted") == 1
 
 
 def test_only_and_skip_leave_out_what_only_the_target_has_too_and_that_is_counted() -> None:
