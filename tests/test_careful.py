@@ -132,9 +132,9 @@ def test_the_way_back_of_a_rebind_frees_what_the_sync_uses_again_and_leaves_the_
     row.data = {**row.data, "disabled": not switched_on}
     before, hook = syncs(), state.objects["crm-hook-0001"]
     hook.config["name"] = "CRM of today"
-    done = ask("restore", "latest", "--rebind", "--yes")
+    done = ask("-v", "restore", "latest", "--rebind", "--yes")
     assert hook.config["name"] == "CRM webhook", done.stderr
-    (line,) = re.findall(r"To undo this run:\n  jitsu-backup (.*)", done.stdout)
+    (line,) = re.findall(r"To return to the backup .*:\n  jitsu-backup (restore .*)", done.stdout)
     assert ("--rebind" in line, "--enable-reverse-syncs" in line) == (True, switched_on)
     back = ask(*shlex.split(line), "--yes")
     assert back.returncode == 0, back.stderr

@@ -1,6 +1,5 @@
 """An empty secret is a value, and so is null: the console hides both as it hides any other."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from jitsu_backup.settings import resolve_secret
 from tests.restores.kit import ADMIN, plan_for
 from tests.support import (
     OWNER,
-    PRODUCTION,
     STAGING,
     cli,
     console_of,
@@ -166,7 +164,9 @@ def test_an_empty_secret_and_a_hidden_one_are_no_difference_but_none_at_all_is()
     assert differing == {"absent"}
 
 
-def test_a_variable_or_a_file_that_is_there_and_empty_is_a_value_of_an_overlay(tmp_path: Path) -> None:
+def test_a_variable_or_a_file_that_is_there_and_empty_is_a_value_only_where_that_is_said(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "empty").write_text("\n")
     for reference in ({"env": "EMPTY"}, {"file": "empty"}):
         assert resolve_secret(reference, {"EMPTY": ""}, tmp_path, may_be_empty=True) == ""
@@ -175,19 +175,3 @@ def test_a_variable_or_a_file_that_is_there_and_empty_is_a_value_of_an_overlay(t
     for reference in ({"env": "UNSET"}, {"file": "none"}):
         with pytest.raises(UsageError):
             resolve_secret(reference, {}, tmp_path, may_be_empty=True)
-
-
-def test_an_overlay_takes_an_empty_variable_and_hides_nothing_for_it(tmp_path: Path) -> None:
-    (tmp_path / "o.toml").write_text('["destination/Local"]\npassword = { env = "NO_PASSWORD" }\n')
-    with running(local()) as url:
-        env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
-        clone = (
-            "--json", "clone", "acme-staging", "acme-production", "--overlay", "o.toml", "--skip", "service", "--dry-run",
-        )  # fmt: skip
-        unset = cli(*clone, env=env, cwd=tmp_path)
-        assert unset.returncode == 2
-        assert "NO_PASSWORD" in unset.stderr
-        planned = cli(*clone, env={**env, "NO_PASSWORD": ""}, cwd=tmp_path)
-    assert planned.returncode == 0, planned.stdout + planned.stderr
-    assert json.loads(planned.stdout)
-    assert PRODUCTION in planned.stdout

@@ -60,7 +60,8 @@ def test_every_flag_of_clone_says_what_to_plan_or_how_to_carry_it_out() -> None:
         "plan_out",
     }
     planned = {*SWITCHES, *LISTS, "ids", "mapping", "overlay", "sets"}
-    assert flags == planned | {f.name for f in fields(RunOptions)} - {"into", "elsewhere", "command"}
+    own = {"into", "target", "elsewhere", "command", "unrecorded", "plan_out"}
+    assert flags == planned | {f.name for f in fields(RunOptions)} - own
 
 
 @pytest.mark.parametrize("name", ["archive", "settings", "store"])

@@ -147,7 +147,7 @@ def test_a_redacted_folder_never_holds_the_whole_archive_in_clear(bench: Bench) 
 def test_a_damaged_archive_of_the_folder_ends_the_run_unless_the_source_is_taken(bench: Bench) -> None:
     (bench.folder / "tree" / ".base").write_bytes(b"damaged")
     an_edit(bench)
-    refused(bench.run("restore", "tree", "--yes"), 5, "tree/.base", "continue without it with --take source")
+    refused(bench.run("restore", "tree", "--yes"), 5, "tree/.base", "continue without it with --take=source")
     assert bench.run("restore", "tree", "--yes", "--take", "source").returncode == 0
     assert enriched(bench) == "// edited"
 

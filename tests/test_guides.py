@@ -30,7 +30,7 @@ GUIDES = (
     "alarms.md", "archive-format.md", "clone.md", "concepts.md", "configuration.md", "coverage.md",
     "drill.md", "faq.md", "figures.md", "get-started.md", "git-folder.md", "history-page.md", "history-who.md",
     "history.md", "naming.md", "network.md", "notify.md", "overlay.md", "promotion-access.md",
-    "promotion-ci.md", "promotion.md", "recovery-json.md", "recovery-rules.md", "recovery.md", "report.md",
+    "promotion-after.md", "promotion-ci.md", "promotion.md", "recovery-json.md", "recovery-rules.md", "recovery.md", "report.md",
     "restore-one.md", "restore-rules.md", "restore.md", "retention.md", "reverse-syncs.md", "runbook.md",
     "runbook-checks.md", "sandbox.md", "saved-plans.md", "secrets.md", "store.md", "three-sides.md", "troubleshooting.md",
     "undo.md", "upgrading.md", "../README.md",

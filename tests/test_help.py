@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from jitsu_backup.archive import archive_name, encode
 from jitsu_backup.cli import COMMAND_GROUPS, cli as program
+from jitsu_backup.cli.exit_codes import EXIT_CODES
 from jitsu_backup.cli.flags.grouping import HELP, Flag, GroupedCommand, GroupedHelp, title_of
 from jitsu_backup.cli.man import man_page
 from tests.support import cli, make_snapshot
@@ -96,12 +97,15 @@ def test_the_program_lists_each_command_once_with_what_its_own_help_says_first()
         assert first.endswith("."), name
 
 
-def test_the_exit_codes_are_those_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exit_codes_have_one_text_in_the_help_the_readme_and_troubleshooting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     shown = helped(monkeypatch, "--help-all")
-    codes = re.findall(r"^  (\d+) +[A-Z]", shown, re.MULTILINE)
-    assert codes == re.findall(
-        r"^\| (\d+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    assert re.findall(r"^  (\d+) +[A-Z]", shown, re.MULTILINE) == [str(code) for code in EXIT_CODES]
+    for page in ("README.md", "docs/troubleshooting.md"):
+        text = (ROOT / page).read_text(encoding="utf-8").replace("`", "")
+        rows = re.findall(r"^\| (\d+) \| (.*?) \|", text, re.MULTILINE)
+        assert {int(code): meaning for code, meaning in rows} == EXIT_CODES, page
 
 
 # -- the man page --------------------------------------------------------------------

@@ -307,7 +307,9 @@ def test_a_folder_of_something_else_is_never_written_to(place: Path, snapshot: S
     other = make_snapshot({"stream": []}, workspace_id="cother")
     (place / "other.json.gz").write_bytes(encode(other))
     before = files_of(place / "tree")
-    refused(cli("unpack", "other.json.gz", "tree", cwd=place), 2, "holds workspace", STAGING)
+    refused(
+        cli("unpack", "other.json.gz", "tree", cwd=place), 2, "the folder tree belongs to workspace", STAGING
+    )
     assert files_of(place / "tree") == before
     (place / "git" / ".git").mkdir(parents=True)
     assert cli("unpack", "a.json.gz", "git", cwd=place).returncode == 0

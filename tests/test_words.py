@@ -257,3 +257,9 @@ def test_a_command_to_run_later_has_what_reaches_the_console_and_no_key() -> Non
         " --ca-bundle 'our ca.pem' --insecure-http restore acme/latest"
     )
     assert App({"as_json": False}).again("check") == "jitsu-backup check"
+
+
+def test_a_command_to_run_later_names_no_file_that_ends_with_this_run() -> None:
+    passing = App({"as_json": False, "identity": ("/dev/fd/63", "/dev/null"), "config": "/proc/self/fd/3"})
+    assert passing.identity_flags == ["--identity", "FILE", "--identity", "/dev/null"]
+    assert passing.again("check") == "jitsu-backup --config FILE check"

@@ -7,8 +7,10 @@ import io
 import json
 import os
 import sys
+import urllib.error
 import urllib.request
 import zipfile
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from typing import Any
 def main() -> None:
     """Run the command."""
     match sys.argv[1:]:
+        case ["comment", file] if not Path(file).exists():
+            sys.exit(f"no comment: the job plan ended before it wrote {file}; its log says why")
         case ["comment", file]:
             comment(Path(file).read_text(encoding="utf-8"))
         case ["fetch", folder]:
@@ -52,10 +56,22 @@ def fetch() -> bytes:
         jobs = found(f"{project()}/pipelines/{pipeline['id']}/jobs?per_page=100")
         plans = [job for job in jobs if job["name"] == "plan"]
         if plans and plans[0]["status"] == "success":
-            return ask(f"{project()}/jobs/{plans[0]['id']}/artifacts")
+            return artifacts_of(plans[0], number)
         if plans:
             sys.exit(f"the last plan of merge request !{number} needs a decision: settle it, run it again")
     sys.exit(f"merge request !{number} has no plan: run its pipeline")
+
+
+def artifacts_of(plan: dict[str, Any], number: int) -> bytes:
+    """Return the artifacts (a ZIP file) of a job, which expire after 30 days."""
+    try:
+        return ask(f"{project()}/jobs/{plan['id']}/artifacts")
+    except urllib.error.HTTPError as problem:
+        if problem.code != HTTPStatus.NOT_FOUND:
+            raise
+        sys.exit(
+            f"the plan of merge request !{number} has expired: run its pipeline again, and read the new plan"
+        )
 
 
 def project() -> str:

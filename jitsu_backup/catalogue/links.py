@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from jitsu_backup.catalogue.table import CATALOGUE, END_FIELDS, entity_type
-from jitsu_backup.model import ARROW, Entity, Key, Snapshot, members_of
+from jitsu_backup.model import ARROW, Entity, Key, Snapshot, members_of, some_of
 
 Ends = tuple[str, str, str]
 """Type, source id and destination id of a link."""
@@ -72,13 +72,24 @@ def given_names(*snapshots: Snapshot) -> dict[Key, str]:
     return {entity.key: given_name(entity) for entity in entities if given_name(entity)}
 
 
+def _sync_in_words(link: Mapping[str, Any]) -> str:
+    """Return the streams and the schedule of a sync, shortened; an empty text for other links."""
+    data = members_of(link.get("data")) if is_sync(link) else {}
+    streams = some_of(sorted(map(str, members_of(data.get("streams")))), 2)
+    return ", ".join(filter(None, (streams, str(data.get("schedule") or ""))))
+
+
 def told_apart(entities: Collection[Entity], called: Mapping[Key, str] | None = None) -> Mapping[Key, str]:
     """Return a name for each entity, with its given name added if several entities join the same two.
 
-    If the given names are the same too, ids are added. `called` are the plain names, if they are known already.
+    A sync has no name, so its streams and its schedule are added. If that is the same too, ids are added. `called` are the
+    plain names, if they are known already.
     """
     called = entity_names(entities) if called is None else called
     given = {entity.key: given_name(entity) for entity in entities if given_name(entity)}
+    given |= {
+        sync.key: words for sync in entities if is_link(sync.key) and (words := _sync_in_words(sync.body))
+    }
     if not given:
         return called
     names = dict(called)

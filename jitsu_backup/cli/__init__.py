@@ -159,7 +159,7 @@ class LazyGroup(GroupedHelp, click.Group):
         option(
             "--store", metavar="URL", help="Folder or bucket of the archives.  [default: ./jitsu-backups]"
         ),
-        switch("--new-store", help="Create the store in an empty place. Needed once per store."),
+        switch("--new-store", help="Create the store in an empty place. Needed once if you named the store."),
     ],
 )
 @group(

@@ -44,6 +44,9 @@ T = TypeVar("T")
 _REPEATED = ("config", "store", "host", "ca_bundle")
 """The flags before a command that the same one needs again."""
 
+_PASSING = ("/dev/fd/", "/dev/stdin", "/proc/")
+"""Where the files are that only this run can read."""
+
 
 @dataclass
 class App(Output):
@@ -172,7 +175,9 @@ class App(Output):
 
     def again(self, *arguments: str) -> str:
         """Return a command to run later, with the flags for store, settings and console that this run was given, without keys."""
-        given = [(f"--{name.replace('_', '-')}", str(self.options.get(name) or "")) for name in _REPEATED]
+        given = [
+            (f"--{name.replace('_', '-')}", _lasting(self.options.get(name) or "")) for name in _REPEATED
+        ]
         flags = [part for flag, value in given if value for part in (flag, value)]
         flags += ["--insecure-http"] if self.options.get("insecure_http") else []
         return shlex.join(["jitsu-backup", *flags, *arguments])
@@ -186,7 +191,15 @@ class App(Output):
     @property
     def identity_flags(self) -> list[str]:
         """The --identity flags that this run was given."""
-        return [part for file in self.options.get("identity") or () for part in ("--identity", str(file))]
+        return [
+            part for file in self.options.get("identity") or () for part in ("--identity", _lasting(file))
+        ]
+
+
+def _lasting(path: object) -> str:
+    """Return a path for a later command: FILE in place of one that ends with this run, as `<(…)` of a shell gives it."""
+    text = str(path)
+    return "FILE" if text.startswith(_PASSING) else text
 
 
 def place_of(app: App, archive: ArchiveName, output: Path | None) -> str:

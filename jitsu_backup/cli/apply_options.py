@@ -19,9 +19,10 @@ from jitsu_backup.settings.overlay_file import OverlayFile
 class RunOptions:
     """How a plan is carried out, as opposed to what it does.
 
-    `command` is the command that is carried out, `into` the PLACE that the command to undo it must name. With
+    `command` is the command that is carried out, `into` the PLACE that the operator named, and `target` the one that the
+    command to undo the run must name. `unrecorded` says that it is unknown what the run that is undone wrote. With
     `elsewhere`, the snapshot's own workspace is rejected. With `wait`, the run waits for another one that is writing into
-    the workspace. With `exit_code`, the exit code of a plan that is only shown says whether it would change anything.
+    the workspace. `plan_out` is the file that the plan is saved to. With `exit_code`, the exit code of a plan that is only shown says whether it would change anything.
     """
 
     keys_out: Path | None = None
@@ -33,10 +34,13 @@ class RunOptions:
     wait: bool = False
     command: str = "restore"
     into: str | None = None
+    target: str = ""
+    unrecorded: bool = False
     elsewhere: bool = False
     html_out: Path | None = None
     markdown_out: Path | None = None
     exit_code: bool = False
+    plan_out: Path | None = None
 
 
 def check_outputs(given: dict[str, Any], plan_out: Path | None) -> None:
@@ -77,7 +81,7 @@ def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
     check_kept(given["keys_out"], "--keys-out")
     check_folder(given["keys_out"])
     check_new(given["overlay_out"], "--overlay-out")
-    own = ("command", "into", "elsewhere")
+    own = ("command", "into", "target", "unrecorded", "elsewhere", "plan_out")
     names = (option.name for option in fields(RunOptions) if option.name not in own)
     return RunOptions(**{name: given[name] for name in names}, into=into)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +12,7 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import RunOptions, guarded, refuse_own_keys
 from jitsu_backup.cli.files import write_page
 from jitsu_backup.cli.output import ask, check_can_ask
-from jitsu_backup.cli.restore_report import report_result, show_plan, way_back_command, write_overlay
+from jitsu_backup.cli.restore_report import report_result, show_plan, undo_command, write_overlay
 from jitsu_backup.cli.write_keys import (
     check_keys_can_be_shown,
     keep_keys,
@@ -27,7 +27,7 @@ from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.archive_keys import ArchiveKeys, keys_to_write
-from jitsu_backup.operations.clone_record import record_finder
+from jitsu_backup.operations.clone_record import last_between, record_finder
 from jitsu_backup.operations.folder import Folder, base_finder
 from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, prepare
 from jitsu_backup.operations.safeguards import (
@@ -42,7 +42,8 @@ from jitsu_backup.operations.safeguards import (
 )
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.saved_plan import SavedPlan, check_plan
-from jitsu_backup.planning import PlanOptions, cut_off, make_plan
+from jitsu_backup.operations.taken_back import with_taken_back
+from jitsu_backup.planning import Plan, PlanOptions, cut_off, make_plan
 from jitsu_backup.reports import plan_document
 from jitsu_backup.reports.html import plan_page
 from jitsu_backup.reports.markdown import plan_markdown
@@ -85,7 +86,9 @@ def apply(job: ApplyJob) -> int:
         workspace = run_async(found)
     guard = app.settings.guard(place.host, (workspace.id, workspace.slug), place.profile)
     place = replace(place, workspace=workspace.id)
-    job = replace(job, place=place, options=guarded(job.options, guard))
+    profile = f"@{place.profile}" if place.profile else None
+    run = replace(run, target=run.into or profile or workspace.slug or workspace.id)
+    job = replace(job, place=place, options=guarded(job.options, guard), run=run)
     if not run.dry_run:
         writing = keys_to_write(app.keys, lambda: app.store, decrypted=app.keys.decrypted)
         job = replace(job, keys=run_async(writing))
@@ -116,16 +119,18 @@ def _apply_once(job: ApplyJob) -> int:
         preparing = prepare(
             *target, *wanted, report, now=utc_now, seen=job.seen, find_record=find, find_base=find_base
         )
-        prepared = run_async(preparing)
+        prepared = run_async(_with_taken_back(job, preparing))
     plan = prepared.plan
     if run.elsewhere:
         refuse_same(prepared)
     if job.saved is not None:
-        check_plan(job.saved, plan_document(plan), prepared)
+        sides = plan.source, plan.target, utc_now()
+        check_plan(job.saved, plan_document(plan), prepared, lambda: last_between(app.archives(), *sides))
     show_plan(app, prepared, alone=bool(plan.blocked) or run.dry_run)
     if plan.blocked or run.dry_run:
         write_page(app, run.html_out, lambda: plan_page(plan, job.snapshot, prepared.live))
-        write_page(app, run.markdown_out, lambda: plan_markdown(plan, job.snapshot, prepared.live))
+        by_hand = _with_keys_out(app, plan, run)
+        write_page(app, run.markdown_out, lambda: plan_markdown(plan, job.snapshot, prepared.live, by_hand))
         write_overlay(app, run.overlay_out, plan)
     if plan.blocked:
         if not run.dry_run:
@@ -142,6 +147,22 @@ def _apply_once(job: ApplyJob) -> int:
         app.say("nothing was changed")
         return 1
     return _write(job, prepared)
+
+
+def _with_keys_out(app: App, plan: Plan, run: RunOptions) -> str:
+    """Return the command that saves the new write keys of a plan; an empty text if it has none, or a file for them is named.
+
+    A job cannot hand them over, so somebody has to run the command.
+    """
+    if not plan.made_keys or run.keys_out is not None:
+        return ""
+    command = "clone" if run.command == "clone" else "restore"
+    return app.again(command, "--plan", str(run.plan_out or "FILE"), "--keys-out", "keys.json")
+
+
+async def _with_taken_back(job: ApplyJob, preparing: Awaitable[PreparedRestore]) -> PreparedRestore:
+    """Return what was prepared, with what the last undo of the target took back."""
+    return await with_taken_back(await preparing, lambda: job.app.store, job.app.keys, utc_now())
 
 
 def _write(job: ApplyJob, prepared: PreparedRestore) -> int:
@@ -199,7 +220,7 @@ def _safeguards(job: ApplyJob) -> Safeguards:
 
     def tell_of_backup(way_back: WayBack) -> None:
         app.say("The target was backed up first. To undo this run:")
-        app.say(f"  {way_back_command(app, way_back, run.into)}")
+        app.say(f"  {undo_command(app, way_back, run.target)}")
 
     return Safeguards(
         app.writable_store, job.keys, utc_now, seconds_of_this_boot,

@@ -29,10 +29,11 @@ def clone(
     check_outputs(given, plan_out)
     if plan_in is not None:
         if source is not None:
-            raise UsageError("--plan FILE names the workspaces; leave out both PLACEs")
+            raise UsageError("--plan FILE names the workspaces; leave out SOURCE and TARGET")
         return carry_out_saved(app, plan_in, given)
     if source is None or target is None:
-        raise UsageError("no workspaces given: name two PLACEs, source and target, or give --plan FILE")
+        given_only = "no workspaces given" if source is None else f"only {source} given"
+        raise UsageError(f"{given_only}; name SOURCE and TARGET, or give --plan FILE")
     origin, place = app.settings.place(source), app.settings.place(target)
     path = given["overlay"] or place.overlay
     overlay = None if path is None else open_overlay(path, os.environ)
@@ -47,5 +48,7 @@ def clone(
             archive = keep_beside(app, plan_out, snapshot)
             keep_plan(app, plan_out, prepared, Origin("clone", archive, target, overlay), None)
 
-    run = replace(run, elsewhere=True, command="clone", dry_run=run.dry_run or plan_out is not None)
+    run = replace(
+        run, elsewhere=True, command="clone", plan_out=plan_out, dry_run=run.dry_run or plan_out is not None
+    )
     return apply(ApplyJob(app, place, snapshot, options, run, planned=keep))

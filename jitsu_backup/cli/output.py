@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -193,7 +195,10 @@ def to_stderr(line: str) -> None:
 def ask(question: str, *, yes: bool) -> bool:
     """Ask before changing something; return the answer. Raise UsageError if nobody can answer and --yes is not given."""
     check_can_ask(yes=yes)
-    return yes or click.confirm(one_line(question), err=True)
+    if yes:
+        return True
+    width = shutil.get_terminal_size().columns - len(" [y/N]: ") - 1
+    return click.confirm(textwrap.fill(one_line(question), max(20, width), break_on_hyphens=False), err=True)
 
 
 def check_can_ask(*, yes: bool) -> None:

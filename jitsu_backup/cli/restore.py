@@ -60,7 +60,7 @@ def restore(
             keep_plan(app, plan_out, prepared, origin, reference_beside_plan(plan_out, snapshot, name))
 
     if plan_out is not None:
-        run = replace(run, dry_run=True)
+        run = replace(run, plan_out=plan_out, dry_run=True)
     return apply(ApplyJob(app, place, wanted, options, run, planned=save, folder=opened.folder))
 
 

@@ -14,7 +14,8 @@ from jitsu_backup.model import plural, printable, quoted, shortened, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safety_backup import WayBack
-from jitsu_backup.planning import ActionKind, Plan, same_workspace
+from jitsu_backup.planning import Extra, Plan, same_workspace
+from jitsu_backup.planning.switches import created_off
 from jitsu_backup.reports import (
     RestoreReport,
     keys_text,
@@ -88,8 +89,16 @@ def write_overlay(app: App, path: Path | None, plan: Plan) -> None:
         raise BackupError(f"--overlay-out {path}: the file exists; name another, or remove it first")
 
 
-def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
-    """Return the command that undoes a restore into the PLACE `into`; None means the workspace of the snapshot."""
+def undo_command(app: App, way_back: WayBack, target: str) -> str:
+    """Return the command that undoes a run into the PLACE `target` and keeps what others changed since."""
+    return app.again("undo", target, *(app.identity_flags if way_back.archive.encrypted else ()))
+
+
+def _restore_command(app: App, way_back: WayBack, into: str | None) -> str:
+    """Return the command that restores the backup from before a run into the PLACE `into`, whoever changed what since.
+
+    None means the workspace of the snapshot.
+    """
     archive = way_back.archive
     flags = [
         *(("--into", into) if into else ()),
@@ -101,24 +110,20 @@ def way_back_command(app: App, way_back: WayBack, into: str | None) -> str:
     return app.again_with_keys([archive])("restore", archive.reference, *flags)
 
 
-def _undo_command(app: App, result: Result, into: str | None) -> str:
-    """Return the `undo` command for a restore into the PLACE `into`; None means the workspace of the snapshot."""
-    encrypted = result.way_back is not None and result.way_back.archive.encrypted
-    place = into or result.plan.target.workspace_id
-    return app.again("undo", place, *(app.identity_flags if encrypted else ()))
-
-
 def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunOptions) -> int:
     """Show the result of a plan and write its page; return the exit code. Raise the failure that ended it."""
     keys_out = run.keys_out
-    way_back = None if result.way_back is None else way_back_command(app, result.way_back, run.into)
+    way_back = _way_back(app, result, run)
     failed = [outcome for outcome in result.outcomes if outcome.failed]
     with shown_or_kept(app, result.keys if keys_out is None else ()):
         if app.as_json:
             named, snapshot = None if keys_out is None else str(keys_out), prepared.snapshot
             app.emit(restore_document(result, snapshot, digest(snapshot), named, way_back))
         else:
-            _show_result(app, result, keys_out, way_back, _undo_command(app, result, run.into))
+            _show_result(app, result, run, way_back)
+            if result.verified and (disabled := _disabled(prepared)):
+                app.out.print(f"{disabled}.", markup=False)
+            _show_way_back(app, result, way_back, run.into)
     written = _write_files(app, prepared, result, run, way_back)
     if result.failure is not None:
         raise result.failure.with_context(after=_how_to_go_on(result))
@@ -130,8 +135,36 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
         app.problem(
             f"the record of this run could not be stored: {result.unrecorded}; {_UNRECORDED[in_place]}"
         )
-    incomplete = failed or result.found or result.unrecorded
+    doubtful = _doubtful(result, run)
+    if doubtful:
+        names = [f"{extra.key.type} {quoted(extra.name)}" for extra in doubtful]
+        app.problem(
+            f"the run that was undone left no record of what it wrote, so it may have created {some_of(names, 10)}; if it"
+            f" did, delete {'it' if len(names) == 1 else 'them'} in the UI, or undo again with --prune, which deletes all of them"
+        )
+    incomplete = failed or result.found or result.unrecorded or doubtful
     return IncompleteError.exit_code if incomplete else 0 if written else 1
+
+
+def _disabled(prepared: PreparedRestore) -> str:
+    """Return how many connections --disable-links left off, and how to enable them; an empty text if there are none."""
+    count = created_off(prepared.plan, prepared.snapshot) if prepared.options.disable_links else 0
+    if not count:
+        return ""
+    were, them = ("was", "it") if count == 1 else ("were", "them")
+    return (
+        f"{plural(count, 'connection')} {were} created disabled; to enable {them}, run the same command again without"
+        " --disable-links"
+    )
+
+
+def _way_back(app: App, result: Result, run: RunOptions) -> str | None:
+    """Return the command that undoes a run, None without a backup from before it. Only a recorded run can be undone."""
+    if result.way_back is None:
+        return None
+    if result.record is None or result.unrecorded:
+        return _restore_command(app, result.way_back, run.into)
+    return undo_command(app, result.way_back, run.target)
 
 
 def _how_to_go_on(result: Result) -> str:
@@ -158,6 +191,8 @@ def _write_files(
         result.extras,
         way_back,
         ending,
+        _disabled(prepared),
+        run.command,
     )
     try:
         write_page(app, run.html_out, lambda: restore_page(report))
@@ -169,8 +204,9 @@ def _write_files(
     return True
 
 
-def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str | None, undo: str) -> None:
-    _show_outcomes(app, result)
+def _show_result(app: App, result: Result, run: RunOptions, way_back: str | None) -> None:
+    keys_out, doubtful = run.keys_out, _doubtful(result, run)
+    _show_outcomes(app, result, all_done=not (result.found or doubtful))
     if result.keys and keys_out is None:
         app.out.print(keys_text(result.keys), soft_wrap=True)
     elif result.keys:
@@ -180,7 +216,7 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
         app.out.print(residue_view(result.found))
         if off := to_enable(result.plan, result.found):
             app.out.print(f"{off}.")
-    elif result.verified:
+    elif result.verified and not doubtful:
         app.out.print(f"Verified: {matches(result.plan, result.extras)}.")
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
@@ -196,23 +232,36 @@ def _show_result(app: App, result: Result, keys_out: Path | None, way_back: str 
         app.line("To restore it:" if way_back else "Run the same command again to re-create it.")
         if way_back:
             app.line(f"  {way_back}")
-    if way_back is not None and result.sent:
-        app.line("")
-        app.line("To undo this run:")
-        app.line(f"  {way_back}")
-        if any(action.kind is ActionKind.CREATE for action in result.plan.actions):
-            app.line("That deletes everything created since, by anybody. To keep what others created:")
-            app.line(f"  {undo}")
 
 
-def _show_outcomes(app: App, result: Result) -> None:
+def _doubtful(result: Result, run: RunOptions) -> list[Extra]:
+    """Return what only the target has although it may have been created by the run that was undone, which left no record."""
+    known = not (run.unrecorded and result.verified)
+    return [] if known else [extra for extra in result.extras if extra.prunable and not extra.left_out]
+
+
+def _show_way_back(app: App, result: Result, way_back: str | None, into: str | None) -> None:
+    """Say how to undo a run that has written something."""
+    if way_back is None or result.way_back is None or not result.sent:
+        return
+    app.line("")
+    app.line("To undo this run:")
+    app.line(f"  {way_back}")
+    restore = _restore_command(app, result.way_back, into)
+    if way_back == restore:
+        also = ", and --prune deletes what anybody created" if result.way_back.prune else ""
+        app.out.print(f"(This also reverts what others have changed since{also}.)")
+    elif app.verbose:
+        app.line("To return to the backup from before it, which also reverts what others have changed since:")
+        app.line(f"  {restore}")
+
+
+def _show_outcomes(app: App, result: Result, *, all_done: bool) -> None:
     done = sum(outcome.status is Status.DONE for outcome in result.outcomes)
     if result.outcomes:
         app.out.print(f"\n{done} of {plural(len(result.plan.writes), 'change')} applied.")
     elif not result.plan.writes:
-        why = (
-            "the remaining differences are outside this plan" if result.found else "everything is up to date"
-        )
+        why = "everything is up to date" if all_done else "the remaining differences are outside this plan"
         app.out.print(f"\nNothing to change: {why}.")
     left = [outcome for outcome in result.outcomes if outcome.status is not Status.DONE]
     for outcome in left if app.verbose else left[:_FOLD_AT]:

@@ -54,7 +54,8 @@ def keep_plan(app: App, path: Path, prepared: PreparedRestore, origin: Origin, r
     `reference` is the SNAPSHOT that the command needs beside --plan, None if it finds the archive without it.
     """
     write_file(path, saved_plan(prepared, plan_document(prepared.plan), origin))
-    words = ["restore", *((reference,) if reference is not None else ()), "--plan", str(path)]
+    command = "clone" if origin.command == "clone" else "restore"
+    words = [command, *((reference,) if reference is not None else ()), "--plan", str(path)]
     overlay = origin.overlay
     if overlay is not None and not _same_file(path.parent / overlay.path.name, overlay.path):
         words += ["--overlay", str(overlay.path)]
@@ -111,7 +112,8 @@ def carry_out_saved(
     )
     if saved.command == "undo":
         last = find_last_run(app, replace(place, workspace=saved.workspace_id))
-        job = replace(job, options=with_record(job.options, last), undoes=last.archive)
+        run = replace(run, unrecorded=last.left is None)
+        job = replace(job, options=with_record(job.options, last), run=run, undoes=last.archive)
     return apply(job)
 
 

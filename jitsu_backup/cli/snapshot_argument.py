@@ -12,6 +12,7 @@ from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations import snapshots
 from jitsu_backup.operations.folder import Folder, is_folder, open_folder
+from jitsu_backup.operations.promoted import PROMOTED, last_promotion
 from jitsu_backup.operations.undo import LastRun, last_run
 from jitsu_backup.settings import Place, expand
 from jitsu_backup.store import OBJECT_STORES, find, of_workspace
@@ -69,6 +70,12 @@ def _open_archive(app: App, reference: str, path: Path) -> tuple[str, Snapshot]:
         return str(path), snapshots.open_file(path, app.keys)
     reference = _in_words_of_the_store(app, reference)
     known = app.archives()
+    workspace, slash, word = reference.rpartition("/")
+    if slash and word == PROMOTED:
+        kept, record = run_async(
+            last_promotion(known, workspace, app.store, app.keys, now=utc_now(), report=app.tell)
+        )
+        return str(kept), record
     found = snapshots.choose_archive(
         known, reference, app.store, now=utc_now(), shrink_alarm=app.settings.shrink_alarm, report=app.tell
     )

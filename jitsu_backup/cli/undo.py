@@ -29,7 +29,7 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
     check_plan_out(plan_out)
     check_outputs(given, plan_out)
     run, where, target = _found(app, place)
-    _tell(app, run)
+    _tell(app, run, dry_run=given["dry_run"] or plan_out is not None)
     path = given["overlay"]
     overlay = None if path is None else open_overlay(path, os.environ)
     options, how = split_options(app.settings, given, place, overlay)
@@ -38,7 +38,13 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
         if plan_out is not None:
             keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), where, overlay), None)
 
-    how = replace(how, command="undo", dry_run=how.dry_run or plan_out is not None)
+    how = replace(
+        how,
+        command="undo",
+        unrecorded=run.left is None,
+        plan_out=plan_out,
+        dry_run=how.dry_run or plan_out is not None,
+    )
     wanted = undo_options(options, run)
     return apply(ApplyJob(app, target, run.snapshot, wanted, how, planned=save, undoes=run.archive))
 
@@ -53,12 +59,12 @@ def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
     return run, place or workspace, target
 
 
-def _tell(app: App, run: LastRun) -> None:
+def _tell(app: App, run: LastRun, *, dry_run: bool) -> None:
     """Print which run is undone, and what is uncertain."""
     source = run.snapshot.manifest.source
     called = source.slug or source.workspace_id
     app.say(f"The last run that wrote into {called} began at {shown_time(run.archive.taken_at)}.")
-    app.say("That run will be undone. Run undo again to redo it.")
+    app.say(f"That run {'would' if dry_run else 'will'} be undone. Run undo again to redo it.")
     if run.begun is not None:
         app.say(
             f"An earlier undo of it, of {shown_time(run.begun.taken_at)}, did not finish or left no record, so this run continues"

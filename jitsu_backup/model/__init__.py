@@ -43,6 +43,7 @@ from jitsu_backup.model.text import (
     ARROW as ARROW,
     HARMFUL as HARMFUL,
     ago as ago,
+    flag as flag,
     laid_out as laid_out,
     lasting as lasting,
     lasting_between as lasting_between,

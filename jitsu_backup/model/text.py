@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -99,6 +100,11 @@ def quoted(name: str) -> str:
     """Return a name for use in a sentence: in quotes, printable, shortened."""
     mark = '"' if "'" in name else "'"
     return f"{mark}{printable(shortened(name))}{mark}"
+
+
+def flag(name: str, value: object) -> str:
+    """Return a flag with its value as one word of a shell, quoted only if the shell needs it: `--take=source:function/F1`."""
+    return f"{name}={shlex.quote(printable(str(value)))}"
 
 
 def toml_quoted(text: str) -> str:

@@ -90,7 +90,7 @@ async def _emptied(
         return None
     own = live.manifest.source
     try:
-        archive = next(_of_pair((one for one in _noted(known, now) if not one.is_intent), own, own), None)
+        archive = next(_of_pair((one for one in noted(known, now) if not one.is_intent), own, own), None)
         record = None if archive is None else await _opened(store, archive, keys)
         return await _with_unfinished(store, keys, known, record, own, live, now)
     except BackupError as problem:
@@ -109,7 +109,7 @@ def pass_over(problem: BackupError, unread: str, options: PlanOptions, report: R
     """
     if options.take != TAKE_SOURCE:
         raise problem.with_context(before=unread).with_remedy(
-            "continue without it with --take source"
+            "continue without it with --take=source"
         ) from None
     if options.prune and not options.prune_own:
         raise problem.with_context(before=unread, after=_UNKNOWN_OWN) from None
@@ -144,7 +144,7 @@ async def _find(
     now: datetime,
     report: Reporter,
 ) -> FoundRecord | None:
-    records = [archive for archive in _noted(known, now) if not archive.is_intent]
+    records = [archive for archive in noted(known, now) if not archive.is_intent]
     archive = next(_of_pair(records, source, target), None)
     if archive is not None:
         return FoundRecord(archive, await _opened(store, archive, keys))
@@ -174,13 +174,20 @@ async def _with_unfinished(
     now: datetime,
 ) -> Snapshot | None:
     """Return a record with what later runs have reached in the target, which is `live`, before they were killed."""
-    for archive in reversed(_unfinished(_noted(known, now), source, live.manifest.source)):
+    for archive in reversed(_unfinished(noted(known, now), source, live.manifest.source)):
         record = with_intent(record, await _opened(store, archive, keys), live)
     return record
 
 
 async def _opened(store: Store, archive: ArchiveName, keys: ArchiveKeys) -> Snapshot:
     return open_archive(archive, await store.read(str(archive)), keys)
+
+
+def last_between(
+    known: Iterable[ArchiveName], source: Source, target: Source, now: datetime
+) -> ArchiveName | None:
+    """Return the record of the last clone between two workspaces among the `known` archives; its intent if it did not end."""
+    return next(_of_pair(noted(known, now), source, target), None)
 
 
 async def record_between(
@@ -249,7 +256,7 @@ async def forget(store: Store, superseded: Iterable[ArchiveName]) -> None:
 async def _like(store: Store, record: Snapshot, now: datetime) -> list[ArchiveName]:
     """Return the records and intents of the clones between the workspaces of a record, newest first."""
     assert record.manifest.cloned is not None  # noqa: S101  else it is no record
-    known = _noted(await archives(store), now)
+    known = noted(await archives(store), now)
     return list(_of_pair(known, record.manifest.cloned.source, record.manifest.source))
 
 
@@ -342,7 +349,7 @@ def _undone(result: Result) -> set[Key]:
     return undone | {action.key for action in result.plan.blocked}
 
 
-def _noted(known: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
+def noted(known: Iterable[ArchiveName], now: datetime) -> list[ArchiveName]:
     """Return the records and intents of clones, newest first, without those that a wrong clock has dated."""
     records = (a for a in known if a.cloned_from is not None and a.left_after is None)
     return sorted(

@@ -35,6 +35,7 @@ from jitsu_backup.operations.third_side import (
     BaseFinder,
     RecordFinder,
     missing_side,
+    unrecorded_clone,
     with_authors,
     with_third_side,
 )
@@ -239,7 +240,11 @@ async def prepare_against(
     )
     plan, options = await _plan_as_subscribed(console, snapshot, live, options)
     plan = await with_authors(console, plan, options.record)
-    plan = replace(plan, notes=(*plan.notes, *missing_side(options, snapshot, live, find_base)))
+    plan = replace(
+        plan,
+        notes=(*plan.notes, *missing_side(options, snapshot, live, find_base)),
+        attention=tuple(unrecorded_clone(options, snapshot, live)),
+    )
     if _sends_hashes(plan) and not elsewhere.all_streams:
         note = unread_keys(elsewhere.unread) if elsewhere.unread else UNSEEN_KEYS
         plan = replace(plan, notes=(*plan.notes, note))

@@ -5,16 +5,16 @@ secret and no path of a machine.
 """
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from jitsu_backup.archive import digest
+from jitsu_backup.archive import ArchiveName, digest
 from jitsu_backup.errors import BlockedError, UsageError
-from jitsu_backup.model import quoted, some_of
+from jitsu_backup.model import quoted, shown_time, some_of
 from jitsu_backup.operations.folder import is_folder
 from jitsu_backup.operations.restore import READ_ONLY, PreparedRestore
 from jitsu_backup.operations.third_side import NO_BASE, NO_RECORD
@@ -159,10 +159,16 @@ def check_overlay(saved: SavedPlan, overlay: OverlayFile) -> Overlay:
     return found
 
 
-def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRestore) -> None:
+def check_plan(
+    saved: SavedPlan,
+    plan: Mapping[str, Any],
+    prepared: PreparedRestore,
+    last_clone: Callable[[], ArchiveName | None] = lambda: None,
+) -> None:
     """Raise BlockedError, which names the difference, if a saved plan no longer fits what was `prepared` now.
 
-    `plan` is what would be done now, as a JSON document.
+    `plan` is what would be done now, as a JSON document. `last_clone` returns the record of the last clone between the two
+    workspaces, or its intent if it did not end; None if that is unknown.
     """
     document, live = saved.document, prepared.live
     planned, found = document["plan"]["target"], live.manifest.source
@@ -172,16 +178,7 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
             f" not for {found.workspace_id} on {found.host}; give the right one with --into, or create another plan"
         )
     if document.get("record") != _record_digest(prepared.options):  # one that an older version saved had none
-        source = prepared.plan.source
-        record = f"the record of the last clone from {source.slug or source.workspace_id}"
-        if same_workspace(prepared.snapshot, live):
-            undone = saved.command == "undo"
-            record = (
-                "the record of the last run" if undone else "the archive that the folder was unpacked from"
-            )
-        raise BlockedError(
-            f"plan {saved.path}: {record} has changed since the plan was made; create a new plan with --plan-out"
-        )
+        raise BlockedError(f"plan {saved.path}: {_why_outdated(saved, prepared, last_clone)}")
     target, salt = document["target"], document["salt"]
     changed = changed_since(target, fingerprints(live, salt) | unseen_unchanged(target, live, salt))
     if changed:
@@ -199,6 +196,31 @@ def check_plan(saved: SavedPlan, plan: Mapping[str, Any], prepared: PreparedRest
             " the state of a reverse sync, the console's schemas, other workspaces or the version of jitsu-backup may have"
             " changed); create a new plan with --plan-out"
         )
+
+
+def _why_outdated(
+    saved: SavedPlan, prepared: PreparedRestore, last_clone: Callable[[], ArchiveName | None]
+) -> str:
+    """Return why the record is no longer the one that a plan was made with, and what to do."""
+    again = "create a new plan with --plan-out"
+    if same_workspace(prepared.snapshot, prepared.live):
+        undone = saved.command == "undo"
+        record = "the record of the last run" if undone else "the archive that the folder was unpacked from"
+        return f"{record} has changed since the plan was made; {again}"
+    source = prepared.plan.source
+    called, last = source.slug or source.workspace_id, last_clone()
+    if prepared.options.record is None:
+        return (
+            f"the store no longer has the record of the last clone from {called}; check --store, or {again}"
+        )
+    if last is not None and last.is_intent:
+        begun = shown_time(last.taken_at)
+        return f"a clone from {called}, of {begun}, with this plan or another one, was interrupted; {again}: it continues that clone"
+    ended = "" if last is None else f" at {shown_time(last.taken_at)}"
+    return (
+        f"the record of the last clone from {called} has changed since the plan was made: this plan, or another one, was"
+        f" carried out{ended}; {again}, which shows what is left to do"
+    )
 
 
 def plan_options(given: Mapping[str, Any], overlay: Overlay) -> PlanOptions:
@@ -271,12 +293,19 @@ def _lasting(plan: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any
             ]
             for name in ("kept", "unseen")
         }
+        | {"overwrites": one.get("overwrites", [])}
         for one in plan["actions"]
     ]
     notes = [
         note for note in plan["notes"] if note != READ_ONLY and not note.startswith((NO_RECORD, NO_BASE))
     ]
-    return {**plan, "actions": actions, "target": {**plan["target"], "role": None}, "notes": notes}
+    return {
+        **plan,
+        "actions": actions,
+        "target": {**plan["target"], "role": None},
+        "notes": notes,
+        "attention": [],
+    }
 
 
 def _overlay_document(file: OverlayFile, overlay: Overlay, salt: str) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """The third side of a plan: the record of the last clone, or what a folder was unpacked from."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
+from jitsu_backup.catalogue import is_link
+from jitsu_backup.catalogue.derived_ids import KnownIds
 from jitsu_backup.console import Console
 from jitsu_backup.console.audit_log import last_changes
-from jitsu_backup.model import Snapshot, shown_time
+from jitsu_backup.model import Key, Snapshot, plural, shown_time
 from jitsu_backup.planning import Plan, PlanOptions, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
@@ -61,6 +64,30 @@ def missing_side(
         yield f"{NO_RECORD}{called}, so changes made in the target cannot be distinguished from changes in the source"
     elif find_base is not None:
         yield NO_BASE
+
+
+def unrecorded_clone(options: PlanOptions, snapshot: Snapshot, live: Snapshot) -> Iterator[str]:
+    """Yield a note if the target has entities of an earlier clone from this source, although its record is missing.
+
+    There is none with `--take source`, because then it does not matter what the target changed.
+    """
+    if options.record is not None or "source" in options.take or same_workspace(snapshot, live):
+        return
+    source, workspace = snapshot.manifest.source, live.manifest.source.workspace_id
+    ids: dict[str, list[str]] = defaultdict(list)
+    for entity in live.entities:
+        ids[entity.key.type].append(entity.key.id)
+    known = {
+        name: KnownIds(workspace, name, found) for name, found in ids.items() if not is_link(Key(name, ""))
+    }
+    objects = [entity.key for entity in snapshot.entities if entity.key.type in known]
+    copies = sum(key.id in ids[key.type] or bool(known[key.type].derived_of(key.id)) for key in objects)
+    if copies:
+        called = source.slug or source.workspace_id
+        yield (
+            f"the target has {plural(copies, 'copy', 'copies')} from {called}, but the store has no record of a clone, so"
+            " changes made in the target are overwritten; check --store before you continue"
+        )
 
 
 async def with_authors(console: Console, plan: Plan, record: Snapshot | None) -> Plan:

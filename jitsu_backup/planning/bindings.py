@@ -3,13 +3,12 @@
 A re-created sync has another id and no state, so it starts over.
 """
 
-import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from jitsu_backup.catalogue import END_FIELDS, OUT_OF_IDS, ids_after, subtype, without_volatile
-from jitsu_backup.model import Entity, Key, members_of, some_of
+from jitsu_backup.model import Entity, Key, flag, members_of, some_of
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.ignored import own_fields
 from jitsu_backup.planning.objects import plan_object
@@ -165,8 +164,8 @@ def _untouched(sides: Sides, source: Key | None) -> str:
     """Return what to do about a reverse sync that is not selected; `source` is its key in the snapshot, or None."""
     if source is None or sides.options.skip:
         return "this restore does not include that sync, so delete it first"
-    chosen = shlex.quote(sides.selectors[source])
-    return f"add --rebind --only {chosen} to delete the sync, make the change and re-create the sync, which then starts over"
+    chosen = flag("--only", sides.selectors[source])
+    return f"add --rebind {chosen} to delete the sync, make the change and re-create the sync, which then starts over"
 
 
 def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
@@ -179,7 +178,7 @@ def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
     )
     obstacles = list(dict.fromkeys(h.obstacle for h in holders if h.obstacle != _REMEDY)) or [_REMEDY]
     obstacle = some_of(obstacles, 3, "; ")
-    reason = f"{why}: {obstacle}; or leave this out with --skip {action.key}"
+    reason = f"{why}: {obstacle}; or leave this out with {flag('--skip', action.key)}"
     return Planned(action.stopped(ActionKind.BLOCKED, reason))
 
 
@@ -208,7 +207,13 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
     reason = "re-created under another id so that what it uses can change; it starts over"
     reason = f"{reason}; {why_off(pairs, key)}" if off else reason
     made = replace(
-        planned.action, target_id=new_id, body=body, reason=reason, off=off, replaced=before.replaced
+        planned.action,
+        target_id=new_id,
+        body=body,
+        reason=reason,
+        off=off,
+        replaced=before.replaced,
+        overwrites=before.overwrites,
     )
     name = sides.live_shown[old.key]
     gone = Action(
@@ -238,7 +243,7 @@ def _without_shared_webhooks(actions: Actions) -> Actions:
                 action = actions.by_key[other.key]
                 reason = (
                     f"its webhook already serves {first.called}, and a webhook serves only one reverse sync: set another"
-                    f" one with --overlay, pair the two with --map or --match-by-name, or leave this out with --skip {other.key}"
+                    f" one with --overlay, pair the two with --map or --match-by-name, or leave this out with {flag('--skip', other.key)}"
                 )
                 planned[other.key] = Planned(action.stopped(ActionKind.BLOCKED, reason))
     there = {key: pairs.found[key].key.id for key in planned if key in pairs.found}

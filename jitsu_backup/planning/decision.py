@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jitsu_backup.catalogue import KEY_FIELDS, PROBE_NOTES, Put, entity_type, without_volatile
-from jitsu_backup.model import UNDEFINED, Entity, Path, format_path, masked_paths, plural, some_of, value_at
+from jitsu_backup.model import (
+    UNDEFINED,
+    Entity,
+    Path,
+    flag,
+    format_path,
+    masked_paths,
+    plural,
+    some_of,
+    value_at,
+)
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, upto_list
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
@@ -39,6 +49,8 @@ from jitsu_backup.planning.three_sides import (
     base_of,
     changed_by_target,
     merge_sides,
+    overwrite,
+    overwritten,
     replaced_values,
     taken_from_target,
     takes_kind_of_source,
@@ -60,7 +72,7 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     options, key, body = pairs.sides.options, candidate.key, candidate.entity.body
     strange = unknown_type(options.schemas, key.type, body)
     if strange and candidate.found is None and options.check_schemas:  # before asking for secrets
-        return Planned(_blocked(pairs, candidate, f"{strange}: leave it out with --skip {key}"))
+        return Planned(_blocked(pairs, candidate, f"{strange}: leave it out with {flag('--skip', key)}"))
     schema = options.schemas.get(schema_name(key.type, body) or "")
     settled = settle_secrets(pairs, candidate, schema)
     missing, unclear = settled.missing, _unclear(settled)
@@ -143,7 +155,7 @@ def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: b
     if not refused:
         return planned
     change = "" if strange else "change it with --overlay, or "  # no overlay changes a type
-    reason = f"the target console would reject it: {some_of(refused, 5, '; ')}; {change}leave it out with --skip {key}"
+    reason = f"the target console would reject it: {some_of(refused, 5, '; ')}; {change}leave it out with {flag('--skip', key)}"
     return replace(planned, action=_blocked(pairs, candidate, reason))
 
 
@@ -158,12 +170,15 @@ def _create(pairs: Pairs, candidate: Candidate) -> Action:
     reason = "deleted since the backup; re-created with a new id" if in_place else "not in the target"
     if in_place and key in pairs.sides.options.fresh:
         reason = "new in the folder"
+    there = pairs.sides.sides_of(key, None)
+    again = key in pairs.deleted and pairs.sides.take.choice(there) is not None
     if revived:
         body["cloneId"] = candidate.clone_id
         reason += f"; {', '.join(revived)} copied from the deleted entity"
     return Action(
         ActionKind.CREATE, key, pairs.sides.desired_shown[key], candidate.target_id, reason, body,
         losses=candidate.sorted_losses, new_keys=slots, cuts_off=_cuts_off(pairs, slots),
+        overwrites=(overwrite(pairs.sides, there),) if again else (),
     )  # fmt: skip
 
 
@@ -245,6 +260,7 @@ def _update(
         action, kind=ActionKind.UPDATE, reason="changes " + ", ".join(differing) + _replaced(resent), body=body,
         paths=frozenset((*changed, *changes.removed)), changes=differing, fields=_fields(pairs, candidate, [*changed, *changes.removed], live, mapped),
         new_keys=slots, cuts_off=_cuts_off(pairs, slots), unseen=_sorted(hidden - set(resent)),
+        overwrites=overwritten(pairs, candidate, base, whole, (*changed, *changes.removed)),
     )  # fmt: skip
     return Planned(action, notes)
 
@@ -291,7 +307,7 @@ def _keys_that_stay(pairs: Pairs, candidate: Candidate, found: Entity, keys: Key
         f" {'stays' if len(gone) == 1 else 'stay'} deleted: {some_of([*gone.values()], 6)}"
     )
     if not pairs.sides.undoes:  # an undo never re-creates what others deleted
-        stays += f"; --take 'source:{pairs.sides.selectors[key]}' creates a new one for each"
+        stays += f"; {flag('--take', f'source:{pairs.sides.selectors[key]}')} creates a new one for each"
     return (*((note,) if own else ()), *((stays,) if gone else ()))
 
 

@@ -16,7 +16,7 @@ from jitsu_backup.catalogue import (
     links_of,
     nameable,
 )
-from jitsu_backup.model import Entity, Key, canonical, plural, some_of
+from jitsu_backup.model import Entity, Key, canonical, flag, plural, some_of
 from jitsu_backup.planning.candidate import Actions
 from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.link_pairing import LinkPairs
@@ -28,6 +28,7 @@ from jitsu_backup.planning.reverse_syncs import why_stuck
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.sides import Sides
 from jitsu_backup.planning.take import Winner, settling
+from jitsu_backup.planning.three_sides import overwrite
 
 SHARE = 0.5
 """More than this share of a type, or of all entities, is deleted only with `--accept-shrink`."""
@@ -79,27 +80,30 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
     """
     key, name = entity.key, sides.live_shown[entity.key]
     if entity_type(key.type).named_in_path and not nameable(key.id):
-        reason = f"not in the snapshot, but {out_of_reach(key.id, 'deleted')}"
+        reason = f"{sides.lacks(key)}, but {out_of_reach(key.id, 'deleted')}"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     if is_link(key) and not sides.capabilities.deletes_links_by_id and ends(entity.body) in joined:
-        reason = "not in the snapshot, but this console deletes connections by their ends, and another one has the same ends"
+        reason = f"{sides.lacks(key)}, but this console deletes connections by their ends, and another one has the same ends"
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
-    if has_changed(sides, entity) and _builder_of(sides, key) is None:
+    changed_there = has_changed(sides, entity) and _builder_of(sides, key) is None
+    if changed_there:
         winner = sides.take.winner([(entity, name)])
-        selector = f"{key.type}/{name}"
         if winner is Winner.TARGET:
             return Action(
                 ActionKind.SKIPPED, key, name, key.id, f"{sides.why_lacking}; kept in the target", asked=True
             )
         if winner is None:
             changed = "changed since" if sides.undoes else f"changed in the target {sides.since.words}"
-            reason = f"{sides.why_lacking}, and {changed}: {settling(selector)}"
+            reason = f"{sides.why_lacking}, and {changed}: {settling(sides.live_selectors[key])}"
             return Action(ActionKind.BLOCKED, key, name, key.id, reason, disputed=True)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
-        return Action(ActionKind.SKIPPED, key, name, key.id, f"not in the snapshot, but {stuck}")
-    reason = f"not in the snapshot{_lost_with(sides, entity)}"
-    return Action(ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {})
+        return Action(ActionKind.SKIPPED, key, name, key.id, f"{sides.lacks(key)}, but {stuck}")
+    reason = f"{sides.lacks(key)}{_lost_with(sides, entity)}"
+    lost = (overwrite(sides, [(entity, name)]),) if changed_there else ()
+    return Action(
+        ActionKind.DELETE, key, name, key.id, reason, entity.body if is_link(key) else {}, overwrites=lost
+    )
 
 
 def is_own(sides: Sides, entity: Entity) -> bool:
@@ -127,7 +131,12 @@ def _lost_with(sides: Sides, entity: Entity) -> str:
     if entity.key.id in sides.options.locked_syncs:
         return "; it has run, and its state cannot be recovered"
     keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if entity.key.type == "stream")
-    return f"; its {plural(keys, 'write key')} cannot be recovered" if keys else ""
+    lost = (
+        "is lost for good, so senders that use it are"
+        if keys == 1
+        else "are lost for good, so senders that use them are"
+    )
+    return f"; its {plural(keys, 'write key')} {lost} rejected" if keys else ""
 
 
 def extras(
@@ -203,12 +212,12 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
     had = Counter(key.type for key in known)
     most = mostly_gone(had, Counter(key.type for key in gone))
     # without a selector, an undo settles conflicts only
-    again = "--take 'source:*'" if sides.undoes else "--take source"
+    again = flag("--take", "source:*" if sides.undoes else "source")
     lost = {
         key: action.stopped(
             ActionKind.BLOCKED,
             f"{most[key.type]} were deleted in the target {sides.since.words}: re-create them with {again}, or leave them"
-            " deleted with --take target",
+            " deleted with --take=target",
         )
         for key, action in gone.items()
         if key.type in most and sides.take.winner(sides.sides_of(key, None)) is None
@@ -256,7 +265,10 @@ def spared(
             break
         stuck |= {key: stuck[user] for key, user in waiting.items()}
         deletions = [
-            action.stopped(ActionKind.SKIPPED, _why_waiting(users[action.key], stuck[action.key]))
+            action.stopped(
+                ActionKind.SKIPPED,
+                f"{sides.lacks(action.key)}, but {_uses_it(users[action.key].values())}: {stuck[action.key]}",
+            )
             if action.key in waiting
             else action
             for action in deletions
@@ -301,12 +313,8 @@ def _name(entity: Entity) -> str:
     return str(entity.body.get("package")) if entity.key.type == "custom-image" else entity.key.id
 
 
-def _why_waiting(users: Mapping[Key, str], stuck: str) -> str:
-    return f"not in the snapshot, but {_uses_it(users.values())}: {stuck}"
-
-
 def _why_spared(key: Key, users: Iterable[str]) -> str:
-    return f"{_uses_it(users)}: keep this one with --skip {key}, or change or delete what uses it"
+    return f"{_uses_it(users)}: keep this one with {flag('--skip', key)}, or change or delete what uses it"
 
 
 def _uses_it(users: Iterable[str]) -> str:
@@ -352,7 +360,7 @@ def there_twice(sides: Sides, links: LinkPairs, deleted: Collection[Key]) -> lis
             ActionKind.SKIPPED, link.key, sides.live_shown[link.key], link.key.id,
             f"duplicate of {standing[_work(link)].key.id}: "
             + (f"delete it with --prune --only {link.key}" if by_id else "delete it in the UI, because this console deletes syncs by their ends only")
-            + f", or keep it with --skip {link.key}",
+            + f", or keep it with {flag('--skip', link.key)}",
         )
         for link in spare
         if _work(link) in standing

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.catalogue import ends, links_of
-from jitsu_backup.model import Key, items_of, quoted
+from jitsu_backup.model import Key, flag, items_of, quoted
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.plan import ActionKind
@@ -93,4 +93,4 @@ def _converts(google_ads: Mapping[str, Any]) -> bool:
 
 
 def _help(key: Key) -> str:
-    return f"provide it with --overlay, or leave this out with --skip {key}"
+    return f"provide it with --overlay, or leave this out with {flag('--skip', key)}"

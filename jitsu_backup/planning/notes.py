@@ -14,6 +14,9 @@ SECRETS_COME_ALONG = "secrets copied unchanged from the source: "
 """The beginning of the note that lists secrets copied by a clone."""
 
 
+_MOST_SECRETS = 100  # somebody has to replace each
+
+
 def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> list[str]:
     """Return notes on the actions of a plan, in the order in which they are shown."""
     return [
@@ -85,7 +88,7 @@ def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[s
         }
         found += [f"{name} of {sides.called(sides.by_key[key])}" for name in sorted(own)]
     if found:
-        yield f"{SECRETS_COME_ALONG}{some_of(found, 6)}; replace them with --overlay"
+        yield f"{SECRETS_COME_ALONG}{some_of(found, _MOST_SECRETS)}; replace them with --overlay"
 
 
 def _namesakes(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from jitsu_backup.catalogue import (
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import Entity, Key, format_path, quoted, value_at
+from jitsu_backup.model import Entity, Key, flag, format_path, quoted, value_at
 from jitsu_backup.planning.candidate import Actions, Candidate, Planned
 from jitsu_backup.planning.decision import create_or_update
 from jitsu_backup.planning.domains import with_domains
@@ -130,7 +130,7 @@ def _allowed(pairs: Pairs, candidate: Candidate, action: Action, earlier: Mappin
         return action.stopped(ActionKind.SKIPPED, reason)
     unusable = unusable_warehouse(pairs, candidate, earlier) if key.type == "model" else ""
     if unusable:
-        return action.stopped(ActionKind.BLOCKED, f"{unusable}; leave it out with --skip {key}")
+        return action.stopped(ActionKind.BLOCKED, f"{unusable}; leave it out with {flag('--skip', key)}")
     return action
 
 

@@ -19,7 +19,7 @@ from jitsu_backup.catalogue import (
 )
 from jitsu_backup.catalogue.derived_ids import KnownIds, derived_ids
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, quoted
+from jitsu_backup.model import Entity, Key, flag, quoted
 from jitsu_backup.planning.options import Ids
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.sides import Sides
@@ -210,7 +210,7 @@ class _Pairing:
         how = f"the target has {len(same_kind)}: choose one with" if same_kind else "pair it with"
         self.problems[entity.key] = (
             f"provisioned by Jitsu: it cannot be created through the API; {how} {option},"
-            f" or leave it out with --skip {entity.key}"
+            f" or leave it out with {flag('--skip', entity.key)}"
         )
 
     def by_webhook(self, objects: Iterable[Entity]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from jitsu_backup.catalogue import entity_type
 from jitsu_backup.model import Entity, Key, Path, Source, format_path
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 
@@ -27,6 +28,15 @@ class Loss:
 
     path: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Overwrite:
+    """A change of the target that `flag` overwrites: its path (empty for the whole entity), and since when it counts."""
+
+    path: str
+    flag: str
+    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class Action:
     changes of its own, by path, with the target's ids. `conflicts` are the paths that both sides changed differently since
     the last clone, and `disputed` means that both changed the entity, or one changed it and the other deleted it. A DELETE
     waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first. `asked` marks what
-    was left out on request, `deleted_there` what the target has deleted since the last clone, `dead` a connection that lost
+    was left out on request, `deleted_there` what the target has deleted since the last clone, `overwrites` what the target has changed since and `--take` overwrites, `dead` a connection that lost
     an end in the source, `cuts_off` a stream in use whose senders need its new write keys, and `off` a reverse sync that
     runs in the snapshot and will be disabled in the target.
     """
@@ -95,6 +105,7 @@ class Action:
     conflicts: tuple[str, ...] = ()
     deleted_there: bool = False
     disputed: bool = False
+    overwrites: tuple[Overwrite, ...] = ()
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -142,7 +153,7 @@ class Plan:
     texts to hide. With `fixed_ids` a new entity gets its planned id or is not created. `owned_functions` holds
     (function id, profile builder id) of the snapshot: such a function is created with its builder. `with_builders` and
     `skipped_with_builders` count those functions, which have no action of their own; `left_out` counts the snapshot's
-    entities that `only` and `skip` leave out. `extras` are entities that only the target has and that are kept.
+    entities that `only` and `skip` leave out. `attention` are notes that nobody must overlook. `extras` are entities that only the target has and that are kept.
     `write_keys` maps ids of the snapshot's write keys to those in the target. `since` and `base` say, in words, from when
     changes of both sides are counted, and what the common state was.
     """
@@ -157,6 +168,7 @@ class Plan:
     with_builders: int = 0
     skipped_with_builders: int = 0
     left_out: int = 0
+    attention: tuple[str, ...] = ()
     extras: tuple[Extra, ...] = ()
     write_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     words: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -169,7 +181,11 @@ class Plan:
         """Return the current and new values of an action's fields, ready to be shown."""
         if action.kind is not ActionKind.CREATE:
             return action.fields
-        unsaid = {"cloneId", *(slot.field for slot in action.new_keys)}
+        unsaid = {
+            "cloneId",
+            *entity_type(action.key.type).bookkeeping,
+            *(slot.field for slot in action.new_keys),
+        }
         after = in_words(Entity(action.key, action.body), self.words)
         paths = [
             (name,) for name in sorted(after) if name not in unsaid and after[name] not in (None, "", [], {})
@@ -200,6 +216,11 @@ class Plan:
     def deleted_there(self) -> tuple[Action, ...]:
         """What is not re-created because the target has deleted it since the last clone."""
         return tuple(action for action in self.actions if action.deleted_there)
+
+    @property
+    def overwriting(self) -> tuple[Action, ...]:
+        """What overwrites changes of the target, because `--take` says so."""
+        return tuple(action for action in self.writes if action.overwrites)
 
     @property
     def made_keys(self) -> int:

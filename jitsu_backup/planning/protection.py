@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from jitsu_backup.catalogue import Selector, check_type
-from jitsu_backup.model import Entity, Key
+from jitsu_backup.model import Entity, Key, flag
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.sides import Sides
 
@@ -43,8 +43,8 @@ def _blocked(sides: Sides, action: Action) -> Action:
             how = "re-create it" if action.after else "delete it"
             left = action.after[0] if action.after else action.key
             reason = (
-                f"{what}protected by the setting protect ({rule!r}): use --unprotect {entity.key} to {how},"
-                f" or --skip {left} to leave it unchanged"
+                f"{what}protected by {rule!r} in the setting protect: use {flag('--unprotect', sides.live_selectors[entity.key])} to {how},"
+                f" or {flag('--skip', left)} to leave it unchanged"
             )
             return replace(action, kind=ActionKind.BLOCKED, reason=reason)
     return action

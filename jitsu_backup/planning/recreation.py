@@ -75,7 +75,9 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
         return replace(again, action=_not_made_again(action, "its ids are used up"))
     paths = ", ".join(loss.path for loss in _beyond_update(action))
     reason = f"re-created, because an update cannot restore {paths}"
-    made = replace(again.action, target_id=new_id, reason=reason, replaced=action.replaced)
+    made = replace(
+        again.action, target_id=new_id, reason=reason, replaced=action.replaced, overwrites=action.overwrites
+    )
     return replace(again, action=made, deletions=(_replaced(pairs, found, key),))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from jitsu_backup.catalogue import END_FIELDS, Form, Reference, entity_type, find_references
-from jitsu_backup.model import Entity, Key
+from jitsu_backup.model import Entity, Key, flag
 from jitsu_backup.planning.candidate import Planned
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
@@ -91,19 +91,18 @@ def _why_without(pairs: Pairs, key: Key, reference: Reference, named: str) -> st
         k for k in pairs.deleted if k.type in reference.types and sides.lineage.recorded[k].id == named
     ]
     if deleted:
+        again = flag("--take", f"source:{sides.selectors[deleted[0]]}")
         return (
             f"its {sides.called(sides.by_key[deleted[0]])} was deleted in the target:"
-            f" re-create it with --take 'source:{sides.selectors[deleted[0]]}', or leave this out with --skip {key}"
+            f" re-create it with {again}, or leave this out with {flag('--skip', key)}"
         )
     keys = sides.named(reference.types, named)
     if not keys:
         return (
-            f"its function {named} is neither in the snapshot nor in the target: leave this out with --skip {key},"
+            f"its function {named} is neither in the snapshot nor in the target: leave this out with {flag('--skip', key)},"
             " or set other functions with --overlay"
         )
     called = sides.called(sides.by_key[keys[0]])
     if keys[0] in pairs.problems:
         return f"its {called} is blocked"
-    return (
-        f"its {called} is left out and not in the target: restore it too, or leave this out with --skip {key}"
-    )
+    return f"its {called} is left out and not in the target: restore it too, or leave this out with {flag('--skip', key)}"

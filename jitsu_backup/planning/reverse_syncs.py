@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from jitsu_backup.catalogue import BUSY, END_FIELDS, MAYBE_BUSY
-from jitsu_backup.model import Entity, Key, members_of, some_of
+from jitsu_backup.model import Entity, Key, flag, members_of, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.grants import end_without_grant
 from jitsu_backup.planning.overlay_checks import overlay_fields
@@ -100,7 +100,7 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mappi
     ends = (_end(pairs, candidate.desired, end, earlier) if delivery else None for end in END_FIELDS)
     if action.writes and (refused := refusals(data, *ends)):
         why = "; ".join(refused)
-        reason = f"the target console would reject it: {why}; change it with --overlay, or leave it out with --skip {key}"
+        reason = f"the target console would reject it: {why}; change it with --overlay, or leave it out with {flag('--skip', key)}"
         return replace(planned, action=action.stopped(ActionKind.BLOCKED, reason))
     is_off = data.get(_SWITCH) is True
     if action.kind is ActionKind.UPDATE and not is_off and f"data.{_SWITCH}" in action.changes:

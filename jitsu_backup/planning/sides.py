@@ -212,10 +212,23 @@ class Sides:
             return "created by the run being undone"
         return f"deleted in the {'folder' if self.in_place else 'source'}"
 
+    def lacks(self, key: Key) -> str:
+        """Return in words that the snapshot lacks an entity of the target."""
+        if self.in_place:
+            return "not in the snapshot"
+        source = self.snapshot.manifest.source
+        gone = "not" if self.lineage.record_of(key) is None else "deleted"
+        return f"{gone} in {source.slug or source.workspace_id}"
+
     @cached_property
     def selectors(self) -> Mapping[Key, str]:
         """How an operator may name the snapshot's entities."""
         return overlay_selectors(self.names)
+
+    @cached_property
+    def live_selectors(self) -> Mapping[Key, str]:
+        """How an operator may name the target's entities."""
+        return overlay_selectors(self.live_names)
 
     @cached_property
     def take(self) -> Take:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jitsu_backup.catalogue import is_sync
-from jitsu_backup.model import Path, value_at
+from jitsu_backup.catalogue import is_sync, links_of
+from jitsu_backup.model import Path, Snapshot, value_at
+from jitsu_backup.planning.plan import ActionKind, Plan
 
 
 def switch(link: Mapping[str, Any]) -> Path:
@@ -16,6 +17,15 @@ def is_off(link: Mapping[str, Any]) -> bool:
     """Return whether a link is off, by its body."""
     value = value_at(link, switch(link))
     return not value if is_sync(link) else value is True
+
+
+def created_off(plan: Plan, snapshot: Snapshot) -> int:
+    """Return how many links a plan creates switched off although they are on in the snapshot."""
+    on = {link.key for link in links_of(snapshot) if not is_off(link.body)}
+    return sum(
+        action.kind is ActionKind.CREATE and action.key in on and is_off(action.body)
+        for action in plan.actions
+    )
 
 
 def switched_as(link: dict[str, Any], live: Mapping[str, Any] | None) -> dict[str, Any]:

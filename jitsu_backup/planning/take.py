@@ -7,7 +7,7 @@ from typing import Any
 
 from jitsu_backup.catalogue import Selector, check_type, entity_type, without_volatile
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Path, format_path, members_of, nearest
+from jitsu_backup.model import Entity, Path, flag, format_path, members_of, nearest
 
 Called = Sequence[tuple[Entity, str]]
 """One entity on each side that has it, with its name there."""
@@ -105,7 +105,7 @@ def parse_take(texts: Iterable[str]) -> Take:
 
 def settling(selector: str) -> str:
     """Return the words that say how to settle a conflict of the entity that `selector` names."""
-    return f"settle it with --take 'source:{selector}' or --take 'target:{selector}'"
+    return f"settle it with {flag('--take', f'source:{selector}')} or {flag('--take', f'target:{selector}')}"
 
 
 def _parse(text: str) -> Choice:

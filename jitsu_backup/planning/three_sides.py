@@ -12,7 +12,7 @@ from jitsu_backup.catalogue import (
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import UNDEFINED, Entity, Key, Path, format_path, value_at
+from jitsu_backup.model import UNDEFINED, Entity, Key, Path, flag, format_path, value_at
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.classic_keys import ClassicKeys
 from jitsu_backup.planning.fingerprints import essence
@@ -20,24 +20,20 @@ from jitsu_backup.planning.json_diff import differs, has_value, paths_that_diffe
 from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.merge import Merged, Rules, merge
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import NO_VALUES, Action
+from jitsu_backup.planning.plan import NO_VALUES, Action, Overwrite
 from jitsu_backup.planning.profile_builders import builder_code
 from jitsu_backup.planning.schema_rules import Schema, default_at
 from jitsu_backup.planning.sides import Sides
-from jitsu_backup.planning.take import Winner
+from jitsu_backup.planning.take import Called, Winner
 
 _KEYS = ("value",)
 """The path of classic keys in a `misc` entity; each workspace has its own."""
 
 
-_DELETED_THERE = (
-    "deleted in the target {since}, so it stays deleted; re-create it with --take 'source:{selector}'"
-)
-
-
 def deleted_there(sides: Sides, selector: object) -> str:
     """Return why an entity, which `selector` names, stays deleted."""
-    return _DELETED_THERE.format(since=sides.since.words, selector=selector)
+    again = flag("--take", f"source:{selector}")
+    return f"deleted in the target {sides.since.words}, so it stays deleted; re-create it with {again}"
 
 
 NOTHING_MERGED = Merged({}, frozenset(), ())
@@ -185,6 +181,32 @@ def changed_by_target(
         and differs(value_at(base, path), value_at(live, path))
         and _winner(pairs, candidate, path) is not Winner.SOURCE
     )
+
+
+def overwritten(
+    pairs: Pairs,
+    candidate: Candidate,
+    base: Mapping[str, Any] | None,
+    live: Mapping[str, Any],
+    paths: Collection[Path],
+) -> tuple[Overwrite, ...]:
+    """Return which of `paths` the target has changed since the last clone, although the source is taken there."""
+    if base is None or candidate.key.type == "misc":  # each side has its own classic keys
+        return ()
+    called = pairs.sides.sides_of(candidate.key, candidate.found)
+    return tuple(
+        overwrite(pairs.sides, called, path)
+        for path in sorted(paths, key=format_path)
+        if differs(value_at(base, path), value_at(live, path))
+        and _winner(pairs, candidate, path) is Winner.SOURCE
+    )
+
+
+def overwrite(sides: Sides, called: Called, path: Path = ()) -> Overwrite:
+    """Return what the choice for the source overwrites at a path of an entity; the empty path means all of it."""
+    choice = sides.take.choice(called, path)
+    assert choice is not None  # noqa: S101  the caller has looked
+    return Overwrite(format_path(path), flag("--take", choice.text), sides.since.words)
 
 
 def taken_from_target(pairs: Pairs, candidate: Candidate, paths: Collection[Path]) -> bool:

@@ -26,7 +26,14 @@ from jitsu_backup.reports.page_entities import (
     side_key_of,
 )
 from jitsu_backup.reports.page_rendering import render
-from jitsu_backup.reports.summary import RestoreReport, counted, counted_changes, end_of_restore
+from jitsu_backup.reports.summary import (
+    OVERWRITES,
+    RestoreReport,
+    counted,
+    counted_changes,
+    end_of_restore,
+    overwriting,
+)
 
 _CHANGED = {ChangeKind.ADDED: Mark.ADDED, ChangeKind.REMOVED: Mark.REMOVED, ChangeKind.CHANGED: Mark.CHANGED}
 _PLANNED = {
@@ -151,6 +158,10 @@ def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
     rows = tuple((*named(shown, action), Cell(action.reason)) for action in plan.blocked)
     heading = "Blocked: decide about these first; nothing is written"
     tables = [Table(heading, ("Type", "Name", "Why"), rows, urgent=True)] if rows else []
+    lost = tuple((*named(shown, action), Cell("; ".join(overwriting(action)))) for action in plan.overwriting)
+    tables += (
+        [Table(f"{OVERWRITES} ({len(lost)})", ("Type", "Name", "What"), lost, urgent=True)] if lost else []
+    )
     return render(
         Page(
             "Plan", f"{called(plan.source)} → {called(plan.target)}",
@@ -199,7 +210,7 @@ def restore_page(report: RestoreReport) -> str:
     heads = (*plan_facts(plan, snapshot, live), *facts(("to undo this", report.way_back or "")))
     return render(
         Page(
-            "Restore", f"{called(plan.source)} → {called(plan.target)}", state, "good" if good else "bad", heads, plan.notes,
+            report.command.capitalize(), f"{called(plan.source)} → {called(plan.target)}", state, "good" if good else "bad", heads, plan.notes,
             (*tables, *kept_table(plan, shown)), shown.items(),
         )
     )  # fmt: skip

@@ -97,6 +97,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "only_in_target": extras_document(plan.extras),
         "actions": [_action(plan, action) for action in plan.actions],
         "notes": list(plan.notes),
+        "attention": list(plan.attention),
     }
 
 
@@ -231,6 +232,7 @@ def _action(plan: Plan, action: Action) -> dict[str, Any]:
         "own": list(action.own),
         "conflicts": list(action.conflicts),
         "deleted_there": action.deleted_there,
+        "overwrites": [{"path": one.path, "flag": one.flag} for one in action.overwrites if action.writes],
         "unseen": list(action.unseen),
         "losses": [{"path": loss.path, "reason": loss.reason} for loss in action.losses],
         "new_keys": len(action.made_keys),

@@ -23,6 +23,7 @@ from jitsu_backup.planning import (
     FieldChange,
     Plan,
     Residue,
+    Since,
 )
 from jitsu_backup.planning.attribution import Attribution
 from jitsu_backup.planning.history import Passing
@@ -32,28 +33,38 @@ from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html
 from jitsu_backup.reports.summary import (
     DECIDE,
     KEPT,
+    NOTHING,
     RestoreReport,
     counted_changes,
     end_of_restore,
     fields_of,
     three_lines,
+    told_first,
     why,
 )
 
-_LONGEST_SENTENCE, _LONGEST_VALUE = 500, 300
+_LONGEST_SENTENCE, _LONGEST_NOTE, _LONGEST_VALUE = 500, 3_000, 300
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
 _LEAST_DETAILS = 24_000  # bytes
 
 Parts = list[Callable[[], str]]
 
 
-def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
-    """Return a plan to bring `live` to the state of `snapshot`, before anything is carried out."""
+def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str = "") -> str:
+    """Return a plan to bring `live` to the state of `snapshot`, before anything is carried out.
+
+    `by_hand` is the command that saves its new write keys, if a run without that command cannot hand them over.
+    """
     given = given_names(snapshot, live)
     blocked = Section(DECIDE, _actions(plan.blocked, given, bare=True), "to decide")
     changes = Section("Changes", _actions(plan.writes, given), "changes")
+    lines = {label: prose(text) for label, text in (told_first(plan) | three_lines(plan)).items()}
+    if by_hand:
+        keys = plural(plan.made_keys, "new write key")
+        decide = [] if lines[DECIDE] == NOTHING else [lines[DECIDE]]
+        lines[DECIDE] = "; ".join([*decide, f"{keys}: carry this plan out by hand, with {code(by_hand)}"])
     return document(
-        _head(plan, "Plan", snapshot, three_lines(plan)),
+        _head(plan, "Plan of an undo" if plan.since == Since.RUN.words else "Plan", snapshot, lines),
         (
             *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
             *_asides(plan, plan.extras, given),
@@ -68,13 +79,13 @@ def restore_markdown(report: RestoreReport) -> str:
     good, state = end_of_restore(report)
     lines = {
         "Done" if good else "Incomplete": _sentence(state),
-        KEPT: three_lines(plan)[KEPT],
+        KEPT: prose(three_lines(plan)[KEPT]),
         "To undo this": code(_cut(way_back, _LONGEST_SENTENCE)) if way_back else "",
     }
     failed = [outcome for outcome in ended if outcome.failed]
     done = tuple(outcome.action for outcome in ended if not outcome.failed)
     return document(
-        _head(plan, "Restore", snapshot, lines),
+        _head(plan, report.command.capitalize(), snapshot, lines),
         (
             Section("Not done", [partial(_failure, outcome) for outcome in failed], "not done"),
             Section("Still different", [partial(_residue, line) for line in report.found], "still different"),
@@ -115,9 +126,10 @@ def changes_markdown(changes: Changes, who: Attribution | None = None) -> str:
 def _head(plan: Plan, title: str, snapshot: Snapshot, lines: Mapping[str, str]) -> str:
     """Return the marker, the title, the most important lines and the snapshot of a plan."""
     one, other = map(_called, (plan.source, plan.target))
+    subject = code(one) if one == other else f"{code(one)} → {code(other)}"
     facts = "".join(f"- **{label}:** {text}\n" for label, text in lines.items() if text)
     return (
-        f"{marker(other)}\n## {title}: {code(one)} → {code(other)}\n\n{facts}\n"
+        f"{marker(other)}\n## {title}: {subject}\n\n{facts}\n"
         f"Snapshot {code(digest(snapshot)[:12])}, taken {shown_time(snapshot.taken_at)}, into {code(shortened(plan.target.host))}\n"
     )
 
@@ -142,7 +154,7 @@ def bullets(notes: Iterable[str]) -> Parts:
 
 
 def _bullet(note: str) -> str:
-    return f"- {_sentence(note)}\n"
+    return f"- {prose(_cut(note, _LONGEST_NOTE))}\n"
 
 
 def _sentence(text: str) -> str:

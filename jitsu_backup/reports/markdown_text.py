@@ -17,8 +17,13 @@ _PLAIN_WORD = re.compile(
 )
 """A word that no platform interprets: letters or a number, with punctuation around them."""
 
-_WORDS = re.compile(r"""(?<!\S)(?:'[^']*'|"[^"]*")[,.;:!?)]*(?!\S)|\S+""")
-"""A word, or a quoted text."""
+_WORDS = re.compile(
+    r"""(?<!\S)\(?(?:'[^']*'|"[^"]*"|--[a-z-]+=(?:'[^']*'|"[^"]*"|[^\s'"])+)[,.;:!?)]*(?!\S)|\S+"""
+)
+"""A word, a quoted text, or a flag with its value."""
+
+_FLAG = re.compile(r"\(?--[a-z-]+=")
+"""The beginning of a flag with its value, which is a code span of its own, so that it can be copied."""
 
 _COMMIT = re.compile(r"\b[0-9a-f]{7,}\b", re.IGNORECASE)
 """What may be a commit id, which platforms turn into a link."""
@@ -63,14 +68,31 @@ def marker(name: str) -> str:
 
 
 def _code(words: str) -> str:
-    """Return words as code, with a comma or semicolon behind them left outside."""
+    """Return words as code, with the brackets around them and a comma or semicolon behind them left outside."""
     core = words.rstrip(",;")
-    return code(core) + words[len(core) :] if core else code(words)
+    behind, before = words[len(core) :], "(" if core.startswith("(") else ""
+    core = core.removeprefix("(")
+    if core.endswith(")") and core.count("(") < core.count(")"):
+        core, behind = core[:-1], f"){behind}"
+    return f"{before}{code(core)}{behind}" if core.strip() else code(words)
 
 
 def _runs(text: str) -> Iterator[tuple[bool, str]]:
-    """Yield the words of a sentence in runs, each with whether it is plain; a quoted text stays together."""
-    for plain, words in groupby(_WORDS.findall(" ".join(text.split())), key=_is_plain):
+    """Yield the words of a sentence in runs, each with whether it is plain; a quoted text stays together.
+
+    A flag with its value is a run of its own, and a semicolon or colon ends a run of code.
+    """
+    number = 0
+
+    def run(words: str) -> tuple[bool, int]:
+        nonlocal number
+        plain = _is_plain(words)
+        number += 0 if plain else bool(_FLAG.match(words))
+        mine = plain, number
+        number += 0 if plain else bool(_FLAG.match(words) or words.endswith((";", ":")))
+        return mine
+
+    for (plain, _), words in groupby(_WORDS.findall(" ".join(text.split())), key=run):
         yield plain, " ".join(words)
 
 

@@ -35,7 +35,7 @@ from jitsu_backup.reports.page import (
     facts,
     rank,
 )
-from jitsu_backup.reports.summary import beside_the_change, only_in_target
+from jitsu_backup.reports.summary import beside_the_change, only_in_target, overwriting
 
 SideKey = tuple[str, Key]
 """A side (`before`, `live`, …) and the key of an entity on it."""
@@ -191,6 +191,7 @@ def plan_entities(
 def _facts_of(action: Action, target_id: str | None, fields: Collection[FieldChange]) -> tuple[Fact, ...]:
     keys = len(action.made_keys)
     return Fact("why", action.reason), *facts(
+        ("takes the source", "; ".join(overwriting(action))),
         ("id in the target", target_id if target_id and target_id != action.key.id else ""),
         ("differs in", "" if fields else ", ".join(action.changes)),
         ("keeps the target's", ", ".join((*action.kept, *action.own))),

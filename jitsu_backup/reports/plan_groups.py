@@ -25,12 +25,20 @@ Group = Sequence[Action]
 
 
 def grouped(actions: Iterable[Action]) -> list[Group]:
-    """Return actions in groups, the kind that matters most first. A conflict is a group of its own."""
+    """Return actions in groups, the kind that matters most first.
+
+    A conflict is a group of its own, and so is what overwrites changes of the target.
+    """
     found: dict[object, list[Action]] = defaultdict(list)
-    for action in sorted(actions, key=lambda one: _ORDER.index(one.kind)):
-        alone = action.key if action.conflicts else None
+    for action in sorted(actions, key=_rank):
+        alone = action.key if action.conflicts or action.overwrites else None
         found[action.kind, action.key.type, tuple(_alike(action)), alone].append(action)
     return list(found.values())
+
+
+def _rank(action: Action) -> tuple[bool, int]:
+    blocked = action.kind is ActionKind.BLOCKED
+    return not (blocked or action.overwrites), _ORDER.index(action.kind)
 
 
 def _alike(action: Action) -> Iterator[str]:

@@ -19,6 +19,7 @@ from jitsu_backup.planning import (
     FieldChange,
     Plan,
     Residue,
+    Since,
 )
 
 _OF_A_KIND = 3  # the most similar notes that are shown
@@ -37,6 +38,8 @@ def taken(snapshot: Snapshot, digest: str, now: datetime) -> str:
 def from_and_into(plan: Plan) -> tuple[str, ...]:
     """Return the lines that name the source and target of a plan: one line, or two for two consoles."""
     source, target = plan.source, plan.target
+    if plan.since == Since.RUN.words:
+        return (f"Plan: undo of the last run in {target.slug or target.workspace_id} ({target.host})",)
     one, other = (side.slug or side.workspace_id for side in (source, target))
     if source.host == target.host:
         return (f"Plan: {one} into {other} ({target.host})",)
@@ -50,7 +53,9 @@ def counted(plan: Plan) -> str:
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     for count, how in ((plan.with_builders, ""), (plan.skipped_with_builders, "skipped ")):
         if count:
-            parts.append(f"{count} {how}with {'its' if count == 1 else 'their'} profile builder")
+            parts.append(
+                f"{plural(count, 'function')} {how}with {'its' if count == 1 else 'their'} profile builder"
+            )
     parts += [plural(dead, "dead connection")] if dead else []
     parts += [f"{plan.left_out} left out"] if plan.left_out else []
     return ", ".join(parts) or "nothing to do"
@@ -87,7 +92,8 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
         ([e for e in extras if e.left_out], "", "left out by --only or --skip"),
     ):
         if found:
-            names = [f"{'' if what else f'{extra.key.type} '}{shortened(extra.name)}" for extra in found]
+            ordered = sorted(found, key=lambda extra: (extra.key.type, extra.name.casefold()))
+            names = [f"{'' if what else f'{extra.key.type} '}{shortened(extra.name)}" for extra in ordered]
             s, them = ("", "it") if len(found) == 1 else ("s", "them")
             sentence = f"{len(found)} {what}only in the target, {why}".format(s=s, them=them)
             yield f"{sentence}: {some_of(names, most)}."
@@ -95,6 +101,11 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
 
 CHANGE, KEPT, DECIDE = "Will change", "Kept in the target", "Needs a decision"
 """The labels of the three lines that sum up a plan."""
+
+ATTENTION, OVERWRITES = "Attention", "Overwrites changes of the target"
+"""The labels of the lines about what is suspicious, and about what `--take` overwrites."""
+
+_NAMED_OVERWRITTEN = 20
 
 NOTHING = "nothing"
 
@@ -111,6 +122,7 @@ def three_lines(plan: Plan) -> dict[str, str]:
         "changed there": sum(bool(action.own) for action in plan.actions),
         "deleted there": len(plan.deleted_there),
         "only there": there,
+        **_own_values(plan),
     }
     conflicts = sum(bool(action.conflicts) for action in plan.blocked)
     decide = {
@@ -121,8 +133,34 @@ def three_lines(plan: Plan) -> dict[str, str]:
 
 
 def beside_the_change(plan: Plan) -> dict[str, str]:
-    """Return the lines about what is kept and what needs a decision, by label, without the empty ones."""
-    return {label: text for label, text in three_lines(plan).items() if label != CHANGE and text != NOTHING}
+    """Return the lines about what is overwritten, kept and needs a decision, by label, without the empty ones."""
+    lines = {label: text for label, text in three_lines(plan).items() if label != CHANGE and text != NOTHING}
+    return told_first(plan) | lines
+
+
+def told_first(plan: Plan) -> dict[str, str]:
+    """Return the lines that nobody must overlook, by label: what is suspicious, and what `--take` overwrites."""
+    found = [
+        _called(action, [one.path for one in action.overwrites if one.path]) for action in plan.overwriting
+    ]
+    counted = plural(len(found), "entity", "entities")
+    lines = {ATTENTION: "; ".join(plan.attention)} if plan.attention else {}
+    return lines | ({OVERWRITES: f"{counted}: {some_of(found, _NAMED_OVERWRITTEN)}"} if found else {})
+
+
+def overwriting(action: Action) -> Iterator[str]:
+    """Yield which changes of the target an action overwrites, and the flag that says so."""
+    paths: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in action.overwrites if action.writes else ():
+        paths[one.since, one.flag].append(one.path)
+    for (since, flag), found in paths.items():
+        if found != [""]:
+            what = f"overwrites {', '.join(found)}, which the target changed {since}"
+        elif action.kind is ActionKind.DELETE:
+            what = f"deletes it although the target changed it {since}"
+        else:
+            what = f"re-creates it although the target deleted it {since}"
+        yield f"{what} ({flag})"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -151,6 +189,7 @@ def why(action: Action, *, told: bool) -> Iterator[str]:
         told and action.reason == "changes " + ", ".join(action.changes)
     ):
         yield action.reason
+    yield from overwriting(action)
     if action.cuts_off:
         yield "senders need new write keys"
     if action.cursors and action.kind is ActionKind.CREATE:
@@ -166,6 +205,13 @@ def _called(action: Action, paths: Sequence[str] = ()) -> str:
     return f"{action.key.type} {shortened(action.name)}{of}"
 
 
+def _own_values(plan: Plan) -> dict[str, int]:
+    """Return how many values of its own the target keeps, by words that name them."""
+    found = [f"{path} of {_called(action)}" for action in plan.actions for path in action.kept]
+    values = "value" if len(found) == 1 else "values"
+    return {f"{values} of its own ({some_of(found, _OF_A_KIND)})": len(found)} if found else {}
+
+
 def to_enable(plan: Plan, found: Iterable[Residue] = ()) -> str:
     """Return how many reverse syncs are off that run in the snapshot, in words; an empty text if there are none.
 
@@ -173,7 +219,7 @@ def to_enable(plan: Plan, found: Iterable[Residue] = ()) -> str:
     """
     missing = {line.key for line in found if not line.path}
     off = sum(action.off and action.key not in missing for action in plan.actions)
-    return plural(off, "reverse sync to enable", "reverse syncs to enable") if off else ""
+    return plural(off, "reverse sync is disabled", "reverse syncs are disabled") if off else ""
 
 
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
@@ -185,12 +231,14 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
         "left out": plan.left_out,
         "only in the target and left out": outside,
         "deleted in the target": len(plan.deleted_there),
-        "of the target's values kept": sum(len(action.kept) + len(action.own) for action in plan.actions),
+        "changed in the target, kept": sum(bool(action.own) for action in plan.actions),
+        **_own_values(plan),
     }
     beside = [f"{count} {words}" for words, count in counts.items() if count]
-    beside = [off, *beside] if (off := to_enable(plan)) else beside
-    if beside:
-        return f"everything that was to be restored matches the snapshot; also {', '.join(beside)}"
+    also = [f"also {', '.join(beside)}"] if beside else []
+    also += [off] if (off := to_enable(plan)) else []
+    if also:
+        return f"everything that was to be restored matches the snapshot; {'; '.join(also)}"
     hidden = any(action.unseen for action in plan.actions)
     return "the target matches the snapshot" + (", except for what Jitsu hides" if hidden else "")
 
@@ -200,7 +248,8 @@ class RestoreReport:
     """What a page or a comment says about a restore.
 
     `found` is what still differs, `live` the target before the restore, `extras` what exists only in the target now.
-    `way_back` is the command that undoes the restore. `ending` says why it did not complete.
+    `way_back` is the command that undoes the restore. `ending` says why it did not complete, `disabled` which connections
+    it left off and how to enable them. `command` is restore, clone or undo.
     """
 
     plan: Plan
@@ -211,6 +260,8 @@ class RestoreReport:
     extras: Sequence[Extra] = ()
     way_back: str | None = None
     ending: str = ""
+    disabled: str = ""
+    command: str = "restore"
 
 
 def end_of_restore(report: RestoreReport) -> tuple[bool, str]:
@@ -218,12 +269,15 @@ def end_of_restore(report: RestoreReport) -> tuple[bool, str]:
     plan, ended, found, ending = report.plan, report.outcomes, report.found, report.ending
     done, failed = sum(o.status is Status.DONE for o in ended), sum(o.failed for o in ended)
     good = not (found or failed or ending)
-    state = f"{done} of {len(plan.writes)} changes applied" if plan.writes else "nothing to change"
+    state = f"{done} of {plural(len(plan.writes), 'change')} applied" if plan.writes else "nothing to change"
     counts = ((len(found), "still different"), (failed, "not done"))
     troubles = [f"{count} {words}" for count, words in counts if count] + ([ending] if ending else [])
     if not good and (off := to_enable(plan, found)):
         troubles.append(off)
-    return good, state + (f"; {matches(plan, report.extras)}" if good else f"; {', '.join(troubles)}")
+    disabled = f"; {report.disabled}" if report.disabled else ""
+    return good, state + (
+        f"; {matches(plan, report.extras)}" if good else f"; {', '.join(troubles)}"
+    ) + disabled
 
 
 def folded(notes: Iterable[str]) -> list[str]:

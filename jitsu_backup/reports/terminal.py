@@ -3,6 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -54,6 +55,7 @@ from jitsu_backup.reports.summary import (
     own_changes,
     why,
 )
+from jitsu_backup.reports.terminal_layout import Trimmed, bullet
 
 _MARK = {
     ActionKind.CREATE: ("+", "green"),
@@ -84,11 +86,11 @@ def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
     if syncs:
         total = sum(map(len, snapshot.cursors.values()))
         counts.add_row("sync cursors", f"{total} of {plural(syncs, 'sync')}")
-    refused = [_bullet(f"{names[one.what]}: {one.reason}") for one in manifest.refused]
+    refused = [bullet(f"{names[one.what]}: {one.reason}") for one in manifest.refused]
     unknown = len(unknown_secrets(snapshot))
     masked = [ledger_table(snapshot)] if unknown else []
     grants = [
-        _bullet(f"{entity.key.type} {shortened(entity.name)}: authorise each copy again in the UI")
+        bullet(f"{entity.key.type} {shortened(entity.name)}: authorise each copy again in the UI")
         for entity in snapshot.entities
         if has_grant(entity)
     ]
@@ -209,11 +211,13 @@ def archive_table(archives: Iterable[ArchiveName], sources: Mapping[str, str]) -
     table = _table("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
     table.columns[2].no_wrap, table.columns[3].justify = True, "right"
     listed = list(archives)
+    all_encrypted = len(listed) > 1 and all(archive.encrypted for archive in listed)
     for archive in listed[:_LONGEST_TABLE]:
         count = "" if archive.total is None else str(archive.total)
-        *row, marks = _archive_row(archive, sources)
+        *row, marks = _archive_row(replace(archive, encrypted=False) if all_encrypted else archive, sources)
         table.add_row(*row, count, marks)
-    return _with_rest(table, len(listed))
+    whole = _with_rest(table, len(listed))
+    return Group(whole, Text("All are encrypted.")) if all_encrypted else whole
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
@@ -293,8 +297,8 @@ def plan_view(
     parts += [_plain(f"{label}: {text}.") for label, text in beside_the_change(plan).items()]
     parts += map(_plain, own_changes(plan, most=len(plan.actions)) if verbose else ())
     parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
-    parts += [_bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
-    return Group(*parts)
+    parts += [bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
+    return Trimmed(Group(*parts))
 
 
 def _listed(
@@ -371,7 +375,7 @@ def changes_view(changes: Changes, who: Attribution | None = None) -> Renderable
         parts.append(Text())
     parts.append(_plain(f"{counted_changes(changes)}."))
     parts += passing_lines(who.passing if who is not None else ())
-    parts += [_bullet(note) for note in (*changes.notes, *(who.notes if who is not None else ()))]
+    parts += [bullet(note) for note in (*changes.notes, *(who.notes if who is not None else ()))]
     return Group(*parts)
 
 
@@ -383,8 +387,8 @@ def _author_lines(text: str) -> Iterator[RenderableType]:
 
 def passing_lines(passing: Sequence[Passing]) -> list[RenderableType]:
     """Return a list of the entities that no snapshot saw; an empty list if there are none."""
-    more = [_bullet(f"… and {len(passing) - _FOLD_AT} more (--json lists all)")]
-    shown = [_bullet(passing_text(one)) for one in passing[:_FOLD_AT]]
+    more = [bullet(f"… and {len(passing) - _FOLD_AT} more (--json lists all)")]
+    shown = [bullet(passing_text(one)) for one in passing[:_FOLD_AT]]
     return _section(f"{PASSING} ({len(passing)})", shown + (more if len(passing) > _FOLD_AT else []))
 
 
@@ -399,7 +403,7 @@ def changes_stat(changes: Changes) -> RenderableType:
         numbers = [own[kind.value] for kind in ChangeKind]
         table.add_row(_plain(name), *(str(n or "") for n in (*numbers, changes.unchanged.get(name, 0))))
     total = _plain(f"{counted_changes(changes)}.")
-    return Group(_sides(changes), Text(), table, Text(), total, *map(_bullet, changes.notes))
+    return Group(_sides(changes), Text(), table, Text(), total, *map(bullet, changes.notes))
 
 
 def _sides(changes: Changes) -> Text:
@@ -490,9 +494,3 @@ def _table(*columns: str) -> Table:
 def _fold(table: Table, total: int) -> None:
     if total > _FOLD_AT:
         table.add_row(f"… and {total - _FOLD_AT} more (--json lists all)")
-
-
-def _bullet(text: str) -> RenderableType:
-    hanging = Table.grid(padding=(0, 1, 0, 0))
-    hanging.add_row("  •", _plain(text))
-    return hanging

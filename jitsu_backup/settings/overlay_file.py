@@ -34,7 +34,7 @@ class OverlayFile:
     def parse(self) -> Overlay:
         """Return the overlay, with `{env = …}` and `{file = …}` replaced by the values that they refer to.
 
-        Raise UsageError, which names every variable and file that is missing.
+        Raise UsageError, which names every variable and file that is missing or empty.
         """
         with self._named():
             return parse_overlay(*self._resolved())
@@ -104,14 +104,15 @@ class _References:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.found: list[Outside] = []
         self._unset: list[Mapping[str, Any]] = []
+        self._empty: list[tuple[str, str]] = []
         self._problems: list[str] = []
         self._folder = folder
         self._environment = environment
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The values to hide: those that are not `plain`, except empty ones, which would match any text."""
-        return frozenset(one.value for one in self.found if not one.plain) - {""}
+        """The values to hide: those that are not `plain`."""
+        return frozenset(one.value for one in self.found if not one.plain)
 
     def resolve(self, value: Any, at: tuple[str, ...] = ()) -> Any:
         """Return `value` with its references replaced. `{literal = {…}}` becomes the inner table itself."""
@@ -146,8 +147,11 @@ class _References:
         except UsageError as problem:
             self._problems.append(str(problem))
             return ""
-        plain = bool(given.get(_PLAIN))
-        self.found.append(Outside("".join(at[:1]), at[1:], _written(reference), value, plain))
+        found = Outside("".join(at[:1]), at[1:], _written(reference), value, bool(given.get(_PLAIN)))
+        if value.strip():
+            self.found.append(found)
+        else:  # in CI, a secret that does not exist is an empty variable
+            self._empty.append((found.place, found.reference))
         return value
 
     def check(self) -> None:
@@ -158,6 +162,13 @@ class _References:
             what = f"variable {unset[0]} is" if len(unset) == 1 else f"variables {', '.join(unset)} are"
             them = "it" if len(unset) == 1 else "them"
             problems.insert(0, f"the environment {what} not set{_hint(self._unset) or f'; set {them}'}")
+        if self._empty:
+            named = ", ".join(f"{place} from {reference}" for place, reference in self._empty)
+            what = "this value is" if len(self._empty) == 1 else "these values are"
+            problems.append(
+                f"{what} empty: {named}; set the variable or fill the file (in CI, a secret that the job's environment does not"
+                ' have is empty), or write "" in the overlay for an empty value'
+            )
         if problems:
             raise UsageError("; ".join(problems))
 

@@ -105,7 +105,9 @@ def check_target(folder: Path, tree: Mapping[str, bytes]) -> None:
     assert expected is not None  # noqa: S101  for the type checker
     if before[0] != expected[0]:
         one, other = before[0][:60], expected[0][:60]
-        raise UsageError(f"{folder} holds workspace {one!r}, not {other!r}; give another folder")
+        raise UsageError(
+            f"the folder {folder} belongs to workspace {one!r}, not to {other!r}; give another folder"
+        )
     if before[1] and not expected[1]:
         raise UsageError(
             f"{folder} was unpacked with --redact, and would now get unencrypted secrets; add --redact, or give another"

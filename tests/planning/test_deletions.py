@@ -125,7 +125,7 @@ def test_three_of_many_users_are_named_where_a_deletion_is_blocked_and_the_other
     links = [link(f"old-{n}", f"web-{n}", "old") for n in range(1, 5)]
     live = with_(before, destination=[DB, db("old")], link=[*BASE["link"], *links])
     three = ", ".join(f"link 'Web {n} → Old'" for n in range(1, 4))
-    way = "keep this one with --skip destination/old, or change or delete what uses it"
+    way = "keep this one with --skip=destination/old, or change or delete what uses it"
     assert pruned(before, live, only=("destination",)) == {
         "destination/old": (ActionKind.BLOCKED, f"{three} and 1 more use it and stay: {way}")
     }

@@ -28,7 +28,7 @@ OPEN = {
     },
 }
 NEWEST: dict[str, Any] = {"of_live": {"types": (*TYPES, "model")}, "schemas": OPEN}
-NO_PIXEL = "its destination 'Meta' accepts no events without a pixelId; provide it with --overlay, or leave this out with --skip link/l1"
+NO_PIXEL = "its destination 'Meta' accepts no events without a pixelId; provide it with --overlay, or leave this out with --skip=link/l1"
 SOURCE = {**WEB, "name": "Site"}
 
 
@@ -170,7 +170,7 @@ def test_an_update_that_takes_the_pixel_from_a_connected_destination_is_blocked(
     assert (found.kind, found.target_id) == (ActionKind.BLOCKED, "meta-1")
     assert found.reason == (
         "its connection 'Site → Meta' accepts no events without a pixelId;"
-        " provide it with --overlay, or leave this out with --skip destination/meta-1"
+        " provide it with --overlay, or leave this out with --skip=destination/meta-1"
     )
     assert action(in_place(before, live, **NEWEST)).kind is ActionKind.UNCHANGED
 

@@ -126,7 +126,7 @@ def test_a_secret_of_the_overlay_is_scrubbed_from_the_reason_of_an_action() -> N
     ):  # a short one is in any text
         rules = overlay({"destination/db-1": {"destinationType": kind}}, kind)
         found = action_of(elsewhere(BASE, {}, overlay=rules, allow_missing_secrets=True), "db-1")
-        told = f"the target console does not know the destination type '{shown}': leave it out with --skip destination/db-1"
+        told = f"the target console does not know the destination type '{shown}': leave it out with --skip=destination/db-1"
         assert (found.kind, found.reason) == (ActionKind.BLOCKED, told)
 
 

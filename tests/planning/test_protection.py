@@ -40,7 +40,7 @@ def assert_protected(one: Scenario, protect: tuple[str, ...], unprotect: tuple[s
     for key in gone & live.keys():
         if is_chosen(protect, live[key], names[key]):
             assert is_chosen(unprotect, live[key], names[key]), key
-    if not any("protected by the setting protect" in action.reason for action in plan.blocked):
+    if not any("in the setting protect" in action.reason for action in plan.blocked):
         assert plan.actions == free.actions
     assert {a.key for a in plan.actions} == {a.key for a in free.actions}
 
@@ -69,8 +69,8 @@ def test_no_scenario_deletes_what_is_protected(name: str) -> None:
 def test_a_plan_that_would_delete_is_blocked_and_names_the_setting_and_the_flag() -> None:
     (blocked,) = plan_with(protect=("stream/*", "function/Mine")).blocked
     assert blocked.reason == (
-        "protected by the setting protect ('function/Mine'): use --unprotect function/f1 to delete it,"
-        " or --skip function/f1 to leave it unchanged"
+        "protected by 'function/Mine' in the setting protect: use --unprotect=function/Mine to delete it,"
+        " or --skip=function/f1 to leave it unchanged"
     )
     for protect in ((), ("function/Other",), ("stream/*",)):
         assert [a.kind for a in plan_with(protect=protect).actions] == [ActionKind.DELETE]

@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,10 @@ class _Api(BaseHTTPRequestHandler):
             case ["pipelines", number, "jobs"]:
                 self._answer(hub.jobs[int(number)])
             case ["jobs", number, "artifacts"]:
-                self._send(hub.artifacts[int(number)])
+                if int(number) in hub.artifacts:
+                    self._send(hub.artifacts[int(number)])
+                else:
+                    self.send_error(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
         assert self._path()[-1] == "notes"

@@ -134,7 +134,7 @@ class Hub:
         environment = {
             "PATH": f"{self.folder / 'bin'}:{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(self.folder),
             "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_SHA": commit,
-            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_REPOSITORY": REPOSITORY, "GITHUB_SERVER_URL": "https://github.example", "GITHUB_RUN_ID": "1",
             **{key: _filled(value, context) for key, value in step.get("env", {}).items()},
         }  # fmt: skip
         command = step["run"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.promotion.files import ROOT, gitlab, script
+from tests.promotion.files import ROOT, gitlab, jobs, script
 from tests.promotion.gitlab_server import BOT, PROJECT, TOKEN, GitLab, gitlab_server, zipped
 from tests.promotion.runner import ENDED_BADLY, ENDED_WELL, REPOSITORY, SKIPPED, Hub
 from tests.promotion.stage import FIRST, HOT_FIX, READING, Stage, stage
@@ -58,6 +58,10 @@ def test_what_a_pull_request_showed_is_applied_by_its_merge_or_nothing(scene: St
     assert comment["body"].startswith(OUR_LINE)
     assert "**update** function `Enrich`" in comment["body"]
     assert "+  event.first = true" in comment["body"]
+    assert re.search(
+        r"\n\nPlanned [\d :-]+ UTC by https://github\.example/acme/promotion/actions/runs/1\n$",
+        comment["body"],
+    )
 
     # somebody changes production between the review and the merge
     scene.production_changes("destination", "Warehouse", host="db2.production.acme.example")
@@ -77,7 +81,7 @@ def test_what_a_pull_request_showed_is_applied_by_its_merge_or_nothing(scene: St
     applied = hub.run(APPLY, commit)["apply"]
     assert applied.codes == [0, 0, 0], applied.told
     assert applied.summary.startswith(OUR_LINE)
-    assert "- **Done:** 1 of 1 changes applied" in applied.summary
+    assert "- **Done:** 1 of 1 change applied" in applied.summary
     assert scene.code() == FIRST
     warehouse = scene.state.objects[scene.in_production("destination", "Warehouse")]
     assert warehouse.config["host"] == "db2.production.acme.example"
@@ -105,7 +109,8 @@ def test_what_both_sides_changed_is_red_until_the_pull_request_decides(scene: St
     assert left == not_ours
     assert "hot fix" in comment["body"]
     assert "event.first = true" in comment["body"]
-    assert "@acme" not in checked(comment["body"]).live
+    plan = comment["body"].rpartition("\nPlanned ")[0]  # after it comes the workflow's own link
+    assert "@acme" not in checked(plan).live
 
     commit = scene.merge("promotion")
     merged(hub, commit, head)
@@ -128,8 +133,14 @@ def test_a_pull_request_that_changes_a_folder_is_applied_as_the_page_says(
         .read_text(encoding="utf-8")
         .partition("## Can a folder take the place of staging?")[2]
     )
-    hub.instead = dict(re.findall(r"^\| \w+ \| `(.+)` \| `(.+)` \|$", page, re.MULTILINE))
-    assert len(hub.instead) == 2
+    written = re.findall(r"^```\n(jitsu-backup .*?)\n```$", page, re.MULTILINE | re.DOTALL)
+    shipped = [
+        found[0]
+        for name, job in ((PLAN, "plan"), (APPLY, "apply"))
+        for step in jobs(name)[job]["steps"]
+        if (found := re.search(r"^jitsu-backup clone (?:.*\\\n)*.*", step.get("run", ""), re.MULTILINE))
+    ]
+    hub.instead = dict(zip(shipped, written, strict=True))
     scene.cloned().unpacked(*flags)
     head = scene.propose("promotion", code=FIRST)
     planned = hub.run(PLAN, head, pull_request(head))
@@ -235,7 +246,7 @@ def test_on_gitlab_too_a_merge_applies_what_was_reviewed_or_nothing(scene: Stage
     assert drifted.returncode == 0, drifted.stdout + drifted.stderr
 
 
-def test_gitlab_fetches_no_plan_of_a_fork_none_that_was_blocked_and_none_of_nobody(
+def test_gitlab_fetches_no_plan_of_a_fork_none_that_was_blocked_none_of_nobody_and_none_that_expired(
     scene: Stage, project: GitLab
 ) -> None:
     runner = Runner(scene, project)
@@ -251,6 +262,19 @@ def test_gitlab_fetches_no_plan_of_a_fork_none_that_was_blocked_and_none_of_nobo
         1: [{"id": 1, "name": "plan", "status": "success"}],
     }
     assert "needs a decision" in runner.go_on("reviewed", "main").stderr
+    project.jobs[2] = [{"id": 2, "name": "plan", "status": "success"}]  # its artifacts are gone
+    assert "merge request !7 has expired" in runner.go_on("reviewed", "main").stderr
+    assert "ended before it wrote plan/plan.md" in runner.go_on("comment", "main").stderr
+
+
+def test_a_line_of_flags_that_is_none_stops_the_plan(scene: Stage, hub: Hub) -> None:
+    scene.cloned().staging_changes()
+    head = scene.propose("promotion", "  --prune\n\n--take=target\n")
+    planned = hub.run(PLAN, head, pull_request(head))
+    assert (planned["plan"].codes, planned["comment"].conclusion) == ([1], SKIPPED)
+    assert "is empty; wrong: 2:  --prune\n" in planned["plan"].told
+    on_gitlab = gitlab()["plan"]["script"][1].partition("\ncode=0")[0]
+    assert on_gitlab.replace('echo "', 'echo "::error::') in jobs(PLAN)["plan"]["steps"][2]["run"]
 
 
 def test_gitlab_leaves_the_note_of_somebody_else_as_it_is(project: GitLab, tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ def test_a_page_shows_a_sync_that_is_made_disabled_as_off_and_counts_it_also_whe
     assert "5 * * * * off" in plan_page(plan, SNAPSHOT, live)
     other = Residue(Key("model", "m"), "Users", "query", "refused")
     page = restore_page(RestoreReport(plan, (), [other], SNAPSHOT, live))
-    assert "1 still different, 1 reverse sync to enable" in page
-    assert to_enable(plan, [other]) == "1 reverse sync to enable"
+    assert "1 still different, 1 reverse sync is disabled" in page
+    assert to_enable(plan, [other]) == "1 reverse sync is disabled"
 
 
 def test_a_sync_that_is_not_there_is_not_to_be_enabled() -> None:

@@ -153,6 +153,25 @@ def test_plain_sentences_stay_plain() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "settle it with --take=source:function/Enrich or --take='target:function/Only one'; owner@example.com changed it",
+            "settle it with `--take=source:function/Enrich` or `--take='target:function/Only one'`; `owner@example.com` changed it",
+        ),
+        (
+            "protected by 'stream/*' in the setting protect: use --unprotect='stream/Backend events' to delete it",
+            "protected by `'stream/*'` in the setting protect: use `--unprotect='stream/Backend events'` to delete it",
+        ),
+        ("--take=a:b --take=c:d", "`--take=a:b` `--take=c:d`"),
+        ("since then (--take=source)", "since then (`--take=source`)"),
+    ],
+)
+def test_a_flag_is_a_span_of_its_own_that_can_be_copied(text: str, shown: str) -> None:
+    assert prose(text) == shown
+
+
 @given(ODD, ODD)
 def test_a_summary_shows_any_text_as_code(name: str, kind: str) -> None:
     found = checked(
@@ -364,12 +383,12 @@ def test_each_command_writes_its_markdown_and_updates_it(ask: Any, tmp_path: Pat
     assert ask("diff", "latest", *markdown, "--exit-code").returncode == 4
     assert title() == "## What changed: `acme-staging`"
     done = ask("restore", "latest", "--dry-run", *markdown)
-    assert (done.returncode, title()) == (0, "## Plan: `acme-staging` → `acme-staging`")
+    assert (done.returncode, title()) == (0, "## Plan: `acme-staging`")
     assert "report written to comment.md" in done.stderr
     assert ask("restore", "latest", "--plan-out", "plan.json", *markdown).returncode == 0
     assert ask("restore", "--plan", "plan.json", "--yes", *markdown, "--html", "page.html").returncode == 0
-    assert title() == "## Restore: `acme-staging` → `acme-staging`"
-    assert "- **Done:** 1 of 1 changes applied" in path.read_text()
+    assert title() == "## Restore: `acme-staging`"
+    assert "- **Done:** 1 of 1 change applied" in path.read_text()
     path.unlink()
     assert ask("clone", "acme-staging", "acme-production", *markdown).returncode == 7
     assert "### Needs a decision" in path.read_text()
@@ -416,7 +435,7 @@ def test_the_exit_code_of_a_plan_says_whether_there_is_something_to_do(ask: Any,
 
 GOLDEN_PLAN = """\
 <!-- jitsu-backup: acme-staging -->
-## Plan: `acme-staging` → `acme-staging`
+## Plan: `acme-staging`
 
 - **Will change:** 1 to create, 2 to update, 1 to delete
 - **Kept in the target:** nothing

@@ -1,13 +1,18 @@
 """What is said of a plan as a whole: nothing is passed over, nothing is said twice, long lists are folded."""
 
+import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from rich.console import Console as Screen
 
-from jitsu_backup.model import Key, Snapshot, ago
+from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.catalogue import links_of, told_apart
+from jitsu_backup.model import Entity, Key, Snapshot, ago
 from jitsu_backup.planning import Extra, Plan
-from jitsu_backup.reports import matches, plan_document, plan_view, taken
+from jitsu_backup.planning.switches import created_off
+from jitsu_backup.reports import archive_table, matches, plan_document, plan_view, taken
 from jitsu_backup.reports.summary import counted, folded
 from tests.planning.scenarios.scenario import (
     BASE,
@@ -47,6 +52,49 @@ def test_what_only_the_target_has_is_counted_and_named() -> None:
     assert len(named) == 10
 
 
+def test_no_line_of_a_plan_ends_with_blanks() -> None:
+    shown = text(plan_of(in_place(BASE, EXTRA))).splitlines()
+    assert [line for line in shown if line != line.rstrip()] == []
+
+
+def test_syncs_between_the_same_two_are_told_apart_by_their_streams_and_their_schedule() -> None:
+    def sync(one: str, **data: Any) -> Entity:
+        return Entity(Key("link", one), {"fromId": "crm", "toId": "db", "type": "sync", "data": data})
+
+    ends = [Entity(Key("service", "crm"), {"name": "CRM"}), Entity(Key("destination", "db"), {"name": "Db"})]
+    hourly, daily = sync("a", streams={"users": {}}, schedule="0 * * * *"), sync("b", streams={"orders": {}})
+    again = sync("c", streams={"orders": {}})
+    names = told_apart([*ends, hourly, daily, again])
+    assert [names[one.key] for one in (hourly, daily, again)] == [
+        "CRM → Db (users, 0 * * * *)", "CRM → Db (orders) (b)", "CRM → Db (orders) (c)",
+    ]  # fmt: skip
+    alone = told_apart([*ends, hourly])
+    assert alone[hourly.key] == "CRM → Db"
+
+
+def test_links_that_an_option_left_off_are_counted() -> None:
+    left_off = elsewhere(BASE, {}, disable_links=True, allow_missing_secrets=True)
+    left_on = elsewhere(BASE, {}, allow_missing_secrets=True)
+    assert created_off(plan_of(left_off), left_off.snapshot) == len(links_of(left_off.snapshot))
+    assert created_off(plan_of(left_on), left_on.snapshot) == 0
+
+
+def test_that_all_archives_are_encrypted_is_said_once() -> None:
+    name = "acme.c1.20261101T120000Z.0123456789ab.json.gz.age"
+    one, other = (parse_name(text) for text in (name, name.replace("0123", "0124")))
+    assert one is not None
+    assert other is not None
+
+    def listed(*archives: ArchiveName) -> str:
+        screen = Screen(record=True, width=80, file=io.StringIO())
+        screen.print(archive_table(archives, {}))
+        return screen.export_text()
+
+    assert listed(one, other).count("encrypted") == 1
+    assert listed(one, other).rstrip().endswith("All are encrypted.")
+    assert listed(one, replace(other, encrypted=False)).count("encrypted") == 1
+
+
 def test_only_and_skip_leave_out_what_only_the_target_has_too_and_that_is_counted() -> None:
     plan = plan_of(in_place(BASE, EXTRA, only=("function",)))
     assert {extra.key.type for extra in plan.extras if not extra.left_out} == {"function"}
@@ -83,7 +131,7 @@ def test_a_function_whose_builder_is_skipped_is_not_said_to_come_with_it() -> No
     lists = {"destination": [DB], "profile-builder": [builder("pb-1", "pf-1", "db-1")],
              "function": [{"id": "pf-1", "name": "P", "kind": "profile"}]}  # fmt: skip
     plan = plan_of(in_place(lists, {"destination": [DB]}, schemas={}))
-    assert counted(plan) == "1 unchanged, 1 skipped, 1 skipped with its profile builder"
+    assert counted(plan) == "1 unchanged, 1 skipped, 1 function skipped with its profile builder"
 
 
 def test_every_entity_of_the_snapshot_is_counted_once_as_backup_counts_them() -> None:
@@ -94,7 +142,7 @@ def test_every_entity_of_the_snapshot_is_counted_once_as_backup_counts_them() ->
     )
     scenario = in_place(lists, lists, skip=("service",))
     plan = plan_of(scenario)
-    assert counted(plan) == "5 unchanged, 1 with its profile builder, 1 left out"
+    assert counted(plan) == "5 unchanged, 1 function with its profile builder, 1 left out"
     assert sum(scenario.snapshot.manifest.counts.values()) == 7
 
 
@@ -111,7 +159,9 @@ def test_the_target_matches_only_where_nothing_differs_at_all() -> None:
 
 def test_a_clone_whose_target_keeps_its_own_secrets_is_not_said_to_match() -> None:
     before, live = {"destination": [{**DB, "apiKey": "theirs"}]}, {"destination": [{**DB, "apiKey": "own"}]}
-    assert matches(plan_of(elsewhere(before, live)), ()).endswith("also 1 of the target's values kept")
+    assert matches(plan_of(elsewhere(before, live)), ()).endswith(
+        "also 1 value of its own (apiKey of destination Db-1)"
+    )
 
 
 def test_a_plan_says_which_snapshot_it_goes_by() -> None:

@@ -165,7 +165,7 @@ def test_clone_creates_then_updates_then_prunes(shell: Any, sandbox: Sandbox) ->
     second = json.loads(shell(*clone, "--prune").stdout)
     counts = second["plan"]["counts"]
     assert (counts["create"], counts["update"], counts["delete"]) == (0, 2, 1)  # the connection that ran it
-    assert second["way_back"].startswith("jitsu-backup restore acme-production/")
+    assert second["way_back"].startswith("jitsu-backup undo acme-production")
     for same in ("acme-staging", STAGING):
         refused = shell("clone", "acme-staging", same, "--yes")
         assert refused.returncode == 2

@@ -192,7 +192,7 @@ def test_what_is_protected_is_not_made_anew_without_the_flag(sandbox: Sandbox, b
     sandbox.state.objects["warehouse-0001"].config["parameters"] = {"extra": "only here"}
     plan = plan_for(sandbox, before, recreate=True, protect=("destination/Warehouse",))
     (blocked,) = plan.blocked
-    assert "use --unprotect destination/warehouse-0001 to re-create it" in blocked.reason
+    assert "use --unprotect=destination/Warehouse to re-create it" in blocked.reason
     roll_back(sandbox, before, protect=("destination/Warehouse",))  # an update, as far as it reaches
     again = roll_back(
         sandbox, before, recreate=True, protect=("*",), unprotect=("destination/Warehouse", "link")
@@ -241,7 +241,7 @@ def test_the_settings_protect_a_workspace_however_it_is_named(
     done = shell(*given)
     assert done.returncode == 7, done.stderr
     assert (
-        "function 'Mine': protected by the setting protect ('function/Mine'): use --unprotect function/mine-0001"
+        "function 'Mine': protected by 'function/Mine' in the setting protect: use --unprotect=function/Mine"
         in done.stderr
     )
     assert not sandbox.state.objects["mine-0001"].deleted
@@ -277,7 +277,7 @@ def test_a_saved_plan_obeys_the_settings_of_whoever_carries_it_out_and_those_tha
     settle(tmp_path, before='protect = ["function/*"]')
     done = shell("restore", "--plan", "plan.json", "--yes")
     assert done.returncode == 7
-    assert "function 'Mine': protected by the setting protect" in done.stderr
+    assert "function 'Mine': protected by '" in done.stderr
     settle(tmp_path)
     assert shell("restore", "--plan", "plan.json", "--unprotect", "function/Mine", "--yes").returncode == 2
     assert shell("restore", "--plan", "plan.json", "--yes").returncode == 0

@@ -111,7 +111,7 @@ def test_prune_never_takes_a_function_that_the_sources_connections_still_name(
     plan = run(prepare(make, STAGING, wanted, options, lambda _: None)).plan
     (blocked,) = plan.blocked
     assert blocked.key == Key("function", "filter-0001")
-    assert "uses it and stays: keep this one with --skip function/filter-0001" in blocked.reason
+    assert "uses it and stays: keep this one with --skip=function/filter-0001" in blocked.reason
     kept = run(
         restore(
             lambda: console_of(target, OTHER), wanted, STAGING, prune=True, skip=("function/filter-0001",)

@@ -215,7 +215,7 @@ def test_a_damaged_intent_stops_the_next_clone_before_anything_is_written(shop: 
     shop.killed()
     path = shop.store.folder / str(shop.intents[0])
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(IntegrityError, match="continue without it with --take source"):
+    with pytest.raises(IntegrityError, match="continue without it with --take=source"):
         shop.prepared()
 
 

@@ -242,6 +242,7 @@ def test_the_way_back_of_a_first_clone_says_all_flags_that_it_needs(
         PRODUCTION, "misc", "own", {"name": "Own", "value": "", "objectType": "classic-mapping"}
     )
     clone = shell(
+        "-v",
         "clone",
         "acme-staging",
         "acme-production",
@@ -253,9 +254,9 @@ def test_the_way_back_of_a_first_clone_says_all_flags_that_it_needs(
         "--yes",
     )
     assert clone.returncode in (0, 3), clone.stderr
-    way = clone.stdout.split("To undo this run:\n  jitsu-backup ")[-1].split("\n")[0].split()
+    way = clone.stdout.split("  jitsu-backup restore ")[-1].split("\n")[0].split()
     assert way[-2:] == ["--prune", "--accept-shrink"]
-    back = shell(*way, "--yes")
+    back = shell("restore", *way, "--yes")
     assert back.returncode in (0, 3), back.stderr
     left = [
         row.id for row in sandbox.state.objects.values() if row.workspace_id == PRODUCTION and not row.deleted

@@ -124,7 +124,7 @@ def test_a_sync_that_stands_still_is_named_in_every_run_and_nothing_says_that_al
     for _ in range(2):
         result = restored(sandbox, before)
         assert action_on(result.plan, SYNC).off
-        assert "also 1 reverse sync to enable" in matches(result.plan, result.extras)
+        assert "; 1 reverse sync is disabled" in matches(result.plan, result.extras)
     assert (
         "reverse-sync 'Users → CRM webhook' is disabled, but runs in the snapshot: enable it in the UI if it should run"
         in result.plan.notes

@@ -301,7 +301,7 @@ def test_a_clones_plan_is_carried_out_as_it_was_reviewed_whatever_the_source_is_
     here.write("o.toml", PLAIN)
     options = ("--overlay", "o.toml", "--allow-missing-secrets")
     told = here("clone", "acme-staging", "acme-production", *options, "--plan-out", "plan.json")
-    assert "restore --plan plan.json" in " ".join(told.split())
+    assert "jitsu-backup clone --plan plan.json" in " ".join(told.split())
     assert writes(sandbox) == 0
     (archive,) = here.folder.glob("*.json.gz")
     assert archive.stat().st_mode & 0o777 == 0o600
@@ -339,9 +339,9 @@ def test_the_line_that_carries_out_a_plan_for_an_encrypted_archive_runs_as_print
 
 
 def test_a_clone_needs_two_places_or_a_plan(here: Machine) -> None:
-    assert "name two PLACEs, source and target, or give --plan FILE" in here("clone", code=2)
-    assert "name two PLACEs" in here("clone", "acme-staging", code=2)
-    assert "leave out both PLACEs" in here("clone", "a", "b", "--plan", "p.json", code=2)
+    assert "name SOURCE and TARGET, or give --plan FILE" in here("clone", code=2)
+    assert "only acme-staging given; name SOURCE and TARGET" in here("clone", "acme-staging", code=2)
+    assert "leave out SOURCE and TARGET" in here("clone", "a", "b", "--plan", "p.json", code=2)
 
 
 @pytest.mark.parametrize(

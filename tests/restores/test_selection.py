@@ -96,7 +96,7 @@ def test_what_the_target_would_refuse_can_be_left_out_as_the_plan_says(before: S
     options = PlanOptions(overlay=overlay, allow_missing_secrets=True)
     plan = run(prepare(console_of(target, OTHER), PRODUCTION, before, options, lambda _: None)).plan
     (reason,) = [action.reason for action in plan.blocked if action.key.type == "destination"]
-    assert "; change it with --overlay, or leave it out with --skip destination/" in reason
+    assert "; change it with --overlay, or leave it out with --skip=destination/" in reason
     followed = replace(options, skip=(reason.rpartition(" ")[2],))
     plan = run(prepare(console_of(target, OTHER), PRODUCTION, before, followed, lambda _: None)).plan
     assert not plan.blocked

@@ -105,7 +105,7 @@ def test_a_deleted_function_that_the_source_newly_runs_blocks_and_can_be_made_ag
     _run(link, key.id)
     action = action_of(cloned.plan(), Key("link", link.id))
     assert action.kind is ActionKind.BLOCKED
-    assert "re-create it with --take 'source:function/Only known users'" in action.reason
+    assert "re-create it with --take='source:function/Only known users'" in action.reason
     cloned.clone(take=("source:function/Only known users",))
     new = key_named(cloned.live(), "function", "Only known users").id
     assert _functions(cloned.target.state.links[cloned.id_in_target(Key("link", link.id))]) == [new]

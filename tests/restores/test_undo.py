@@ -116,7 +116,7 @@ def test_what_others_changed_and_made_since_is_kept_and_a_change_of_both_blocks(
         blocked,
         7,
         "code changed in the run being undone, and again since",
-        "--take 'source:function/Enrich'",
+        "--take=source:function/Enrich",
     )
     assert "unpacked" not in blocked.stdout + blocked.stderr
     kept = restored("undo", "--yes", "--take", "target")
@@ -191,11 +191,26 @@ def test_a_run_that_was_killed_half_way_is_taken_back_as_far_as_it_came(
     (tmp_path / "jitsu-backups" / str(record)).unlink()  # as a run that does not end leaves it
     sandbox.state.add_object(STAGING, "function", "new-0001", {"name": "New", "code": "new"})
     done = restored("undo", "--yes")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 3, done.stdout + done.stderr
     assert "warning: what that run wrote is unknown" in done.stderr
+    assert "left no record of what it wrote, so it may have created function 'New'; if it" in done.stderr
     assert "only in the target, kept; --prune deletes it: function New." in " ".join(done.stdout.split())
     assert code_of(sandbox) == "of today"
     assert "New" in names_of(sandbox, STAGING)
+
+
+def test_an_undo_that_cannot_attribute_what_is_there_does_not_say_that_all_is_well(
+    restored: Shell, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (record,) = [name for name in archives(tmp_path) if name.cloned_from]
+    (tmp_path / "jitsu-backups" / str(record)).unlink()
+    sandbox.state.add_object(STAGING, "function", "new-0001", {"name": "New", "code": "new"})
+    sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+    done = restored("undo", "--yes")
+    assert done.returncode == 3
+    assert "Nothing to change: the remaining differences are outside this plan." in done.stdout
+    assert "Verified" not in done.stdout
+    assert "so it may have created function 'New'" in done.stderr
 
 
 def test_the_backup_of_an_earlier_run_that_did_not_end_is_named(

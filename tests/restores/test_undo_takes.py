@@ -77,7 +77,7 @@ def test_a_workspace_that_others_emptied_since_says_how_to_make_it_again(
     for row in [*sandbox.state.live_objects(STAGING, "destination")]:
         delete(sandbox.state, row.id, cascade=True)
     blocked = both("undo", "--yes", "--take", "source:function/Enrich")
-    refused(blocked, 7, "re-create them with --take 'source:*', or leave them deleted with --take target")
+    refused(blocked, 7, "re-create them with --take='source:*', or leave them deleted with --take=target")
     done = both("undo", "--dry-run", "--take", "source:*")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "create" in done.stdout

@@ -112,6 +112,25 @@ def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     assert message.count("gone-") == 2
 
 
+@pytest.mark.parametrize("text", ["", " ", "\n"])
+def test_an_empty_variable_or_file_is_an_error_that_names_every_field_it_is_for(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CH_PASSWORD", text)
+    (tmp_path / "host").write_text(text)
+    given = '["destination/A"]\npassword = { env = "CH_PASSWORD" }\n["service/B".credentials]\nhost = { file = "host", plain = true }\n'
+    message = refusal(tmp_path, given)
+    assert message.startswith(f"overlay {tmp_path / 'o.toml'}: these values are empty: ")
+    assert 'destination/A password from { env = "CH_PASSWORD" }' in message
+    assert 'service/B credentials.host from { file = "host" }' in message
+    assert 'write "" in the overlay' in message
+
+
+def test_an_empty_text_in_an_overlay_is_a_value(tmp_path: Path) -> None:
+    found = overlay(tmp_path, '["destination/A"]\npassword = ""\n')
+    assert (found.rules[0].patch, found.secrets) == ({"password": ""}, frozenset())
+
+
 @pytest.mark.parametrize("name", ["JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_BACKUP_PASSPHRASE", "JITSU_X"])
 def test_an_overlay_sends_none_of_the_tools_own_variables_away(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,9 @@ _STORE = option(
 )
 _CONFIG = option("--config", type=PATH, metavar="FILE", help="Settings file.  [default: jitsu-backup.toml]")
 _NEW_STORE = switch(
-    "--new-store", default=None, help="Create the store in an empty place. Needed once per store."
+    "--new-store",
+    default=None,
+    help="Create the store in an empty place. Needed once if you named the store.",
 )
 _RETRY_FOR = option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
 _ADMIN_TOKEN = option(

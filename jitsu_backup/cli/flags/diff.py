@@ -21,6 +21,7 @@ from jitsu_backup.cli.flags.shared import (
     "jitsu-backup diff latest",
     "jitsu-backup diff 2026-11-20 latest --stat",
     "jitsu-backup diff live:@staging live:@production --only 'function/*'",
+    "jitsu-backup diff @production/promoted live:@production --exit-code",
 )
 @click.argument("a", metavar="A", shell_complete=complete_snapshot)
 @click.argument("b", metavar="[B]", required=False, shell_complete=complete_snapshot)
@@ -63,7 +64,7 @@ from jitsu_backup.cli.flags.shared import (
 def command() -> None:
     """Show what changed from A to B, by entity and field.
 
-    A and B are snapshots, or live:PLACE for a workspace as it is now. Without B, compares A with the workspace that it
+    A and B are snapshots, live:PLACE for a workspace as it is now, or PLACE/promoted for what the last clone left in it. Without B, compares A with the workspace that it
     came from. Pairs entities as restore and clone do, so a clone shows only real differences. Ignores times, order, ids
     and defaults that Jitsu fills in. A secret shows only that it changed.
     """

@@ -1,0 +1,105 @@
+"""What the last undo of a workspace took back, so that the plan of the next clone can say so."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jitsu_backup.archive import ArchiveName, backup_mark, safe_text
+from jitsu_backup.errors import BackupError
+from jitsu_backup.model import Entity, Key, flag, shown_time
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.restore import PreparedRestore
+from jitsu_backup.operations.snapshots import open_archive
+from jitsu_backup.planning import Action, Plan, entity_names, same_workspace
+from jitsu_backup.planning.fingerprints import essence
+from jitsu_backup.planning.lineage import recorded_pairs
+from jitsu_backup.planning.overlays import overlay_selectors
+from jitsu_backup.store import Store, archives
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """An undo: when it began, and the keys in the target of what it changed and what is unchanged since."""
+
+    at: datetime
+    keys: frozenset[Key]
+
+
+async def with_taken_back(
+    prepared: PreparedRestore, open_store: Callable[[], Store], keys: ArchiveKeys, now: datetime
+) -> PreparedRestore:
+    """Return a prepared clone whose plan says what the last undo of the target took back, and how to promote that again.
+
+    Without such an undo, or if its archives cannot be read, the plan stays as it is.
+    """
+    plan, record = prepared.plan, prepared.options.record
+    kept = any(_is_kept(action) for action in plan.actions) or any(extra.own for extra in plan.extras)
+    if record is None or not kept or same_workspace(prepared.snapshot, prepared.live):
+        return prepared
+    try:
+        found = await _last_undo(prepared, open_store(), keys, now)
+    except BackupError:
+        return prepared
+    if found is None:
+        return prepared
+    targets = recorded_pairs(record)
+    return replace(prepared, plan=_told(plan, found, targets, prepared))
+
+
+async def _last_undo(
+    prepared: PreparedRestore, store: Store, keys: ArchiveKeys, now: datetime
+) -> TakenBack | None:
+    target = safe_text(prepared.live.manifest.source.workspace_id)
+    known = [
+        one for one in await archives(store) if one.workspace_id == target and not one.is_from_the_future(now)
+    ]
+    begun = max((one for one in known if one.undoes is not None), key=lambda one: one.sort_key, default=None)
+    left = None if begun is None else next((o for o in known if o.left_after == backup_mark(begun)), None)
+    if begun is None or left is None:
+        return None
+
+    async def bodies(archive: ArchiveName) -> dict[Key, object]:
+        snapshot = open_archive(archive, await store.read(str(archive)), keys)
+        return _essences(snapshot.entities)
+
+    before, after = await bodies(begun), await bodies(left)
+    is_now = _essences(prepared.live.entities)
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    return TakenBack(begun.taken_at, frozenset(key for key in changed if is_now.get(key) == after.get(key)))
+
+
+def _essences(entities: tuple[Entity, ...]) -> dict[Key, object]:
+    return {entity.key: essence(entity) for entity in entities}
+
+
+def _is_kept(action: Action) -> bool:
+    return bool(action.own or action.disputed or action.deleted_there)
+
+
+def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: PreparedRestore) -> Plan:
+    """Return the plan with a remark on each action that keeps what the undo took back, and a note with the flags."""
+    by = f"the undo of {shown_time(undo.at)}"
+    flags: list[str] = []
+
+    def told(action: Action) -> Action:
+        live = Key(action.key.type, action.target_id) if action.target_id else targets.get(action.key)
+        if not _is_kept(action) or live not in undo.keys:
+            return action
+        flags.append(flag("--take", f"source:{plan.selectors.get(action.key, action.key)}"))
+        if action.disputed or action.deleted_there:
+            return replace(action, reason=f"{action.reason}; {by} took the last clone's change back")
+        reason = "" if action.reason == "already as intended" else f"{action.reason}; "
+        return replace(action, reason=f"{reason}taken back by {by}: {flags[-1]} promotes it again")
+
+    actions = tuple(map(told, plan.actions))
+    names = overlay_selectors(entity_names(prepared.live.entities))
+    own = [names[extra.key] for extra in plan.extras if extra.own and extra.key in undo.keys]
+    gone = [flag("--take", f"source:{name}") for name in own]
+    return replace(plan, actions=actions, notes=(*plan.notes, *_notes(by, flags, gone)))
+
+
+def _notes(by: str, flags: list[str], gone: list[str]) -> Iterator[str]:
+    if flags:
+        yield f"to promote again all that {by} took back: {' '.join(flags)}"
+    if gone:
+        yield f"to delete again what {by} re-created: --prune {' '.join(gone)}"
