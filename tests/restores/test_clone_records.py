@@ -15,7 +15,7 @@ import pytest
 from jitsu_backup import sync
 from jitsu_backup.archive import ArchiveName, archive_name, encode, parse_name, source_mark
 from jitsu_backup.errors import BackupError, IntegrityError, LockedError
-from jitsu_backup.events import Event, Notice
+from jitsu_backup.events import Event
 from jitsu_backup.model import CloneRecord, Key, Snapshot, Source
 from jitsu_backup.operations import clone_record
 from jitsu_backup.operations.apply_plan import Status
@@ -27,12 +27,11 @@ from jitsu_backup.operations.clone_record import (
     record_finder,
     recorded,
 )
-from jitsu_backup.operations.promoted import last_promotion
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.planning.records import new_record
 from jitsu_backup.sandbox import Sandbox, running
-from jitsu_backup.store import FolderStore, archives, keep
+from jitsu_backup.store import FolderStore, keep
 from tests.restores.kit import write_overlay
 from tests.support import (
     MOMENT,
@@ -104,40 +103,6 @@ def test_the_newest_record_of_the_two_is_found_whatever_they_are_called_now(stor
     assert one != two
     again = found(store, replace(FROM, slug="renamed"), replace(INTO, slug=None))
     assert (name_in(again), again and again.archive) == ("two", two)
-
-
-def promoted(store: FolderStore, workspace: str = "acme-production") -> tuple[str, list[str]]:
-    told: list[Event] = []
-    known = run(archives(store))
-    _, snapshot = run(last_promotion(known, workspace, store, NO_KEYS, now=LATER, report=told.append))
-    return snapshot.entities[0].body["name"], [event.text for event in told if isinstance(event, Notice)]
-
-
-def test_promoted_is_the_newest_record_of_a_clone_from_elsewhere(store: FolderStore) -> None:
-    kept(store, record("first"), record("promoted", minutes=1))
-    kept(store, record("in place", source=INTO, minutes=2), record("another", target=FROM, minutes=3))
-    name, (told,) = promoted(store)
-    assert name == "promoted"
-    assert "left by the clone from acme-staging at 2026-" in told
-    assert promoted(store, PRODUCTION)[0] == "promoted"
-
-
-def test_a_later_clone_that_did_not_end_is_told_beside_what_was_promoted(store: FolderStore) -> None:
-    intent = record("begun", minutes=2)
-    assert intent.manifest.cloned is not None
-    begun = replace(intent.manifest, cloned=replace(intent.manifest.cloned, deletes=()))
-    kept(store, record("promoted"), replace(intent, manifest=begun))
-    name, told = promoted(store)
-    assert name == "promoted"
-    assert "did not finish" in told[-1]
-
-
-def test_without_a_record_of_a_clone_promoted_is_an_error_that_says_what_to_check(store: FolderStore) -> None:
-    kept(store, record("in place", source=INTO))
-    with pytest.raises(
-        BackupError, match=r"no record of a clone into acme-production in the store .*; clone"
-    ):
-        promoted(store)
 
 
 def test_a_record_that_is_there_already_is_not_written_again(store: FolderStore) -> None:
@@ -483,25 +448,6 @@ def test_a_saved_plan_is_bound_to_the_record_that_it_was_made_with(machine: Mach
     assert "create a new plan with --plan-out, which shows what is left to do" in again
 
 
-def test_a_saved_plan_whose_run_was_interrupted_says_so(machine: Machine) -> None:
-    machine.clone()
-    machine.sandbox.state.objects["enrich-0001"].config["code"] = "export default e => e // 2"
-    (machine.folder / "keys.json").unlink()
-    machine.clone("--plan-out", "plan.json")
-    plan = json.loads((machine.folder / "plan.json").read_text())
-    (machine.folder / "plan.json").write_text(json.dumps({**plan, "record": "0" * 64}))
-    host = plan["plan"]["source"]["host"]
-    sides = replace(FROM, host=host), replace(INTO, host=host)
-    begun = record("begun", *sides)
-    assert begun.manifest.cloned is not None
-    intent = replace(begun.manifest.cloned, deletes=())
-    begun = replace(begun, manifest=replace(begun.manifest, cloned=intent), taken_at=datetime.now(UTC))
-    store = FolderStore(str(machine.folder / "jitsu-backups"))
-    run(keep_record(store, NO_KEYS, begun, now=datetime.now(UTC)))
-    told = machine("restore", "--plan", "plan.json", "--yes", code=7)
-    assert "was interrupted; create a new plan with --plan-out: it continues that clone" in told
-
-
 def test_a_plan_that_an_older_version_saved_is_still_carried_out(machine: Machine) -> None:
     machine.clone("--plan-out", "plan.json")
     path = machine.folder / "plan.json"
@@ -544,24 +490,3 @@ def test_no_secret_of_an_overlay_is_in_a_record(machine: Machine) -> None:
     for name in (*machine.records, *machine.left):
         data = (machine.folder / "jitsu-backups" / str(name)).read_bytes()
         assert b"stand-in" not in gzip.decompress(data)
-
-
-def test_the_clone_after_an_undo_says_what_that_took_back_and_how_to_promote_it_again(
-    machine: Machine,
-) -> None:
-    machine.clone()
-    (machine.folder / "keys.json").unlink()
-    machine.sandbox.state.objects["enrich-0001"].config["code"] = "// bad"
-    machine.sandbox.state.add_object(STAGING, "function", "f3-0001", {"name": "F3", "code": "x"})
-    machine.clone()
-    machine("undo", "acme-production", "--yes")
-    told = " ".join(machine.clone("--dry-run").split())
-    assert "UTC: --take=source:function/Enrich promotes it again keeps the target's code" in told
-    assert "re-create it with --take=source:function/F3; the undo of 20" in told
-    assert "took back: --take=source:function/Enrich --take=source:function/F3" in told
-    machine.sandbox.state.objects["enrich-0001"].config["code"] = "// better"
-    told = " ".join(machine.clone("--dry-run", code=7).split())
-    assert "took the last clone's change back" in told
-    again = ("--take=source:function/Enrich", "--take=source:function/F3")
-    machine.clone(*again)
-    assert "took back" not in machine.clone("--dry-run")

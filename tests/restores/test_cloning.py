@@ -173,7 +173,7 @@ def test_prune_spares_the_stream_of_a_mapping_and_the_image_of_a_service_that_st
     assert done.returncode == 7, done.stdout
     told = " ".join(done.stdout.split())
     assert "misc 'Old keys' uses it and stays: keep this one with --skip=stream/strx" in told
-    assert "service 'Own' uses it and stays: keep this one with --skip custom-image/own-image" in told
+    assert "service 'Own' uses it and stays: keep this one with --skip=custom-image/own-image" in told
     spared = shell(*clone, "--skip", "stream/strx", "--skip", "custom-image/own-image")
     assert spared.returncode in (0, 3), spared.stderr
     assert not sandbox.state.objects["strx"].deleted

@@ -272,7 +272,7 @@ def test_a_sync_that_is_no_part_of_the_restore_is_not_made_again() -> None:
     (blocked,) = plan_of(sandbox, before, only=("destination/*",), rebind=True).blocked
     assert "reverse-sync 'Users → Renamed' uses it" in blocked.reason
     sync = "reverse-sync/Users → CRM webhook"
-    assert f"add --rebind --only '{sync}' to delete the sync, make the change" in blocked.reason
+    assert f"add --rebind --only='{sync}' to delete the sync, make the change" in blocked.reason
     assert not plan_of(sandbox, before, only=("destination/*", sync), rebind=True).blocked
     (blocked,) = plan_of(sandbox, before, skip=("reverse-sync/*",), rebind=True).blocked
     assert "this restore does not include that sync, so delete it first" in blocked.reason

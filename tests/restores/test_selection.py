@@ -83,9 +83,9 @@ def test_a_destination_type_that_the_target_does_not_know_is_left_out_with_skip_
     (reason,) = [action.reason for action in plan.blocked if action.key == warehouse]
     assert (
         reason
-        == f"the target console does not know the destination type 'oracle': leave it out with --skip {warehouse}"
+        == f"the target console does not know the destination type 'oracle': leave it out with --skip={warehouse}"
     )
-    followed = PlanOptions(allow_missing_secrets=True, skip=(reason.rpartition(" ")[2],))
+    followed = PlanOptions(allow_missing_secrets=True, skip=(reason.rpartition("--skip=")[2],))
     plan = run(prepare(console_of(target, OTHER), PRODUCTION, newer, followed, lambda _: None)).plan
     assert not plan.blocked, [action.reason for action in plan.blocked]
 
@@ -97,7 +97,7 @@ def test_what_the_target_would_refuse_can_be_left_out_as_the_plan_says(before: S
     plan = run(prepare(console_of(target, OTHER), PRODUCTION, before, options, lambda _: None)).plan
     (reason,) = [action.reason for action in plan.blocked if action.key.type == "destination"]
     assert "; change it with --overlay, or leave it out with --skip=destination/" in reason
-    followed = replace(options, skip=(reason.rpartition(" ")[2],))
+    followed = replace(options, skip=(reason.rpartition("--skip=")[2],))
     plan = run(prepare(console_of(target, OTHER), PRODUCTION, before, followed, lambda _: None)).plan
     assert not plan.blocked
 

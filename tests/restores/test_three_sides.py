@@ -4,14 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from rich.console import Console, RenderableType
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key
 from jitsu_backup.planning import Action, ActionKind, Overlay, Plan, parse_overlay
-from jitsu_backup.reports import plan_document, plan_view
-from jitsu_backup.reports.html import plan_page
-from jitsu_backup.reports.markdown import plan_markdown
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, edit_through_api, key_named, promotion
 from tests.restores.kit import delete
@@ -29,14 +25,6 @@ def cloned(request: pytest.FixtureRequest) -> Promotion:
 
 
 EACH = pytest.mark.parametrize("cloned", Generation, indirect=True, ids=lambda one: one.value)
-
-
-def told(view: RenderableType) -> str:
-    """What a view shows on a wide terminal, on one line."""
-    console = Console(width=200)
-    with console.capture() as captured:
-        console.print(view)
-    return " ".join(captured.get().split())
 
 
 def action_of(plan: Plan, key: Key) -> Action:
@@ -154,87 +142,6 @@ def test_taking_the_source_settles_a_conflict(cloned: Promotion, take: str) -> N
     cloned.clone(take=(take,))
     assert code_of(cloned, there) == "// of staging"
     cloned.silent_clone()
-
-
-@pytest.mark.parametrize(
-    ("take", "edited", "flag"),
-    [
-        ("source:function/Enrich:code", True, "--take=source:function/Enrich:code"),
-        ("source", False, "--take=source"),
-    ],
-)
-def test_a_choice_that_stayed_says_everywhere_what_it_overwrites(
-    cloned: Promotion, take: str, edited: bool, flag: str
-) -> None:
-    key, there = both(cloned, "function", "Enrich")
-    edit(cloned.target.state, there, code="// mended in production")
-    if edited:
-        edit(cloned.source.state, key.id, description="of staging")
-    prepared = cloned.prepared(take=(take,))
-    (action,) = prepared.plan.overwriting
-    assert (action.key, [one.path for one in action.overwrites]) == (key, ["code"])
-    says = f"overwrites code, which the target changed since the last clone ({flag})"
-    counts = "Overwrites changes of the target: 1 entity: function Enrich (code)"
-    shown = told(plan_view(prepared.plan))
-    assert says in shown
-    assert counts in shown
-    text = plan_markdown(prepared.plan, prepared.snapshot, prepared.live)
-    assert "- **Overwrites changes of the target:** 1 entity: function Enrich (code)" in text
-    assert f"`({flag})`" in text or f"(`{flag}`)" in text
-    page = plan_page(prepared.plan, prepared.snapshot, prepared.live)
-    assert says in page
-    assert "Overwrites changes of the target (1)" in page
-    (found,) = [one for one in plan_document(prepared.plan)["actions"] if one["overwrites"]]
-    assert found["overwrites"] == [{"path": "code", "flag": flag}]
-
-
-def test_a_clone_without_the_record_of_the_one_before_says_so_first(cloned: Promotion) -> None:
-    cloned.record = None
-    prepared = cloned.prepared()
-    says = "copies from acme-staging, but the store has no record of a clone"
-    assert says in told(plan_view(prepared.plan))
-    head = plan_markdown(prepared.plan, prepared.snapshot, prepared.live).split("\n\n")[1]
-    assert head.startswith("- **Attention:** the target has ")
-    assert cloned.plan(take=("source",)).attention == ()
-    assert promotion().plan().attention == ()
-
-
-def test_a_comment_names_the_command_for_write_keys_that_a_job_cannot_hand_over() -> None:
-    prepared = promotion().prepared()
-    command = "jitsu-backup clone --plan p.json --keys-out keys.json"
-    text = plan_markdown(prepared.plan, prepared.snapshot, prepared.live, command)
-    keys = prepared.plan.made_keys
-    assert (
-        f"- **Needs a decision:** {keys} new write keys: carry this plan out by hand, with `{command}`\n"
-        in text
-    )
-
-
-def test_a_choice_for_the_source_that_overwrites_nothing_is_not_told(cloned: Promotion) -> None:
-    key, _ = both(cloned, "function", "Enrich")
-    edit(cloned.source.state, key.id, code="// of staging")
-    plan = cloned.plan(take=("source",))
-    assert action_of(plan, key).kind is ActionKind.UPDATE
-    assert plan.overwriting == ()
-
-
-def test_a_choice_that_deletes_what_the_target_changed_or_brings_back_what_it_deleted_says_so(
-    cloned: Promotion,
-) -> None:
-    cloned.source.state.add_object(STAGING, "function", "passing", {"name": "Passing", "code": "x"})
-    cloned.clone()
-    mended, there = both(cloned, "function", "Passing")
-    _, hook_there = both(cloned, "destination", "Alerts webhook")
-    edit(cloned.target.state, there, code="// mended in production")
-    delete(cloned.source.state, mended.id, cascade=True)
-    delete(cloned.target.state, hook_there, cascade=True)
-    plan = cloned.plan(take=("source",), prune=True)
-    shown = told(plan_view(plan, verbose=True))
-    assert "deletes it although the target changed it since the last clone (--take=source)" in shown
-    assert "re-creates it although the target deleted it since the last clone (--take=source)" in shown
-    assert {(a.kind, a.name) for a in plan.overwriting} >= {
-        (ActionKind.DELETE, "Passing"), (ActionKind.CREATE, "Alerts webhook"),
-    }  # fmt: skip
 
 
 @EACH

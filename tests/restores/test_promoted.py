@@ -1,0 +1,106 @@
+"""What the record of a promotion is good for: comparing with it, saved plans, the clone after an undo."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from jitsu_backup.errors import BackupError
+from jitsu_backup.events import Event, Notice
+from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.clone_record import keep_record
+from jitsu_backup.operations.promoted import last_promotion
+from jitsu_backup.sandbox import Sandbox, running
+from jitsu_backup.store import FolderStore, archives
+from tests.restores.test_clone_records import FROM, INTO, LATER, NO_KEYS, Machine, kept, record
+from tests.support import PRODUCTION, STAGING, run
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def machine(sandbox: Sandbox, before: Snapshot, tmp_path: Path) -> Iterator[Machine]:
+    for stream in sandbox.state.live_objects(STAGING, "stream"):
+        stream.config.pop("domains", None)
+    with running(sandbox) as url:
+        yield Machine(tmp_path, url, sandbox, before)
+
+
+def promoted(store: FolderStore, workspace: str = "acme-production") -> tuple[str, list[str]]:
+    told: list[Event] = []
+    known = run(archives(store))
+    _, snapshot = run(last_promotion(known, workspace, store, NO_KEYS, now=LATER, report=told.append))
+    return snapshot.entities[0].body["name"], [event.text for event in told if isinstance(event, Notice)]
+
+
+def test_promoted_is_the_newest_record_of_a_clone_from_elsewhere(store: FolderStore) -> None:
+    kept(store, record("first"), record("promoted", minutes=1))
+    kept(store, record("in place", source=INTO, minutes=2), record("another", target=FROM, minutes=3))
+    name, (told,) = promoted(store)
+    assert name == "promoted"
+    assert "left by the clone from acme-staging at 2026-" in told
+    assert promoted(store, PRODUCTION)[0] == "promoted"
+
+
+def test_a_later_clone_that_did_not_end_is_told_beside_what_was_promoted(store: FolderStore) -> None:
+    intent = record("begun", minutes=2)
+    assert intent.manifest.cloned is not None
+    begun = replace(intent.manifest, cloned=replace(intent.manifest.cloned, deletes=()))
+    kept(store, record("promoted"), replace(intent, manifest=begun))
+    name, told = promoted(store)
+    assert name == "promoted"
+    assert "did not finish" in told[-1]
+
+
+def test_without_a_record_of_a_clone_promoted_is_an_error_that_says_what_to_check(store: FolderStore) -> None:
+    kept(store, record("in place", source=INTO))
+    with pytest.raises(
+        BackupError, match=r"no record of a clone into acme-production in the store .*; clone"
+    ):
+        promoted(store)
+
+
+def test_a_saved_plan_whose_run_was_interrupted_says_so(machine: Machine) -> None:
+    machine.clone()
+    machine.sandbox.state.objects["enrich-0001"].config["code"] = "export default e => e // 2"
+    (machine.folder / "keys.json").unlink()
+    machine.clone("--plan-out", "plan.json")
+    plan = json.loads((machine.folder / "plan.json").read_text())
+    (machine.folder / "plan.json").write_text(json.dumps({**plan, "record": "0" * 64}))
+    host = plan["plan"]["source"]["host"]
+    sides = replace(FROM, host=host), replace(INTO, host=host)
+    begun = record("begun", *sides)
+    assert begun.manifest.cloned is not None
+    intent = replace(begun.manifest.cloned, deletes=())
+    begun = replace(begun, manifest=replace(begun.manifest, cloned=intent), taken_at=datetime.now(UTC))
+    store = FolderStore(str(machine.folder / "jitsu-backups"))
+    run(keep_record(store, NO_KEYS, begun, now=datetime.now(UTC)))
+    told = machine("restore", "--plan", "plan.json", "--yes", code=7)
+    assert "was interrupted; create a new plan with --plan-out: it continues that clone" in told
+
+
+def test_the_clone_after_an_undo_says_what_that_took_back_and_how_to_promote_it_again(
+    machine: Machine,
+) -> None:
+    machine.clone()
+    (machine.folder / "keys.json").unlink()
+    machine.sandbox.state.objects["enrich-0001"].config["code"] = "// bad"
+    machine.sandbox.state.add_object(STAGING, "function", "f3-0001", {"name": "F3", "code": "x"})
+    machine.clone()
+    machine("undo", "acme-production", "--yes")
+    told = " ".join(machine.clone("--dry-run").split())
+    assert "UTC: --take=source:function/Enrich promotes it again keeps the target's code" in told
+    assert "re-create it with --take=source:function/F3; the undo of 20" in told
+    assert "took back: --take=source:function/Enrich --take=source:function/F3" in told
+    machine.sandbox.state.objects["enrich-0001"].config["code"] = "// better"
+    told = " ".join(machine.clone("--dry-run", code=7).split())
+    assert "took the last clone's change back" in told
+    again = ("--take=source:function/Enrich", "--take=source:function/F3")
+    machine.clone(*again)
+    assert "took back" not in machine.clone("--dry-run")
