@@ -115,6 +115,21 @@ def test_only_quarantine_puts_it_aside_and_names_it(bench_with_a_damaged_newest:
     assert both.stdout.splitlines()[-1] == "1 kept, 0 removed, 0 quarantined."
 
 
+def test_quarantine_removes_nothing_by_the_retention_of_the_settings(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    bench.state.objects["enrich-0001"].config["code"] = "newer"
+    bench.run("backup", "acme-staging")
+    (bench.folder / "jitsu-backup.toml").write_text("[retention]\nkeep_last = 1\n")
+    done = bench.run("prune", "--quarantine")
+    assert done.stdout.splitlines() == [
+        "The [retention] of the settings was not applied; to apply it, run `jitsu-backup prune`.",
+        "0 quarantined.",
+    ]
+    assert len(bench.archives) == 2
+    assert bench.run("prune").stdout.splitlines()[-1] == "1 kept, 1 removed."
+
+
 def test_what_is_aside_already_under_that_name_is_never_overwritten(
     bench_with_a_damaged_newest: Bench,
 ) -> None:
