@@ -93,7 +93,7 @@ def _in_words(drilled: Drill) -> str:
 
 
 def figures_of(drilled: Drill, code: int) -> "Sequence[Figures]":
-    """Return the metrics of the console and of each workspace, including those without a readable archive."""
+    """Return the metrics of each workspace, including those without a readable archive, and of the console if one was read."""
     from jitsu_backup.reports.metrics import ConsoleFigures, DrillFigures  # noqa: PLC0415  few runs need its library
 
     ended = utc_now()
@@ -126,4 +126,5 @@ def figures_of(drilled: Drill, code: int) -> "Sequence[Figures]":
     left = (
         DrillFigures(one.slug, one.workspace_id, ended, whole=False, lacks={}) for one in drilled.left_out
     )
-    return [console, *recovered, *left]
+    known = [console] if drilled.plan.source_host else []  # only a readable archive says which console it is
+    return [*known, *recovered, *left]

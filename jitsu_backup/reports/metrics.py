@@ -191,7 +191,12 @@ def metrics_text(
     for console in consoles:
         samples = _with_console(samples, console)
     name = f"jitsu_backup_{run}"
-    samples = {key: value for key, value in samples.items() if key[0] != f"{name}_problem"}
+    samples = {
+        key: value
+        for key, value in samples.items()
+        # earlier versions wrote a console without a name, whose alarm would never end
+        if key[0] != f"{name}_problem" and dict(key[1]).get("console") != ""
+    }
     samples |= {
         (f"{name}_timestamp_seconds", ()): ended.timestamp(), (f"{name}_exit_code", ()): float(exit_code),
     }  # fmt: skip

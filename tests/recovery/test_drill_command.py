@@ -88,6 +88,18 @@ def test_what_is_wrong_is_in_the_code_the_alarms_the_figures_and_the_pages(world
         assert "team-green" in (folder / page).read_text()
 
 
+def test_a_drill_that_could_read_nothing_writes_no_figures_of_a_console(world: World) -> None:
+    world.back_up()
+    for slug in {path.name.partition(".")[0] for path in world.folder.glob("*.json.gz")}:
+        path = archive_of(world, slug)
+        path.write_bytes(path.read_bytes()[:90])
+    done = run(world, "--metrics", "m")
+    assert done.returncode == 5
+    names = {one.name for one in samples(world.folder.parent / "m")}
+    assert "jitsu_backup_drill_whole" in names
+    assert not [name for name in names if name.startswith("jitsu_backup_console_")]
+
+
 def test_losses_fail_only_where_that_is_asked(world: World) -> None:
     world.run(world.backing_up(world.old, admin=False))
     assert run(world).returncode == 0
