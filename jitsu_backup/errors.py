@@ -7,6 +7,7 @@
     ├── AccessError             6  authentication or permission
     │   ├── LockedError         6  none of the given keys opens the archive
     │   └── StorageAccessError  6  no permission to read or write a file, folder or store
+    ├── DiskError               1  a disk is full or read-only
     ├── BlockedError            7  the plan needs a decision
     │   └── TargetChangedError  7  the target is not what the plan was made for
     ├── MistakeError            1  a bug in jitsu-backup
@@ -71,6 +72,10 @@ class LockedError(AccessError):
 
 class StorageAccessError(AccessError):
     """The user who runs this has no permission to read or write a file, a folder or a store."""
+
+
+class DiskError(BackupError):
+    """A file could not be written, because its disk is full or read-only. The message says what to do."""
 
 
 class BlockedError(BackupError):

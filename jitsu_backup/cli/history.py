@@ -202,6 +202,6 @@ def _tell(app: App, shown: Iterable[History], unread: Iterable[tuple[ArchiveName
             app.say(f"{one.called}: {note}")
     by_reason: dict[str, list[str]] = defaultdict(list)
     for archive, why in unread:
-        by_reason[why].append(str(archive))
+        by_reason[why].append(archive.reference)
     for why, names in by_reason.items():
         app.problem(f"{plural(len(names), 'archive')} not read ({some_of(names, 3)}): {why}")

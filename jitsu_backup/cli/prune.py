@@ -70,7 +70,7 @@ def _tell(app: App, pruned: Pruned, *, dry_run: bool, quarantined_only: bool) ->
         app.out.print(verdict_table(pruned.verdicts))
     for archive in pruned.aside:
         app.line(
-            f"{archive} {'would be moved' if dry_run else 'was moved'} to {QUARANTINE}/: {archive.remains}"
+            f"{archive.reference} {'would be moved' if dry_run else 'was moved'} to {QUARANTINE}/: {archive.remains}"
         )
     if quarantined_only and app.settings.retention:
         app.line(f"The [retention] of the settings was not applied; to apply it, run `{app.again('prune')}`.")

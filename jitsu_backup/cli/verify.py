@@ -114,7 +114,7 @@ def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, 
         there = app.archives()
         if str(archive) in map(str, there):
             raise
-    app.say(f"{archive} was removed after the store was listed")
+    app.say(f"{archive.reference} was removed after the store was listed")
     own = [one for one in there if one.workspace_id == archive.workspace_id]
     newer = latest_of_each(own, utc_now()) if latest else []
     return open_stored(app, newer[0]) if newer else None

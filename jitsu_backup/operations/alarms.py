@@ -12,6 +12,7 @@ from jitsu_backup.errors import (
     AccessError,
     BackupError,
     ConsoleError,
+    DiskError,
     FolderError,
     IntegrityError,
     LateError,
@@ -117,6 +118,7 @@ Again = Callable[..., str]
 _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (LockedError, "look for the key where you keep your keys; no archive contains it"),
     (StorageAccessError, "correct the permissions, then test the store with {check}"),
+    (DiskError, "the next run tries again"),
     (AccessError, "see what the key may read with {check}"),
     (NotFoundError, "it may have been deleted, or its slug changed; see {check}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),

@@ -150,7 +150,7 @@ def _of_saved(saved: Saved, label: str, again: Again) -> Iterator[Alarm]:
         why = "; ".join(map(str, saved.falls))
         yield Alarm(What.SHRUNK, why, _after_a_fall(saved.baseline, name, again), name)
     if saved.damaged is not None:
-        why = f"{saved.damaged} is damaged: {saved.damaged.remains}"
+        why = f"{saved.damaged.reference} is damaged: {saved.damaged.remains}"
         remedy = "the workspace was backed up again; move the damaged archive away with `prune --quarantine`"
         yield Alarm(What.DAMAGED, why, remedy, name)
     if saved.better is not None:

@@ -22,6 +22,7 @@ from jitsu_backup.events import Event, Problem
 from jitsu_backup.model import iso_time, nearest, printable, toml_quoted
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.monitoring import Monitor
+from jitsu_backup.operations.store_space import check_writable
 from jitsu_backup.settings import SecretText
 from jitsu_backup.store import FolderStore, Store, is_begun, mark, write_new_file
 
@@ -196,16 +197,8 @@ async def look_at_store(store: Store) -> tuple[int, bool]:
     """Return how many archives a store has, and whether it was begun. Raise BackupError if it cannot be read or created."""
     listing = await store.listing()
     if isinstance(store, FolderStore):
-        _check_writable(store.folder)
+        check_writable(store.folder)
     return len(archives_in(listing)), is_begun(listing)
-
-
-def _check_writable(folder: Path) -> None:
-    nearest_folder = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(nearest_folder, os.W_OK | os.X_OK):
-        raise StorageAccessError(
-            f"cannot write into the store {folder}: permission denied in {nearest_folder}"
-        )
 
 
 def variables_of_store(url: str, environment: Mapping[str, str]) -> tuple[dict[str, SecretText], list[str]]:

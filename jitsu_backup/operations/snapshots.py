@@ -47,7 +47,7 @@ def open_archive(
 
     `check` compares the two. `like` is a similar snapshot, which makes this faster.
     """
-    with named_in_errors(str(archive)):
+    with named_in_errors(archive.reference):
         check_size(
             archive, len(data)
         )  # otherwise a truncated archive would be reported as damaged in another way

@@ -45,7 +45,7 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
     body = (
         "exit code 3: 1 workspace: 1 backed up, 1 shrunk\n"
         f"acme-staging has shrunk: destination: 4 before, 0 now; `restore` the previous state from acme-staging/{before},"
-        " or accept the change with `backup --accept-shrink`"
+        " or accept every loss of this workspace with `jitsu-backup backup acme-staging --accept-shrink`"
     )
     assert told[1] == ("/ping/CANARY/fail?create=1", body)
 
