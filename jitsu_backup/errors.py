@@ -6,6 +6,7 @@
     ├── IntegrityError          5  an archive is damaged, forged, unreadable or newer
     ├── AccessError             6  authentication or permission
     │   ├── LockedError         6  none of the given keys opens the archive
+    │   ├── RejectedKeyError    6  the console does not know the API key
     │   └── StorageAccessError  6  no permission to read or write a file, folder or store
     ├── DiskError               1  a disk is full or read-only
     ├── BlockedError            7  the plan needs a decision
@@ -28,6 +29,9 @@ class BackupError(Exception):
     """Base class of the errors that this package raises. `str()` is one line for a person."""
 
     exit_code: ClassVar[int] = 1
+
+    archive = ""
+    """The file name of the archive that this is about, if it is about one of a store."""
 
     def with_context(self, *, before: str = "", after: str = "") -> Self:
         """Return a copy of this error, attributes included, with text before and after its message."""
@@ -64,6 +68,13 @@ class AccessError(BackupError):
     """The key is wrong, expired or has no access."""
 
     exit_code = 6
+
+
+class RejectedKeyError(AccessError):
+    """The console does not know the API key: it is mistyped, revoked or expired."""
+
+    new_key = "create a new API key on the user settings page of the console"
+    """What to do about it, without secrets."""
 
 
 class LockedError(AccessError):

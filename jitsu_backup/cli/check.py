@@ -10,7 +10,7 @@ from jitsu_backup.cli.settings_check import check_settings
 from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.console.roles import roles_in
 from jitsu_backup.console.workspaces import is_read_only, workspaces
-from jitsu_backup.errors import BackupError, IncompleteError
+from jitsu_backup.errors import BackupError, IncompleteError, RejectedKeyError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Snapshot, features_of, plural, some_of
 from jitsu_backup.operations.store_space import free_space
@@ -30,8 +30,11 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
         if code or place is None:
             return code
     chosen = app.settings.place(place, workspace_needed=False)
-    with app.progress() as report:
-        facts = run_async(_check(app, chosen, report))
+    try:
+        with app.progress() as report:
+            facts = run_async(_check(app, chosen, report))
+    except RejectedKeyError as rejected:
+        raise rejected.with_context(after=f"; {rejected.new_key}") from None
     facts["store"], problem = _store(app)
     if app.as_json:
         app.emit(facts)

@@ -85,11 +85,11 @@ def _again(app: App, from_host: str | None, at: str | None, overlay: Path | None
 
 def _in_words(drilled: Drill) -> str:
     """Return how a drill ended, in one line for a monitor."""
-    total = len(drilled.workspaces)
+    total = len(drilled.workspaces) + len(drilled.left_out)
     words = f"{len(drilled.back)} of {plural(total, 'workspace')} restored completely"
     words += f", {len(drilled.left_out)} left out" if drilled.left_out else ""
     losses = in_words(counted(drilled.losses))
-    return f"{words}; a recovery on an empty console could not restore {losses}" if losses else words
+    return f"{words}; a recovery on an empty console would leave this to do: {losses}" if losses else words
 
 
 def figures_of(drilled: Drill, code: int) -> "Sequence[Figures]":

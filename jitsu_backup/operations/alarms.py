@@ -19,6 +19,7 @@ from jitsu_backup.errors import (
     LockedError,
     MistakeError,
     NotFoundError,
+    RejectedKeyError,
     StorageAccessError,
     UnreachableError,
     WrongAddressError,
@@ -119,6 +120,7 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (LockedError, "look for the key where you keep your keys; no archive contains it"),
     (StorageAccessError, "correct the permissions, then test the store with {check}"),
     (DiskError, "the next run tries again"),
+    (RejectedKeyError, "{new_key}; then test it with {check}"),
     (AccessError, "see what the key may read with {check}"),
     (NotFoundError, "it may have been deleted, or its slug changed; see {check}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
@@ -149,7 +151,8 @@ def remedy_for(
         return f"the console does not answer correctly; the next run tries again; try now with {check}"
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in _REMEDIES if isinstance(failure, kind))
-    return remedy.format(check=check, longer=longer, snapshots=f"`{again('snapshots')}`")
+    new_key = failure.new_key if isinstance(failure, RejectedKeyError) else ""
+    return remedy.format(check=check, longer=longer, snapshots=f"`{again('snapshots')}`", new_key=new_key)
 
 
 def reason_of(failure: BaseException | None) -> str:

@@ -133,14 +133,19 @@ class BackupRun:
         for outcome in self.outcomes:
             yield from outcome.alarms(again, waits)
         for name in self.unseen:
-            remedy = f"Then silence it with {shlex.join(['--allow-unseen', name])}"
-            yield Alarm(What.UNSEEN, "deleted on purpose?", remedy, name)
+            yield unseen_alarm(name)
         if self.removed is not None and self.removed.stuck:
             yield Alarm(What.NOT_PRUNED, self.removed.why, "remove them with `prune`")
         if self.unpacked is not None and self._stale:
             yield Alarm(What.NOT_UNPACKED, self.unpacked["problem"])
         if self.unlisted is not None:
             yield Alarm(What.UNCOMPARED, str(self.unlisted), "allow the store's credentials to list archives")
+
+
+def unseen_alarm(name: str) -> Alarm:
+    """Return the alarm about a workspace that only the store has."""
+    silence = shlex.join(["--allow-unseen", name])
+    return Alarm(What.UNSEEN, "", f"if it was deleted on purpose, silence this with {silence}", name)
 
 
 def _of_saved(saved: Saved, label: str, again: Again) -> Iterator[Alarm]:

@@ -229,14 +229,17 @@ def try_monitor(url: str, environment: Mapping[str, str]) -> None:
 # -- what was agreed to --------------------------------------------------------------
 
 
-def check_new_file(path: Path, store: str | None = None) -> None:
-    """Raise UsageError for a file that exists or has no folder, and for one inside of a `store` that is a folder."""
+def check_new_file(path: Path, store: str | None = None, *, instead: str = "name another file") -> None:
+    """Raise UsageError for a file that exists or has no folder, and for one inside of a `store` that is a folder.
+
+    `instead` is what to do if it exists.
+    """
     if printable(str(path)) != str(path) or path.name in ("", ".."):
         raise UsageError(f"{printable(str(path))!r} is no name for a file; name another")
     if store is not None and path.resolve().is_relative_to(Path(store).resolve()):
         raise UsageError(f"{path} is inside of the store; keep the private key elsewhere")
     if os.path.lexists(path):
-        raise UsageError(f"{path} exists, and is never overwritten; name another file")
+        raise UsageError(f"{path} exists, and is never overwritten; {instead}")
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK | os.X_OK):

@@ -47,7 +47,7 @@ def open_archive(
 
     `check` compares the two. `like` is a similar snapshot, which makes this faster.
     """
-    with named_in_errors(archive.reference):
+    with named_in_errors(archive.reference, str(archive)):
         check_size(
             archive, len(data)
         )  # otherwise a truncated archive would be reported as damaged in another way
@@ -171,9 +171,11 @@ async def slug_owners(
 
 
 @contextmanager
-def named_in_errors(name: str) -> Iterator[None]:
-    """Put a name before the message of any BackupError."""
+def named_in_errors(name: str, archive: str = "") -> Iterator[None]:
+    """Put a name before the message of any BackupError, and note the `archive` of a store that it is about."""
     try:
         yield
     except BackupError as problem:
-        raise problem.with_context(before=f"{name}: ") from None
+        about = problem.with_context(before=f"{name}: ")
+        about.archive = archive or problem.archive
+        raise about from None

@@ -255,7 +255,8 @@ def _with_figures(samples: dict[Sample, float], one: RunFigures | DrillFigures) 
 
 
 def _problem(alarm: Alarm) -> tuple[tuple[str, str], ...]:
-    labels = (alarm.what.label, alarm.workspace, alarm.why, alarm.remedy)
+    reason = ": ".join(filter(None, (alarm.what.words, alarm.why)))  # no other label says what is wrong
+    labels = (alarm.what.label, alarm.workspace, reason, alarm.remedy)
     return tuple(sorted(zip(_PROBLEM, labels, strict=True)))
 
 

@@ -58,7 +58,7 @@ def test_latest_and_dates_never_mean_an_older_one_where_the_newest_is_damaged(
         for command in (("show",), ("verify",), ("restore", "--yes")):
             done = bench.run(command[0], reference, *command[1:])
             assert done.returncode == 5, (command, reference)
-            assert f"{damaged.reference} is damaged" in done.stderr
+            assert damaged.reference in done.stderr
             assert "damaged" in done.stderr
     told = bench.run("show", "latest").stderr
     assert f"acme-staging/{older.digest_prefix}" in told

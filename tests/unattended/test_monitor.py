@@ -57,7 +57,9 @@ def test_a_monitor_that_refuses_is_told_of_without_its_secret_and_harms_nothing(
     with monitor(status) as (url, _):
         done = bench.run("backup", "acme-staging", "-q", "--ping", url)
     assert done.returncode == 0
-    assert f"the monitor at 127.0.0.1 could not be reached: HTTP {status}" in done.stderr
+    port = url.split("/")[2].partition(":")[2]
+    assert f"the monitor at 127.0.0.1:{port} answered {status}" in done.stderr
+    assert ("it has no such check" in done.stderr) is (status == 404)
     assert "CANARY" not in done.stderr + done.stdout
     gone = bench.run("backup", "acme-staging", "-q", "--ping", "http://127.0.0.1:9/CANARY")
     assert gone.returncode == 0
@@ -134,7 +136,7 @@ def test_a_monitor_whose_answer_never_ends_holds_no_run_and_its_body_is_not_read
     if kind == "a body":
         assert told == []
     else:
-        assert told == ["the monitor at 127.0.0.1 could not be reached: no answer within 0.3 s"]
+        assert told == [f"the monitor at {url.split('/')[2]} could not be reached: no answer within 0.3 s"]
 
 
 def test_a_service_tells_once_that_its_monitor_is_not_reached_until_the_reason_changes() -> None:
@@ -142,7 +144,7 @@ def test_a_service_tells_once_that_its_monitor_is_not_reached_until_the_reason_c
     gone = Monitor("http://127.0.0.1:9/CANARY", told.append, {}, seconds=2)
     for _ in range(3):
         gone.end(0, "watching 1 workspace", ())
-    assert told == [Problem("the monitor at 127.0.0.1 could not be reached: cannot be reached")]
+    assert told == [Problem("the monitor at 127.0.0.1:9 cannot be reached: connection refused")]
 
 
 def test_a_monitor_gets_no_longest_body_whatever_a_run_says_of_itself() -> None:
