@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ import orjson
 from jitsu_backup import __version__
 from jitsu_backup.cli import INTERRUPTED, end_is_told, signals
 from jitsu_backup.cli.app import App, utc_now
-from jitsu_backup.cli.files import check_kept
+from jitsu_backup.cli.files import check_folder, check_kept
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.cli.output_errors import give_up_output, unforeseen
+from jitsu_backup.cli.paths import working_folder
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import one_line, printable
 from jitsu_backup.operations.alarms import Alarm, What
@@ -134,14 +136,21 @@ def _remedy_for(app: App, name: str, failure: BaseException | None) -> str:
     """Return what to do about a run that failed as a whole."""
     if not isinstance(failure, click.UsageError | UsageError):
         return app.remedy_for(failure)
+    check = f"`{_check_of_settings(app)}` checks it"
+    if str(failure).startswith("settings file"):
+        return check
     try:
         _ = app.settings
     except BackupError as problem:
-        of_file = "settings file" in str(problem)
-        check = f"`{app.again('check', '--config')}` checks it"
-        return check if of_file else app.remedy_for(failure)
+        return check if "settings file" in str(problem) else app.remedy_for(failure)
     words = " ".join(filter(None, ("jitsu-backup", name, "--help")))
     return f"`{words}` lists the options"
+
+
+def _check_of_settings(app: App) -> str:
+    """Return the command that checks the settings file of this run."""
+    config = app.options.get("config")
+    return shlex.join(["jitsu-backup", "check", "--config", *([] if config is None else [str(config)])])
 
 
 def _with_remedy(failure: BaseException, alarms: list[Alarm], message: str) -> BaseException:
@@ -180,7 +189,11 @@ def figures_problem(
         return ""
     from jitsu_backup.reports.metrics import metrics_text  # noqa: PLC0415  few runs need its library
 
+    path = (
+        working_folder() / path
+    )  # the settings may name it relative to another folder than the one that a person is in
     try:
+        check_folder(path)
         with folder_lock(path.parent):  # shards may share a file
             check_kept(path, "--metrics")
             before = read_file(path).decode(errors="replace") if path.exists() else ""
