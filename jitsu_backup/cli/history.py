@@ -95,8 +95,8 @@ def _attributed(
     profile = place if place is not None and place.startswith("@") else None
     named = []
     for one in found:
-        if one.newest is None:
-            named.append(one)
+        if one.newest is None or not narrowed(one, (), since, until).steps:
+            named.append(one)  # nothing changed, so nobody is looked for
             continue
         source = one.newest.manifest.source
         try:

@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +73,7 @@ def watched(
     `name` is empty if the command is unknown. A signal ends the command as `on_signal` says. Raise what the command
     raised, with what to do about it, unless the log contains it.
     """
-    started, clock = utc_now(), time.monotonic()
+    clock = time.monotonic()
     monitor: Monitor | None = None
     failure: BaseException | None = None
     try:
@@ -95,7 +94,7 @@ def watched(
     if monitor is not None and (code or not app.told_all_along):
         monitor.end(code, "" if failure is not None else app.outcome, app.alarms)
     if app.logs:
-        _log(app, name, started, time.monotonic() - clock, code, message)
+        _log(app, name, time.monotonic() - clock, code, message)
         if isinstance(failure, OSError):
             give_up_output()
         if isinstance(failure, SystemExit):
@@ -105,10 +104,10 @@ def watched(
     return code
 
 
-def _log(app: App, name: str, started: datetime, seconds: float, code: int, message: str) -> None:
-    """Write the log line of a run to standard error."""
+def _log(app: App, name: str, seconds: float, code: int, message: str) -> None:
+    """Write the log line of a run, which took `seconds`, to standard error when it ends."""
     line = {
-        "time": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": utc_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "level": "error" if code else "warning" if app.warned else "info",
         "command": name or "jitsu-backup",
         "exit_code": code,

@@ -368,7 +368,7 @@ class Console:
         except asyncio.CancelledError:
             waited = 0.0 if sent_at is None else self._clock() - sent_at
             if waited >= NO_REPLY:
-                self.trouble = f"no reply for {waited:.0f} s"
+                self.trouble = "no reply"
             raise
         verdict = classify(method, response.status_code, response.headers, received)
         if not isinstance(verdict, Done):

@@ -127,7 +127,7 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
     (
         UnreachableError,
-        "the next run tries again; try now with {check}, or wait for a console that restarts with {longer}",
+        "the next run tries again; try now with {check}, or give {longer}, to wait for a console that restarts",
     ),
     (ConsoleError, "the next run tries again; try now with {check}"),
     (FolderError, "correct the folder, or run `unpack` again"),
@@ -148,7 +148,7 @@ def remedy_for(
     """
     check = f"`{again('check', *filter(None, [workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
-        return f"the console does not answer correctly; the next run tries again; try now with {check}"
+        return f"the console did not answer in time; the next run tries again; try now with {check}"
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in _REMEDIES if isinstance(failure, kind))
     new_key = failure.new_key if isinstance(failure, RejectedKeyError) else ""

@@ -48,7 +48,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     **_OF_RUNS,
     **_OF_CONSOLES,
     "jitsu_backup_last_read_timestamp_seconds": (
-        "Time when a workspace was last read and stored in an archive, in Unix seconds",
+        "Time when a workspace was last read, or found unchanged, and so was in the store, in Unix seconds",
         (),
     ),
     "jitsu_backup_last_success_timestamp_seconds": ("Time of the last complete backup, in Unix seconds", ()),
@@ -72,7 +72,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
 } | {
     f"jitsu_backup_{what.label}": (
-        f"1 if the last backup of a workspace ended with: {what.words}; else 0",
+        f"1 if the workspace {'was ' * (what is What.FAILED)}{what.words} (last backup), else 0",
         _WHY,
     )
     for what in OF_A_WORKSPACE

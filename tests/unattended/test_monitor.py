@@ -43,7 +43,7 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
     with monitor() as (url, told):
         assert bench.run("backup", "acme-staging", "--ping", url).returncode == 3
     body = (
-        "exit code 3: 1 workspace: 1 backed up, 1 shrunk\n"
+        "exit code 3: 1 workspace: 1 backed up; of these 1 shrunk\n"
         f"acme-staging has shrunk: destination: 4 before, 0 now; `restore` the previous state from acme-staging/{before},"
         " or accept every loss of this workspace with `jitsu-backup backup acme-staging --accept-shrink`"
     )

@@ -23,7 +23,7 @@ _NEW_STORE = switch(
 )
 _RETRY_FOR = option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR)
 _JSON = switch("--json", "as_json", default=None, help="Print one JSON document.")
-_QUIET = switch("-q", "--quiet", default=None, help="Print only results and problems.")
+_QUIET = switch("-q", "--quiet", default=None, help="Print results and problems only: no progress, no notes.")
 _VERBOSE = switch("-v", "--verbose", default=None, help="Print more details.")
 
 _ASKERS = ("backup", "watch", "clone", "restore", "recover", "undo", "diff", "history", "check")
