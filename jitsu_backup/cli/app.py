@@ -100,6 +100,7 @@ class App(Output):
         """
         listing = run_async(self.store.listing())
         if self.settings.store_named and not is_begun(listing):
+            self.expected_store(self.metrics_file()).check_vanished(self.store, listing)
             raise nothing_there(self.store)
         return archives_in(listing)
 

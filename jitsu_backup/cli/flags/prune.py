@@ -19,7 +19,7 @@ from jitsu_backup.cli.flags.shared import switch, with_unattended_options
     switch(
         "--quarantine",
         help="Only move damaged archives to quarantine/ in the store.",
-        more="Deletes nothing by retention, unless a --keep flag is given too.",
+        more="Deletes nothing by retention, unless a rule such as --keep-daily is given too.",
     ),
 )
 @with_policy_options
