@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from jitsu_backup.console import Console, Gates
-from jitsu_backup.errors import AccessError
+from jitsu_backup.errors import RejectedKeyError
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.sandbox import Sandbox
 from jitsu_backup.settings import SecretText
@@ -99,7 +99,7 @@ def test_a_token_that_is_withdrawn_in_the_middle_keeps_what_was_read(tmp_path: P
     failed = [one for one in outcomes if one.failure is not None]
     assert kept
     assert failed
-    assert {type(one.failure) for one in failed} == {AccessError}
+    assert {type(one.failure) for one in failed} == {RejectedKeyError}
     assert "Invalid API key id service" in failed[0].problem
     assert BackupRun(outcomes).exit_code == 3
 

@@ -143,7 +143,9 @@ def _in_words(run: BackupRun) -> str:
     }
     besides = {
         "only in the store": len(run.unseen),
-        "old archives removed": 0 if removed is None else removed.gone,
+        f"old {'archive' if removed and removed.gone == 1 else 'archives'} removed": removed.gone
+        if removed
+        else 0,
         "not removed because of errors": 0 if removed is None else removed.stuck,
     }
     failed = next((f": {o.label}: {o.problem}" for o in run.failed), "")
