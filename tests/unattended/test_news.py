@@ -71,6 +71,17 @@ def test_changes_are_told_since_what_was_told_last_and_not_twice() -> None:
     assert news(saved(three, written=False), after, one, two, three) is None
 
 
+def test_a_first_backup_that_could_not_be_told_is_told_with_the_next_that_has_the_same() -> None:
+    one = snapshot(0, "a")
+    first = news(saved(one), None)
+    assert first is not None
+    failed = after_failing(first, MOMENT, None)
+    later = news(saved(snapshot(1, "a")), failed, one)
+    assert later is not None
+    assert later.before is None
+    assert news(saved(snapshot(2, "a")), after_telling(later, MOMENT, failed), one, snapshot(1, "a")) is None
+
+
 def test_what_could_not_be_told_is_told_with_the_next_even_if_nothing_changes_until_then() -> None:
     first = news(saved(snapshot(0, "a")), None)
     assert first is not None
