@@ -86,9 +86,12 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
         try:
             job()
         except BackupError as problem:
-            if str(problem) not in told:  # several settings may name one secret
-                yield prefix + str(problem).removeprefix(of_file(settings.file)).removeprefix("--")
-            told.add(str(problem))
+            text = str(problem)
+            if text not in told or text.startswith(
+                "--"
+            ):  # profiles may use one secret, but each has its own addresses
+                yield prefix + text.removeprefix(of_file(settings.file)).removeprefix("--")
+            told.add(text)
 
 
 def _bundles(document: Mapping[str, Any]) -> list[str]:
