@@ -8,6 +8,7 @@
     │   ├── KeyRejectedError    6  the console rejects the API key or token itself
     │   ├── LockedError         6  none of the given keys opens the archive
     │   └── StorageAccessError  6  no permission to read or write a file, folder or store
+    ├── DiskError               1  a disk is full or read-only
     ├── BlockedError            7  the plan needs a decision
     │   └── TargetChangedError  7  the target is not what the plan was made for
     ├── MistakeError            1  a bug in jitsu-backup
@@ -31,10 +32,10 @@ _ADVICE = {
     errno.EISDIR: "name a file",
     errno.EACCES: "change its permissions",
     errno.EPERM: "change its permissions",
-    errno.EROFS: "name another place",
+    errno.EROFS: "make its disk writable, or name another place",
     errno.ENAMETOOLONG: "use a shorter name",
-    errno.ENOSPC: "free space there, or name another place",
-    errno.EDQUOT: "free space there, or name another place",
+    errno.ENOSPC: "free space on its disk",
+    errno.EDQUOT: "free space on its disk, or raise the quota",
     errno.EFBIG: "raise the limit of file sizes, or name another place",
 }
 
@@ -61,6 +62,9 @@ class BackupError(Exception):
         again = self.with_context(after=after_sentence(str(self), remedy))
         again.advises = True
         return again
+
+    archive = ""
+    """The file name of the archive that this is about, if it is about one of a store."""
 
     def with_context(self, *, before: str = "", after: str = "") -> Self:
         """Return a copy of this error, attributes included, with text before and after its message."""
@@ -102,6 +106,9 @@ class AccessError(BackupError):
 class KeyRejectedError(AccessError):
     """The console rejects the API key or the operator's token itself, so no other request with it can succeed."""
 
+    new_key = "create a new API key on the user settings page of the console"
+    """What to do about it, without secrets."""
+
 
 class LockedError(AccessError):
     """An archive is encrypted, and the identity or passphrase that was given does not open it."""
@@ -109,6 +116,10 @@ class LockedError(AccessError):
 
 class StorageAccessError(AccessError):
     """The user who runs this has no permission to read or write a file, a folder or a store."""
+
+
+class DiskError(BackupError):
+    """A file could not be written, because its disk is full or read-only. The message says what to do."""
 
 
 class BlockedError(BackupError):

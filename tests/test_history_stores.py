@@ -9,6 +9,7 @@ import pyrage
 import pytest
 
 from jitsu_backup import sync
+from jitsu_backup.archive import parse_name
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from tests.support import STAGING, cli
 from tests.test_history import BETTER, Bench, workspace
@@ -126,12 +127,13 @@ def test_one_that_cannot_be_read_is_told_the_second_time_too_where_another_holds
     first = bench.keep(workspace())
     bench.keep(workspace())
     bench.keep(workspace(function={"code": BETTER}))
-    path = bench.folder / "store" / first
+    path, named = bench.folder / "store" / first, parse_name(first)
+    assert named is not None
     data = path.read_bytes()
     path.write_bytes(data[:100] + bytes([data[100] ^ 255]) + data[101:])
     for _ in range(3):
         done = bench.ask()
-        assert (done.returncode, done.stderr.count(first)) == (3, 1)
+        assert (done.returncode, done.stderr.count(named.reference)) == (3, 1)
         assert done.stdout.count("~ ") == 1
 
 

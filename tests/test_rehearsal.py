@@ -368,11 +368,11 @@ def test_a_fire_drill_says_what_is_lacking_in_text_json_log_ping_and_figures_and
         counts = json.loads(cli("--json", *drill, cwd=tmp_path).stdout)["archives"][0]["rehearsal"]["lacks"]
         assert counts.keys() == {one.label for one in LossKind}
         words = f"{counts['secrets']} secrets to give in an overlay, {counts['write_keys']} new write keys for senders"
-        assert f"a recovery on an empty console could not restore {words}" in text.stdout
+        assert f"a recovery on an empty console would leave this to do: {words}" in text.stdout
         assert "secrets: destination Warehouse password" in " ".join(text.stdout.split())
         assert (
             told[-1][1]
-            == f"exit code 0: 1 archive: all complete; a recovery on an empty console could not restore {words}"
+            == f"exit code 0: 1 archive: all complete; a recovery on an empty console would leave this to do: {words}"
         )
         found = {(one.name, one.labels.get("what")): one.value for one in samples(tmp_path / "m")}
         assert {what: found["jitsu_backup_drill_lacks", what] for what in counts} == counts
@@ -392,7 +392,7 @@ def test_a_fire_drill_says_what_is_lacking_in_text_json_log_ping_and_figures_and
         for one in samples(tmp_path / "m")
         if one.name == "jitsu_backup_verify_run_problem"
     ]
-    assert problems == [alarm["why"]]
+    assert problems == [f"{What.LACKING.words}: {alarm['why']}"]
     assert cli("verify", "--fail-on-losses", "latest", cwd=tmp_path).returncode == 2
 
 

@@ -13,9 +13,10 @@ from jitsu_backup.archive import INCOMPLETE
 from jitsu_backup.archive.retention import Policy, judge
 from jitsu_backup.catalogue import CATALOGUE
 from jitsu_backup.console.reader import TYPES_OF_EVERY_CONSOLE, read_workspace
+from jitsu_backup.errors import ConsoleError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.save import Saved, SaveOptions, save
-from jitsu_backup.sandbox import Generation, Sandbox, default_state
+from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from jitsu_backup.store import archives, keep
 from jitsu_backup.store.object_store import ObjectStore
 from tests.console.test_reader import Meddling
@@ -196,6 +197,49 @@ def test_cursors_are_missing_where_a_console_that_has_them_does_not_find_the_rou
     manifest = Site().read(meddle).manifest
     assert not manifest.complete
     assert "sync-cursor" not in manifest.not_offered
+
+
+def test_a_cut_connection_never_looks_as_if_a_type_were_no_longer_offered() -> None:
+    state = default_state(generation=Generation.NEWEST)
+    example_workspace(state, STAGING)
+    site = Site(Sandbox(state, rate_limit=False))
+    asked: list[int] = []
+    whole = site.read(lambda number, _: asked.append(number))
+    assert whole.manifest.counts["reverse-sync"]
+
+    def cut(first: int) -> Callable[[int, httpx.Request], None]:
+        def meddle(number: int, request: httpx.Request) -> None:
+            if number >= first:
+                raise httpx.ConnectError("All connection attempts failed", request=request)
+
+        return meddle
+
+    partly_read = 0
+    for first in asked:
+        try:
+            manifest = site.read(cut(first)).manifest
+        except ConsoleError:
+            continue
+        partly_read += 1
+        read = manifest.counts.keys() | {refusal.what for refusal in manifest.refused}
+        assert whole.manifest.counts.keys() <= read
+        assert manifest.not_offered == whole.manifest.not_offered
+    assert partly_read
+
+
+def test_a_type_gone_while_another_could_not_be_read_may_still_be_offered() -> None:
+    site = Site()
+    site.backup()
+
+    def meddle(number: int, request: httpx.Request) -> httpx.Response | None:
+        gone = about("profile-builder", REPLIES["unknown type"])(number, request)
+        return gone or about("service", REPLIES["refused"])(number, request)
+
+    saved = site.backup(meddle)
+    (why,) = (one.reason for one in saved.snapshot.manifest.refused if one.what == "profile-builder")
+    assert why.startswith("it is unknown whether the console still offers it")
+    assert not saved.gone
+    assert site.backup(about("profile-builder", REPLIES["unknown type"])).gone
 
 
 def test_names_of_before_tell_of_types_from_four_on() -> None:

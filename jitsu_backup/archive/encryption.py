@@ -66,7 +66,8 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
         raise UsageError("the archive is encrypted with a passphrase; set JITSU_BACKUP_PASSPHRASE")
     if not by_passphrase and not known:
         raise UsageError(
-            useless or "the archive is encrypted with age; give --identity FILE, or decrypt it with age -d"
+            useless
+            or "the archive is encrypted with age; give --identity FILE or set JITSU_BACKUP_IDENTITY, or decrypt it with age -d"
         )
     try:
         return _by_passphrase(data, passphrase or "") if by_passphrase else bytes(pyrage.decrypt(data, known))

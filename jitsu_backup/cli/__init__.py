@@ -196,7 +196,7 @@ class LazyGroup(GroupedHelp, click.Group):
     "Output",
     rare=[
         switch("--json", "as_json", help="Print one JSON document instead of text."),
-        switch("-q", "--quiet", help="Print only results and problems."),
+        switch("-q", "--quiet", help="Print results and problems only: no progress, no notes."),
         switch("-v", "--verbose", help="Print more details."),
         option(
             "--color",

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shlex
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -63,14 +63,19 @@ class App(Output):
     @cached_property
     def settings(self) -> Settings:
         """The settings from flags, environment and files."""
+        settings = self.load_settings()
+        for warning in settings.warnings:
+            self.warn(warning)
+        return settings
+
+    def load_settings(self, usable: Mapping[str, Any] | None = None) -> Settings:
+        """Return the settings; `usable` is what of the settings file counts, if not all of it. Raise UsageError."""
         flags = {
             name: self.options.get(name) for name in ("host", "apikey", "admin_token", "store", "ca_bundle")
         }
         overrides = Overrides(**flags, insecure_http=bool(self.options.get("insecure_http")))
-        settings = load(self.options["config"], os.environ, home_folder(), working_folder(), overrides)
-        for warning in settings.warnings:
-            self.warn(warning)
-        return settings
+        config = self.options["config"]
+        return load(config, os.environ, home_folder(), working_folder(), overrides, usable)
 
     @cached_property
     def store(self) -> Store:
@@ -98,6 +103,7 @@ class App(Output):
         """
         listing = run_async(self.store.listing())
         if self.settings.store_named and not is_begun(listing):
+            self.expected_store(self.metrics_file()).check_vanished(self.store, listing)
             raise nothing_there(self.store)
         return archives_in(listing)
 

@@ -32,9 +32,21 @@ class NamedArchiveKeys(ArchiveKeys):
         )  # the class is frozen, like its base
 
     def check(self) -> None:
-        """Raise UsageError for an invalid recipient."""
-        if self.recipients:
-            encrypt(b"", self.recipients)
+        """Raise UsageError, with the setting or the flag, for an invalid recipient."""
+        try:
+            if self.recipients:
+                encrypt(b"", self.recipients)
+        except UsageError as problem:
+            raise problem.with_context(before=self._where) from None
+
+    @property
+    def _where(self) -> str:
+        """Where recipients are named, to begin a message with."""
+        if self._options.get("encrypt_to"):
+            return "--encrypt-to: "
+        if "JITSU_BACKUP_ENCRYPT_TO" in os.environ:
+            return "JITSU_BACKUP_ENCRYPT_TO: "
+        return f"{of_file(self._settings().file)}encrypt_to: "
 
     @cached_property
     def recipients(self) -> list[str]:
@@ -87,6 +99,11 @@ class NamedArchiveKeys(ArchiveKeys):
             except BackupError:  # the passphrase may be enough
                 return ArchiveKeys(passphrase=self.passphrase).open(data, like)
         return super().open(data, like)
+
+
+def of_file(path: Path | None) -> str:
+    """Return the name of a settings file, to begin a message about one of its settings with."""
+    return "" if path is None else f"settings file {path}: "
 
 
 def recipients_of(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The report of a `backup` run: text, one JSON document, and metrics for Prometheus."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,22 +128,38 @@ def _line(outcome: WorkspaceOutcome) -> dict[str, Any]:
 
 def _in_words(run: BackupRun) -> str:
     outcomes, saved, removed = run.outcomes, run.saved, run.removed
-    words = {
+    ended = {
         "backed up": sum(one.written for one in saved),
         "unchanged": sum(not one.written for one in saved) + len(run.unchanged),
+        "failed": len(run.failed),
+    }
+    alarms = Counter(outcome.alarm.what for outcome in outcomes if outcome.alarm is not None)
+    of_these = {
         "incomplete": sum(not one.snapshot.manifest.complete for one in saved),
         "shrunk": sum(bool(one.falls) for one in saved),
         "with a damaged newest archive": sum(one.damaged is not None for one in saved),
         "read with a weaker key than before": sum(one.better is not None for one in saved),
-        "with another alarm": sum(outcome.alarm is not None for outcome in outcomes),
-        "failed": len(run.failed),
+        **{f"that {what.words}": count for what, count in alarms.items()},
+    }
+    besides = {
         "only in the store": len(run.unseen),
-        "old archives removed": 0 if removed is None else removed.gone,
+        f"old {'archive' if removed and removed.gone == 1 else 'archives'} removed": removed.gone
+        if removed
+        else 0,
         "not removed because of errors": 0 if removed is None else removed.stuck,
     }
-    parts = [f"{count} {name}" for name, count in words.items() if count]
     failed = next((f": {o.label}: {o.problem}" for o in run.failed), "")
-    return f"{plural(len(outcomes), 'workspace')}: " + (", ".join(parts) or "nothing to do") + failed
+    parts = [
+        _counts_in_words(ended) or "nothing to do",
+        _counts_in_words(of_these),
+        _counts_in_words(besides),
+    ]
+    parts[1] = parts[1] and f"of these {parts[1]}"
+    return f"{plural(len(outcomes), 'workspace')}: " + "; ".join(filter(None, parts)) + failed
+
+
+def _counts_in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
 def _tell_unchanged(app: App, document: dict[str, Any]) -> None:
@@ -151,7 +168,6 @@ def _tell_unchanged(app: App, document: dict[str, Any]) -> None:
     app.line(
         f"{name}: {plural(document['entities'], 'entity', 'entities')}, unchanged since {since}, not read again, id {document['id']}"
     )
-    app.line(f"  {document['archive']}")
 
 
 def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
@@ -163,7 +179,8 @@ def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
         f"{saved.size:,} bytes" if saved.written else f"unchanged since {shown_time(saved.archive.taken_at)}"
     )
     app.line(f"{name}: {plural(total, 'entity', 'entities')}, {state}, {size}, id {document['id']}")
-    app.line(f"  {document['archive']}")
+    if saved.written:
+        app.line(f"  {document['archive']}")
     for fall in saved.falls:
         app.line(f"  SHRUNK  {fall}")
     for refusal in document["refused"]:

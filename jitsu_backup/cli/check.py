@@ -13,6 +13,7 @@ from jitsu_backup.console.workspaces import is_read_only, workspaces
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Snapshot, features_of, plural, some_of
+from jitsu_backup.operations.store_space import free_space
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
 from jitsu_backup.store import is_begun
@@ -35,7 +36,7 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
     if app.as_json:
         app.emit(facts)
     else:
-        _tell(app, facts)
+        _tell(app, facts, problem)
     if problem is not None:
         raise problem
     return 0 if facts.get("complete", True) else IncompleteError.exit_code
@@ -46,9 +47,14 @@ def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
         listing = run_async(app.store.listing())
     except BackupError as problem:
         kind, slashes, _ = app.settings.store.partition("://")  # the rest may contain a secret
-        return {"url": f"{kind}://…" if slashes else kind, "archives": None, "begun": None}, problem
-    known = {"archives": len(archives_in(listing)), "begun": is_begun(listing)}
-    return {"url": app.store.url, **known}, None
+        url = f"{kind}://…" if slashes else kind
+        return {"url": url, "archives": None, "begun": None, "free_bytes": None}, problem
+    found = {"url": app.store.url, "archives": len(archives_in(listing)), "begun": is_begun(listing)}
+    try:
+        app.expected_store(app.metrics_file()).check_vanished(app.store, listing)
+        return {**found, "free_bytes": free_space(app.store, listing)}, None
+    except BackupError as problem:
+        return {**found, "free_bytes": None}, problem
 
 
 async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
@@ -88,16 +94,23 @@ def _features_off(snapshot: Snapshot) -> list[str]:
     return sorted(needed - features_of(snapshot.workspace))
 
 
-def _store_in_words(store: dict[str, Any]) -> str:
-    count = store["archives"]
-    if count is not None and not store["begun"]:
-        return f"{store['url']}: not created yet (`jitsu-backup --new-store backup` creates it)"
-    return f"{store['url']}: " + ("cannot be listed" if count is None else plural(count, "archive"))
+def _store_in_words(app: App, store: dict[str, Any], problem: BackupError | None) -> str:
+    count, free = store["archives"], store["free_bytes"]
+    if count is None:
+        words = "cannot be listed"
+    elif store["begun"] or problem is not None:
+        words = plural(count, "archive")
+    else:
+        words = "not created yet; the first backup creates it" + (
+            ", with --new-store" if app.settings.store_named else ""
+        )
+    return f"{store['url']}: {words}" + ("" if free is None else f", {free / 1e9:,.1f} GB free")
 
 
-def _tell(app: App, facts: dict[str, Any]) -> None:
+def _tell(app: App, facts: dict[str, Any], problem: BackupError | None) -> None:
+    store = _store_in_words(app, facts["store"], problem)
     if "workspaces" in facts:
-        _tell_workspaces(app, facts)
+        _tell_workspaces(app, facts, store)
         return
     workspace = facts["workspace"]
     write = {
@@ -119,7 +132,7 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
         *(("features", f"{name}: off") for name in facts["features_off"]),
         ("limits", ", ".join(limits) or "none seen"),
         ("hidden by Jitsu", plural(facts["masked"], "secret")),
-        ("store", _store_in_words(facts["store"])),
+        ("store", store),
     ]
     for name, text in lines:
         app.line(f"{name:17} {text}")
@@ -127,7 +140,7 @@ def _tell(app: App, facts: dict[str, Any]) -> None:
         app.line(f"{'not read':17} {refusal['name']}: {refusal['reason']}")
 
 
-def _tell_workspaces(app: App, facts: dict[str, Any]) -> None:
+def _tell_workspaces(app: App, facts: dict[str, Any], store: str) -> None:
     names = sorted(each["slug"] or each["id"] for each in facts["workspaces"])
     app.line(f"{'console':12} {facts['host']}")
     if facts["operator"]:
@@ -136,7 +149,7 @@ def _tell_workspaces(app: App, facts: dict[str, Any]) -> None:
     if not facts["operator"]:
         for role, own in _by_role(facts["workspaces"]):
             app.line(f"{'role':12} {role}: {some_of(own, 10)}")
-    app.line(f"{'store':12} {_store_in_words(facts['store'])}")
+    app.line(f"{'store':12} {store}")
     if names:
         app.line("To check one of them:")
         app.line(f"  {app.again('check', names[0])}")

@@ -84,15 +84,15 @@ def _again(app: App, from_host: str | None, at: str | None, overlay: Path | None
 
 def _in_words(drilled: Drill) -> str:
     """Return how a drill ended, in one line for a monitor."""
-    total = len(drilled.workspaces)
+    total = len(drilled.workspaces) + len(drilled.left_out)
     words = f"{len(drilled.back)} of {plural(total, 'workspace')} restored completely"
     words += f", {len(drilled.left_out)} left out" if drilled.left_out else ""
     losses = in_words(counted(drilled.losses))
-    return f"{words}; a recovery on an empty console could not restore {losses}" if losses else words
+    return f"{words}; a recovery on an empty console would leave this to do: {losses}" if losses else words
 
 
 def figures_of(drilled: Drill, code: int) -> "Sequence[Figures]":
-    """Return the metrics of the console and of each workspace, including those without a readable archive."""
+    """Return the metrics of each workspace, including those without a readable archive, and of the console if one was read."""
     from jitsu_backup.reports.metrics import ConsoleFigures, DrillFigures  # noqa: PLC0415  few runs need its library
 
     ended = utc_now()
@@ -125,4 +125,5 @@ def figures_of(drilled: Drill, code: int) -> "Sequence[Figures]":
     left = (
         DrillFigures(one.slug, one.workspace_id, ended, whole=False, lacks={}) for one in drilled.left_out
     )
-    return [console, *recovered, *left]
+    known = [console] if drilled.plan.source_host else []  # only a readable archive says which console it is
+    return [*known, *recovered, *left]

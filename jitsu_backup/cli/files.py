@@ -61,7 +61,7 @@ def check_path(path: Path | None, option: str) -> None:
 def check_folder(path: Path | None) -> None:
     """Raise BackupError for a file whose folder does not exist."""
     if path is not None and not path.parent.is_dir():
-        raise BackupError(f"cannot write {path}: the folder {path.parent} does not exist; create it")
+        raise BackupError(f"cannot write {path}: there is no folder {path.parent}; create it")
 
 
 def check_new(path: Path | None, option: str) -> None:

@@ -95,8 +95,8 @@ def _attributed(
     profile = place if place is not None and place.startswith("@") else None
     named = []
     for one in found:
-        if one.newest is None:
-            named.append(one)
+        if one.newest is None or not narrowed(one, (), since, until).steps:
+            named.append(one)  # nothing changed, so nobody is looked for
             continue
         source = one.newest.manifest.source
         try:
@@ -202,6 +202,6 @@ def _tell(app: App, shown: Iterable[History], unread: Iterable[tuple[ArchiveName
             app.say(f"{one.called}: {note}")
     by_reason: dict[str, list[str]] = defaultdict(list)
     for archive, why in unread:
-        by_reason[why].append(str(archive))
+        by_reason[why].append(archive.reference)
     for why, names in by_reason.items():
         app.problem(f"{plural(len(names), 'archive')} not read ({some_of(names, 3)}): {why}")

@@ -50,6 +50,11 @@ T = TypeVar("T")
 RETENTION = {"keep_within": "7d", "keep_hourly": 48, "keep_daily": 14, "keep_weekly": 8, "keep_monthly": 12}
 """What is kept by default, as the settings of `docs/schedule` have it."""
 
+_MORE = (
+    ("figures and alerts", "docs/alarms.md"),
+    ("nightly verify and drill", "docs/schedule.md, docs/drill.md"),
+    ("messages about changes", "docs/notify.md"),
+)
 _SHOWN = 10
 _KEEP_A_COPY = "Keep a copy elsewhere than the store: without this key, no archive can be read."
 _NO_KEY = SecretText("none:none")
@@ -114,7 +119,7 @@ class _Setup:
         )
         self.path = working_folder() / given
         self.host_given = app.options["host"] or None
-        check_new_file(self.path)
+        check_new_file(self.path, instead="name another one with --config FILE")
         self.opened: Store
         self.begun = False  # whether the store that was opened is
 
@@ -175,6 +180,14 @@ class _Setup:
                 if not self.asks:
                     raise
                 self.wrong(problem)
+
+    def _agrees(self, question: str) -> bool:
+        """Ask a question that Enter answers with yes."""
+        while True:
+            text = click.prompt(f"{question} [Y/n]", default="y", show_default=False, err=True)
+            if text.strip().lower() in ("y", "yes", "n", "no"):
+                return text.strip().lower().startswith("y")
+            self.note("Error: answer y or n")
 
     # -- console and key -------------------------------------------------------------
 
@@ -246,7 +259,7 @@ class _Setup:
     def keeps_key(self, first: FirstSettings) -> bool:
         """Return whether the API key goes into a file."""
         question = f"  Write it to {first.key_path.name}? If not, each run needs JITSU_APIKEY"
-        keeps = not self.asks or click.confirm(question, default=True, err=True)
+        keeps = not self.asks or self._agrees(question)
         if keeps:
             check_new_file(first.key_path)
         return keeps
@@ -331,7 +344,7 @@ class _Setup:
         if self.asks:
             self.note(_KEEP_A_COPY)
         else:
-            self.app.say(f"{identity.path}: {_KEEP_A_COPY}")
+            self.app.say(f"The private key is in {identity.path}. {_KEEP_A_COPY}")
         return replace(first, identity=identity, recipients=[*first.recipients, identity.recipient])
 
     def retention(self, policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -343,6 +356,7 @@ class _Setup:
                 raise UsageError("this retention keeps nothing; say what to keep, such as --keep-daily 14")
             return given
         if not self.asks:
+            self.app.warn("no retention is set, so archives are never deleted; --keep-daily 14 sets one")
             return {}
         question, default = "Archives to keep: parts such as these, or all", words_of_settings(RETENTION)
         return self.answer(
@@ -352,6 +366,7 @@ class _Setup:
     def monitor(self, first: FirstSettings, given: str | None) -> SecretText | None:
         """Return the URL of a monitor; None without one."""
         if given is None and not self.asks:
+            self.app.warn("no monitor is set, so nobody hears if a backup does not run; --ping URL sets one")
             return None
 
         def use(text: str) -> SecretText | None:
@@ -362,7 +377,7 @@ class _Setup:
             self.note("The monitor answers.")
             return SecretText(text)
 
-        question = "Monitor: the URL of a check, as of healthchecks.io, or Enter for none"
+        question = "Monitor: the URL of a check, as of healthchecks.io, which gets a report of success at once; Enter for none"
         return self.answer(given, question, "", use, hidden=True)
 
     # -- the end ---------------------------------------------------------------------
@@ -373,7 +388,7 @@ class _Setup:
             to_stderr("\nTo create, readable by you alone:")
             for name in (*map(str, first.files()), *(() if self.begun else (self.opened.url,))):
                 to_stderr(f"  {printable(name)}")
-            if not click.confirm("Create these?", default=True, err=True):
+            if not self._agrees("Create these?"):
                 raise BackupError("answered with no; nothing was written")
         while True:
             try:
@@ -418,16 +433,21 @@ class _Setup:
         if not first.keeps_key:
             self.app.say(f"Write the line JITSU_APIKEY=keyId:keySecret into {first.environment_path}.")
         self.app.say("")
-        self.app.say("Make the first archives:")
-        config = (
-            []
-            if first.path == working_folder() / _FILE_NAME and first.keeps_key
-            else [f"--config={first.path}"]
-        )
-        self.app.say(f"  {shlex.join(['jitsu-backup', *config, 'backup', *(names or ['--all'])])}")
-        self.app.say("")
-        self.app.say(f"Then run a backup every hour ({schedule}):")
+        if schedule == "kubernetes" and job.store is not None:
+            self.app.say(
+                "Run a backup every hour in the cluster; the first lines say how to begin the store there:"
+            )
+        else:
+            self.app.say("Make the first archives:")
+            command = ["jitsu-backup", f"--config={first.path}", "backup", *(names or ["--all"])]
+            self.app.say(f"  {shlex.join(command)}")
+            self.app.say("")
+            self.app.say(f"Then run a backup every hour ({schedule}):")
         click.echo(lines, nl=False)
+        self.app.say("")
+        self.app.say("What else to set up, and where it is described:")
+        for what, page in _MORE:
+            self.app.say(f"  {what:40} {page}")
 
 
 def _prompt(default: str | None, *, hidden: bool = False) -> str:

@@ -15,8 +15,13 @@ from jitsu_backup.store import QUARANTINE, exists, named_archives
 
 @unattended()
 def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **given: Any) -> int:
-    """Apply the policy: remove what no rule keeps, quarantine damaged archives; return the exit code."""
-    retention = policy_from(app, given, needed=not quarantine)
+    """Apply the policy: remove what no rule keeps, quarantine damaged archives; return the exit code.
+
+    With `quarantine`, the policy applies only if a flag says what to keep: whoever moves damaged archives away does not
+    expect that others are removed.
+    """
+    keeps = any(value not in (None, ()) for name, value in given.items() if name.startswith("keep_"))
+    retention = policy_from(app, given) if keeps or not quarantine else None
     found = _archives(app, workspace)
     pruned = run_async(
         pruning.prune(app.store, found, retention, now=utc_now(), quarantine=quarantine, dry_run=dry_run)
@@ -30,7 +35,7 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
         f"{len(pruned.unmoved)} could not be quarantined" if pruned.unmoved else "",
     ]
     app.outcome = ", ".join(filter(None, parts))
-    _tell(app, pruned, dry_run=dry_run)
+    _tell(app, pruned, dry_run=dry_run, quarantined_only=retention is None)
     for alarm in pruned.alarms:
         app.alarm(alarm)
     return BackupError.exit_code if pruned.alarms else 0
@@ -52,7 +57,7 @@ def _archives(app: App, workspace: str | None) -> list[ArchiveName]:
     return found
 
 
-def _tell(app: App, pruned: Pruned, *, dry_run: bool) -> None:
+def _tell(app: App, pruned: Pruned, *, dry_run: bool, quarantined_only: bool) -> None:
     app.facts |= {"store": app.store.url, "dry_run": dry_run, "put_aside": list(map(str, pruned.aside))}
     if app.as_json:
         lines = [
@@ -65,6 +70,8 @@ def _tell(app: App, pruned: Pruned, *, dry_run: bool) -> None:
         app.out.print(verdict_table(pruned.verdicts))
     for archive in pruned.aside:
         app.line(
-            f"{archive} {'would be moved' if dry_run else 'was moved'} to {QUARANTINE}/: {archive.remains}"
+            f"{archive.reference} {'would be moved' if dry_run else 'was moved'} to {QUARANTINE}/: {archive.remains}"
         )
+    if quarantined_only and app.settings.retention:
+        app.line(f"The [retention] of the settings was not applied; to apply it, run `{app.again('prune')}`.")
     app.line(f"{app.outcome}.")

@@ -7,6 +7,8 @@ from typing import Any
 
 from jitsu_backup.archive import identities_in
 from jitsu_backup.cli.app import App
+from jitsu_backup.cli.archive_keys import of_file
+from jitsu_backup.cli.files import check_folder
 from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.cli.policy import time_zone
 from jitsu_backup.cli.unattended import monitor_at
@@ -22,6 +24,7 @@ from jitsu_backup.settings import (
     normal_host,
     problems,
     read_document,
+    without_problems,
 )
 from jitsu_backup.settings.overlay_file import open_overlay
 
@@ -35,8 +38,13 @@ def check_settings(app: App, given: Path | None) -> int:
         where = "./jitsu-backup.toml" + (f" and {folder}/jitsu-backup/jitsu-backup.toml" if folder else "")
         raise UsageError(f"no settings file found; looked for {where}; write one with `jitsu-backup init`")
     document = read_document(path)
-    # with the first kind of problem, the second check would misread the file
-    wrong = list(problems(document)) or list(_unusable(app, document))
+    wrong = list(problems(document))
+    usable = without_problems(document) if wrong else document
+    try:
+        app.settings = app.load_settings(usable) if wrong else app.settings
+        wrong += _unusable(app, usable)
+    except UsageError as problem:
+        wrong.append(str(problem).removeprefix(f"settings file {path}: "))
     warnings = [] if wrong else [*app.settings.warnings]
     profiles = _profiles(document)
     if app.as_json:
@@ -66,6 +74,8 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
         jobs.append(("", lambda: monitor_at(app, (settings.ping() or SecretText("")).reveal())))
     if "notify" in document:
         jobs.append(("", lambda: address_of((settings.notify() or SecretText("")).reveal())))
+    if settings.metrics is not None:
+        jobs.append(("metrics: ", lambda: check_folder(working_folder() / str(settings.metrics))))
     if "time_zone" in settings.retention:
         jobs.append(("retention: ", lambda: time_zone(settings.retention["time_zone"])))
     if settings.identities:
@@ -75,11 +85,17 @@ def _unusable(app: App, document: Mapping[str, Any]) -> Iterator[str]:
         jobs.append(("", lambda: settings.place(None, workspace_needed=False)))
     for name in profiles:
         jobs.append((f"profiles.{name}: ", lambda name=name: _try_profile(settings, name)))  # type: ignore[misc]
+    told = set[str]()
     for prefix, job in jobs:
         try:
             job()
         except BackupError as problem:
-            yield f"{prefix}{problem}"
+            text = str(problem)
+            if text not in told or text.startswith(
+                "--"
+            ):  # profiles may use one secret, but each has its own addresses
+                yield prefix + text.removeprefix(of_file(settings.file)).removeprefix("--")
+            told.add(text)
 
 
 def _bundles(document: Mapping[str, Any]) -> list[str]:

@@ -2,10 +2,10 @@
 
 import functools
 import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ import orjson
 from jitsu_backup import __version__
 from jitsu_backup.cli import INTERRUPTED, end_is_told, signals
 from jitsu_backup.cli.app import App, utc_now
-from jitsu_backup.cli.files import check_kept
+from jitsu_backup.cli.files import check_folder, check_kept
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.cli.output_errors import give_up_output, unforeseen
+from jitsu_backup.cli.paths import working_folder
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import one_line, printable
 from jitsu_backup.operations.alarms import Alarm, What
@@ -72,7 +73,7 @@ def watched(
     `name` is empty if the command is unknown. A signal ends the command as `on_signal` says. Raise what the command
     raised, with what to do about it, unless the log contains it.
     """
-    started, clock = utc_now(), time.monotonic()
+    clock = time.monotonic()
     monitor: Monitor | None = None
     failure: BaseException | None = None
     try:
@@ -93,7 +94,7 @@ def watched(
     if monitor is not None and (code or not app.told_all_along):
         monitor.end(code, "" if failure is not None else app.outcome, app.alarms)
     if app.logs:
-        _log(app, name, started, time.monotonic() - clock, code, message)
+        _log(app, name, time.monotonic() - clock, code, message)
         if isinstance(failure, OSError):
             give_up_output()
         if isinstance(failure, SystemExit):
@@ -103,10 +104,10 @@ def watched(
     return code
 
 
-def _log(app: App, name: str, started: datetime, seconds: float, code: int, message: str) -> None:
-    """Write the log line of a run to standard error."""
+def _log(app: App, name: str, seconds: float, code: int, message: str) -> None:
+    """Write the log line of a run, which took `seconds`, to standard error when it ends."""
     line = {
-        "time": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": utc_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "level": "error" if code else "warning" if app.warned else "info",
         "command": name or "jitsu-backup",
         "exit_code": code,
@@ -134,14 +135,21 @@ def _remedy_for(app: App, name: str, failure: BaseException | None) -> str:
     """Return what to do about a run that failed as a whole."""
     if not isinstance(failure, click.UsageError | UsageError):
         return app.remedy_for(failure)
+    check = f"`{_check_of_settings(app)}` checks it"
+    if str(failure).startswith("settings file"):
+        return check
     try:
         _ = app.settings
     except BackupError as problem:
-        of_file = "settings file" in str(problem)
-        check = f"`{app.again('check', '--config')}` checks it"
-        return check if of_file else app.remedy_for(failure)
+        return check if "settings file" in str(problem) else app.remedy_for(failure)
     words = " ".join(filter(None, ("jitsu-backup", name, "--help")))
     return f"`{words}` lists the options"
+
+
+def _check_of_settings(app: App) -> str:
+    """Return the command that checks the settings file of this run."""
+    config = app.options.get("config")
+    return shlex.join(["jitsu-backup", "check", "--config", *([] if config is None else [str(config)])])
 
 
 def _with_remedy(failure: BaseException, alarms: list[Alarm], message: str) -> BaseException:
@@ -180,7 +188,11 @@ def figures_problem(
         return ""
     from jitsu_backup.reports.metrics import metrics_text  # noqa: PLC0415  few runs need its library
 
+    path = (
+        working_folder() / path
+    )  # the settings may name it relative to another folder than the one that a person is in
     try:
+        check_folder(path)
         with folder_lock(path.parent):  # shards may share a file
             check_kept(path, "--metrics")
             before = read_file(path).decode(errors="replace") if path.exists() else ""

@@ -1,7 +1,6 @@
 """`jitsu-backup verify`."""
 
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_path
 from jitsu_backup.cli.snapshot_argument import open_snapshot, open_stored
@@ -116,7 +115,7 @@ def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, 
         there = app.archives()
         if str(archive) in map(str, there):
             raise
-    app.say(f"{archive} was removed after the store was listed")
+    app.say(f"{archive.reference} was removed after the store was listed")
     own = [one for one in there if one.workspace_id == archive.workspace_id]
     newer = latest_of_each(own, utc_now()) if latest else []
     return open_stored(app, newer[0]) if newer else None
@@ -149,9 +148,8 @@ def _rehearsed(app: App, name: str, snapshot: Snapshot) -> Rehearsal:
 
 
 def _unread(reference: str, problem: BackupError) -> UnreadArchive:
-    """Return the result for an unreadable archive; if one was found, the message begins with its name."""
-    first = re.split("[: ]", str(problem), maxsplit=1)[0]
-    result = UnreadArchive(reference if parse_name(first) is None else first, problem)
+    """Return the result for an archive that could not be read."""
+    result = UnreadArchive(problem.archive or reference, problem)
     return replace(result, found=result.named is not None or os.access(result.archive, os.F_OK))
 
 

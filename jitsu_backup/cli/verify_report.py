@@ -89,7 +89,7 @@ def in_words(facts: Mapping[str, Any]) -> str:
     words = f"{plural(facts['archives'], 'archive')}: " + (", ".join(parts) or "all complete")
     total = sum((Counter(lacks) for lacks in facts.get("lacks", {}).values()), Counter[str]())
     losses = recovery_losses.in_words(total)
-    return f"{words}; a recovery on an empty console could not restore {losses}" if losses else words
+    return f"{words}; a recovery on an empty console would leave this to do: {losses}" if losses else words
 
 
 def tell(app: App, result: ArchiveFinding, document: dict[str, Any]) -> None:
@@ -122,7 +122,7 @@ def _tell_rehearsal(app: App, rehearsal: Rehearsal) -> None:
         dead = plural(len(rehearsal.dead), "connection")
         app.line(f"    {dead} without a source or destination will not be restored")
     if losses := recovery_losses.in_words(counted(rehearsal.lacks)):
-        app.line(f"    a recovery on an empty console could not restore {losses}")
+        app.line(f"    a recovery on an empty console would leave this to do: {losses}")
     if app.verbose:
         for one in rehearsal.lacks:
             app.line(f"      {one.kind.label}: {one.key.type} {shortened(one.name)} {one.path}".rstrip())

@@ -26,7 +26,7 @@ from jitsu_backup.console import Gates
 from jitsu_backup.errors import IncompleteError, UsageError
 from jitsu_backup.events import Caution, Event, Notice, Problem
 from jitsu_backup.model import one_line, printable
-from jitsu_backup.operations.alarms import Alarm, What
+from jitsu_backup.operations.alarms import Alarm
 from jitsu_backup.operations.backup import BackupJob
 from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.operations.pace import HALF
@@ -152,9 +152,7 @@ class Teller:
         """Write the metrics of a backup, together with other problems."""
         mine = list(run.alarms(self.app.again, self.app.waits))
         others = [
-            alarm
-            for alarm in _alarms_of(self._standing)
-            if alarm.workspace not in {one.workspace for one in mine}
+            alarm for alarm in self._standing.alarms if alarm.workspace not in {one.workspace for one in mine}
         ]
         self._tell_notices()
         code = run.exit_code or (IncompleteError.exit_code if others else 0)
@@ -163,8 +161,7 @@ class Teller:
     def stands(self, standing: Standing) -> None:
         """Report the state of the watch to the monitor and the metrics."""
         self._standing = standing
-        code = 0 if standing.well else IncompleteError.exit_code
-        alarms = _alarms_of(standing)
+        code, alarms = standing.exit_code, [*standing.alarms]
         self._tell_notices()
         self._figures.note(code, alarms)
         if self.app.monitor is not None:
@@ -245,7 +242,3 @@ class Figures:
             with self._lock:
                 if not self._due.is_set():
                     self._written.set()
-
-
-def _alarms_of(standing: Standing) -> list[Alarm]:
-    return [Alarm(What.RUN_FAILED, why, workspace=what) for what, why in standing.troubles.items()]

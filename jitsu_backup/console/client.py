@@ -32,15 +32,9 @@ from jitsu_backup.console.replies import (
     Verdict,
     classify,
     classify_failure,
+    error_of,
 )
-from jitsu_backup.errors import (
-    AccessError,
-    BackupError,
-    ConsoleError,
-    KeyRejectedError,
-    UnreachableError,
-    WrongAddressError,
-)
+from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError, WrongAddressError
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.network import proxy_for, read_certificates, trusted
 
@@ -114,14 +108,16 @@ class Console:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.time,
         report: Reporter = silent,
+        if_rejected: str = "",
     ) -> None:
-        """Open no connection yet. Raise UsageError or UnreachableError for an unusable proxy or certificates."""
+        """Open no connection yet. `if_rejected` says what to do if the key is rejected. Raise UsageError or UnreachableError for an unusable proxy or certificates."""
         self.host = host.rstrip("/")
         self.concurrency = concurrency
         self._called = called
         self._key_id, _, secret = key.partition(":")
         self._own = [text for text in (key, secret) if len(text) >= _SHORTEST_SECRET]
         self._sleep, self._clock, self._report = sleep, clock, report
+        self._if_rejected = if_rejected
         self._reached, self.retry_for = False, retry_for
         self._entered = 0
         self._away_since: float | None = None
@@ -371,7 +367,7 @@ class Console:
         except asyncio.CancelledError:
             waited = 0.0 if sent_at is None else self._clock() - sent_at
             if waited >= NO_REPLY:
-                self.trouble = f"no reply for {waited:.0f} s"
+                self.trouble = "no reply"
             raise
         verdict = classify(method, response.status_code, response.headers, received)
         if not isinstance(verdict, Done):
@@ -393,13 +389,10 @@ class Console:
 
     def _refusal(self, verdict: Permanent, body: Any) -> BackupError:
         message = scrub(verdict.message, chain(secret_values(body), self._own))
-        if verdict.kind is RefusalKind.UNAUTHENTICATED:
-            return KeyRejectedError(f"console {self.host} rejects {self._called}: {message}")
-        if verdict.kind is RefusalKind.FORBIDDEN:
-            return AccessError(self._at(message))
-        if verdict.kind is RefusalKind.NOT_JITSU:
-            return WrongAddressError(self._at(message))
-        return RefusedError(verdict.kind, message)
+        at = f"console {self.host} rejects {self._called}: {message}"
+        if verdict.kind is not RefusalKind.UNAUTHENTICATED:
+            at = self._at(message)
+        return error_of(Permanent(verdict.kind, message), at, self._if_rejected)
 
     def _at(self, reason: str) -> str:
         return f"console {self.host}: {scrub(reason, iter(self._own))}"

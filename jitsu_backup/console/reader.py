@@ -177,6 +177,7 @@ class _Reader:
         for name, listing in self.lists.items():
             for unfit in listing.unfit:
                 self._refuse(f"{name}/{unfit}", UNFIT)
+        self._refuse_in_unread_lists()
         entities = tuple(
             sorted(
                 (
@@ -308,6 +309,17 @@ class _Reader:
     def _note_denied(self, reason: object) -> None:
         if isinstance(reason, AccessError) and self.seen.denied is None:
             self.seen.denied = reason
+
+    def _refuse_in_unread_lists(self) -> None:
+        """Note types that appear in the list of another type, and so could not be read if that list was not."""
+        read = types_in_lists(self.lists)
+        for name, known in CATALOGUE.items():
+            if not known.listed_in or name in read or name in self.not_offered:
+                continue
+            unread = (self.refused.get(one) for one in (known.listed_in, known.offered_with))
+            reason = next((one.reason for one in unread if one is not None), None)
+            if reason is not None:
+                self._refuse(name, reason)
 
     def _links(self) -> tuple[dict[str, Any], ...]:
         listing = self.lists.get("link")

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import orjson
 
-from jitsu_backup.errors import ConsoleError
+from jitsu_backup.errors import AccessError, BackupError, ConsoleError, KeyRejectedError, WrongAddressError
 from jitsu_backup.model import items_of
 from jitsu_backup.network import (
     MAYBE_TLS,
@@ -96,6 +96,23 @@ class RefusedError(ConsoleError):
         """`message` is one line for a person."""
         super().__init__(message)
         self.kind = kind
+
+
+def error_of(verdict: Permanent, told: str, if_rejected: str = "") -> BackupError:
+    """Return the error for a permanent rejection.
+
+    `told` is its message with the name of the console, `if_rejected` what to do if the console does not know the key.
+    """
+    match verdict.kind:
+        case RefusalKind.UNAUTHENTICATED:
+            rejected = KeyRejectedError(told)
+            rejected.new_key = if_rejected or rejected.new_key
+            return rejected
+        case RefusalKind.FORBIDDEN:
+            return AccessError(told)
+        case RefusalKind.NOT_JITSU:
+            return WrongAddressError(told)
+    return RefusedError(verdict.kind, verdict.message)
 
 
 _OUTAGE = re.compile(
@@ -214,9 +231,7 @@ def classify_failure(method: str, failure: Exception) -> Verdict:
         if certificate is not None:
             return Permanent(RefusalKind.NOT_JITSU, certificate)
         what = (
-            "does not answer in time"
-            if isinstance(failure, httpx.TimeoutException)
-            else _unreachable(failure)
+            "does not answer in time" if isinstance(failure, httpx.TimeoutException) else unreachable(failure)
         )
         return RetryAfter(what)
     if isinstance(failure, httpx.TimeoutException):
@@ -241,7 +256,8 @@ def _is_in_clear(failure: httpx.RequestError) -> bool:
         return False
 
 
-def _unreachable(failure: Exception) -> str:
+def unreachable(failure: Exception) -> str:
+    """Return that a server cannot be reached, and why if that is known."""
     why = {
         "connection refused": ("refused", "all connection attempts failed"),
         "its name cannot be resolved": ("name or service not known", "nodename nor servname", "getaddrinfo", "temporary failure in name"),

@@ -13,8 +13,10 @@ from jitsu_backup.errors import (
     AccessError,
     BackupError,
     ConsoleError,
+    DiskError,
     FolderError,
     IntegrityError,
+    KeyRejectedError,
     LateError,
     LockedError,
     MistakeError,
@@ -114,11 +116,13 @@ Again = Callable[..., str]
 _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (LockedError, "look for the key where you keep your keys; no archive contains it"),
     (StorageAccessError, "correct the permissions, then test the store with {check}"),
+    (DiskError, "the next run tries again"),
+    (KeyRejectedError, "{new_key}; then test it with {check}"),
     (AccessError, "check the key, and see what it may read with {check}"),
     (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {check}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
-    (UnreachableError, "wait for a console that restarts with {longer}; {later}"),
+    (UnreachableError, "{later}, or give {longer}, to wait for a console that restarts"),
     (ConsoleError, "{later}"),
     (FolderError, "correct the folder, or run `unpack` again"),
     (IntegrityError, "list the other snapshots with {snapshots}"),
@@ -131,6 +135,7 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
 
 _OF_CHECK: tuple[tuple[type[object], str], ...] = (
     (StorageAccessError, "correct the permissions"),
+    (KeyRejectedError, "{new_key}"),
     (
         AccessError,
         "use an API key of a member: everybody creates their own on the user settings page of the console",
@@ -184,13 +189,16 @@ def _remedy(
 ) -> str:
     check = f"`{again('check', *filter(None, [workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
-        return f"the console does not answer correctly; {later} with {check}"
+        return f"the console did not answer in time; {later} with {check}"
     if isinstance(failure, StorageAccessError) and failure.advises:
         return f"test the store with {check}"
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in remedies if isinstance(failure, kind))
+    new_key = failure.new_key if isinstance(failure, KeyRejectedError) else ""
     snapshots = f"`{again('snapshots')}`"
-    return remedy.format(check=check, later=f"{later} with {check}", longer=longer, snapshots=snapshots)
+    return remedy.format(
+        check=check, later=f"{later} with {check}", longer=longer, snapshots=snapshots, new_key=new_key
+    )
 
 
 def reason_of(failure: BaseException | None) -> str:

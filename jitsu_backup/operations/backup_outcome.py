@@ -133,8 +133,7 @@ class BackupRun:
         for outcome in self.outcomes:
             yield from outcome.alarms(again, waits)
         for name in self.unseen:
-            remedy = f"Then silence it with {shlex.join(['--allow-unseen', name])}"
-            yield Alarm(What.UNSEEN, "deleted on purpose?", remedy, name)
+            yield unseen_alarm(name)
         if self.removed is not None and self.removed.stuck:
             yield Alarm(What.NOT_PRUNED, self.removed.why, "remove them with `prune`")
         if self.unpacked is not None and self._stale:
@@ -143,21 +142,26 @@ class BackupRun:
             yield Alarm(What.UNCOMPARED, str(self.unlisted), "allow the store's credentials to list archives")
 
 
+def unseen_alarm(name: str) -> Alarm:
+    """Return the alarm about a workspace that only the store has."""
+    silence = shlex.join(["--allow-unseen", name])
+    return Alarm(What.UNSEEN, "", f"if it was deleted on purpose, silence this with {silence}", name)
+
+
 def _of_saved(saved: Saved, label: str, again: Again) -> Iterator[Alarm]:
     manifest = saved.snapshot.manifest
     name = manifest.source.slug or label or manifest.source.workspace_id
     if saved.falls:
         why = "; ".join(map(str, saved.falls))
-        yield Alarm(What.SHRUNK, why, _after_a_fall(saved.baseline), name)
+        yield Alarm(What.SHRUNK, why, _after_a_fall(saved.baseline, name, again), name)
     if saved.damaged is not None:
-        why = f"{saved.damaged} is damaged: {saved.damaged.remains}"
+        why = f"{saved.damaged.reference} is damaged: {saved.damaged.remains}"
         remedy = "the workspace was backed up again; move the damaged archive away with `prune --quarantine`"
         yield Alarm(What.DAMAGED, why, remedy, name)
     if saved.better is not None:
         role = manifest.source.role or "unknown"
         hidden = sum(line.type == "link" for line in manifest.ledger)
-        accept = "accept it with `backup --accept-shrink`"
-        remedy = f"back up with the key of an owner or an editor, or {accept}"
+        remedy = f"back up with the key of an owner or an editor, or {_accept(name, again)}"
         masked = f"{plural(hidden, 'secret')} of connections {'is' if hidden == 1 else 'are'} masked"
         why = f"{masked} (the key's role: {role}), and `latest` still means {saved.better.reference}"
         yield Alarm(What.WEAKER, why, remedy, name)
@@ -175,11 +179,17 @@ def _incomplete(saved: Saved, name: str, again: Again) -> Alarm:
         )
         return Alarm(What.INCOMPLETE, why, remedy, name)
     remedy = f"the next run reads it again; see what the key may read with `{again('check', name)}`"
+    if saved.gone:
+        remedy = f"see what the console offers with `{again('check', name)}`, or {_accept(name, again)}"
     return Alarm(What.INCOMPLETE, reasons_in_words(lacking), remedy, name)
 
 
-def _after_a_fall(baseline: ArchiveName | None) -> str:
-    accept = "accept the change with `backup --accept-shrink`"
+def _after_a_fall(baseline: ArchiveName | None, name: str, again: Again) -> str:
+    accept = _accept(name, again)
     if baseline is None:
         return accept
     return f"`restore` the previous state from {baseline.reference}, or {accept}"
+
+
+def _accept(name: str, again: Again) -> str:
+    return f"accept every loss of this workspace with `{again('backup', name, '--accept-shrink')}`"

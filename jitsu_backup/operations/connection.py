@@ -37,7 +37,7 @@ class Connection:
         return Console(
             self.host, self.key.reveal(), called=self.called, ca_bundle=self.ca_bundle, timeout=self.timeout,
             concurrency=self.concurrency, gates=self.gates, retry_for=self.retry_for, report=self.report,
-            transport=self.transport,
+            transport=self.transport, if_rejected=self.key.if_rejected,
         )  # fmt: skip
 
 

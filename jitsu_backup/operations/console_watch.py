@@ -13,7 +13,6 @@ from jitsu_backup.console.own_user import is_operator
 from jitsu_backup.console.workspaces import Workspace, find_workspace, workspaces
 from jitsu_backup.errors import AccessError, BackupError, UnreachableError
 from jitsu_backup.model import plural, shown_time
-from jitsu_backup.operations.alarms import reason_of
 from jitsu_backup.operations.asking import MARGIN
 from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.connection import Connection, Consoles
@@ -178,19 +177,16 @@ class ConsoleWatch:
                     access = replace(access, operator=access.operator or access.connection)
                 self._watch_all(access, listed.found)
                 if not listed.found:
-                    raise AccessError(self._sees_none(access))
+                    raise AccessError(f"console {access.connection.host}: this key cannot read any workspace")
             except BackupError as problem:
-                self._keeper.troubles.begins(subject, "the list of workspaces", reason_of(problem))
+                alarm = self._keeper.alarm_of(problem)
+                self._keeper.troubles.begins(subject, "the list of workspaces", alarm, code=problem.exit_code)
                 await asyncio.sleep(min(LIST_SECONDS, backoff(tries)))
                 tries += 1
                 continue
             tries = 0
             self._keeper.troubles.is_over(subject)
             await asyncio.sleep(LIST_SECONDS)
-
-    def _sees_none(self, access: WorkspaceAccess) -> str:
-        check = self._keeper.around.again("check")
-        return f"console {access.connection.host}: this key cannot read any workspace; see what it may read with `{check}`"
 
     def _watch_all(self, access: WorkspaceAccess, found: Iterable[Workspace]) -> None:
         self._unfound = 0
@@ -212,13 +208,14 @@ class ConsoleWatch:
                 if access.operator is None and await self._answered(is_operator(console)):
                     access = replace(access, operator=access.connection)
             except BackupError as problem:
+                alarm = self._keeper.alarm_of(problem, named)
                 if known is None:
-                    self._keeper.troubles.begins(subject, named, reason_of(problem))
+                    self._keeper.troubles.begins(subject, named, alarm, code=problem.exit_code)
                     self._unfound -= not tries
                     self._tell_period()
                 elif not known.tries:  # otherwise its own trouble is reported
-                    still = f"{reason_of(problem)}; {known.id}, which had this slug, is still watched"
-                    self._keeper.troubles.begins(subject, named, still)
+                    still = f"{alarm.why}; {known.id}, which had this slug, is still watched"
+                    self._keeper.troubles.begins(subject, named, replace(alarm, why=still))
                 await asyncio.sleep(backoff(tries))
                 tries += 1
                 continue

@@ -22,6 +22,7 @@ from jitsu_backup.events import Event, Problem
 from jitsu_backup.model import iso_time, nearest, printable, toml_quoted
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.monitoring import Monitor
+from jitsu_backup.operations.store_space import check_writable
 from jitsu_backup.settings import SecretText
 from jitsu_backup.store import FolderStore, Store, is_begun, mark, write_new_file
 
@@ -196,16 +197,8 @@ async def look_at_store(store: Store) -> tuple[int, bool]:
     """Return how many archives a store has, and whether it was begun. Raise BackupError if it cannot be read or created."""
     listing = await store.listing()
     if isinstance(store, FolderStore):
-        _check_writable(store.folder)
+        check_writable(store.folder)
     return len(archives_in(listing)), is_begun(listing)
-
-
-def _check_writable(folder: Path) -> None:
-    nearest_folder = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(nearest_folder, os.W_OK | os.X_OK):
-        raise StorageAccessError(
-            f"cannot write into the store {folder}: permission denied in {nearest_folder}"
-        )
 
 
 def variables_of_store(url: str, environment: Mapping[str, str]) -> tuple[dict[str, SecretText], list[str]]:
@@ -236,14 +229,17 @@ def try_monitor(url: str, environment: Mapping[str, str]) -> None:
 # -- what was agreed to --------------------------------------------------------------
 
 
-def check_new_file(path: Path, store: str | None = None) -> None:
-    """Raise UsageError for a file that exists or has no folder, and for one inside of a `store` that is a folder."""
+def check_new_file(path: Path, store: str | None = None, *, instead: str = "name another file") -> None:
+    """Raise UsageError for a file that exists or has no folder, and for one inside of a `store` that is a folder.
+
+    `instead` is what to do if it exists.
+    """
     if printable(str(path)) != str(path) or path.name in ("", ".."):
         raise UsageError(f"{printable(str(path))!r} is no name for a file; name another")
     if store is not None and path.resolve().is_relative_to(Path(store).resolve()):
         raise UsageError(f"{path} is inside of the store; keep the private key elsewhere")
     if os.path.lexists(path):
-        raise UsageError(f"{path} exists, and is never overwritten; name another file")
+        raise UsageError(f"{path} exists, and is never overwritten; {instead}")
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}; create it")
     if not os.access(path.parent, os.W_OK | os.X_OK):

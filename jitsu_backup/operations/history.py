@@ -318,7 +318,7 @@ class _Reader:
                 )
                 return self._last, Run(run.archives[number:])
             except BackupError as problem:
-                self.unread[name] = archive, str(problem).removeprefix(f"{name}: ")
+                self.unread[name] = archive, str(problem).removeprefix(f"{archive.reference}: ")
             finally:
                 self._ahead.pop(name, None)
         return None, run

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from jitsu_backup.archive import ArchiveName, newest_first, safe_text
-from jitsu_backup.errors import AccessError, NotFoundError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, NotFoundError, UsageError
 from jitsu_backup.events import Event, Problem
 from jitsu_backup.model import plural
-from jitsu_backup.operations.alarms import reason_of
+from jitsu_backup.operations.alarms import Alarm, What, reason_of, remedy_for
 from jitsu_backup.operations.backup import Backup
-from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
+from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome, unseen_alarm
 from jitsu_backup.operations.pace import LONGEST_RETRY, Pace
 from jitsu_backup.operations.prune import Removed, Retention, prune_workspaces
 from jitsu_backup.operations.recovered import was_recovered
@@ -60,7 +60,7 @@ class Keeper:
         except UsageError:
             raise
         except Exception as problem:  # noqa: BLE001  a service keeps running
-            self._store_fails(one, reason_of(problem), tried=tries_store)
+            self._store_fails(one, problem, tried=tries_store)
             return
         finally:
             one.busy_since = None
@@ -70,12 +70,13 @@ class Keeper:
         if self.watched.get(one.key) is not one:
             pass  # it is no longer watched, so nothing is reported about it
         elif outcome.failure is not None and view.problem is not None:
-            self._store_fails(one, outcome.problem, tried=tries_store)
+            self._store_fails(one, outcome.failure, tried=tries_store)
         else:
             self._settle(one, outcome, problems, pace())
             self._store_did(view)
         if run.unlisted is not None:
-            self.troubles.begins(_STORE, "the store", str(run.unlisted))
+            alarms = (alarm for alarm in run.alarms(self.around.again) if alarm.what is What.UNCOMPARED)
+            self.troubles.begins(_STORE, "the store", *alarms)
         self.around.backed_up(run)
         self._look_for_unseen()
         if outcome.whole and outcome.saved is not None and outcome.saved.written:
@@ -107,10 +108,15 @@ class Keeper:
         )
         return await backup.run()
 
-    def _store_fails(self, one: Watched, why: str, *, tried: bool) -> None:
+    def _store_fails(self, one: Watched, failure: Exception, *, tried: bool) -> None:
         self.store.fails(tried=tried)
-        self.troubles.begins(_STORE, "the store", why)
+        self.troubles.begins(_STORE, "the store", self.alarm_of(failure), code=_code_of(failure))
         one.unwritten, one.due_at = True, self.around.monotonic()
+
+    def alarm_of(self, failure: Exception, workspace: str = "") -> Alarm:
+        """Return the alarm about a failure of a part of the watch, or of what names a workspace."""
+        remedy = remedy_for(failure, self.around.again, workspace)
+        return Alarm(What.RUN_FAILED, reason_of(failure), remedy)
 
     def _store_did(self, view: View) -> None:
         """Note that the store works again once it accepted an archive, or no rejected archive is left."""
@@ -122,18 +128,19 @@ class Keeper:
         """Note the outcome of a workspace that was due, and when it is due next."""
         now = self.around.monotonic()
         if outcome.failure is not None:
-            why = outcome.problem.removeprefix(f"workspace {one.id} ")  # the label already names it
-            self.troubles.begins(one.subject, one.label, why)
+            alarm = next(outcome.alarms(self.around.again))
+            why = alarm.why.removeprefix(f"workspace {one.id} ")  # the label already names it
+            self.troubles.begins(one.subject, one.label, replace(alarm, why=why), code=outcome.exit_code)
             one.fails(now)
             if isinstance(outcome.failure, NotFoundError | AccessError):
                 one.lost.set()
             return
         if outcome.source is not None:
             one.is_called(outcome.source.slug or one.id)
-        alarms = [f"{alarm.what.words}: {alarm.why}" for alarm in outcome.alarms(self.around.again)]
-        wrong = "; ".join((*alarms, *problems))
-        if wrong:
-            self.troubles.begins(one.subject, one.label, wrong)
+        alarms = [*outcome.alarms(self.around.again)]
+        alarms += [Alarm(What.RUN_FAILED, problem, workspace=one.label) for problem in problems]
+        if alarms:
+            self.troubles.begins(one.subject, one.label, *alarms)
         else:
             self.troubles.is_over(one.subject, one.label)
         if outcome.saved is not None and outcome.saved.written:
@@ -168,8 +175,7 @@ class Keeper:
                 continue
             unseen.add(("unseen", workspace_id))
             named = workspace_id if newest.slug in labels else newest.slug
-            why = f"deleted on purpose? Then silence it with --allow-unseen {named}"
-            self.troubles.begins(("unseen", workspace_id), f"{newest.slug} (only in the store)", why)
+            self.troubles.begins(("unseen", workspace_id), named, unseen_alarm(named))
         for subject in {*self.troubles.of_kind("unseen")} - unseen:
             self.troubles.is_over(subject)
 
@@ -186,7 +192,9 @@ class Keeper:
             if not removed.stuck:
                 self.troubles.is_over(_OLD)
                 continue
-            self.troubles.begins(_OLD, "old archives", f"{removed.stuck} could not be removed: {removed.why}")
+            why = f"{removed.stuck} could not be removed: {removed.why}"
+            remedy = f"remove them with `{self.around.again('prune')}`"
+            self.troubles.begins(_OLD, "old archives", Alarm(What.RUN_FAILED, why, remedy))
             self._to_prune |= wanted
             self._written.set()
             await asyncio.sleep(LONGEST_RETRY)
@@ -206,3 +214,7 @@ class Keeper:
             )
         except Exception as problem:  # noqa: BLE001  a service keeps running
             return Removed(0, 1, reason_of(problem))
+
+
+def _code_of(failure: Exception) -> int:
+    return failure.exit_code if isinstance(failure, BackupError) else 1

@@ -16,7 +16,7 @@ LONGEST_BODY = 10_000
 class Monitor:
     """A service that is pinged when a run starts and when it ends. It never makes a run fail: problems go to `report`.
 
-    The URL is a secret, so only its host is ever shown. Each ping may take `seconds` in all. `environment` may name
+    The URL is a secret, so only its host and port are ever shown. Each ping may take `seconds` in all. `environment` may name
     proxies and certificates. Raise UsageError if the URL is not valid.
     """
 
@@ -27,6 +27,7 @@ class Monitor:
         if not is_address(url):
             raise UsageError("--ping: not a URL; give the address of a check, such as https://hc-ping.com/…")
         self._parts, self._report = urlsplit(url.strip()), report
+        self._at = self._parts.netloc.rpartition("@")[2]
         self._outgoing = Outgoing(environment, seconds)
         self._problem = ""
 
@@ -48,9 +49,15 @@ class Monitor:
         except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
             why = self._outgoing.reason_of(problem)
             if why != self._problem:  # a long-running service reports it once
-                self._report(
-                    Problem(
-                        f"the monitor at {self._parts.hostname} could not be reached: {why}; check its address"
-                    )
-                )
+                self._report(Problem(f"the monitor at {self._at} {_as_predicate(why)}"))
             self._problem = why
+
+
+def _as_predicate(why: str) -> str:
+    """Return the reason for a ping that failed as the rest of a sentence that begins with the monitor."""
+    if why == "HTTP 404":
+        return "answered 404: it has no such check; create the check, or correct the URL"
+    if why.startswith("HTTP "):
+        return f"answered {why.removeprefix('HTTP ')}; check its URL"
+    reason = why if why.startswith("cannot be reached") else f"could not be reached: {why}"
+    return f"{reason}; check its URL"

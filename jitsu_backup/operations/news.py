@@ -95,6 +95,15 @@ async def news_of(
         return None  # the last notification is unknown, and this run changed nothing
     own = _others(held, known)
     base = _baseline(own, archive, told)
+    if (
+        told is not None
+        and not told.compared
+        and base.archive
+        and base.archive.digest_prefix == archive.digest_prefix
+    ):
+        base = (
+            _Baseline()
+        )  # the message about the first backup, which had the same content, could not be sent
     before = base.archive
     same_as = base.lost or before
     if same_as is not None and same_as.digest_prefix == archive.digest_prefix:

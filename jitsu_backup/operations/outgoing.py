@@ -11,6 +11,7 @@ import httpx
 import tenacity
 
 from jitsu_backup import __version__
+from jitsu_backup.console.replies import unreachable
 from jitsu_backup.errors import BackupError
 from jitsu_backup.network import certificate_problem, proxy_for, refusal_of_proxy, trusted
 
@@ -73,7 +74,7 @@ class Outgoing:
             case httpx.ReadTimeout():
                 return f"no answer within {self.seconds:g} s"
             case httpx.HTTPError() | httpx.InvalidURL() | httpx.StreamError():
-                return certificate_problem(problem) or "cannot be reached"
+                return certificate_problem(problem) or unreachable(problem)
             case BackupError():
                 return str(problem)
             case _:

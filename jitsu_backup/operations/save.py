@@ -24,7 +24,7 @@ from jitsu_backup.archive import (
 )
 from jitsu_backup.archive.shrinkage import Fall, compared_with, falls_since, with_most
 from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
-from jitsu_backup.model import Refusal, Snapshot, Source
+from jitsu_backup.model import Manifest, Refusal, Snapshot, Source
 from jitsu_backup.store import better_than_weaker, latest_of
 
 T = TypeVar("T")
@@ -67,7 +67,8 @@ class Saved:
 
     `size` is in bytes, or 0 if nothing was written. `falls` are what raised the shrink alarm, and `baseline` is the archive
     with the previous content. `damaged` is the newest archive before, if it cannot be read. `better` is the newest archive
-    that a stronger key read, if this one was read with a weaker key and that was not accepted.
+    that a stronger key read, if this one was read with a weaker key and that was not accepted. With `gone`, all that is
+    missing are types that the console no longer offers.
     """
 
     snapshot: Snapshot
@@ -79,6 +80,7 @@ class Saved:
     baseline: ArchiveName | None = None
     damaged: ArchiveName | None = None
     better: ArchiveName | None = None
+    gone: bool = False
 
     @property
     def source(self) -> Source:
@@ -114,6 +116,7 @@ async def save(
     gone = (
         () if options.accept_shrink else _no_longer_offered(snapshot, counts_before if had is None else had)
     )
+    only_gone = bool(gone) and not _lacks(snapshot.manifest)
     if gone:
         snapshot = _lacking(snapshot, gone)
         name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
@@ -129,6 +132,7 @@ async def save(
         falls=() if options.accept_shrink else fallen,
         baseline=with_most(window, fallen),
         better=None if options.accept_shrink else better,
+        gone=only_gone,
     )
     if before is not None and not accepts and _is_enough(before, name, options):
         return replace(made, archive=before, written=False)
@@ -197,19 +201,27 @@ def last_complete(own: Iterable[ArchiveName]) -> ArchiveName | None:
     return max((archive for archive in own if archive.complete), key=lambda one: one.sort_key, default=None)
 
 
+_GONE = "the console no longer offers it"
+_UNSURE = "it is unknown whether the console still offers it, because other requests failed"
+
+
+def _lacks(manifest: Manifest) -> bool:
+    return any(refusal.missing for refusal in manifest.refused)
+
+
 def _no_longer_offered(snapshot: Snapshot, had: Mapping[str, int]) -> tuple[Refusal, ...]:
     """Return the types that the console does not offer although the newest complete archive has entities of them.
 
     `had` counts the entities of that archive by type, as file names spell types.
     """
     manifest = snapshot.manifest
+    why = _UNSURE if _lacks(manifest) else _GONE
     known = {type_in_name(name) for name in (*manifest.counts, *(one.what for one in manifest.refused))}
     spelled = {type_in_name(name): name for name in manifest.not_offered}
     return tuple(
         Refusal(
             spelled.get(name, name),
-            f"the console no longer offers it, but the last complete archive has {count}"
-            " (accept that with `backup --accept-shrink`)",
+            f"{why}; the last complete archive has {count}",
         )
         for name, count in sorted(had.items())
         if count and name not in known

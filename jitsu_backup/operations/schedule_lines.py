@@ -59,13 +59,18 @@ def systemd_lines(job: HourlyBackup) -> str:
 Description=Back up Jitsu workspaces
 Wants=network-online.target
 After=network-online.target
+# systemd mails nothing: without a monitor, name a unit here that reports a failure
+#OnFailure=status-mail@%n.service
 
 [Service]
 Type=oneshot
 User={job.user}
 {environment}ExecStart={command}
 TimeoutStartSec=55min
-{store}CapabilityBoundingSet=
+{store}# if the settings have `metrics`, add: ReadWritePaths=FOLDER-OF-THE-FILE
+StateDirectory=jitsu-backup
+Environment=XDG_STATE_HOME=%S/jitsu-backup
+CapabilityBoundingSet=
 LockPersonality=yes
 NoNewPrivileges=yes
 PrivateDevices=yes
@@ -102,11 +107,13 @@ def kubernetes_lines(job: HourlyBackup) -> str:
         from_file = shlex.quote(f"--from-env-file={job.environment}")
         commands.append(f"kubectl create secret generic jitsu-backup-environment {from_file}")
     arguments = job.words(f"{_SETTINGS_FOLDER}/{job.settings.name}", "--log-format=json")
+    volume = "" if job.store is None else _IN_A_VOLUME
     return f"""\
 # First:
 {"".join(f"#   {command}{chr(10)}" for command in commands)}\
-# Replace the image by yours.{"" if job.store is None else " The store needs a volume: a PersistentVolumeClaim jitsu-backup."}
-apiVersion: batch/v1
+# Replace the image by yours. Then, with these lines as cronjob.yaml:
+#   kubectl apply -f cronjob.yaml
+{volume}apiVersion: batch/v1
 kind: CronJob
 metadata:
   name: jitsu-backup
@@ -161,6 +168,12 @@ spec:
 {"" if job.store is None else _STORE_VOLUME}"""
 
 
+_IN_A_VOLUME = """\
+# The store is in a volume of the cluster: it needs a PersistentVolumeClaim jitsu-backup, which is mounted where the settings
+# name the store. Begin the store there, once, with the first backup:
+#   kubectl create job jitsu-backup-first --from=cronjob/jitsu-backup --dry-run=client -o yaml \\
+#     | sed 's/--if-changed/--new-store/' | kubectl apply -f -
+"""
 _ENVIRONMENT = """\
               envFrom:
                 - secretRef:

@@ -186,9 +186,11 @@ async def slug_owners(
 
 
 @contextmanager
-def named_in_errors(name: str) -> Iterator[None]:
-    """Put a name before the message of any BackupError."""
+def named_in_errors(name: str, archive: str = "") -> Iterator[None]:
+    """Put a name before the message of any BackupError, and note the `archive` of a store that it is about."""
     try:
         yield
     except BackupError as problem:
-        raise problem.with_context(before=f"{name}: ") from None
+        about = problem.with_context(before=f"{name}: ")
+        about.archive = archive or problem.archive
+        raise about from None

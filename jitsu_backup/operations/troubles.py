@@ -2,7 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from jitsu_backup.errors import IncompleteError
+from jitsu_backup.operations.alarms import Alarm, What
 
 Subject = tuple[str, ...]
 """What can be in trouble: its kind, such as `workspace`, and what identifies it, such as console and id."""
@@ -17,12 +20,28 @@ LISTED = 10
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why something is in trouble, and its label in messages."""
+    """What is wrong with something, its label in messages, and the exit code of a run that found it."""
 
     label: str
-    why: str
+    alarms: tuple[Alarm, ...]
+    code: int
     told: tuple[str, ...] = ()
     """The reasons that were reported, newest last. Those of an outage often alternate."""
+
+    @property
+    def why(self) -> str:
+        """Why it is in trouble, without what to do."""
+        return "; ".join(map(_why, self.alarms))
+
+    @property
+    def words(self) -> str:
+        """What is wrong, why, and what to do."""
+        return "; ".join(str(replace(alarm, workspace="")) for alarm in self.alarms)
+
+
+def _why(alarm: Alarm) -> str:
+    words = "" if alarm.what is What.FAILED else alarm.what.words
+    return ": ".join(filter(None, (words, alarm.why)))
 
 
 class Troubles:
@@ -37,16 +56,22 @@ class Troubles:
         self._told, self._changed = told, changed
         self._troubles: dict[Subject, Trouble] = {}
         self._waiting: dict[tuple[str, str], list[str]] = {}
-        """The labels for which a message waits, by level and message. The list is empty if it was just reported."""
+        """The labels for which a reason waits, by level and reason. The list is empty if it was just reported."""
+        self._words: dict[str, str] = {}
+        """The message for a reason that waits. What to do may differ from label to label."""
 
-    def begins(self, subject: Subject, label: str, why: str) -> None:
-        """Note a trouble, and report it unless that reason was already reported."""
+    def begins(
+        self, subject: Subject, label: str, *alarms: Alarm, code: int = IncompleteError.exit_code
+    ) -> None:
+        """Note a trouble, and report it unless its reason was already reported."""
         before = self._troubles.get(subject)
         reasons = () if before is None else before.told
-        if why not in reasons:
-            reasons = (*reasons, why)[-REASONS:]
-            self._report("error", why, label)
-        self._troubles[subject] = Trouble(label, why, reasons)
+        trouble = Trouble(label, alarms, code, reasons)
+        if trouble.why not in reasons:
+            trouble = replace(trouble, told=(*reasons, trouble.why)[-REASONS:])
+            self._words[trouble.why] = trouble.words
+            self._report("error", trouble.why, label)
+        self._troubles[subject] = trouble
         if before is None:
             self._changed()
 
@@ -60,15 +85,16 @@ class Troubles:
     def flush(self) -> None:
         """Report what waits, a line for each message."""
         waiting, self._waiting = self._waiting, {}
-        for (level, message), labels in waiting.items():
+        for (level, why), labels in waiting.items():
             if labels:
-                self._told(level, message, listed(labels))
+                self._told(level, self._words.get(why, why), listed(labels))
+        self._words.clear()
 
-    def _report(self, level: str, message: str, label: str) -> None:
-        labels = self._waiting.get((level, message))
+    def _report(self, level: str, why: str, label: str) -> None:
+        labels = self._waiting.get((level, why))
         if labels is None:
-            self._waiting[level, message] = []
-            self._told(level, message, label)
+            self._waiting[level, why] = []
+            self._told(level, self._words.get(why, why), label)
         elif label not in labels:
             labels.append(label)
 
@@ -82,13 +108,13 @@ class Troubles:
         return [subject for subject in self._troubles if subject[0] == kind]
 
     @property
-    def shown(self) -> dict[str, str]:
-        """Why each subject is in trouble, by label. A label of several is extended by what identifies each."""
+    def shown(self) -> dict[str, Trouble]:
+        """What is wrong with each subject, by label. A label of several is extended by what identifies each."""
         labels = Counter(trouble.label for trouble in self._troubles.values())
         return {
             trouble.label
             if labels[trouble.label] == 1
-            else f"{trouble.label} ({', '.join(subject[1:])})": trouble.why
+            else f"{trouble.label} ({', '.join(subject[1:])})": trouble
             for subject, trouble in self._troubles.items()
         }
 

@@ -27,6 +27,15 @@ class ExpectedStore:
         if is_begun(listing) or self.may_be_new:
             return
         if self.had_backups:
-            raise nothing_there(store, f"the metrics file {self.figures} records earlier backups")
+            raise nothing_there(store, self._why_expected)
         if self.named:
             raise nothing_there(store)
+
+    def check_vanished(self, store: Store, listing: Mapping[str, int]) -> None:
+        """Raise BackupError if a store has no archives although metrics record earlier backups."""
+        if self.had_backups and not is_begun(listing):
+            raise nothing_there(store, self._why_expected, may_begin=False)
+
+    @property
+    def _why_expected(self) -> str:
+        return f"the metrics file {self.figures} records earlier backups"

@@ -153,8 +153,7 @@ def _unreadable(result: UnreadArchive, again: Again) -> Alarm:
     problem, archive, named = str(result.failure), result.short_name, result.named
     if result.mistaken:
         return Alarm(What.RUN_FAILED, problem, f"list the snapshots with `{again('snapshots')}`")
-    begins = problem.startswith(result.archive)
-    why = problem.replace(result.archive, archive, 1) if begins else f"{archive}: {problem}"
+    why = f"{archive}: {problem.removeprefix(f'{result.archive}: ').removeprefix(f'{archive}: ')}"
     damaged = result.failure.exit_code == IntegrityError.exit_code
     retry = f"then verify it again with `{again('verify', archive)}`"  # with the key that opens it
     remedy = remedy_for(result.failure, again) if damaged else retry

@@ -7,13 +7,16 @@ and from time to time because `listen` does not report everything.
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
+from jitsu_backup.errors import IncompleteError
 from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.connection import Consoles
 from jitsu_backup.operations.console_watch import ConsoleWatch
 from jitsu_backup.operations.keeping import Keeper
-from jitsu_backup.operations.troubles import Troubles
+from jitsu_backup.operations.troubles import Trouble, Troubles
 from jitsu_backup.operations.watch_store import WatchedStore
 from jitsu_backup.operations.watched import Watched
 from jitsu_backup.operations.watching import Standing, Surroundings, WatchEvent, WatchJob
@@ -81,7 +84,21 @@ class Watch:
     @property
     def standing(self) -> Standing:
         """The status of the watch."""
-        return Standing(len(self._watched), self._troubles.shown)
+        shown = self._troubles.shown
+        alarms = tuple(
+            replace(alarm, workspace=label) for label, trouble in shown.items() for alarm in trouble.alarms
+        )
+        troubles = {label: trouble.why for label, trouble in shown.items()}
+        return Standing(len(self._watched), troubles, alarms, self._exit_code([*shown.values()]))
+
+    def _exit_code(self, troubles: Sequence[Trouble]) -> int:
+        """Return what a run of `backup` would end with: the code of a failure that spares nothing, else 3."""
+        codes = {trouble.code for trouble in troubles}
+        kinds = self._troubles.of_kind("list") + self._troubles.of_kind("store")
+        whole = kinds or len(troubles) >= len(self._watched)
+        if len(codes) == 1 and whole:
+            return codes.pop()
+        return IncompleteError.exit_code if codes else 0
 
     async def _beat(self) -> None:
         for _ in range(FIRST_BEAT_SECONDS):  # until then, it is unknown whether backups work

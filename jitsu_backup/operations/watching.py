@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.model import plural
-from jitsu_backup.operations.alarms import Again
+from jitsu_backup.operations.alarms import Again, Alarm
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.backup import BackupJob
 from jitsu_backup.operations.backup_outcome import BackupRun
@@ -34,10 +34,15 @@ class WatchEvent:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The status of a watch: how many workspaces it watches, and what is wrong, by workspace or part."""
+    """The status of a watch: how many workspaces it watches, and what is wrong, by workspace or part.
+
+    `alarms` are the same as `troubles`, with what to do, and `exit_code` is that of a run that found them.
+    """
 
     workspaces: int
     troubles: Mapping[str, str]
+    alarms: tuple[Alarm, ...] = ()
+    exit_code: int = 0
 
     @property
     def well(self) -> bool:

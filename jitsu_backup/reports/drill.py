@@ -22,7 +22,8 @@ _OF_A_WORKSPACE = (
 
 def drill_summary(drill: Drill, store: str, *, fail_on_losses: bool = False) -> RecoverySummary:
     """Return the report of a drill; `store` says where the archives are."""
-    summary = run_summary(RecoveryReport(drill.plan, drill.began, store, drill.run), drill.run)
+    report = RecoveryReport(drill.plan, drill.began, store, drill.run)
+    summary = run_summary(report, drill.run, unread=len(drill.left_out))
     ages = {label: value for label, value in summary.facts if label == "backed up"}
     clashes = claimed_by_several(drill.plan)
     console = f"an empty console in memory ({drill.generation})"

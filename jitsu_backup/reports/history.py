@@ -19,6 +19,7 @@ from jitsu_backup.reports.authors import authors_document, authors_text, passing
 from jitsu_backup.reports.json_documents import change_document
 from jitsu_backup.reports.summary import fields_of
 from jitsu_backup.reports.terminal import CHANGE_MARKS, field_lines, passing_lines
+from jitsu_backup.reports.terminal_layout import PlainTable
 
 Command = Callable[..., str]
 """Takes arguments and returns the command that a person would type."""
@@ -172,7 +173,7 @@ def history_stat(histories: Iterable[History]) -> Iterator[RenderableType]:
         days.add_row(line["day"], *_numbers(line))
     same = Counter((line["workspace_id"], line["type"], line["name"]) for line in document["entities"])
     for line in document["entities"]:
-        on = f" on {line['console']}" if "console" in line else ""
+        on = f" on {line['console'].partition('://')[2]}" if "console" in line else ""
         words = [f"{line['workspace']}{on}"] if several else []
         alike = same[line["workspace_id"], line["type"], line["name"]] > 1
         words += [line["type"], shortened(line["name"]) + (f" ({line['id']})" if alike else "")]
@@ -188,7 +189,7 @@ def _numbers(line: dict[str, Any]) -> list[str]:
 
 
 def _table(*columns: str, last: Sequence[str] = ()) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = PlainTable(header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for kind in ChangeKind:

@@ -48,7 +48,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     **_OF_RUNS,
     **_OF_CONSOLES,
     "jitsu_backup_last_read_timestamp_seconds": (
-        "Time when a workspace was last read and stored in an archive, in Unix seconds",
+        "Time when a workspace was last read, or found unchanged, and so was in the store, in Unix seconds",
         (),
     ),
     "jitsu_backup_last_success_timestamp_seconds": ("Time of the last complete backup, in Unix seconds", ()),
@@ -72,7 +72,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
 } | {
     f"jitsu_backup_{what.label}": (
-        f"1 if the last backup of a workspace ended with: {what.words}; else 0",
+        f"1 if the workspace {'was ' * (what is What.FAILED)}{what.words} (last backup), else 0",
         _WHY,
     )
     for what in OF_A_WORKSPACE
@@ -191,7 +191,12 @@ def metrics_text(
     for console in consoles:
         samples = _with_console(samples, console)
     name = f"jitsu_backup_{run}"
-    samples = {key: value for key, value in samples.items() if key[0] != f"{name}_problem"}
+    samples = {
+        key: value
+        for key, value in samples.items()
+        # earlier versions wrote a console without a name, whose alarm would never end
+        if key[0] != f"{name}_problem" and dict(key[1]).get("console") != ""
+    }
     samples |= {
         (f"{name}_timestamp_seconds", ()): ended.timestamp(), (f"{name}_exit_code", ()): float(exit_code),
     }  # fmt: skip
@@ -250,7 +255,8 @@ def _with_figures(samples: dict[Sample, float], one: RunFigures | DrillFigures) 
 
 
 def _problem(alarm: Alarm) -> tuple[tuple[str, str], ...]:
-    labels = (alarm.what.label, alarm.workspace, alarm.why, alarm.remedy)
+    reason = ": ".join(filter(None, (alarm.what.words, alarm.why)))  # no other label says what is wrong
+    labels = (alarm.what.label, alarm.workspace, reason, alarm.remedy)
     return tuple(sorted(zip(_PROBLEM, labels, strict=True)))
 
 

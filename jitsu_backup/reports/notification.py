@@ -127,7 +127,11 @@ def _counted(news: News, lines: list[_Line]) -> str:
     if lines:
         return plural(len(lines), "change")
     if news.why_not:
-        return "changed" if news.archive.complete else "incomplete"
+        return (
+            ("probably unchanged" if _looks_unchanged(news) else "changed")
+            if news.archive.complete
+            else "incomplete"
+        )
     return "backed up for the first time"
 
 
@@ -168,6 +172,19 @@ def _by_their_names(news: News) -> Iterator[str]:
         if before.get(name, 0) != now.get(name, 0)
     ]
     yield "Number of entities: " + (", ".join(moved) or "unchanged for each type") + "."
+    if _looks_unchanged(news):
+        yield "Their summary in the archive's name is the same: probably only the console's address or version changed."
+
+
+def _looks_unchanged(news: News) -> bool:
+    """Return whether the names of the archives, which summarise the entities, show no change."""
+    before, now = news.before, news.archive
+    return (
+        before is not None
+        and before.sketch is not None
+        and before.sketch == now.sketch
+        and before.counts == now.counts
+    )
 
 
 def _where(news: News, style: _Style, again: Again) -> Iterator[str]:

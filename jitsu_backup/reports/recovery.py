@@ -73,13 +73,16 @@ def plan_summary(report: RecoveryReport) -> RecoverySummary:
     )  # fmt: skip
 
 
-def run_summary(report: RecoveryReport, run: RecoveryRun) -> RecoverySummary:
-    """Return the report of a recovery that was carried out, completely or in part."""
+def run_summary(report: RecoveryReport, run: RecoveryRun, *, unread: int = 0) -> RecoverySummary:
+    """Return the report of a recovery that was carried out, completely or in part.
+
+    `unread` is how many workspaces that were left out should have been restored.
+    """
     endings = Counter(map(ending, run.outcomes))
     back = sum(count for kind, count in endings.items() if kind.good)
     troubles = [f"{endings[kind]} {kind.words}" for kind in Ending if endings[kind] and not kind.good]
     troubles += [f"{len(run.plan.left_out)} left out"] if run.plan.left_out else []
-    total = plural(len(run.outcomes), "workspace")
+    total = plural(len(run.outcomes) + unread, "workspace")
     state = f"{back} of {total} restored completely" + ("; " if troubles else "")
     return RecoverySummary(
         "Recovery", _subject(run.plan), state + ", ".join(troubles), run.exit_code == 0,

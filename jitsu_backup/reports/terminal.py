@@ -55,7 +55,7 @@ from jitsu_backup.reports.summary import (
     own_changes,
     why,
 )
-from jitsu_backup.reports.terminal_layout import Trimmed, bullet
+from jitsu_backup.reports.terminal_layout import PlainTable, Trimmed, bullet
 
 _MARK = {
     ActionKind.CREATE: ("+", "green"),
@@ -116,7 +116,7 @@ def _facts(snapshot: Snapshot, digest: str) -> Table:
     state = "complete" if manifest.complete else "INCOMPLETE"
     cut = "consistent" if manifest.consistent else "changed while it was being read"
     secrets = sum(len(values) for values in snapshot.secrets.values())
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = PlainTable(show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for label, value in (
@@ -152,7 +152,7 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
         joined |= {source, target, warehouses.get(source, "")}
     if not by_source:
         return []
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = PlainTable(show_header=False)
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     shown = 0
@@ -221,13 +221,13 @@ def archive_table(archives: Iterable[ArchiveName], sources: Mapping[str, str]) -
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
-    """Return a table of archives: which are kept, which are removed, and why."""
+    """Return a table of archives: which are kept, which are removed, and why (the first rules that keep each)."""
     table = _table("", "Id", "Workspace", "Taken at (UTC)", "Why")
     table.columns[3].no_wrap = True
     listed = list(verdicts)
     for verdict in listed[:_LONGEST_TABLE]:
         mark = Text("keep", style="green") if verdict.keep else Text("remove", style="red")
-        table.add_row(mark, *_archive_row(verdict.archive, {})[:3], _plain(", ".join(verdict.reasons)))
+        table.add_row(mark, *_archive_row(verdict.archive, {})[:3], _plain(some_of(verdict.reasons, 2)))
     return _with_rest(table, len(listed))
 
 
@@ -485,7 +485,7 @@ def _name(text: str) -> Text:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = PlainTable(header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=number == 0)
     return table

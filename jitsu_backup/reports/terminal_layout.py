@@ -1,6 +1,8 @@
-"""Layout for the terminal: lines without trailing blanks, and items of lists."""
+"""Layout for the terminal: lines without trailing blanks, tables, and items of lists."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
@@ -18,11 +20,28 @@ class Trimmed:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines of the view."""
-        for line in console.render_lines(self.view, options, pad=False):
-            while line and not line[-1].text.strip():
-                line.pop()
-            *before, last = line or [Segment("")]
-            yield from (*before, Segment(last.text.rstrip(), last.style, last.control), Segment.line())
+        yield from _trimmed(console.render_lines(self.view, options, pad=False))
+
+
+class PlainTable(Table):
+    """A table without lines, whose rows do not end with blanks."""
+
+    def __init__(self, **options: Any) -> None:
+        """Begin without columns; `options` are those of rich."""
+        super().__init__(box=None, padding=(0, 2, 0, 0), pad_edge=False, **options)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the segments of each line up to its last character."""
+        segments = super().__rich_console__(console, options)
+        yield from _trimmed(Segment.split_lines(segments))  # type: ignore[arg-type]
+
+
+def _trimmed(lines: Iterable[list[Segment]]) -> RenderResult:
+    for line in lines:
+        while line and not line[-1].text.strip():
+            line.pop()
+        *before, last = line or [Segment("")]
+        yield from (*before, Segment(last.text.rstrip(), last.style, last.control), Segment.line())
 
 
 def bullet(text: str) -> RenderableType:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
         store_of as store_of,
     )
     from jitsu_backup.settings.run_listeners import Listeners as Listeners, listeners as listeners
-    from jitsu_backup.settings.schema import problems as problems
+    from jitsu_backup.settings.schema import (
+        problems as problems,
+        without_problems as without_problems,
+    )
     from jitsu_backup.settings.secret import (
         SecretText as SecretText,
         holds as holds,

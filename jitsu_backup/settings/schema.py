@@ -1,6 +1,6 @@
 """The keys of the settings file, and what is wrong with a file."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from jitsu_backup.archive.retention import policy_of
@@ -45,6 +45,32 @@ def problems(document: Mapping[str, Any]) -> Iterator[str]:
         yield from _keys(profile, PROFILE_KEYS, f"profiles.{name}.")
 
 
+def without_problems(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a settings document has besides the settings with `problems`."""
+
+    def kept(table: Any, around: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Mapping[str, Any]:
+        return {
+            name: value
+            for name, value in members_of(table).items()
+            if not any(problems(around({name: value})))
+        }
+
+    profiles = {
+        name: kept(profile, lambda one, name=name: {"profiles": {name: one}})  # type: ignore[misc]
+        for name, profile in members_of(document.get("profiles")).items()
+    }
+    tables = {
+        "profiles": profiles,
+        "retention": kept(document.get("retention"), lambda one: {"retention": one}),
+        "sets": kept(document.get("sets"), lambda one: {"sets": one}),
+    }
+    others = {name: value for name, value in document.items() if name not in tables}
+    return {
+        **kept(others, lambda one: one),
+        **{name: table for name, table in tables.items() if name in document},
+    }
+
+
 def secret_variables(document: Mapping[str, Any]) -> frozenset[str]:
     """Return the environment variables from which a checked document takes its secrets."""
     references = (table.get(name) for table in tables_of(document) for name in SECRET_KEYS)
@@ -73,7 +99,7 @@ def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iter
             yield f"{prefix + name!r} contains a null byte"
         elif name not in known:
             hint = nearest(name, known) or f"; use one of {', '.join(known)}"
-            yield f"unknown key {prefix + name!r}{hint}"
+            yield f"unknown setting {prefix + name!r}{hint}"
         elif name in SECRET_KEYS:
             if not isinstance(value, str | Mapping) or value == "":
                 yield f"{prefix + name!r} must be text or {{env}}, {{file}}, {{command}}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.errors import BackupError, KeyRejectedError, UsageError
 from jitsu_backup.model import nearest
 from jitsu_backup.settings.console_keys import (
     DEFAULT_HOST,
@@ -215,8 +215,8 @@ class Settings:
         return Place(
             host=host,
             workspace=None if workspace is None else str(workspace),
-            key=self._key(self._key_or(token, host, sources)),
-            admin_token=None if token is None else self._key(token, "the operator's token"),
+            key=self._key(self._key_or(token, host, sources), token),
+            admin_token=None if token is None else self._key(token, token),
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
             overlay=self._folder / expand(profile["overlay"], self._home)
             if own and profile.get("overlay")
@@ -305,12 +305,39 @@ class Settings:
         found: Mapping[str, Any] = profiles[name]
         return found
 
-    def _key(self, value: object, name: str = "the API key") -> SecretText:
+    def _key(self, value: object, token: object) -> SecretText:
+        """Return a key, which may be the operator's `token`. Raise UsageError, AccessError."""
         if value is None:
             raise UsageError(
                 "no API key for this console; set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
                 " or key in jitsu-backup.toml, or --apikey; or JITSU_ADMIN_TOKEN to the operator's token"
             )
+        is_token = value is token
+        renewal = self._renewal(value, "admin_token" if is_token else "key")
         if isinstance(value, Mapping):
             value = self._resolved(value)
-        return checked_key(str(value), name)
+        if is_token:
+            return checked_key(
+                str(value),
+                "the operator's token",
+                f"use one of the console's CONSOLE_RAW_AUTH_TOKENS, and {renewal}",
+            )
+        return checked_key(str(value), if_rejected=f"{KeyRejectedError.new_key}, and {renewal}")
+
+    def _renewal(self, value: object, name: str) -> str:
+        """Return where a new key belongs if the console rejects this one, as a command to a person."""
+        if isinstance(value, Mapping):
+            if "file" in value:
+                return f"write it into {self._folder / expand(str(value['file']), self._home)}"
+            return (
+                f"set {value['env']} to it"
+                if "env" in value
+                else f"store it where the command of `{name}` finds it"
+            )
+        if self._flags.get(name) is value:
+            return f"give it with --{'apikey' if name == 'key' else 'admin-token'}"
+        if self._environment.get(name) is value:
+            return f"set JITSU_{'APIKEY' if name == 'key' else 'ADMIN_TOKEN'} to it"
+        if self._official.get(name) is value:
+            return "log in again with Jitsu's own command line"
+        return f"write it as `{name}` into {self.file}"

@@ -29,11 +29,15 @@ def load(
     home: Path | None,
     working_folder: Path,
     overrides: Overrides,
+    usable: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Return the settings of a run from all sources. Raise UsageError."""
+    """Return the settings of a run from all sources. Raise UsageError.
+
+    `usable` is what of the settings file counts, if not all of it.
+    """
     _refuse_empty_variables(environment, overrides)
     path = config_path(config, environment, home, working_folder)
-    document = _read_config(path) if path is not None else {}
+    document = _read_config(path) if path is not None and usable is None else usable or {}
     if path is not None and config is None and not environment.get("JITSU_BACKUP_CONFIG"):
         refuse_file_of_others(path, document, environment)
         if path.parent == working_folder:

@@ -60,12 +60,12 @@ def refuse_to_take_key_elsewhere(
 
 
 def warnings_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a warning about a file that others can read and that holds a key, if it does."""
+    """Return a warning about a file that others can read and that holds a secret, if it does."""
     if not any(isinstance(table.get(name), str) for table in tables_of(document) for name in SECRET_KEYS):
         return ()
     if path.stat().st_mode & 0o077:
         return (
-            f"{path} contains an unencrypted key, and others can read it; run chmod 600 on it, or use {{env}} or {{file}}",
+            f"{path} contains an unencrypted secret, and others can read it; run chmod 600 on it, or use {{env}} or {{file}}",
         )
     return ()
 

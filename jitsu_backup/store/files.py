@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jitsu_backup.errors import BackupError, StorageAccessError, advice_on
+from jitsu_backup.errors import BackupError, DiskError, StorageAccessError, advice_on
 
 TEMPORARY = ".jitsu-backup-"
 """The beginning of the name of an unfinished file; 16 hex digits follow."""
@@ -24,6 +24,11 @@ MAX_TEXT_BYTES = 8 * 1024 * 1024
 """The largest file of settings, overlays, secrets, keys or plans that is read, in bytes."""
 
 _STEP = 1024 * 1024
+
+_TRIAL = 64 * 1024
+"""Bytes that are written to find out whether a folder can be written to."""
+
+_OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 _HANDED_OVER = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+", re.ASCII)
 """Paths of files that the caller has opened for us, such as `<(command)` in a shell. They may be pipes."""
@@ -91,8 +96,11 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     _publish(path, data, Path.replace, mode)
 
 
-def write_new_file(path: Path, data: bytes) -> bool:
-    """Write `data` to `path`. Return False if it already exists. Raise BackupError."""
+def write_new_file(path: Path, data: bytes, what: str = "") -> bool:
+    """Write `data` to `path`. Return False if it already exists.
+
+    Raise BackupError, which says `what` cannot be done; by default that the path cannot be written.
+    """
 
     def link(temporary: Path, target: Path) -> None:
         try:
@@ -107,10 +115,24 @@ def write_new_file(path: Path, data: bytes) -> bool:
             temporary.unlink()
 
     try:
-        _publish(path, data, link, 0o600)
+        _publish(path, data, link, 0o600, what)
     except FileExistsError:
         return False
     return True
+
+
+def try_writing(folder: Path, what: str) -> None:
+    """Write a file into `folder` and remove it. Raise BackupError, which says `what` cannot be done."""
+    try:
+        path, handle = _begin(folder, 0o600)
+        try:
+            os.write(handle, bytes(_TRIAL))
+            os.fsync(handle)
+        finally:
+            path.unlink()
+            os.close(handle)
+    except OSError as problem:
+        raise failure(what, problem) from None
 
 
 def make_folder(folder: Path) -> None:
@@ -155,8 +177,10 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 def failure(what: str, problem: OSError) -> BackupError:
-    """Return the error that says what could not be done and why: StorageAccessError if permission is missing."""
+    """Return the error that says what could not be done and why, of the class that says what to do."""
     kind = StorageAccessError if isinstance(problem, PermissionError) else BackupError
+    if problem.errno in _OF_DISKS:
+        kind = DiskError
     error = kind(f"{what}: {reason(problem)}")
     error.advises = True
     return error
@@ -176,7 +200,9 @@ def _is_relative(name: object) -> bool:
     return isinstance(name, str | os.PathLike) and not Path(name).is_absolute()
 
 
-def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], mode: int) -> None:
+def _publish(
+    path: Path, data: bytes, publish: Callable[[Path, Path], object], mode: int, what: str = ""
+) -> None:
     try:
         temporary, handle = _begin(path.parent, mode)
         try:
@@ -195,7 +221,7 @@ def _publish(path: Path, data: bytes, publish: Callable[[Path, Path], object], m
     except FileExistsError:
         raise
     except OSError as problem:
-        raise failure(f"cannot write {path}", problem) from None
+        raise failure(what or f"cannot write {path}", problem) from None
 
 
 def _begin(folder: Path, mode: int) -> tuple[Path, int]:

@@ -1,13 +1,21 @@
 """A folder as a store. Files are synced to disk and readable only by their owner."""
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from jitsu_backup.archive import ENCRYPTED_SUFFIX, SUFFIX, parse_name
 from jitsu_backup.errors import BackupError
 from jitsu_backup.store.base import QUARANTINE, archive_names, check_name, is_listed
-from jitsu_backup.store.files import failure, make_folder, read_file, remove_leftovers, write_new_file
+from jitsu_backup.store.files import (
+    failure,
+    make_folder,
+    read_file,
+    remove_leftovers,
+    try_writing,
+    write_new_file,
+)
 
 
 class FolderStore:
@@ -60,7 +68,17 @@ class FolderStore:
         except OSError as problem:
             raise failure(f"cannot create the store {self.folder}", problem) from None
         self._tidy()
-        return write_new_file(self.folder / name, data)
+        # without the name, which has a time, so that the reason is the same in each run
+        return write_new_file(self.folder / name, data, self._unwritable)
+
+    def try_out(self) -> int:
+        """Write a file, remove it, and return how many bytes are free. The folder must exist. Raise BackupError."""
+        try_writing(self.folder, self._unwritable)
+        return shutil.disk_usage(self.folder).free
+
+    @property
+    def _unwritable(self) -> str:
+        return f"cannot write into the store {self.url}"
 
     async def remove(self, name: str) -> None:
         """Remove an archive or control file, and unfinished files of killed runs. Raise BackupError."""

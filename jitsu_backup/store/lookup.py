@@ -210,7 +210,9 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
         else f"write {older.reference} for the last undamaged one before it, taken at"
         f" {shown_time(older.taken_at)}, or run backup"
     )
-    raise IntegrityError(f"{archive} is damaged: {archive.remains}; {instead}")
+    problem = IntegrityError(f"{archive.reference} is damaged: {archive.remains}; {instead}")
+    problem.archive = str(archive)
+    raise problem
 
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:

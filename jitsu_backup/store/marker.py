@@ -16,14 +16,17 @@ def is_begun(listing: Mapping[str, int]) -> bool:
     return MARKER in listing or bool(archive_names(listing))
 
 
-def nothing_there(store: Store, because: str = "") -> BackupError:
-    """Return the error for a place that was never used as a store. `because` says why a store was expected."""
+def nothing_there(store: Store, because: str = "", *, may_begin: bool = True) -> BackupError:
+    """Return the error for a place that is not in use as a store.
+
+    `because` says why a store was expected, `may_begin` whether the message says how to start a new one.
+    """
     missing = "" if exists(store) else " (the folder does not exist)"
-    reason = f", although {because}" if because else ""
+    reason = f", although {because}" if because else " and was never used"
+    begin = "; to start a new store there, run the backup once with --new-store" if may_begin else ""
     return BackupError(
-        f"the store {store.url} is empty{missing} and was never used{reason}; check that the disk is mounted, and check"
-        " path, bucket and prefix; to start a new store there, run"
-        " `jitsu-backup --new-store backup`"
+        f"the store {store.url} is empty{missing}{reason}; check that the disk is mounted, and check path, bucket and"
+        f" prefix{begin}"
     )
 
 

@@ -153,10 +153,10 @@ class ObjectStore:
                 return False
             if not self._conditional:
                 put = partial(obstore.put, self._backend, name, data, use_multipart=False)
-                await self._do(f"write {name} to", put)
+                await self._do("write to", put)
                 return True
         raise BackupError(
-            f"cannot write {name} to the store {self._url}: another run keeps writing it too; try again later"
+            f"cannot write to the store {self._url}: another run keeps writing it too; try again later"
         )
 
     async def remove(self, name: str) -> None:
@@ -191,7 +191,7 @@ class ObjectStore:
         except (BaseError, OSError) as problem:
             refused = _status(problem) not in _NO_CONDITION or _code(problem) in _WORDS
             if refused and not isinstance(problem, NotSupportedError):
-                raise self._failure(f"write {name} to", problem) from None
+                raise self._failure("write to", problem) from None
             self._conditional = False
             message = (
                 f"the store {self._url} has no conditional create; checking first whether a name is free"

@@ -31,7 +31,6 @@ def test_it_is_unchanged_and_said_to_be_asked_about(bench: Bench) -> None:
     assert again.returncode == 0
     (archive,) = bench.archives
     assert f"acme-staging: {archive.total} entities, unchanged since " in again.stdout
-    assert str(archive) in again.stdout
     every = bench.run("backup", "--all", "--if-changed")
     assert "2 workspaces: 1 backed up, 1 unchanged" in every.stdout
 
@@ -87,7 +86,7 @@ def test_old_archives_of_it_are_pruned_all_the_same(bench: Bench) -> None:
     bench.run("backup", "acme-staging", "--if-changed")
     assert len(bench.archives) == 2
     done = bench.run("backup", "acme-staging", "--if-changed", "--prune", "--keep-last", "1")
-    assert "1 workspace: 1 unchanged, 1 old archives removed" in done.stdout
+    assert "1 workspace: 1 unchanged; 1 old archive removed" in done.stdout
     assert len(bench.archives) == 1
 
 

@@ -72,7 +72,7 @@ def test_what_is_wrong_is_in_the_code_the_alarms_the_figures_and_the_pages(world
     log = json.loads(done.stderr)
     assert (log["command"], log["exit_code"], log["left_out"]) == ("drill", 5, ["team-green"])
     assert [alarm["what"] for alarm in log["alarms"]] == ["unreadable"]
-    assert "2 of 2 workspaces restored completely, 1 left out" in log["message"]
+    assert "2 of 3 workspaces restored completely, 1 left out" in log["message"]
     assert "team-green" in told[-1][1]
     found = {(one.name, *sorted(one.labels.values())): one.value for one in samples(folder / "m")}
     host = "http://lost.example"
@@ -86,6 +86,18 @@ def test_what_is_wrong_is_in_the_code_the_alarms_the_figures_and_the_pages(world
     assert sorted(whole.values()) == [0, 1, 1]
     for page in ("r.html", "r.md"):
         assert "team-green" in (folder / page).read_text()
+
+
+def test_a_drill_that_could_read_nothing_writes_no_figures_of_a_console(world: World) -> None:
+    world.back_up()
+    for slug in {path.name.partition(".")[0] for path in world.folder.glob("*.json.gz")}:
+        path = archive_of(world, slug)
+        path.write_bytes(path.read_bytes()[:90])
+    done = run(world, "--metrics", "m")
+    assert (done.returncode, "0 of 3 workspaces restored completely; 3 left out." in done.stdout) == (5, True)
+    names = {one.name for one in samples(world.folder.parent / "m")}
+    assert "jitsu_backup_drill_whole" in names
+    assert not [name for name in names if name.startswith("jitsu_backup_console_")]
 
 
 def test_losses_fail_only_where_that_is_asked(world: World) -> None:

@@ -48,6 +48,12 @@ def test_prometheus_takes_the_rules_and_we_write_the_figures_that_they_ask_for()
     assert "exit_code != 0" in expressions
 
 
+def test_a_console_without_a_name_that_an_earlier_version_wrote_is_removed() -> None:
+    before = metrics_text("", [CONSOLE], 3, MOMENT, run="drill_run").replace(CONSOLE.console, "")
+    assert 'console=""' in before
+    assert 'console=""' not in metrics_text(before, [CONSOLE], 0, LATER, run="drill_run")
+
+
 def firing(
     figures: str | dict[str, str], now: datetime, before: dict[str, str] | None = None
 ) -> dict[str, dict[str, str]]:

@@ -74,10 +74,10 @@ def test_all_unknown_keys_are_named_each_with_the_nearest_known_one(folder: Path
     done = check(folder, "--config")
     assert done.returncode == 2
     for line in (
-        "unknown key 'stor'; did you mean 'store'?",
+        "unknown setting 'stor'; did you mean 'store'?",
         "retention: unknown setting 'keep_dayly'; did you mean 'keep_daily'?",
-        "unknown key 'profiles.production.overlays'; did you mean 'overlay'?",
-        "unknown key 'profiles.production.shrink_alarm'",
+        "unknown setting 'profiles.production.overlays'; did you mean 'overlay'?",
+        "unknown setting 'profiles.production.shrink_alarm'",
     ):
         assert line in done.stdout
     assert "4 problems." in done.stdout
@@ -114,6 +114,31 @@ def test_what_cannot_be_used_is_named(old: str, new: str, words: str, folder: Pa
     done = check(folder, "--config")
     assert done.returncode == 2
     assert words in done.stdout
+
+
+def test_every_problem_of_every_kind_is_listed_in_one_round_and_once(folder: Path) -> None:
+    wrong = {
+        "store =": "stor =", "0.3": "30", "keep_daily": "keep_dayly", '["recipients"]': '["age1nope"]',
+        '"jitsu.prom"': '"gone/jitsu.prom"', '{env = "CHECK"}': '"CANARY"',
+        '"production.key"': '"gone.key"',
+    }  # fmt: skip
+    text = GOOD
+    for old, new in wrong.items():
+        assert old in text
+        text = text.replace(old, new)
+    own = 'notify = "CANARY"\nhost = "https://jitsu.example.com"\nkey = {file = "gone.key"}\n'
+    (folder / "jitsu-backup.toml").write_text(own + text)
+    (folder / "jitsu-backup.toml").chmod(0o600)
+    found = [line.removeprefix("problem   ") for line in check(folder, "--config").stdout.splitlines()[3:]]
+    gone = folder / "gone"
+    starts = (
+        "unknown setting 'stor'", "retention: unknown setting 'keep_dayly'", "'shrink_alarm' must be",
+        "encrypt_to: 'age1nope' is not a recipient", "ping: not a URL", "notify: not a supported address",
+        f"metrics: cannot write {gone / 'jitsu.prom'}: there is no folder {gone}; create it",
+        "cannot read the secret file", "8 problems.",
+    )  # fmt: skip
+    assert [start for start in starts if not any(line.startswith(start) for line in found)] == [], found
+    assert len(found) == len(starts)
 
 
 @pytest.mark.parametrize(("text", "words"), [("not = toml = x", "not TOML"), ("\xff", "")])

@@ -96,7 +96,7 @@ def test_sets_add_up(tmp_path: Path) -> None:
         ("sets = 1", "'sets' must be tables, [sets.NAME]"),
         ("[sets]\nx = 1", "'sets' must be tables, [sets.NAME]"),
         ("[sets.x]\n", "'sets.x.only' is missing; it must list what the set chooses"),
-        ('[sets.x]\nonly = "stream"\nskipp = "a"', "unknown key 'sets.x.skipp'; did you mean 'skip'?"),
+        ('[sets.x]\nonly = "stream"\nskipp = "a"', "unknown setting 'sets.x.skipp'; did you mean 'skip'?"),
         ('[sets.x]\nonly = ["functoin/*"]', "'sets.x.only': unknown type 'functoin'"),
         ('[sets.x]\nonly = "stream"\nskip = {}', "'sets.x.skip' must be text or a list of texts"),
     ],

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from jitsu_backup.console.replies import Permanent, RefusalKind, error_of
 from jitsu_backup.errors import UsageError
+from jitsu_backup.operations.alarms import remedy_for
 from jitsu_backup.settings import Overrides, load
 
 
@@ -149,3 +151,32 @@ def test_a_file_of_the_working_folder_names_no_console_for_a_key_of_the_environm
         load(None, {variable: "k:s"}, None, tmp_path, Overrides())
     load(None, {variable: "k:s", "JITSU_HOST": "https://two.example"}, None, tmp_path, Overrides())
     load(tmp_path / "jitsu-backup.toml", {variable: "k:s"}, None, tmp_path, Overrides())
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "told"),
+    [
+        ('key = { file = "a.key" }', {}, "write it into FOLDER/a.key"),
+        ('key = { env = "MY_KEY" }', {"MY_KEY": "one:secret"}, "set MY_KEY to it"),
+        ('key = "one:secret"', {}, "write it as `key` into FOLDER/jitsu-backup.toml"),
+        ("", {"JITSU_APIKEY": "one:secret"}, "set JITSU_APIKEY to it"),
+    ],
+)
+def test_whose_key_is_rejected_is_told_where_the_new_one_belongs(
+    settings: str, environment: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    file_names(tmp_path, settings)
+    (tmp_path / "a.key").write_text("one:secret\n")
+    key = load(None, environment, None, tmp_path, Overrides()).place("ws").key
+    new = "create a new API key on the user settings page of the console"
+    assert key.if_rejected == f"{new}, and {told.replace('FOLDER', str(tmp_path))}"
+    failure = error_of(
+        Permanent(RefusalKind.UNAUTHENTICATED, "Invalid"), "console x: Invalid", key.if_rejected
+    )
+    remedy = remedy_for(failure, lambda *words: " ".join(words), "acme")
+    assert remedy == f"{key.if_rejected}; then test it with `check acme`"
+
+
+def test_an_operators_token_that_is_rejected_is_no_api_key(tmp_path: Path) -> None:
+    place = load(None, {"JITSU_ADMIN_TOKEN": "a:b"}, None, tmp_path, Overrides()).place("ws")
+    assert place.key.if_rejected.endswith("CONSOLE_RAW_AUTH_TOKENS, and set JITSU_ADMIN_TOKEN to it")

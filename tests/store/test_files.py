@@ -55,9 +55,7 @@ def test_a_failure_at_any_step_leaves_the_old_file_and_no_other(
         with pytest.raises((BackupError, KeyboardInterrupt)) as caught:
             write_file(path, b"new")
     if isinstance(problem, OSError):
-        assert str(caught.value) == (
-            f"cannot write {path}: no space left on device; free space there, or name another place"
-        )
+        assert str(caught.value) == f"cannot write {path}: no space left on device; free space on its disk"
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -144,7 +144,9 @@ def test_what_a_run_finds_beside_its_workspaces_is_in_the_figures_until_it_is_ov
     assert bench.run("backup", "--all", "--metrics", "m").returncode == 3
     (found,) = [one for one in samples(bench.folder / "m") if one.name == "jitsu_backup_run_problem"]
     assert (found.labels["problem"], found.labels["workspace"]) == ("unseen", "acme-production")
-    assert found.labels["remedy"] == "Then silence it with --allow-unseen acme-production"
+    assert found.labels["reason"] == "is in the store, but this key cannot see it"
+    remedy = "if it was deleted on purpose, silence this with --allow-unseen acme-production"
+    assert found.labels["remedy"] == remedy
     bench.state.workspaces[gone.id] = gone
     assert bench.run("backup", "--all", "--metrics", "m").returncode == 0
     assert "jitsu_backup_run_problem{" not in (bench.folder / "m").read_text()
@@ -191,7 +193,7 @@ def late(*, away: bool) -> LateError:
 @pytest.mark.parametrize(
     ("failure", "waits", "told", "not_told"),
     [
-        (late(away=True), None, "the console does not answer", "--deadline"),
+        (late(away=True), None, "the console did not answer in time", "--deadline"),
         (late(away=False), None, "a later --deadline", "console"),
         (WrongAddressError("answers 404"), None, "check the host", "the next run"),
         (UnreachableError("refused"), None, "--retry-for 10m", "more than"),

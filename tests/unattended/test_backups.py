@@ -105,7 +105,7 @@ def test_prune_after_a_backup_keeps_to_the_workspaces_that_were_backed_up(bench:
     assert "2 old archives removed" in done.stdout
     assert sorted(archive.slug for archive in bench.archives) == ["acme-production"] * 2 + ["acme-staging"]
     flags = bench.run("backup", "acme-production", "--prune", "--keep-last", "2")
-    assert "1 old archives removed" in flags.stdout
+    assert "1 old archive removed" in flags.stdout
 
 
 def test_prune_without_a_policy_is_refused_before_anything_is_read(bench: Bench) -> None:

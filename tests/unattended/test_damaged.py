@@ -39,7 +39,8 @@ def test_if_changed_writes_what_was_damaged_again_names_it_and_is_well_after_tha
     assert done.returncode == 3
     line = json.loads(done.stderr)
     assert any(
-        f"{damaged} is damaged: it has 100 of {damaged.size:,} bytes" in told for told in line["notices"]
+        f"{damaged.reference} is damaged: it has 100 of {damaged.size:,} bytes" in told
+        for told in line["notices"]
     )
     assert line["workspaces"][0]["damaged"] == str(damaged)
     assert len(bench.archives) == 3
@@ -57,7 +58,7 @@ def test_latest_and_dates_never_mean_an_older_one_where_the_newest_is_damaged(
         for command in (("show",), ("verify",), ("restore", "--yes")):
             done = bench.run(command[0], reference, *command[1:])
             assert done.returncode == 5, (command, reference)
-            assert str(damaged) in done.stderr
+            assert damaged.reference in done.stderr
             assert "damaged" in done.stderr
     told = bench.run("show", "latest").stderr
     assert f"acme-staging/{older.digest_prefix}" in told
@@ -101,11 +102,13 @@ def test_only_quarantine_puts_it_aside_and_names_it(bench_with_a_damaged_newest:
     bench = bench_with_a_damaged_newest
     older, damaged = bench.archives
     looked = bench.run("prune", "--quarantine", "--dry-run")
-    assert f"{damaged} would be moved to quarantine/: it has 100 of" in " ".join(looked.stdout.split())
+    assert f"{damaged.reference} would be moved to quarantine/: it has 100 of" in " ".join(
+        looked.stdout.split()
+    )
     assert bench.archives == [older, damaged]
     done = bench.run("prune", "--quarantine")
     assert done.returncode == 0
-    assert f"{damaged} was moved to quarantine/" in done.stdout
+    assert f"{damaged.reference} was moved to quarantine/" in done.stdout
     assert done.stdout.splitlines()[-1] == "1 quarantined."
     assert bench.archives == [older]
     assert (bench.folder / "jitsu-backups" / "quarantine" / str(damaged)).stat().st_size == 100
@@ -113,6 +116,21 @@ def test_only_quarantine_puts_it_aside_and_names_it(bench_with_a_damaged_newest:
     assert bench.run("prune", "--quarantine").stdout == "0 quarantined.\n"
     both = bench.run("prune", "--quarantine", "--keep-last", "1")
     assert both.stdout.splitlines()[-1] == "1 kept, 0 removed, 0 quarantined."
+
+
+def test_quarantine_removes_nothing_by_the_retention_of_the_settings(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    bench.state.objects["enrich-0001"].config["code"] = "newer"
+    bench.run("backup", "acme-staging")
+    (bench.folder / "jitsu-backup.toml").write_text("[retention]\nkeep_last = 1\n")
+    done = bench.run("prune", "--quarantine")
+    assert done.stdout.splitlines() == [
+        "The [retention] of the settings was not applied; to apply it, run `jitsu-backup prune`.",
+        "0 quarantined.",
+    ]
+    assert len(bench.archives) == 2
+    assert bench.run("prune").stdout.splitlines()[-1] == "1 kept, 1 removed."
 
 
 def test_what_is_aside_already_under_that_name_is_never_overwritten(

@@ -264,7 +264,7 @@ def test_an_output_that_cannot_be_written_is_in_the_figures_and_the_log(
     assert len(bench.archives) == 2
     if not silent:
         assert problem_in(bench.folder / "m") == (
-            "cannot write the output: No space left on device; free space there, or name another place"
+            "cannot write the output: No space left on device; free space on its disk"
         )
     if "--log-format" in flags:
         (text,) = done.stderr.splitlines()

@@ -43,9 +43,9 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
     with monitor() as (url, told):
         assert bench.run("backup", "acme-staging", "--ping", url).returncode == 3
     body = (
-        "exit code 3: 1 workspace: 1 backed up, 1 shrunk\n"
+        "exit code 3: 1 workspace: 1 backed up; of these 1 shrunk\n"
         f"acme-staging has shrunk: destination: 4 before, 0 now; `restore` the previous state from acme-staging/{before},"
-        " or accept the change with `backup --accept-shrink`"
+        " or accept every loss of this workspace with `jitsu-backup backup acme-staging --accept-shrink`"
     )
     assert told[1] == ("/ping/CANARY/fail?create=1", body)
 
@@ -57,7 +57,9 @@ def test_a_monitor_that_refuses_is_told_of_without_its_secret_and_harms_nothing(
     with monitor(status) as (url, _):
         done = bench.run("backup", "acme-staging", "-q", "--ping", url)
     assert done.returncode == 0
-    assert f"the monitor at 127.0.0.1 could not be reached: HTTP {status}" in done.stderr
+    port = url.split("/")[2].partition(":")[2]
+    assert f"the monitor at 127.0.0.1:{port} answered {status}" in done.stderr
+    assert ("it has no such check" in done.stderr) is (status == 404)
     assert "CANARY" not in done.stderr + done.stdout
     gone = bench.run("backup", "acme-staging", "-q", "--ping", "http://127.0.0.1:9/CANARY")
     assert gone.returncode == 0
@@ -135,7 +137,7 @@ def test_a_monitor_whose_answer_never_ends_holds_no_run_and_its_body_is_not_read
         assert told == []
     else:
         assert told == [
-            "the monitor at 127.0.0.1 could not be reached: no answer within 0.3 s; check its address"
+            f"the monitor at {url.split('/')[2]} could not be reached: no answer within 0.3 s; check its URL"
         ]
 
 
@@ -145,7 +147,7 @@ def test_a_service_tells_once_that_its_monitor_is_not_reached_until_the_reason_c
     for _ in range(3):
         gone.end(0, "watching 1 workspace", ())
     assert told == [
-        Problem("the monitor at 127.0.0.1 could not be reached: cannot be reached; check its address")
+        Problem("the monitor at 127.0.0.1:9 cannot be reached: connection refused; check its URL")
     ]
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from jitsu_backup.archive import ArchiveName, archive_name
+from jitsu_backup.archive import ArchiveName, archive_name, sized
 from jitsu_backup.errors import LockedError, UnreachableError
 from jitsu_backup.model import Key, Refusal, Snapshot
 from jitsu_backup.operations.news import (
@@ -71,6 +71,17 @@ def test_changes_are_told_since_what_was_told_last_and_not_twice() -> None:
     assert news(saved(three, written=False), after, one, two, three) is None
 
 
+def test_a_first_backup_that_could_not_be_told_is_told_with_the_next_that_has_the_same() -> None:
+    one = snapshot(0, "a")
+    first = news(saved(one), None)
+    assert first is not None
+    failed = after_failing(first, MOMENT, None)
+    later = news(saved(snapshot(1, "a")), failed, one)
+    assert later is not None
+    assert later.before is None
+    assert news(saved(snapshot(2, "a")), after_telling(later, MOMENT, failed), one, snapshot(1, "a")) is None
+
+
 def test_what_could_not_be_told_is_told_with_the_next_even_if_nothing_changes_until_then() -> None:
     first = news(saved(snapshot(0, "a")), None)
     assert first is not None
@@ -120,6 +131,11 @@ def test_what_cannot_be_opened_is_told_by_its_counts() -> None:
     one, two = snapshot(0, *"abcd"), snapshot(1, *"abcde")
     found = run(news_of(saved(two), [archive_name(one)], None, read))
     assert "Number of entities: function 4 → 5." in notification(found, again).text
+    source = replace(one.manifest.source, host="http://new.example")
+    moved = replace(snapshot(2, *"abcd"), manifest=replace(one.manifest, source=source))
+    named = Saved(moved, "", sized(archive_name(moved), moved, 9))
+    found = run(news_of(named, [sized(archive_name(one), one, 9)], None, read))
+    assert ": probably unchanged since" in notification(found, again).text
 
 
 def test_where_the_archive_of_what_was_told_is_gone_the_nearest_earlier_one_shows_all() -> None:

@@ -177,7 +177,8 @@ def test_a_key_that_is_refused_is_told_to_the_monitor_at_once_and_it_goes_on(ben
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "error: the list of workspaces:" in err
-    assert "exit code 3" in told[-1][1]
+    assert "exit code 6" in told[-1][1]
+    assert "create a new API key" in told[-1][1]
 
 
 def test_killed_in_the_middle_of_a_backup_it_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:

@@ -296,5 +296,5 @@ def test_what_only_the_store_has_is_told_by_its_id_where_its_slug_lives_and_not_
     tell(bench, story, allow_unseen=())
     told = [message for _, message in errors(bench) if "--allow-unseen" in message]
     assert len(told) == 2
-    assert "Then silence it with --allow-unseen clater" in "".join(told)
-    assert "Then silence it with --allow-unseen shop" in "".join(told)
+    assert "silence this with --allow-unseen clater" in "".join(told)
+    assert "silence this with --allow-unseen shop" in "".join(told)

@@ -11,6 +11,8 @@ import pytest
 
 from jitsu_backup.archive import parse_name
 from jitsu_backup.events import Problem
+from jitsu_backup.operations.alarms import Alarm, What
+from jitsu_backup.operations.troubles import Troubles
 from jitsu_backup.sandbox.state import OWNER
 from tests.virtual_time import VirtualLoop
 from tests.watching.kit import Bench
@@ -50,6 +52,22 @@ def about(workspace: str, *, but_list: bool = False) -> Any:
 # -- a key that sees nothing -----------------------------------------------------------
 
 
+def test_a_trouble_is_told_with_what_to_do_and_the_same_one_of_several_in_one_line() -> None:
+    told: list[tuple[str, str, str]] = []
+    troubles = Troubles(lambda *line: told.append(line), lambda: None)
+    for name in ("a", "b", "c"):
+        alarm = Alarm(What.FAILED, "console x: away", f"try `check {name}`", name)
+        troubles.begins(("workspace", name), name, alarm, code=1)
+    troubles.flush()
+    assert told == [
+        ("error", "not backed up: console x: away; try `check a`", "a"),
+        ("error", "not backed up: console x: away; try `check c`", "b, c"),
+    ]
+    assert {name: (one.why, one.code) for name, one in troubles.shown.items()} == dict.fromkeys(
+        "abc", ("console x: away", 1)
+    )
+
+
 def test_a_key_that_sees_no_workspace_is_told_until_it_sees_one(bench: Bench) -> None:
     bench.state.workspaces.clear()
 
@@ -62,7 +80,7 @@ def test_a_key_that_sees_no_workspace_is_told_until_it_sees_one(bench: Bench) ->
 
     tell(bench, story)
     ((_, why),) = errors(bench)
-    assert "this key cannot read any workspace; see what it may read with `jitsu-backup check`" in why
+    assert "this key cannot read any workspace; see what the key may read with `jitsu-backup check`" in why
     assert bench.standings[-1].well
     assert archived(bench) == {"cnew"}
 
@@ -240,7 +258,7 @@ def test_a_place_whose_slug_is_gone_is_told_and_its_workspace_still_watched(benc
 
     tell(bench, story, bench.place("team-0"))
     ((_, why),) = errors(bench)
-    assert why.endswith(f"; {ONE}, which had this slug, is still watched")
+    assert f"; {ONE}, which had this slug, is still watched; it may have been deleted" in why
     assert [event.seconds for event in bench.events if event.archive][-1] <= 15  # type: ignore[operator]
     assert len([event for event in bench.events if event.archive]) == 4
     assert bench.standings[-1].well

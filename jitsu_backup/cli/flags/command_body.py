@@ -32,7 +32,7 @@ _ADMIN_TOKEN = option(
     " key too. Other users may see it in the process list; JITSU_ADMIN_TOKEN is safer.",
 )
 _JSON = switch("--json", "as_json", default=None, help="Print one JSON document.")
-_QUIET = switch("-q", "--quiet", default=None, help="Print only results and problems.")
+_QUIET = switch("-q", "--quiet", default=None, help="Print results and problems only: no progress, no notes.")
 _VERBOSE = switch("-v", "--verbose", default=None, help="Print more details.")
 
 _ASKERS = ("backup", "watch", "clone", "restore", "recover", "undo", "diff", "history", "check")

@@ -10,13 +10,16 @@ from jitsu_backup.cli.flags.shared import switch, with_unattended_options
     "prune",
     "jitsu-backup prune --keep-daily 14 --keep-monthly 12 --dry-run",
     "jitsu-backup prune --keep-within 30d --workspace acme-production",
+    "jitsu-backup prune --quarantine",
 )
 @group(
     "What to prune",
     option("--workspace", metavar="PLACE", help="Only the archives of this workspace."),
     switch("--dry-run", help="Show what would be deleted, and stop."),
     switch(
-        "--quarantine", help="Move damaged archives to quarantine/ in the store.", more="Needs no policy."
+        "--quarantine",
+        help="Only move damaged archives to quarantine/ in the store.",
+        more="Deletes nothing by retention, unless a rule such as --keep-daily is given too.",
     ),
 )
 @with_policy_options
