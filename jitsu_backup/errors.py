@@ -4,6 +4,7 @@
     ├── UsageError              2  wrong usage: a flag, a setting, an overlay
     ├── IncompleteError         3  finished, but something is missing or differs
     ├── IntegrityError          5  an archive is damaged, forged, unreadable or newer
+    │   └── NewerFormatError    5  an archive has a format that only a newer version reads
     ├── AccessError             6  authentication or permission
     │   ├── KeyRejectedError    6  the console rejects the API key or token itself
     │   ├── LockedError         6  none of the given keys opens the archive
@@ -91,6 +92,10 @@ class IntegrityError(BackupError):
     """An archive is damaged, forged, unreadable or of a newer format."""
 
     exit_code = 5
+
+
+class NewerFormatError(IntegrityError):
+    """An archive has a format that only a newer version reads. It is not damaged."""
 
 
 class FolderError(IntegrityError):

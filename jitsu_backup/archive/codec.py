@@ -15,7 +15,7 @@ import orjson
 from jitsu_backup import __version__
 from jitsu_backup.archive import strict
 from jitsu_backup.archive.upgrades import UPGRADES
-from jitsu_backup.errors import BackupError, IntegrityError
+from jitsu_backup.errors import BackupError, IntegrityError, NewerFormatError
 from jitsu_backup.model import (
     CloneRecord,
     Entity,
@@ -263,7 +263,7 @@ def _check_version(document: Mapping[str, Any]) -> None:
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise IntegrityError(f"the archive does not say which format version it has; {_RESTORE_HINT}")
     if version > VERSION:
-        raise IntegrityError(
+        raise NewerFormatError(
             f"the archive has format version {version}, but this jitsu-backup reads only up to {VERSION}; use a newer"
             " jitsu-backup"
         )

@@ -7,8 +7,9 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.policy import policy_from
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.model import plural
 from jitsu_backup.operations import prune as pruning
-from jitsu_backup.operations.prune import Pruned
+from jitsu_backup.operations.prune import Damage, Pruned
 from jitsu_backup.reports import archive_document, verdict_table
 from jitsu_backup.store import QUARANTINE, exists, named_archives
 
@@ -23,8 +24,10 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
     keeps = any(value not in (None, ()) for name, value in given.items() if name.startswith("keep_"))
     retention = policy_from(app, given) if keeps or not quarantine else None
     found = _archives(app, workspace)
+    damage = _damage(app, found) if quarantine else Damage()
+    damaged = [archive for archive, _ in damage.archives]
     pruned = run_async(
-        pruning.prune(app.store, found, retention, now=utc_now(), quarantine=quarantine, dry_run=dry_run)
+        pruning.prune(app.store, found, retention, now=utc_now(), damaged=damaged, dry_run=dry_run)
     )
     would = "would be " if dry_run else ""
     parts = [
@@ -35,10 +38,21 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
         f"{len(pruned.unmoved)} could not be quarantined" if pruned.unmoved else "",
     ]
     app.outcome = ", ".join(filter(None, parts))
-    _tell(app, pruned, dry_run=dry_run, quarantined_only=retention is None)
+    _tell(app, pruned, damage, dry_run=dry_run, quarantined_only=retention is None)
     for alarm in pruned.alarms:
         app.alarm(alarm)
     return BackupError.exit_code if pruned.alarms else 0
+
+
+def _damage(app: App, found: list[ArchiveName]) -> Damage:
+    with app.progress() as report:
+        damage = run_async(pruning.find_damage(app.store, found, app.keys, report))
+    if damage.unopened:
+        app.problem(
+            f"{plural(damage.unopened, 'encrypted archive')} could not be opened, so only the file sizes were compared; give"
+            " the key with --identity FILE"
+        )
+    return damage
 
 
 def _archives(app: App, workspace: str | None) -> list[ArchiveName]:
@@ -57,7 +71,7 @@ def _archives(app: App, workspace: str | None) -> list[ArchiveName]:
     return found
 
 
-def _tell(app: App, pruned: Pruned, *, dry_run: bool, quarantined_only: bool) -> None:
+def _tell(app: App, pruned: Pruned, damage: Damage, *, dry_run: bool, quarantined_only: bool) -> None:
     app.facts |= {"store": app.store.url, "dry_run": dry_run, "put_aside": list(map(str, pruned.aside))}
     if app.as_json:
         lines = [
@@ -68,10 +82,10 @@ def _tell(app: App, pruned: Pruned, *, dry_run: bool, quarantined_only: bool) ->
         return
     if pruned.verdicts:
         app.out.print(verdict_table(pruned.verdicts))
-    for archive in pruned.aside:
-        app.line(
-            f"{archive.reference} {'would be moved' if dry_run else 'was moved'} to {QUARANTINE}/: {archive.remains}"
-        )
+    moved = "would be moved" if dry_run else "was moved"
+    for archive, why in damage.archives:
+        if archive in pruned.aside:
+            app.line(f"{archive.reference} {moved} to {QUARANTINE}/: {why}")
     if quarantined_only and app.settings.retention:
         app.line(f"The [retention] of the settings was not applied; to apply it, run `{app.again('prune')}`.")
     app.line(f"{app.outcome}.")

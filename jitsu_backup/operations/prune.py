@@ -7,8 +7,10 @@ from datetime import datetime, tzinfo
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.archive.retention import Policy, Verdict, judge
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import AccessError, BackupError, IntegrityError, NewerFormatError, UsageError
+from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.operations.alarms import Alarm, What, reasons_for
+from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.store import Store, archives
 
 
@@ -56,22 +58,51 @@ class Removed:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Which archives are damaged, each with why, and how many could not be opened, so only their sizes were compared."""
+
+    archives: tuple[tuple[ArchiveName, str], ...] = ()
+    unopened: int = 0
+
+
+async def find_damage(
+    store: Store, found: list[ArchiveName], keys: ArchiveKeys, report: Reporter = silent
+) -> Damage:
+    """Read the archives `found` in a store, to the last byte if `keys` open them. Raise BackupError of the store."""
+    damaged, unopened = list[tuple[ArchiveName, str]](), 0
+    for number, archive in enumerate(found, 1):
+        if archive.damaged:
+            damaged.append((archive, archive.remains))
+            continue
+        data = await store.read(str(archive))
+        try:
+            keys.open(data)
+        except NewerFormatError:
+            pass  # verify reports it
+        except IntegrityError as problem:
+            damaged.append((archive, str(problem)))
+        except (UsageError, AccessError):
+            unopened += 1
+        report(Progress("reading archives", number, len(found)))
+    return Damage(tuple(damaged), unopened)
+
+
 async def prune(
     store: Store,
     found: list[ArchiveName],
     retention: Retention | None,
     *,
     now: datetime,
-    quarantine: bool = False,
+    damaged: Collection[ArchiveName] = (),
     dry_run: bool = False,
     seconds: float | None = None,
     needed: Collection[str] = (),
 ) -> Pruned:
-    """Remove those archives `found` in a store that no rule keeps and, with `quarantine`, move damaged ones away.
+    """Remove those archives `found` in a store that no rule keeps, and move `damaged` ones away.
 
     Without `retention`, nothing is removed. What is not removed within `seconds` stays, as do the `needed` names.
     """
-    damaged = [archive for archive in found if archive.damaged and quarantine]
     left = [archive for archive in found if archive not in damaged]
     judged = () if retention is None else judge(left, retention.policy, now, retention.zone)
     verdicts = tuple(one for one in judged if one.keep or str(one.archive) not in needed)

@@ -44,7 +44,7 @@ def open_archive(
     like: Snapshot | None = None,
 ) -> Snapshot:
     """Return the snapshot of an archive of a store, as `content_of` does. An error names the archive."""
-    with named_in_errors(str(archive)):
+    with named_in_errors(archive.reference, str(archive)):
         return content_of(archive, data, keys, check=check, like=like)
 
 

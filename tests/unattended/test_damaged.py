@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pyrage import x25519
 
 from jitsu_backup.archive import ArchiveName
 from tests.unattended.workbench import Bench
@@ -116,6 +117,30 @@ def test_only_quarantine_puts_it_aside_and_names_it(bench_with_a_damaged_newest:
     assert bench.run("prune", "--quarantine").stdout == "0 quarantined.\n"
     both = bench.run("prune", "--quarantine", "--keep-last", "1")
     assert both.stdout.splitlines()[-1] == "1 kept, 0 removed, 0 quarantined."
+
+
+def test_quarantine_finds_a_changed_byte_where_the_size_is_right_and_leaves_what_no_key_opens(
+    bench: Bench,
+) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    bench.state.objects["enrich-0001"].config["code"] = "newer"
+    bench.run("backup", "acme-staging", "--encrypt-to", str(x25519.Identity.generate().to_public()))
+    damaged, locked = bench.archives
+    path = bench.folder / "jitsu-backups" / str(damaged)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(data)
+    done = bench.run("prune", "--quarantine")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1 quarantined.")
+    assert f"{damaged.reference} was moved to quarantine/: the archive is damaged" in " ".join(
+        done.stdout.split()
+    )
+    assert "1 encrypted archive could not be opened, so only the file sizes were compared" in " ".join(
+        done.stderr.split()
+    )
+    assert bench.archives == [locked]
 
 
 def test_quarantine_removes_nothing_by_the_retention_of_the_settings(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.grouping import declares, group, option
 from jitsu_backup.cli.flags.policy import with_policy_options
-from jitsu_backup.cli.flags.shared import switch, with_unattended_options
+from jitsu_backup.cli.flags.shared import identity_option, switch, with_unattended_options
 
 
 @declares(
@@ -19,11 +19,12 @@ from jitsu_backup.cli.flags.shared import switch, with_unattended_options
     switch(
         "--quarantine",
         help="Only move damaged archives to quarantine/ in the store.",
-        more="Deletes nothing by retention, unless a rule such as --keep-daily is given too.",
+        more="Reads every archive, encrypted ones with --identity. Deletes nothing by retention, unless a rule such as --keep-daily is given too.",
     ),
 )
 @with_policy_options
 @with_unattended_options
+@identity_option
 @runs_command
 def command() -> None:
     """Delete old archives by a retention policy.
