@@ -66,6 +66,11 @@ def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
     """Yield rows as sentences: one of each kind, then how many are like it and in which workspaces."""
     kinds = kinds_of(listing.rows)
     for kind in kinds if verbose else kinds[:_KINDS]:
+        if len(kind) > 1 and len({row[1:] for row in kind}) == 1:
+            names = list(dict.fromkeys(shortened(row[0], _LONGEST_NAME) for row in kind))
+            listed = ", ".join(names) if verbose else some_of(names, _ALIKE)
+            yield _hanging("•", f"{listed}: {': '.join(kind[0][1:])}")
+            continue
         shown = kind if verbose or len(kind) <= _ALIKE else kind[:1]
         for name, *words in shown:
             yield _hanging("•", f"{shortened(name, _LONGEST_NAME)}: {': '.join(words)}")
