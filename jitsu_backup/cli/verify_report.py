@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jitsu_backup.archive import digest, parse_name
-from jitsu_backup.cli.app import App
-from jitsu_backup.model import Snapshot, plural, shortened, some_of
+from jitsu_backup.archive import digest
+from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.model import Snapshot, ago, parse_iso_time, plural, shortened, shown_time, some_of
 from jitsu_backup.operations import recovery_losses
 from jitsu_backup.operations.come_back import Rehearsal, residue_in_words
 from jitsu_backup.operations.recovery_losses import counted
@@ -105,11 +105,11 @@ def tell(app: App, result: ArchiveFinding, document: dict[str, Any]) -> None:
         app.line(f"{state}  {result.failure}")
         return
     state = "INCOMPLETE" if not result.complete else "DANGLING" if result.broken else "ok"
-    total = sum(document["counts"].values())
-    what = result.archive if parse_name(result.archive) is None else result.short_name
-    app.line(
-        f"{state}  {what}  {document['taken_at']}  {plural(total, 'entity', 'entities')}, digest {document['digest'][:12]}"
-    )
+    named = result.named is not None  # and the name has the id
+    what = result.short_name if named else f"{result.archive} ({document['digest'][:12]})"
+    taken = parse_iso_time(document["taken_at"])
+    total = plural(sum(document["counts"].values()), "entity", "entities")
+    app.line(f"{state}  {what}  {shown_time(taken)} ({ago(taken, utc_now())})  {total}")
     for line in result.dangling:
         app.line(f"    dangling: {line}")
     for refusal in document["refused"]:
