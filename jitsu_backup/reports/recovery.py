@@ -103,6 +103,11 @@ def missing_overlay(plan: RecoveryPlan) -> list[str]:
 def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
     """Yield what to decide before more can be recovered than the plan says."""
     plan = report.plan
+    if locked := sum(one.locked for one in plan.left_out):
+        of = plural(locked, "workspace")
+        yield NextStep(
+            f"Give the key that opens the archives of {of}, --identity FILE or the passphrase, then run the same command again"
+        )
     if unplanned := sum(not isinstance(one.problem, BlockedError) for one in plan.stuck):
         yield NextStep(
             f"Run the same command again, because {plural(unplanned, 'workspace')} could not be planned",

@@ -11,6 +11,7 @@ from rich.text import Text
 from jitsu_backup.model import printable, shortened, some_of
 from jitsu_backup.reports.recovery import kinds_of
 from jitsu_backup.reports.recovery_values import Listing, RecoverySummary
+from jitsu_backup.reports.terminal_layout import Trimmed
 
 _ROWS, _ALIKE, _KINDS = 10, 3, 8
 _OVERLAY_LINES = 6
@@ -33,7 +34,7 @@ def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> Rendera
     unsaid = [f"{one.heading} ({len(one.rows):,})" for one in summary.listings if one.detailed]
     if unsaid and not verbose:
         parts += [Text(), _plain(f"With -v: {'; '.join(unsaid)}.")]
-    return Group(*parts)
+    return Trimmed(Group(*parts))
 
 
 def _next_steps(summary: RecoverySummary) -> Iterator[RenderableType]:
