@@ -95,10 +95,10 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
         if len(alike) == 1 or alarm.what is not What.UNSEEN:
             app.problem(str(alarm))
     if len(alike) > 1:
-        app.problem(_unseen(run))
+        app.problem(unseen_in_words(run))
 
 
-def _unseen(run: BackupRun) -> str:
+def unseen_in_words(run: BackupRun) -> str:
     """Return one line about all workspaces that only the store has: by slug, and with the id if another has the slug now."""
     slugs = {archive.workspace_id: archive.slug for archive in run.stored_before}
     named = [f"{slugs[name]} ({name})" if name in slugs else name for name in run.unseen]
