@@ -5,6 +5,7 @@
 #   docs/gameday.sh [WORKSPACES]     5 by default
 set -euo pipefail
 
+command -v jitsu-backup > /dev/null || { echo "jitsu-backup is not on the PATH; activate its environment" >&2; exit 1; }
 workspaces=${1:-5}
 first_port=${GAMEDAY_PORT:-3131}
 folder=$(mktemp -d)

@@ -2,6 +2,7 @@
 
     BackupError                 1  failed
     ├── UsageError              2  wrong usage: a flag, a setting, an overlay
+    │   └── NoKeyError          2  an archive is encrypted, and no usable key was given
     ├── IncompleteError         3  finished, but something is missing or differs
     ├── IntegrityError          5  an archive is damaged, forged, unreadable or newer
     │   └── NewerFormatError    5  an archive has a format that only a newer version reads
@@ -80,6 +81,10 @@ class UsageError(BackupError):
     """A flag, a setting or an input file is wrong. The message says which one, and what to do."""
 
     exit_code = 2
+
+
+class NoKeyError(UsageError):
+    """An archive is encrypted, and no identity or passphrase was given that could open it."""
 
 
 class IncompleteError(BackupError):

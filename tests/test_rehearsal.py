@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.archive import archive_name, encode, encrypt, parse_name
+from jitsu_backup.archive import archive_name, encode, encrypt, new_identity, parse_name
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.verify import verify
 from jitsu_backup.errors import BackupError
@@ -477,3 +477,24 @@ def test_a_sync_that_does_not_come_back_is_not_counted_as_one_to_enable() -> Non
     found = rehearsed(taken(sandbox))
     assert [line.key.type for line in found.residue] == ["reverse-sync"]
     assert counted(found.lacks)["reverse_syncs"] == 0
+
+
+def test_one_missing_key_is_reported_once_and_not_as_damage(tmp_path: Path) -> None:
+    identity, recipient = new_identity()
+    folder = tmp_path / "jitsu-backups"
+    folder.mkdir()
+    for slug in ("acme-production", "acme-staging"):
+        one = make_snapshot({"function": []}, workspace_id=slug, slug=slug)
+        (folder / str(archive_name(one, encrypted=True))).write_bytes(encrypt(encode(one), [recipient]))
+    done = cli("verify", "--latest", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "UNREADABLE" not in done.stdout
+    assert done.stdout.count("locked  acme-production/") == 1
+    assert "2 archives: 2 locked." in done.stdout
+    told = folded(done.stderr)
+    assert told.count("no key was given; give --identity FILE, or set JITSU_BACKUP_IDENTITY") == 1
+    (tmp_path / "key.txt").write_text(identity)
+    assert (
+        cli("--store", str(folder), "verify", "--latest", "--identity", "key.txt", cwd=tmp_path).returncode
+        == 0
+    )

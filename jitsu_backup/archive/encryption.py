@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from jitsu_backup.errors import IntegrityError, LockedError, UsageError
+from jitsu_backup.errors import IntegrityError, LockedError, NoKeyError, UsageError
 
 _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
 _BY_PASSPHRASE = re.compile(rb"[^\n]*\n-> scrypt [^ \n]{1,64} (\d{1,9})\n")
@@ -42,7 +42,7 @@ def encrypt(data: bytes, recipients: Sequence[str] = (), passphrase: str | None 
 def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | None = None) -> bytes:
     """Decrypt with the contents of identity files (age or OpenSSH private keys), or with a passphrase.
 
-    One matching identity of several is enough. Raise UsageError for missing or malformed identities, LockedError if none
+    One matching identity of several is enough. Raise NoKeyError for missing or malformed identities, LockedError if none
     of them matches, IntegrityError for damaged data.
     """
     import pyrage  # noqa: PLC0415  as above
@@ -63,11 +63,11 @@ def decrypt(data: bytes, identities: Iterable[bytes] = (), passphrase: str | Non
         except UsageError as problem:
             useless = str(problem)
     if by_passphrase and not passphrase:
-        raise UsageError("the archive is encrypted with a passphrase; set JITSU_BACKUP_PASSPHRASE")
+        raise NoKeyError("the archive is encrypted with a passphrase; set JITSU_BACKUP_PASSPHRASE")
     if not by_passphrase and not known:
-        raise UsageError(
+        raise NoKeyError(
             useless
-            or "the archive is encrypted with age; give --identity FILE or set JITSU_BACKUP_IDENTITY, or decrypt it with age -d"
+            or "the archive is encrypted, and no key was given; give --identity FILE, or set JITSU_BACKUP_IDENTITY"
         )
     try:
         return _by_passphrase(data, passphrase or "") if by_passphrase else bytes(pyrage.decrypt(data, known))

@@ -9,6 +9,7 @@ from jitsu_backup.cli.app import App, place_of, utc_now
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, NotFoundError
 from jitsu_backup.model import parse_iso_time, plural, shown_time, unknown_secrets
+from jitsu_backup.operations.alarms import What
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.save import Saved
 from jitsu_backup.reports import saved_document, unchanged_document
@@ -89,8 +90,22 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
             app.line(f"  {changes_in_words(unpacked)}")
         if len(run.outcomes) != 1 or removed is not None or run.unseen:
             app.line(app.outcome + ".")
+    alike = [alarm for alarm in app.alarms if alarm.what is What.UNSEEN]
     for alarm in app.alarms:  # on standard error, which cron mails
-        app.problem(str(alarm))
+        if len(alike) == 1 or alarm.what is not What.UNSEEN:
+            app.problem(str(alarm))
+    if len(alike) > 1:
+        app.problem(unseen_in_words(run))
+
+
+def unseen_in_words(run: BackupRun) -> str:
+    """Return one line about all workspaces that only the store has: by slug, and with the id if another has the slug now."""
+    slugs = {archive.workspace_id: archive.slug for archive in run.stored_before}
+    named = [f"{slugs[name]} ({name})" if name in slugs else name for name in run.unseen]
+    return (
+        f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; if they were deleted on"
+        " purpose, or a recovery into another console replaced them, silence each with --allow-unseen NAME"
+    )
 
 
 def _document(app: App, output: Path | None, saved: Saved) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def connections(app: App, place: Place, report: Reporter) -> tuple[Connection, C
     if token is None or token == place.key:
         return person, None
     operator = replace(person, key=token, called="the operator's token")
-    return operator, replace(person, called="the person's key, which creates workspaces")
+    return operator, replace(person, called=f"{person.key.called}, which creates workspaces")
 
 
 def job_of(

@@ -1,9 +1,9 @@
 """`jitsu-backup snapshots`."""
 
 from jitsu_backup.archive import named_sources
-from jitsu_backup.cli.app import App
+from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.reports import archive_document, archive_table
-from jitsu_backup.store import named_archives
+from jitsu_backup.store import latest_of_each, named_archives
 
 
 def snapshots(app: App, place: str | None) -> int:
@@ -19,7 +19,7 @@ def snapshots(app: App, place: str | None) -> int:
         ]
         app.emit({"store": app.store.url, "snapshots": lines})
     elif found:
-        app.out.print(archive_table(found, sources))
+        app.out.print(archive_table(found, sources, latest_of_each(found, utc_now())))
     else:
         app.line(f"The store {app.store.url} is empty. To create the first archive:")
         app.line(f"  {app.again('backup')}")

@@ -13,7 +13,14 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_path
 from jitsu_backup.cli.snapshot_argument import open_snapshot, open_stored
 from jitsu_backup.cli.unattended import unattended
-from jitsu_backup.cli.verify_report import checked_document, facts_of, in_words, tell, unread_document
+from jitsu_backup.cli.verify_report import (
+    checked_document,
+    facts_of,
+    in_words,
+    tell,
+    tell_locked,
+    unread_document,
+)
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.come_back import Rehearsal
@@ -62,12 +69,14 @@ def verify(
         results.append(result)
         if alone and isinstance(result, UnreadArchive) and not isinstance(result.failure, MistakeError):
             raise result.failure
-        if app.as_json:
-            documents.append(document)
-        else:
+        documents.append(document)
+        locked = isinstance(result, UnreadArchive) and result.locked
+        if not (locked or app.as_json):
             tell(app, result, document)
+        report = app.alarms.append if locked else app.alarm
         for alarm in alarms_of(result, app.again, fail_on_losses=fail_on_losses):
-            app.alarm(alarm)
+            report(alarm)
+    tell_locked(app, (one for one in results if isinstance(one, UnreadArchive) and one.locked))
     if not results:
         raise BackupError(
             f"all archives were removed from the store {app.store.url} after it was listed; run this again"

@@ -1,12 +1,12 @@
 """The report of a `verify` run: text, JSON, and facts for the log."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jitsu_backup.archive import digest, parse_name
-from jitsu_backup.cli.app import App
-from jitsu_backup.model import Snapshot, plural, shortened
+from jitsu_backup.archive import digest
+from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.model import Snapshot, ago, parse_iso_time, plural, shortened, shown_time, some_of
 from jitsu_backup.operations import recovery_losses
 from jitsu_backup.operations.come_back import Rehearsal, residue_in_words
 from jitsu_backup.operations.recovery_losses import counted
@@ -15,6 +15,9 @@ from jitsu_backup.reports import residue_document, snapshot_document
 
 MOST_REASONS = 20
 """The most reasons that the log lists for one archive."""
+
+MOST_NAMED = 3
+"""How many locked archives are named."""
 
 
 def unread_document(result: UnreadArchive) -> dict[str, Any]:
@@ -60,9 +63,11 @@ def facts_of(results: Iterable[ArchiveFinding], *, rehearsed: bool) -> dict[str,
     """Return the facts about a run for the log."""
     results = list(results)
     checked = [one for one in results if isinstance(one, CheckedArchive)]
+    unread = [one for one in results if isinstance(one, UnreadArchive)]
     facts: dict[str, Any] = {
         "archives": len(results),
-        "unreadable": [one.archive for one in results if isinstance(one, UnreadArchive)],
+        "unreadable": [one.archive for one in unread if not one.locked],
+        "locked": [one.archive for one in unread if one.locked],
         "incomplete": [one.archive for one in checked if not one.complete],
         "dangling": [one.archive for one in checked if one.broken],
         "not_brought_back": [one.archive for one in checked if one.lost],
@@ -81,6 +86,7 @@ def in_words(facts: Mapping[str, Any]) -> str:
     """Return how many archives are complete, and what is wrong with the others; `facts` are those of `facts_of`."""
     lacking = {
         "unreadable": "cannot be read",
+        "locked": "locked",
         "incomplete": "incomplete",
         "dangling": "with dangling references",
         "not_brought_back": "not restored completely",
@@ -95,20 +101,32 @@ def in_words(facts: Mapping[str, Any]) -> str:
 def tell(app: App, result: ArchiveFinding, document: dict[str, Any]) -> None:
     """Print what was found about an archive; `document` is its JSON."""
     if isinstance(result, UnreadArchive):
-        app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.failure}")
+        state = "NOT READ" if result.mistaken else "locked" if result.locked else "UNREADABLE"
+        app.line(f"{state}  {result.failure}")
         return
     state = "INCOMPLETE" if not result.complete else "DANGLING" if result.broken else "ok"
-    total = sum(document["counts"].values())
-    what = result.archive if parse_name(result.archive) is None else result.short_name
-    app.line(
-        f"{state}  {what}  {document['taken_at']}  {plural(total, 'entity', 'entities')}, digest {document['digest'][:12]}"
-    )
+    named = result.named is not None  # and the name has the id
+    what = result.short_name if named else f"{result.archive} ({document['digest'][:12]})"
+    taken = parse_iso_time(document["taken_at"])
+    total = plural(sum(document["counts"].values()), "entity", "entities")
+    app.line(f"{state}  {what}  {shown_time(taken)} ({ago(taken, utc_now())})  {total}")
     for line in result.dangling:
         app.line(f"    dangling: {line}")
     for refusal in document["refused"]:
         app.line(f"    not read: {refusal['name']}: {refusal['reason']}")
     if result.rehearsal is not None:
         _tell_rehearsal(app, result.rehearsal)
+
+
+def tell_locked(app: App, locked: Iterable[UnreadArchive]) -> None:
+    """Print which archives no given key opens, and why: once for all with the same reason, because one key is missing."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for one in locked:
+        alike[one.why.removeprefix("the archive ").removeprefix("is ")].append(one.short_name)
+    for why, names in alike.items():
+        if not app.as_json:
+            app.line(f"locked  {some_of(names, MOST_NAMED)}")
+        app.problem(f"{plural(len(names), 'archive')} locked: {why}; then run this again")
 
 
 def _tell_rehearsal(app: App, rehearsal: Rehearsal) -> None:

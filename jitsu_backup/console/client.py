@@ -98,7 +98,7 @@ class Console:
         host: str,
         key: str,
         *,
-        called: str = "this key",
+        called: str = "",
         ca_bundle: str | None = None,
         timeout: float = 60.0,
         concurrency: int = CONCURRENCY,
@@ -113,7 +113,7 @@ class Console:
         """Open no connection yet. `if_rejected` says what to do if the key is rejected. Raise UsageError or UnreachableError for an unusable proxy or certificates."""
         self.host = host.rstrip("/")
         self.concurrency = concurrency
-        self._called = called
+        self._called = called or "this key"
         self._key_id, _, secret = key.partition(":")
         self._own = [text for text in (key, secret) if len(text) >= _SHORTEST_SECRET]
         self._sleep, self._clock, self._report = sleep, clock, report

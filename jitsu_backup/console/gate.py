@@ -19,6 +19,7 @@ import httpx
 from jitsu_backup.catalogue.rate_limits import WINDOW, WORKSPACE_WINDOW, pace
 from jitsu_backup.console.replies import LONGEST_WAIT
 from jitsu_backup.events import Notice, Reporter, silent
+from jitsu_backup.model import lasting
 
 _MAKING, _MAKING_PATH = "POST a workspace", "/api/workspace"
 
@@ -75,7 +76,8 @@ class Gate:
         while (wait := self._wait()) > 0:
             if wait >= 5 and self.clock() >= self.told_until:
                 self.told_until = self.clock() + wait
-                self.report(Notice(f"waiting {wait:.0f} s for the console's rate limit"))
+                words = lasting(wait) if wait >= 90 else f"{wait:.0f} s"
+                self.report(Notice(f"waiting {words} for the console's rate limit"))
             if self.in_flight and wait < 5:
                 await self._until_changed(wait)
             else:

@@ -259,9 +259,10 @@ async def _keep_intent(
         return await keep_intent(await _store(safeguards, lease), safeguards.keys, prepared, safeguards.now)
     except Exception as bug:  # noqa: BLE001  the run must not fail because of it
         problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
+        before = "the source changes" if safeguards.command == "clone" else "anybody edits the workspace"
         message = (
-            f"the intent of this {safeguards.command} could not be stored: {problem}; if the run is killed, repeat it before"
-            " the source changes"
+            f"no note of what this {safeguards.command} will write could be stored; if it is killed, run it again before"
+            f" {before}: {problem}"
         )
         safeguards.report(Caution(message))
         return ()

@@ -11,6 +11,8 @@ from jitsu_backup.errors import (
     BackupError,
     IncompleteError,
     IntegrityError,
+    LockedError,
+    NoKeyError,
     UsageError,
 )
 from jitsu_backup.events import Notice, Reporter, silent
@@ -53,6 +55,16 @@ class UnreadArchive(_Archive):
     def mistaken(self) -> bool:
         """Whether no archive was found: the name is wrong, but nothing is damaged."""
         return not self.found and self.failure.exit_code in (UsageError.exit_code, BackupError.exit_code)
+
+    @property
+    def why(self) -> str:
+        """Why it could not be read, without its name."""
+        return str(self.failure).removeprefix(f"{self.archive}: ").removeprefix(f"{self.short_name}: ")
+
+    @property
+    def locked(self) -> bool:
+        """Whether it exists, and no key or passphrase that was given opens it. It may be undamaged."""
+        return self.found and isinstance(self.failure, LockedError | NoKeyError)
 
     @property
     def reasons(self) -> list[str]:
@@ -153,7 +165,7 @@ def _unreadable(result: UnreadArchive, again: Again) -> Alarm:
     problem, archive, named = str(result.failure), result.short_name, result.named
     if result.mistaken:
         return Alarm(What.RUN_FAILED, problem, f"list the snapshots with `{again('snapshots')}`")
-    why = f"{archive}: {problem.removeprefix(f'{result.archive}: ').removeprefix(f'{archive}: ')}"
+    why = f"{archive}: {result.why}"
     damaged = result.failure.exit_code == IntegrityError.exit_code
     retry = f"then verify it again with `{again('verify', archive)}`"  # with the key that opens it
     remedy = remedy_for(result.failure, again) if damaged else retry

@@ -33,6 +33,7 @@ from jitsu_backup.reports.recovery_remarks import (
     RestoreCommand,
     called_rows,
     forecast_in_words,
+    generation_in_words,
     in_recovery,
     kept_rows,
     note_rows,
@@ -64,7 +65,7 @@ def plan_summary(report: RecoveryReport) -> RecoverySummary:
     """Return the report of a plan."""
     plan = report.plan
     counts = Counter(map(standing, plan.workspaces))
-    parts = [f"{counts[kind]} {kind.words}" for kind in Standing if counts[kind]]
+    parts = [f"{counts[kind]} {kind.words_for(counts[kind])}" for kind in Standing if counts[kind]]
     parts += [f"{len(plan.left_out)} left out"] if plan.left_out else []
     return RecoverySummary(
         "Recovery plan", _subject(plan), ", ".join(parts) or "no workspace to recover in the store",
@@ -83,6 +84,8 @@ def run_summary(report: RecoveryReport, run: RecoveryRun, *, unread: int = 0) ->
     troubles = [f"{endings[kind]} {kind.words}" for kind in Ending if endings[kind] and not kind.good]
     troubles += [f"{len(run.plan.left_out)} left out"] if run.plan.left_out else []
     total = plural(len(run.outcomes) + unread, "workspace")
+    if unrecorded := sum(bool(outcome.unrecorded) for outcome in run.outcomes):
+        troubles.append(f"the record of {unrecorded} could not be stored")
     state = f"{back} of {total} restored completely" + ("; " if troubles else "")
     return RecoverySummary(
         "Recovery", _subject(run.plan), state + ", ".join(troubles), run.exit_code == 0,
@@ -100,6 +103,11 @@ def missing_overlay(plan: RecoveryPlan) -> list[str]:
 def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
     """Yield what to decide before more can be recovered than the plan says."""
     plan = report.plan
+    if locked := sum(one.locked for one in plan.left_out):
+        of = plural(locked, "workspace")
+        yield NextStep(
+            f"Give the key that opens the archives of {of}, --identity FILE or the passphrase, then run the same command again"
+        )
     if unplanned := sum(not isinstance(one.problem, BlockedError) for one in plan.stuck):
         yield NextStep(
             f"Run the same command again, because {plural(unplanned, 'workspace')} could not be planned",
@@ -146,6 +154,7 @@ def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:
             "to write",
             f"{plural(plan.writes, 'entity', 'entities')} to {plural(len(plan.going), 'workspace')}",
         )
+    yield "console", generation_in_words(plan)
     yield "write keys", planned_keys(plan)
     if plan.going:
         yield "takes", forecast_in_words(plan)
@@ -301,6 +310,7 @@ def _run_facts(report: RecoveryReport, run: RecoveryRun) -> Iterator[tuple[str, 
     yield from _ages(report)
     yield "created", plural(made, "workspace") if made else ""
     yield "written", plural(sum(map(written, run.outcomes)), "entity", "entities")
+    yield "console", generation_in_words(run.plan)
     yield "write keys", made_keys(run, report.keys_out)
     yield "took", lasting(run.seconds)
 
@@ -325,6 +335,10 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
         tuple(_residue(run, report.restore)),
         urgent=True,
         alike=True,
+    )
+    unrecorded = tuple((o.recovery.slug, o.unrecorded) for o in run.outcomes if o.unrecorded)
+    yield Listing(
+        "Records that could not be stored", ("Workspace", "Why"), unrecorded, urgent=True, alike=True
     )
     renumbered = tuple(_renumbered(run))
     yield Listing(
@@ -393,8 +407,6 @@ def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, s
             if line.key not in reported:
                 named = f"{line.key.type} {shortened(line.name)}" + (f" {line.path}" if line.path else "")
                 yield slug, named, in_recovery(line.reason, outcome.recovery, command)
-        if result.unrecorded:
-            yield slug, "its record", f"could not be stored: {result.unrecorded}"
 
 
 def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str, ...]:
@@ -430,11 +442,13 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
             f"Ask an administrator of the console to add an owner to {some_of(lonely, 3)}, because nobody is a member yet"
         )
     if members := sum(len(o.recovery.members) for o in run.outcomes):
-        yield NextStep(f"Invite {plural(members, 'member')} with their previous roles")
+        roles = "role" if members == 1 else "roles"
+        yield NextStep(f"Invite {plural(members, 'member')} with their previous {roles}")
     if any(outcome.recovery.kept for outcome in run.outcomes):
         yield NextStep(_TAKE_BACK)
     if report.ways_back:
-        them = "it" if len(report.ways_back) == 1 else "one of them"
+        several = len(report.ways_back)
+        them = "it" if several == 1 else f"one of the {several} workspaces that were written (-v lists all)"
         yield NextStep(f"To undo {them}", next(iter(report.ways_back.values())))
 
 

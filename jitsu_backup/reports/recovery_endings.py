@@ -35,6 +35,10 @@ class Standing(Enum):
         """The state, in words for a person."""
         return _IN_WORDS.get(self.value, self.value)
 
+    def words_for(self, count: int) -> str:
+        """Return the state of `count` workspaces, in words."""
+        return "exist" if self is Standing.THERE and count > 1 else self.words
+
 
 def standing(one: WorkspaceRecovery) -> Standing:
     """Return the state of a workspace before a recovery."""
@@ -94,7 +98,7 @@ def how_to_run_again(run: RecoveryRun, store: str) -> str:
     before = []
     if any(isinstance(outcome.problem, KeyRejectedError) for outcome in run.outcomes):
         before.append("get a valid key")
-    if any(outcome.unbacked for outcome in run.outcomes):
+    if any(outcome.unbacked or outcome.unrecorded for outcome in run.outcomes):
         before.append(free_space(store))
     text = ", ".join([*before, "then run the same command again" if before else "run the same command again"])
     return f"{text[0].upper()}{text[1:]}: it continues where this run ended and writes nothing twice"

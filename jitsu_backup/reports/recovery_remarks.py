@@ -9,6 +9,7 @@ from jitsu_backup.catalogue.rate_limits import WORKSPACE_WINDOW, WORKSPACES_AT_O
 from jitsu_backup.model import lasting_between, plural, quoted, some_of
 from jitsu_backup.operations.alarms import Again
 from jitsu_backup.operations.recovery import Member, RecoveryPlan, WorkspaceRecovery
+from jitsu_backup.operations.third_side import NO_RECORD
 from jitsu_backup.planning import SECRETS_COME_ALONG, Action
 
 Rows = Iterator[tuple[str, ...]]
@@ -25,6 +26,10 @@ OF_RESTORE = frozenset(
 
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 _SHOWN = 3
+_NOT_RECORDED = (
+    "this store has no record that it was recovered before, so what people changed here cannot be distinguished from what"
+    " the archive has"
+)
 
 
 def _command(*arguments: str) -> str:
@@ -114,6 +119,15 @@ def forecast_in_words(plan: RecoveryPlan) -> str:
     return f"{takes}: {limit}; {token} creates all at once (invite members later)"
 
 
+def generation_in_words(plan: RecoveryPlan) -> str:
+    """Return which generation the target's console is like if it is not the newest, as far as its types show."""
+    offered = [one.prepared.live.manifest.not_offered for one in plan.workspaces if one.prepared is not None]
+    unknown = set(offered[0]).intersection(*offered) if offered else ()
+    if "domain" in unknown:
+        return "as of October 2024: types and fields that only newer ones have are not restored"
+    return "as of July 2026: it has neither models nor reverse syncs" if "model" in unknown else ""
+
+
 def not_known(one: WorkspaceRecovery) -> dict[str, int]:
     """Return how many entities of a workspace have a type that the target's console does not support, by type."""
     prepared = one.prepared
@@ -145,4 +159,8 @@ def note_rows(workspaces: Iterable[WorkspaceRecovery], command: RestoreCommand) 
 def notes(one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> list[str]:
     """Return the notes of a plan, without the one that secrets are copied, which a recovery always does."""
     found = () if one.prepared is None else one.prepared.plan.notes
-    return [in_recovery(note, one, command) for note in found if not note.startswith(SECRETS_COME_ALONG)]
+    return [
+        _NOT_RECORDED if note.startswith(NO_RECORD) else in_recovery(note, one, command)
+        for note in found
+        if not note.startswith(SECRETS_COME_ALONG)
+    ]

@@ -11,6 +11,7 @@ from rich.text import Text
 from jitsu_backup.model import printable, shortened, some_of
 from jitsu_backup.reports.recovery import kinds_of
 from jitsu_backup.reports.recovery_values import Listing, RecoverySummary
+from jitsu_backup.reports.terminal_layout import Trimmed
 
 _ROWS, _ALIKE, _KINDS = 10, 3, 8
 _OVERLAY_LINES = 6
@@ -33,7 +34,7 @@ def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> Rendera
     unsaid = [f"{one.heading} ({len(one.rows):,})" for one in summary.listings if one.detailed]
     if unsaid and not verbose:
         parts += [Text(), _plain(f"With -v: {'; '.join(unsaid)}.")]
-    return Group(*parts)
+    return Trimmed(Group(*parts))
 
 
 def _next_steps(summary: RecoverySummary) -> Iterator[RenderableType]:
@@ -66,6 +67,11 @@ def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
     """Yield rows as sentences: one of each kind, then how many are like it and in which workspaces."""
     kinds = kinds_of(listing.rows)
     for kind in kinds if verbose else kinds[:_KINDS]:
+        if len(kind) > 1 and len({row[1:] for row in kind}) == 1:
+            names = list(dict.fromkeys(shortened(row[0], _LONGEST_NAME) for row in kind))
+            listed = ", ".join(names) if verbose else some_of(names, _ALIKE)
+            yield _hanging("•", f"{listed}: {': '.join(kind[0][1:])}")
+            continue
         shown = kind if verbose or len(kind) <= _ALIKE else kind[:1]
         for name, *words in shown:
             yield _hanging("•", f"{shortened(name, _LONGEST_NAME)}: {': '.join(words)}")

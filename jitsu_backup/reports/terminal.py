@@ -203,8 +203,10 @@ def ledger_table(snapshot: Snapshot) -> RenderableType:
     return table
 
 
-def archive_table(archives: Iterable[ArchiveName], sources: Mapping[str, str]) -> RenderableType:
-    """Return a table of archives, made from their names.
+def archive_table(
+    archives: Iterable[ArchiveName], sources: Mapping[str, str], latest: Sequence[ArchiveName] = ()
+) -> RenderableType:
+    """Return a table of archives, made from their names: those of `latest` are marked, and what runs have left is dim.
 
     `sources` maps the mark of a clone to the slug of the workspace that was cloned.
     """
@@ -213,11 +215,12 @@ def archive_table(archives: Iterable[ArchiveName], sources: Mapping[str, str]) -
     listed = list(archives)
     all_encrypted = len(listed) > 1 and all(archive.encrypted for archive in listed)
     for archive in listed[:_LONGEST_TABLE]:
+        shown = replace(archive, encrypted=False) if all_encrypted else archive
+        *row, marks = _archive_row(shown, sources, ["latest"] if archive in latest else [])
         count = "" if archive.total is None else str(archive.total)
-        *row, marks = _archive_row(replace(archive, encrypted=False) if all_encrypted else archive, sources)
-        table.add_row(*row, count, marks)
-    whole = _with_rest(table, len(listed))
-    return Group(whole, Text("All are encrypted.")) if all_encrypted else whole
+        table.add_row(*row, count, marks, style="dim" if archive.set_aside else None)
+    rest = [Text("All are encrypted.")] if all_encrypted else []
+    return Group(_with_rest(table, len(listed)), *rest)
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
@@ -236,19 +239,18 @@ def _with_rest(table: Table, total: int) -> RenderableType:
     return table if more <= 0 else Group(table, Text(f"… and {more:,} more (--json lists all)"))
 
 
-def _archive_row(archive: ArchiveName, sources: Mapping[str, str]) -> tuple[Text, Text, Text, Text]:
+def _archive_row(
+    archive: ArchiveName, sources: Mapping[str, str], first: Sequence[str] = ()
+) -> tuple[Text, Text, Text, Text]:
     source = sources.get(archive.cloned_from or "")
-    words: dict[str | None, str] = {archive.cloned_from: f"from {source}"} if source else {}
+    words: dict[str | None, str] = {archive.cloned_from: f"from {source}" if source else ""}
     if archive.undoes is not None:
         words = {archive.undoes: "undo"}
     if archive.left_after is not None:
         words = {archive.cloned_from: "", archive.left_after: "", CLONED: "after a run"}
     named = (words.get(mark, mark) for mark in archive.marks if mark != archive.key)
-    marks = [
-        *(["DAMAGED"] if archive.damaged else []),
-        *filter(None, named),
-        *(["encrypted"] if archive.encrypted else []),
-    ]
+    last = ["encrypted"] if archive.encrypted else []
+    marks = [*first, *(["DAMAGED"] if archive.damaged else []), *filter(None, named), *last]
     moment = archive.taken_at.strftime("%Y-%m-%d %H:%M:%S")
     return _plain(archive.digest_prefix), _plain(archive.slug), _plain(moment), _plain(", ".join(marks))
 

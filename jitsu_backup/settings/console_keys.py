@@ -12,14 +12,17 @@ DEFAULT_HOST = "https://use.jitsu.com"
 _CALLED = {"key": "API key", "admin_token": "operator's token"}
 
 
-def checked_key(text: str, name: str = "the API key", if_rejected: str = "") -> SecretText:
-    """Return a key (`keyId:keySecret`) without surrounding white space. Raise AccessError for a malformed one."""
+def checked_key(text: str, name: str = "", if_rejected: str = "") -> SecretText:
+    """Return a key (`keyId:keySecret`) without surrounding white space. Raise AccessError for a malformed one.
+
+    Messages call it `name`, by default an API key with its id.
+    """
     key = text.strip()
     key_id, colon, secret = key.partition(":")
     printable = key.isascii() and key.isprintable() and " " not in key
     if not (colon and key_id and secret and printable):
-        raise AccessError(f"{name} has the wrong form; it must look like keyId:keySecret")
-    return SecretText(key, if_rejected)
+        raise AccessError(f"{name or 'the API key'} has the wrong form; it must look like keyId:keySecret")
+    return SecretText(key, if_rejected, name or f"the API key {key_id}")
 
 
 def key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> object:

@@ -22,10 +22,14 @@ OWN_SECRETS = (
 
 @dataclass(frozen=True, slots=True)
 class SecretText:
-    """A secret whose `repr` and `str` are `***`. `if_rejected` says what to do if a console does not know it."""
+    """A secret whose `repr` and `str` are `***`.
+
+    `if_rejected` says what to do if a console does not know it, and `called` is what a message calls it, without the secret.
+    """
 
     _text: str = field(repr=False)
     if_rejected: str = field(default="", repr=False, compare=False)
+    called: str = field(default="", repr=False, compare=False)
 
     def __repr__(self) -> str:
         """Return `***`."""

@@ -230,7 +230,9 @@ def test_a_missing_identity_is_told_as_that_and_nothing_is_promised_about_what_i
     assert found.exit_code() == 2
     (alarm,) = alarms_of(found, again)
     assert alarm.what is What.UNREADABLE
-    assert "give --identity FILE, or decrypt it with age -d; then run it again" in str(alarm)
+    assert "no key was given; give --identity FILE, or set JITSU_BACKUP_IDENTITY; then run it again" in str(
+        alarm
+    )
     assert ".json.gz" not in alarm.why
     summary = drill_summary(found, "s")
     facts = dict(summary.facts)

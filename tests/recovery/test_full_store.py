@@ -45,6 +45,18 @@ def test_on_a_full_disk_what_is_in_use_is_not_written_and_what_is_only_added_to_
         f"Free space in {world.store.url}, or make it writable, then run the same command again: it continues where this"
         " run ended and writes nothing twice: recover --yes"
     )
+    summary = run_summary(report, run)
+    assert summary.state == (
+        "2 of 3 workspaces restored completely; 1 failed, the record of 2 could not be stored"
+    )
+    (unrecorded,) = [one for one in summary.listings if one.heading == "Records that could not be stored"]
+    assert [row[0] for row in unrecorded.rows] == ["team-green", "team-red"]
+    assert "Still different" not in [one.heading for one in summary.listings]
+    second = world.recover()
+    report = RecoveryReport(
+        second.plan, world.now(), store=world.store.url, run=second, again="recover --yes"
+    )
+    assert str(run_summary(report, second).next_steps[0]).startswith("Free space in ")
     free()
     again = world.recover()
     assert (problems(again), again.exit_code) == ({}, 0)

@@ -1,17 +1,21 @@
 """What a recovery says to do next, with the whole command where the same one has to be run again."""
 
+import io
 import shlex
 from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console as Screen
 
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.recover import _again
 from jitsu_backup.errors import BackupError, ConsoleError
+from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryRun
 from jitsu_backup.reports.recovery import plan_summary, run_summary
 from jitsu_backup.reports.recovery_values import RecoveryReport
+from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.sandbox.state import READER
 from tests.recovery.kit import World, add_workspace, problems
 from tests.recovery.test_console import equal, lost
@@ -27,6 +31,21 @@ GIVEN = {
 def steps(run: RecoveryRun) -> list[str]:
     report = RecoveryReport(run.plan, run.plan.workspaces[0].archive.taken_at, run=run, again="recover --yes")
     return [str(step) for step in run_summary(report, run).next_steps]
+
+
+def test_one_missing_key_is_one_line_and_one_step(tmp_path: Path) -> None:
+    world = World(tmp_path, keys=ArchiveKeys(passphrase="not to be told"))
+    world.add("team-blue", "team-green")
+    world.back_up()
+    world.keys = ArchiveKeys()
+    report = RecoveryReport(world.plan(), world.now(), again="recover")
+    screen = Screen(record=True, width=80, file=io.StringIO())
+    screen.print(recovery_view(plan_summary(report)))
+    shown = screen.export_text()
+    assert " ".join(shown.split()).count("is encrypted with a passphrase; set JITSU_BACKUP_PASSPHRASE") == 1
+    assert "team-blue, team-green: " in shown
+    assert "1. Give the key that opens the archives of 2 workspaces" in shown
+    assert not [line for line in shown.splitlines() if line.endswith(" ")]
 
 
 def test_after_a_write_that_failed_the_same_command_is_to_be_run_again(tmp_path: Path) -> None:

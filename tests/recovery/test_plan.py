@@ -92,7 +92,7 @@ def test_the_plan_says_what_is_overwritten_and_what_is_kept(generation: Generati
     blocked = world.plan()
     (told,) = map(str, (one.problem for one in blocked.workspaces))
     assert "it has function 'Mine 0' and 2 more, which the archive lacks" in told
-    assert "1 existing entity would be overwritten, first function 'Enrich'" in told
+    assert "1 existing entity would be overwritten: function 'Enrich'" in told
     plan = world.plan(world.job(over_existing=True))
     assert "overwrites 1 entity, keeps 3 that the archive does not have" in in_words(plan)
     assert "Mine 0" not in in_words(plan)

@@ -95,6 +95,18 @@ def test_that_all_archives_are_encrypted_is_said_once() -> None:
     assert listed(one, replace(other, encrypted=False)).count("encrypted") == 1
 
 
+def test_the_table_of_archives_marks_the_latest_and_breaks_no_mark_in_two() -> None:
+    name = "acme-production.cacmeproduction0000000001.20261101T120000Z.0123456789ab.{}json.gz"
+    backup, record = parse_name(name.format("")), parse_name(name.format("cloned.from-7a064e3e8b13."))
+    assert backup is not None
+    assert record is not None
+    screen = Screen(record=True, width=80, file=io.StringIO())
+    screen.print(archive_table([backup, record], {}, [backup]))
+    _, first, second = screen.export_text().splitlines()
+    assert first.rstrip().endswith("latest")
+    assert second.rstrip().endswith("cloned")
+
+
 def test_only_and_skip_leave_out_what_only_the_target_has_too_and_that_is_counted() -> None:
     plan = plan_of(in_place(BASE, EXTRA, only=("function",)))
     assert {extra.key.type for extra in plan.extras if not extra.left_out} == {"function"}

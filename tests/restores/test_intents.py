@@ -204,9 +204,9 @@ def test_an_intent_that_cannot_be_kept_is_told_in_one_line_and_the_clone_goes_on
     monkeypatch.setattr(FolderStore, "create", full)
     result = shop.clone()
     assert result.record is not None
-    (told,) = [str(event) for event in shop.told if "could not be stored" in str(event)]
+    (told,) = [str(event) for event in shop.told if "could be stored" in str(event)]
     assert (
-        "the intent of this clone could not be stored: the disk is full; if the run is killed, repeat it"
+        "no note of what this clone will write could be stored; if it is killed, run it again before the source changes"
         in told
     )
 

@@ -166,16 +166,20 @@ def test_what_an_update_newly_confirms_is_named_and_what_is_not_written_is_not()
     sandbox = newest()
     before = backed_up(sandbox)
     assert not [
-        n for n in plan_of(sandbox, before, PRODUCTION, only=("stream/*",)).notes if "in your name" in n
+        n
+        for n in plan_of(sandbox, before, PRODUCTION, only=("stream/*",)).notes
+        if "you give it by running this" in n
     ]
     sandbox.state.workspaces[PRODUCTION].features = []
-    assert not [note for note in plan_of(sandbox, before, PRODUCTION).notes if "in your name" in note]
+    assert not [
+        note for note in plan_of(sandbox, before, PRODUCTION).notes if "you give it by running this" in note
+    ]
     sandbox.state.workspaces[PRODUCTION].features = ["reverse-etl"]
     restored(sandbox, before, PRODUCTION)
     (row,) = link_rows(sandbox, PRODUCTION)
     row.data = {**row.data, "streamOptions": {}}
     notes = plan_of(sandbox, before, PRODUCTION).notes
-    assert [note for note in notes if "confirms deliveryAttested in your name" in note]
+    assert [note for note in notes if "gave in the source (deliveryAttested): you give it" in note]
 
 
 @pytest.mark.parametrize("values", [{"data.schedule": None}, {"data.name": "  Padded  "}])

@@ -12,6 +12,8 @@ import orjson
 import pytest
 from hypothesis import given, strategies as st
 
+from jitsu_backup.archive import parse_name
+from jitsu_backup.cli.backup_report import unseen_in_words
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.errors import (
     BackupError,
@@ -22,6 +24,7 @@ from jitsu_backup.errors import (
 )
 from jitsu_backup.model import HARMFUL
 from jitsu_backup.operations.alarms import LONGEST_REASON, Alarm, What, remedy_for, told_in
+from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, running
 from tests.advice import folded
@@ -289,3 +292,13 @@ def test_a_file_of_figures_of_an_earlier_version_is_taken_on(tmp_path: Path) -> 
 def test_every_kind_has_a_name_for_figures_and_words_for_a_person(what: What) -> None:
     assert what.label.replace("_", "").isalpha()
     assert what.words or what in (What.RUN_FAILED, What.INTERRUPTED)
+
+
+def test_workspaces_that_only_the_store_has_are_one_line_by_slug() -> None:
+    old = parse_name("team-3.cm29srj379q32xq53rvnzja2s.20261101T120000Z.0123456789ab.json.gz")
+    assert old is not None
+    told = unseen_in_words(BackupRun(unseen=(old.workspace_id, "team-4"), stored_before=(old,)))
+    assert told.startswith(
+        "2 workspaces are in the store, but this key cannot see them: team-3 (cm29srj379q32xq53rvnzja2s), team-4; if"
+    )
+    assert told.endswith("silence each with --allow-unseen NAME")

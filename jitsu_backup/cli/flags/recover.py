@@ -55,7 +55,7 @@ from jitsu_backup.cli.flags.shared import (
         more="Deletes nothing.",
     ),
     switch("--allow-missing-secrets", help="Continue without unavailable secrets."),
-    rare=[switch("--wait", help="Wait until another run in the same workspace has ended.")],
+    rare=[switch("--wait", help="Wait until another run on the same console has ended.")],
 )
 @group(
     OUTPUT,

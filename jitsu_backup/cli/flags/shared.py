@@ -87,7 +87,7 @@ which_archives = together(
         "from_host",
         metavar="HOST",
         help="Only archives of this console.",
-        more="Needed if the store has several consoles.",
+        more="Needed if workspaces of several consoles are lost.",
     ),
 )
 

@@ -141,6 +141,8 @@ def _opened(archive: ArchiveName, snapshot: Snapshot) -> Opened:
 
 def _unreadable(candidate: Candidate, failed: list[PassedOver]) -> LeftOut:
     newest = failed[0]
+    if all(past.locked for past in failed):  # no matter which archives: the key is what is missing
+        return LeftOut(candidate.workspace_id, candidate.slug, newest.why, newest.exit_code, locked=True)
     more = f", and neither can {plural(len(failed) - 1, 'older one')}" if len(failed) > 1 else ""
     named = f"{newest.archive.reference} of {shown_time(newest.archive.taken_at)}"
     why = f"its newest archive, {named}, cannot be read{more}: {newest.why}"

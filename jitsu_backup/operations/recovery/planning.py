@@ -210,7 +210,7 @@ async def _check_maker(maker: Connection) -> bool:
 
 def _nothing(store: Store, job: RecoveryJob, backed_up: Sequence[Candidate]) -> str:
     named = f" of {some_of(list(job.workspaces), 5)}" if job.workspaces else ""
-    until = f" from {job.at:%Y-%m-%d %H:%M} UTC or earlier" if job.at else ""
+    until = f" that is as old as {job.at:%Y-%m-%d %H:%M} UTC or older" if job.at else ""
     there = (
         in_store(one.slug for one in backed_up)
         if backed_up

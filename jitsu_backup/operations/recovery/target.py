@@ -247,7 +247,7 @@ def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> Ba
     if touched:
         named = f"{touched[0].key.type} {quoted(touched[0].name)}"
         count = plural(len(touched), "existing entity", "existing entities")
-        reasons.append(f"{count} would be overwritten, first {named}")
+        reasons.append(f"{count} would be overwritten: {named}{' and others' if len(touched) > 1 else ''}")
     return BlockedError(f"{where} is in use: {', and '.join(reasons)}; {_HINT}")
 
 

@@ -386,13 +386,16 @@ class RecoveryOutcome:
         return self.failure or (None if self.result is None else self.result.failure)
 
     @property
+    def unrecorded(self) -> str:
+        """Why the record of what was written could not be stored, or an empty text."""
+        return "" if self.result is None else self.result.unrecorded
+
+    @property
     def whole(self) -> bool:
         """Whether the archive was restored completely: nothing failed or differs, and nothing is left to do by hand."""
         result = self.result
         restored = result is None or (
-            result.verified
-            and not (result.found or result.unrecorded)
-            and not any(outcome.failed for outcome in result.outcomes)
+            result.verified and not result.found and not any(outcome.failed for outcome in result.outcomes)
         )
         lost = self.recovery.without or any(action.deleted_there for action in self.recovery.kept)
         complete = not (self.options_left or self.renamed or lost)
@@ -406,7 +409,7 @@ class RecoveryOutcome:
         if self.problem is not None:
             return self.problem.exit_code if isinstance(self.problem, BackupError) else 1
         passed_over = worst([past.exit_code for past in self.recovery.passed_over])
-        return passed_over or (0 if self.whole else IncompleteError.exit_code)
+        return passed_over or (0 if self.whole and not self.unrecorded else IncompleteError.exit_code)
 
 
 INTERRUPTED = 130
