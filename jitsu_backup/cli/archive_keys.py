@@ -65,9 +65,7 @@ class NamedArchiveKeys(ArchiveKeys):
         """The contents of the identity files. Raise UsageError, or AccessError for one that may not be read."""
         paths = [str(path) for path in self._options.get("identity") or self._settings().identities]
         if not all(path.strip() for path in paths):
-            variable = "JITSU_BACKUP_IDENTITY"
-            where = variable if variable in os.environ else f"{of_file(self._settings().file)}identity"
-            raise UsageError(f"{where} is empty; set it to a file, or unset it")
+            raise UsageError("JITSU_BACKUP_IDENTITY is empty; set it to a file, or unset it")
         if any(path.upper().startswith("AGE-SECRET-KEY-") for path in paths):
             raise UsageError(
                 "--identity takes a file, but a key itself was given; write the key to a file and name that"

@@ -1,17 +1,21 @@
 """Undoing: what the last restore or clone of a workspace changed, according to the store."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark, source_mark, undo_mark
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Caution, Reporter
-from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.model import Snapshot, Source, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.planning import PlanOptions, Since
 from jitsu_backup.store import Store, of_workspace
+
+_NAMED = 10
+"""The most workspaces that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,9 @@ async def last_run(
             f"nothing to undo: the store {store.url} has no backup{of} from before a restore or clone; each run makes one"
             " before it writes, unless a flag disables that, and `prune` removes old ones; restore another snapshot"
         )
-    ids, slugs = {archive.workspace_id for archive in backups}, {archive.slug for archive in backups}
-    if len(ids) > 1:
-        named = ", ".join(sorted(ids if len(slugs) < len(ids) else slugs))
+    newest = {archive.workspace_id: archive for archive in backups}
+    if len(newest) > 1:
+        named = await _told_apart(newest.values(), store, keys)
         raise UsageError(f"several workspaces have restores or clones to undo: {named}; name one")
     last, snapshot = await _newest(backups, store, keys, host)
     source = snapshot.manifest.source
@@ -121,6 +125,20 @@ async def _recovered_from(
     if cloned is None or cloned.source.host == target.host or cloned.source.slug != target.slug:
         return None
     return cloned.source.host
+
+
+async def _told_apart(newest: Iterable[ArchiveName], store: Store, keys: ArchiveKeys) -> str:
+    """Return the slugs of workspaces, given the newest backup of each, with ids and consoles if slugs are not enough."""
+    listed = sorted(newest, key=lambda one: (one.slug, one.sort_key))
+    if len({one.slug for one in listed}) == len(listed):
+        return some_of([one.slug for one in listed], _NAMED)
+    named = []
+    for one in listed[:_NAMED]:
+        at = ""
+        with suppress(BackupError):  # the id is enough to name it
+            at = f" on {open_archive(one, await store.read(str(one)), keys).manifest.source.host}"
+        named.append(f"{one.slug} ({one.workspace_id}{at})")
+    return some_of([*named, *(one.workspace_id for one in listed[_NAMED:])], _NAMED)
 
 
 async def _newest(
