@@ -1,7 +1,7 @@
 """What an operator named one by one, and the target keeps all the same because it has changed it."""
 
 from jitsu_backup.catalogue import Selector
-from jitsu_backup.model import Entity
+from jitsu_backup.model import Entity, Path
 from jitsu_backup.planning.options import PlanOptions
 from jitsu_backup.planning.plan import Action, Plan
 from jitsu_backup.planning.take import Take, Winner, parse_take
@@ -20,7 +20,7 @@ def asked_in_vain(plan: Plan, options: PlanOptions) -> tuple[Action, ...]:
 
 
 def _is_decided(action: Action, take: Take) -> bool:
-    fields = [(path.partition(".")[0],) for path in action.own] or [()]
+    fields: list[Path] = [(path.partition(".")[0],) for path in action.own] or [()]
     return all(take.winner([(_named(action), action.name)], field) is Winner.TARGET for field in fields)
 
 

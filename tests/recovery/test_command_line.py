@@ -342,7 +342,7 @@ def test_the_way_back_runs_as_it_is_printed(desk: Desk) -> None:
         stopped = cli(*line, "--yes", env=env, cwd=desk.folder)
         assert stopped.returncode == 7, stopped.stdout + stopped.stderr
         assert "is the recovery of 20" in stopped.stderr
-        assert "--accept-shrink allows it" in stopped.stderr
+        assert "add --accept-shrink to allow it" in stopped.stderr
         undone = cli(*line, "--yes", "--accept-shrink", env=env, cwd=desk.folder)
         assert undone.returncode == 0, (line, undone.stdout, undone.stderr)
         assert list(desk.state().live_objects(workspace["target_id"], "stream")) == []

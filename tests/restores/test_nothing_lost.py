@@ -193,7 +193,7 @@ def test_a_clone_from_an_emptied_source_empties_nothing_until_that_is_said_to_be
     clone = ("clone", "acme-staging", "acme-production", "--prune", "--yes")
     refused = shell(*clone)
     assert refused.returncode == 7, refused.stderr
-    assert "--accept-shrink allows it" in refused.stderr
+    assert "add --accept-shrink to allow it" in refused.stderr
     assert writes(sandbox) == 0
     assert "blocked" in refused.stdout  # what would go is listed
     assert shell(*clone, "--dry-run").returncode == 7
