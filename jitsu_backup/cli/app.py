@@ -104,7 +104,7 @@ class App(Output):
         listing = run_async(self.store.listing())
         if self.settings.store_named and not is_begun(listing):
             self.expected_store(self.metrics_file()).check_vanished(self.store, listing)
-            raise nothing_there(self.store)
+            raise nothing_there(self.store, may_begin=False)  # what is read is not in a new store
         return archives_in(listing)
 
     async def writable_store(self) -> Store:

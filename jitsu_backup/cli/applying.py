@@ -126,7 +126,7 @@ def _apply_once(job: ApplyJob) -> int:
     if job.saved is not None:
         sides = plan.source, plan.target, utc_now()
         check_plan(job.saved, plan_document(plan), prepared, lambda: last_between(app.archives(), *sides))
-    show_plan(app, prepared, alone=bool(plan.blocked) or run.dry_run)
+    show_plan(app, prepared, alone=bool(plan.blocked) or run.dry_run, command=run.command)
     if plan.blocked or run.dry_run:
         write_page(app, run.html_out, lambda: plan_page(plan, job.snapshot, prepared.live))
         by_hand = _with_keys_out(app, plan, run)
@@ -179,7 +179,7 @@ def _write(job: ApplyJob, prepared: PreparedRestore) -> int:
     problem: BackupError | None = None
     if run.keys_out is not None and keys:
         try:
-            settle_keys(run.keys_out, keys, result)
+            settle_keys(run.keys_out, keys, result, prepared.plan.target.host)
         except BackupError as failure:  # report what was done all the same
             problem, run = failure, replace(run, keys_out=keep_keys(result.keys) or run.keys_out)
     if run.keys_out is None and not app.as_json:
@@ -199,7 +199,7 @@ async def _carry_out(
 
     def write_new_keys() -> None:
         if run.keys_out is not None and prepared.keys:
-            write_keys(run.keys_out, prepared.keys.values())
+            write_keys(run.keys_out, prepared.keys.values(), prepared.plan.target.host)
 
     await carry_out_safely(
         app.console(job.place, report), prepared, report, _safeguards(job),

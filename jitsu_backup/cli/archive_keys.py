@@ -64,6 +64,8 @@ class NamedArchiveKeys(ArchiveKeys):
     def identities(self) -> tuple[bytes, ...]:
         """The contents of the identity files. Raise UsageError, or AccessError for one that may not be read."""
         paths = [str(path) for path in self._options.get("identity") or self._settings().identities]
+        if not all(path.strip() for path in paths):
+            raise UsageError("JITSU_BACKUP_IDENTITY is empty; set it to a file, or unset it")
         if any(path.upper().startswith("AGE-SECRET-KEY-") for path in paths):
             raise UsageError(
                 "--identity takes a file, but a key itself was given; write the key to a file and name that"

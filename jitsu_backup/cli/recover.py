@@ -222,14 +222,14 @@ class _Recovery:
                 f"{plural(len(made), 'new write key')} would be lost; add --keys-out keys.json"
             )
         self.made_keys.setdefault(workspace.workspace_id, []).extend(made)
-        write_keys(self._keys_out, made, workspace.slug)
+        write_keys(self._keys_out, made, self.plan.host, workspace.slug)
 
     def _settle(self, outcome: RecoveryOutcome) -> None:
         """Leave only the keys in the file that are in use."""
         made = self.made_keys.get(outcome.recovery.workspace_id)
         if made and self._keys_out is not None and outcome.result is not None:
             try:
-                settle_keys(self._keys_out, made, outcome.result, outcome.recovery.slug)
+                settle_keys(self._keys_out, made, outcome.result, self.plan.host, outcome.recovery.slug)
             except BackupError as problem:  # the file still has all keys, used and unused
                 self.app.problem(str(problem))
 

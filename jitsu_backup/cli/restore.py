@@ -1,6 +1,7 @@
 """`jitsu-backup restore`."""
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def restore(
     where, place = (
         (into, app.settings.place(into))
         if into is not None
-        else place_of_origin(app, wanted.manifest.source, instead="name the target with --into")
+        else place_of_origin(app, wanted.manifest.source, instead=_naming_the_target(wanted))
     )
 
     def save(prepared: PreparedRestore) -> None:
@@ -62,6 +63,14 @@ def restore(
     if plan_out is not None:
         run = replace(run, plan_out=plan_out, dry_run=True)
     return apply(ApplyJob(app, place, wanted, options, run, planned=save, folder=opened.folder))
+
+
+def _naming_the_target(snapshot: Snapshot) -> str:
+    """Return what to do if a snapshot came from another console, such as one that was recovered into this one."""
+    source = snapshot.manifest.source
+    return (
+        f"name the target with --into, such as {shlex.join(['--into', source.slug or source.workspace_id])}"
+    )
 
 
 def _is_rollback(app: App, into: str, name: str, snapshot: Snapshot) -> bool:

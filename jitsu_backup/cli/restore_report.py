@@ -14,10 +14,11 @@ from jitsu_backup.model import plural, printable, quoted, shortened, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safety_backup import WayBack
-from jitsu_backup.planning import Extra, Plan, same_workspace
+from jitsu_backup.planning import Extra, Plan, asked_in_vain, same_workspace
 from jitsu_backup.planning.switches import created_off
 from jitsu_backup.reports import (
     RestoreReport,
+    kept_there,
     keys_text,
     matches,
     overlay_text,
@@ -49,16 +50,27 @@ _LONGEST_OVERLAY, _OVERLAY_LINES = 20, 6
 """The most lines of an overlay that are shown without --verbose, and how many are shown of a longer one."""
 
 
-def show_plan(app: App, prepared: PreparedRestore, *, alone: bool) -> None:
-    """Show a plan; as JSON only if it stands `alone`, because a report includes the plan."""
+def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str) -> None:
+    """Show the plan of a command; as JSON only if it stands `alone`, because a report includes the plan."""
     plan, snapshot = prepared.plan, prepared.snapshot
     if not app.as_json:
         words = taken(snapshot, digest(snapshot), utc_now())
         given = given_names(snapshot, prepared.live)
         app.out.print(plan_view(plan, words, given=given, verbose=app.verbose))
         _show_overlay(app, overlay_text(plan) if plan.blocked else "")
+        if alone:
+            _show_kept(app, plan, command)
     elif alone:
         app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
+
+
+def _show_kept(app: App, plan: Plan, command: str) -> None:
+    """Name what a restore does not bring back because the target changed it, and the flags that do.
+
+    A clone keeps such changes by intention, and an undo takes back only what the run changed.
+    """
+    if command == "restore" and (kept := kept_there(plan)):
+        app.line(printable(kept))
 
 
 def _show_overlay(app: App, lacking: str) -> None:
@@ -142,7 +154,10 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
             f"the run that was undone left no record of what it wrote, so it may have created {some_of(names, 10)}; if it"
             f" did, delete {'it' if len(names) == 1 else 'them'} in the UI, or undo again with --prune, which deletes all of them"
         )
-    incomplete = failed or result.found or result.unrecorded or doubtful
+    asked = asked_in_vain(result.plan, prepared.options) if run.command == "restore" else ()
+    if asked and app.as_json:
+        app.problem(kept_there(result.plan))
+    incomplete = failed or result.found or result.unrecorded or doubtful or asked
     return IncompleteError.exit_code if incomplete else 0 if written else 1
 
 
@@ -218,6 +233,7 @@ def _show_result(app: App, result: Result, run: RunOptions, way_back: str | None
             app.out.print(f"{off}.")
     elif result.verified and not doubtful:
         app.out.print(f"Verified: {matches(result.plan, result.extras)}.")
+    _show_kept(app, result.plan, run.command)
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
         some = some_of(unseen, 5)
@@ -261,7 +277,9 @@ def _show_outcomes(app: App, result: Result, *, all_done: bool) -> None:
     if result.outcomes:
         app.out.print(f"\n{done} of {plural(len(result.plan.writes), 'change')} applied.")
     elif not result.plan.writes:
-        why = "everything is up to date" if all_done else "the remaining differences are outside this plan"
+        kept = result.plan.kept_there
+        up_to_date = "the target keeps what it changed itself" if kept else "everything is up to date"
+        why = up_to_date if all_done else "the remaining differences are outside this plan"
         app.out.print(f"\nNothing to change: {why}.")
     left = [outcome for outcome in result.outcomes if outcome.status is not Status.DONE]
     for outcome in left if app.verbose else left[:_FOLD_AT]:

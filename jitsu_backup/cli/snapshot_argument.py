@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.archive import PRE_RESTORE, ArchiveName, parse_name
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.console import Console
@@ -93,14 +93,19 @@ def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot]:
 def find_last_run(app: App, place: Place) -> LastRun:
     """Return the last restore or clone that wrote into the workspace of a place. Raise what `last_run` raises.
 
-    A name that the store does not have may be a new slug, so the console is asked for the workspace.
+    A name that the store does not have may be a new slug, and one that several workspaces had may be of another console, so
+    the console is asked for the workspace.
     """
     known, workspace, host = app.archives(), place.workspace, None
     if workspace is not None:
         host = place.host
-        if not of_workspace(known, workspace):
+        theirs = of_workspace(known, workspace)
+        ambiguous = len({one.workspace_id for one in theirs if PRE_RESTORE in one.marks}) > 1
+        if ambiguous or not theirs:
             now = run_async(_id_of(app.console(place, app.tell), workspace))
-            workspace = now if of_workspace(known, now) else workspace  # unchanged, for the message
+            workspace = (
+                now if ambiguous or of_workspace(known, now) else workspace
+            )  # unchanged, for the message
     return run_async(
         last_run(known, workspace, app.store, app.keys, now=utc_now(), report=app.tell, host=host)
     )

@@ -10,7 +10,7 @@ from jitsu_backup.cli.apply_options import check_outputs, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
 from jitsu_backup.cli.saved_plans import check_plan_out, keep_plan
 from jitsu_backup.cli.snapshot_argument import find_last_run, place_of_origin
-from jitsu_backup.model import shown_time
+from jitsu_backup.model import plural, shown_time
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
 from jitsu_backup.operations.undo import LastRun, undo_options
@@ -62,8 +62,13 @@ def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
 def _tell(app: App, run: LastRun, *, dry_run: bool) -> None:
     """Print which run is undone, and what is uncertain."""
     source = run.snapshot.manifest.source
-    called = source.slug or source.workspace_id
-    app.say(f"The last run that wrote into {called} began at {shown_time(run.archive.taken_at)}.")
+    called, began = source.slug or source.workspace_id, shown_time(run.archive.taken_at)
+    recovery = f"is the recovery of {began} from {run.recovered_from}"
+    app.say(
+        f"The last run that wrote into {called} {recovery if run.recovered_from else f'began at {began}'}."
+    )
+    if run.created:
+        app.say(f"It created {plural(run.created, 'entity', 'entities')}, which an undo deletes.")
     app.say(f"That run {'would' if dry_run else 'will'} be undone. Run undo again to redo it.")
     if run.begun is not None:
         app.say(

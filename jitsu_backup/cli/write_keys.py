@@ -45,32 +45,40 @@ def _keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> bool:
     return sys.stdout is not None and (app.as_json or sys.stdout.isatty())
 
 
-def write_keys(path: Path, keys: Iterable[StreamKey], workspace: str = "") -> None:
-    """Add write keys to a file of mode 0600 before anything is sent, so that a killed restore loses none.
+def write_keys(path: Path, keys: Iterable[StreamKey], host: str, workspace: str = "") -> None:
+    """Add write keys of the console `host` to a file of mode 0600 before anything is sent, so that a killed restore loses none.
 
     If a run writes into several workspaces, `workspace` says which one the keys belong to. Keys that are already in the
     file stay, because another run's key with the same id may be in use. Raise UsageError if the file is not one of ours.
     """
-    documents = _documents(keys, workspace)
+    documents = _documents(keys, host, workspace)
     with folder_lock(path.parent):  # two runs may share the file
         kept = [entry for entry in _keys_in(path) if entry not in documents]
         write_file(path, _keys_file([*kept, *documents]))
 
 
-def _documents(keys: Iterable[StreamKey], workspace: str) -> list[dict[str, str]]:
-    return [{**({"workspace": workspace} if workspace else {}), **key_document(key)} for key in keys]
+def _documents(keys: Iterable[StreamKey], host: str, workspace: str) -> list[dict[str, str]]:
+    beside = {"console": host, **({"workspace": workspace} if workspace else {})}
+    return [{**beside, **key_document(key)} for key in keys]
 
 
-def settle_keys(path: Path, made: Iterable[StreamKey], result: Result, workspace: str = "") -> None:
+def settle_keys(
+    path: Path, made: Iterable[StreamKey], result: Result, host: str, workspace: str = ""
+) -> None:
     """Remove from a file the keys that were `made` and are not in use, and earlier keys of the same ids as those in use.
 
-    A key may be unused because its id was taken, or because another run made the stream.
+    A key may be unused because its id was taken, or because another run made the stream. Keys of consoles other than
+    `host` stay, because ids are derived, so another console may have the same ones.
     """
     ours = {key.write_key for key in made}
-    documents = _documents(result.keys, workspace)
+    documents = _documents(result.keys, host, workspace)
     settled = {document["key_id"] for document in documents} if result.verified else set()
+
+    def is_replaced(entry: dict[str, str]) -> bool:
+        return entry["write_key"] in ours or (entry.get("console") == host and entry["key_id"] in settled)
+
     with folder_lock(path.parent):
-        kept = [e for e in _keys_in(path) if e["write_key"] not in ours and e["key_id"] not in settled]
+        kept = [entry for entry in _keys_in(path) if not is_replaced(entry)]
         write_file(path, _keys_file([*kept, *documents]))
 
 

@@ -122,7 +122,7 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {check}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
-    (UnreachableError, "{later}, or give {longer}, to wait for a console that restarts"),
+    (UnreachableError, "give {longer} to wait for a console that restarts; {later}"),
     (ConsoleError, "{later}"),
     (FolderError, "correct the folder, or run `unpack` again"),
     (IntegrityError, "list the other snapshots with {snapshots}"),

@@ -1,17 +1,21 @@
 """Undoing: what the last restore or clone of a workspace changed, according to the store."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark, source_mark, undo_mark
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Caution, Reporter
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, Source, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.planning import PlanOptions, Since
 from jitsu_backup.store import Store, of_workspace
+
+_NAMED = 10
+"""The most workspaces that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class LastRun:
     `archive` is the backup from before it, with the content `snapshot`. `left` is the workspace as the run left it, or None
     if the run did not end. `unended` is the backup from before the preceding run, if that one left no record. `begun` is
     the backup from before an undo of the run that did not end. `unbacked` is the state left by a later run that made no
-    backup.
+    backup. `recovered_from` is the console from which the run brought most of the workspace back, None for any other run.
     """
 
     archive: ArchiveName
@@ -30,6 +34,19 @@ class LastRun:
     unended: ArchiveName | None = None
     begun: ArchiveName | None = None
     unbacked: ArchiveName | None = None
+    recovered_from: str | None = None
+
+    @property
+    def created(self) -> int:
+        """How many entities the run created; 0 if that is unknown."""
+        had = {entity.key for entity in self.snapshot.entities}
+        left = () if self.left is None else self.left.entities
+        return sum(entity.key not in had for entity in left)
+
+    @property
+    def created_most(self) -> bool:
+        """Whether the run created more than half of what it left."""
+        return self.left is not None and 2 * self.created > len(self.left.entities)
 
 
 async def last_run(
@@ -58,9 +75,9 @@ async def last_run(
             f"nothing to undo: the store {store.url} has no backup{of} from before a restore or clone; each run makes one"
             " before it writes, unless a flag disables that, and `prune` removes old ones; restore another snapshot"
         )
-    ids, slugs = {archive.workspace_id for archive in backups}, {archive.slug for archive in backups}
-    if len(ids) > 1:
-        named = ", ".join(sorted(ids if len(slugs) < len(ids) else slugs))
+    newest = {archive.workspace_id: archive for archive in backups}
+    if len(newest) > 1:
+        named = await _told_apart(newest.values(), store, keys)
         raise UsageError(f"several workspaces have restores or clones to undo: {named}; name one")
     last, snapshot = await _newest(backups, store, keys, host)
     source = snapshot.manifest.source
@@ -79,7 +96,7 @@ async def last_run(
     own = source_mark(source.host, source.workspace_id)
     without = (one for one in past if one.left_after == UNBACKED and one.cloned_from == own)
     before = [one for one in backups if one.sort_key < last.sort_key]
-    return LastRun(
+    found = LastRun(
         last,
         snapshot,
         await _left_by(left.get(backup_mark(last)), store, keys, report),
@@ -87,6 +104,41 @@ async def last_run(
         begun=begun,
         unbacked=next((one for one in without if one.sort_key > last.sort_key), None),
     )
+    if not found.created_most:
+        return found
+    return replace(found, recovered_from=await _recovered_from(last, past, source, store, keys))
+
+
+async def _recovered_from(
+    run: ArchiveName, past: Sequence[ArchiveName], target: Source, store: Store, keys: ArchiveKeys
+) -> str | None:
+    """Return the console from which a run brought a workspace back: its record is of the same slug on another console."""
+    own = source_mark(target.host, target.workspace_id)
+    records = (one for one in past if one.sort_key > run.sort_key and one.cloned_from not in (None, own))
+    record = next((one for one in records if not one.is_intent), None)
+    if record is None:
+        return None
+    try:
+        cloned = open_archive(record, await store.read(str(record)), keys).manifest.cloned
+    except BackupError:  # what this run was is only a remark; its own archives were read
+        return None
+    if cloned is None or cloned.source.host == target.host or cloned.source.slug != target.slug:
+        return None
+    return cloned.source.host
+
+
+async def _told_apart(newest: Iterable[ArchiveName], store: Store, keys: ArchiveKeys) -> str:
+    """Return the slugs of workspaces, given the newest backup of each, with ids and consoles if slugs are not enough."""
+    listed = sorted(newest, key=lambda one: (one.slug, one.sort_key))
+    if len({one.slug for one in listed}) == len(listed):
+        return some_of([one.slug for one in listed], _NAMED)
+    named = []
+    for one in listed[:_NAMED]:
+        at = ""
+        with suppress(BackupError):  # the id is enough to name it
+            at = f" on {open_archive(one, await store.read(str(one)), keys).manifest.source.host}"
+        named.append(f"{one.slug} ({one.workspace_id}{at})")
+    return some_of([*named, *(one.workspace_id for one in listed[_NAMED:])], _NAMED)
 
 
 async def _newest(
@@ -124,7 +176,8 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
 
     What the run created is deleted; with `prune_own`, so is what others created since. Reverse syncs are re-created as
     they were, enabled if they were. Hidden secrets that the run replaced are sent if they are available. Without a record
-    of the run, only `prune` deletes, whoever created the entity.
+    of the run, only `prune` deletes, whoever created the entity. If a recovery created most of the workspace, that is deleted
+    only with `accept_shrink`.
     """
     if run.left is None:
         return replace(options, resend_secrets=bool(options.overlay.rules))
@@ -133,7 +186,7 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     return replace(
         with_record(options, run),
         prune=options.prune or run.snapshot.manifest.complete,
-        accept_shrink=options.accept_shrink or not options.prune_own,
+        accept_shrink=options.accept_shrink or not (options.prune_own or run.recovered_from),
         rebind=options.rebind or bool(gone),
         enable_reverse_syncs=True,
         resend_secrets=True,

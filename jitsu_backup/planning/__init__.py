@@ -6,6 +6,7 @@ from jitsu_backup.catalogue.derived_ids import (
     derived_id as derived_id,
     ids_after as ids_after,
 )
+from jitsu_backup.planning.asked import asked_in_vain as asked_in_vain
 from jitsu_backup.planning.bindings import held_by as held_by
 from jitsu_backup.planning.capabilities import Capabilities as Capabilities, capabilities as capabilities
 from jitsu_backup.planning.changes import (

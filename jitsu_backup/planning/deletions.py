@@ -195,7 +195,7 @@ def braked(sides: Sides, deletions: list[Action]) -> list[Action]:
         replace(
             action,
             kind=ActionKind.BLOCKED,
-            reason=f"--prune would delete {most[action.key.type]}: --accept-shrink allows it",
+            reason=f"{'undo' if sides.undoes else '--prune'} would delete {most[action.key.type]}; add --accept-shrink to allow it",
         )
         if action in going and action.key.type in most
         else action

@@ -218,6 +218,11 @@ class Plan:
         return tuple(action for action in self.actions if action.deleted_there)
 
     @property
+    def kept_there(self) -> tuple[Action, ...]:
+        """What the target keeps because it has changed or deleted it since the last clone, in whole or in part."""
+        return tuple(action for action in self.actions if action.own or action.deleted_there)
+
+    @property
     def overwriting(self) -> tuple[Action, ...]:
         """What overwrites changes of the target, because `--take` says so."""
         return tuple(action for action in self.writes if action.overwrites)

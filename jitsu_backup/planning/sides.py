@@ -214,6 +214,9 @@ class Sides:
 
     def lacks(self, key: Key) -> str:
         """Return in words that the snapshot lacks an entity of the target."""
+        if self.undoes:
+            known = self.lineage.record_of(key) is not None
+            return self.why_lacking if known else "created since the run being undone"
         if self.in_place:
             return "not in the snapshot"
         source = self.snapshot.manifest.source

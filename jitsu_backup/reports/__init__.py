@@ -16,6 +16,7 @@ from jitsu_backup.reports.json_documents import (
 from jitsu_backup.reports.overlay import overlay_text as overlay_text
 from jitsu_backup.reports.summary import (
     RestoreReport as RestoreReport,
+    kept_there as kept_there,
     matches as matches,
     taken as taken,
     to_enable as to_enable,

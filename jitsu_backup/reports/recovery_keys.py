@@ -5,21 +5,25 @@ from collections.abc import Iterable, Iterator
 from jitsu_backup.model import plural, some_of
 from jitsu_backup.operations.recovery import RecoveryPlan, RecoveryRun, WorkspaceRecovery
 
-_NONE = "none is new, so senders need no change"
-
 
 def planned_keys(plan: RecoveryPlan) -> str:
     """Return which write keys a plan creates; an empty text if it does nothing and no key is new."""
     made = [one.slug for one in plan.going if one.prepared is not None and one.prepared.plan.made_keys]
     new = f"{plan.made_keys} new, for senders of {some_of(made, 3)}" if made else ""
-    return _with_earlier(new, plan.workspaces) or (_NONE if plan.going else "")
+    none = _none(_unrecovered(plan)) if plan.going else ""
+    return _with_earlier(new, plan.workspaces) or none
 
 
 def made_keys(run: RecoveryRun, keys_out: str | None) -> str:
     """Return how many write keys are new after a run, and where they are."""
     keys = _made(run)
     new = f"{keys} new: in {keys_out}" if keys else ""
-    return _with_earlier(new, (outcome.recovery for outcome in run.outcomes)) or _NONE
+    unended = sum(
+        outcome.recovery.goes and (outcome.problem is not None or outcome.interrupted)
+        for outcome in run.outcomes
+    )
+    found = _with_earlier(new, (outcome.recovery for outcome in run.outcomes))
+    return found or _none(_unrecovered(run.plan) + unended)
 
 
 def for_senders(run: RecoveryRun, keys_out: str | None) -> Iterator[str]:
@@ -33,6 +37,18 @@ def for_senders(run: RecoveryRun, keys_out: str | None) -> Iterator[str]:
             f"Give senders the {plural(len(before), 'write key')} of earlier runs, unless they have them: {some_of(streams, 3)};"
             " they are in the --keys-out file of those runs"
         )
+
+
+def _unrecovered(plan: RecoveryPlan) -> int:
+    """Return how many workspaces are blocked, or left out although that was not intended."""
+    return len(plan.stuck) + sum(bool(one.exit_code) for one in plan.left_out)
+
+
+def _none(unknown: int) -> str:
+    """Return that no write key is new, which is not claimed of the `unknown` workspaces that are not recovered."""
+    if unknown:
+        return f"none is new so far; unknown for {plural(unknown, 'workspace')} not recovered"
+    return "none is new, so senders need no change if this console has the hash secret of the old one"
 
 
 def _made(run: RecoveryRun) -> int:

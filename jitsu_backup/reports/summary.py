@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jitsu_backup.model import Snapshot, ago, plural, shortened, shown_time, some_of
+from jitsu_backup.model import Snapshot, ago, flag, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.planning import (
     CODE_FIELDS,
@@ -153,14 +153,14 @@ def overwriting(action: Action) -> Iterator[str]:
     paths: dict[tuple[str, str], list[str]] = defaultdict(list)
     for one in action.overwrites if action.writes else ():
         paths[one.since, one.flag].append(one.path)
-    for (since, flag), found in paths.items():
+    for (since, option), found in paths.items():
         if found != [""]:
             what = f"overwrites {', '.join(found)}, which the target changed {since}"
         elif action.kind is ActionKind.DELETE:
             what = f"deletes it although the target changed it {since}"
         else:
             what = f"re-creates it although the target deleted it {since}"
-        yield f"{what} ({flag})"
+        yield f"{what} ({option})"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -181,6 +181,17 @@ def own_changes(plan: Plan, *, most: int = _NAMED) -> Iterator[str]:
     decide = [_called(action, action.conflicts) for action in plan.actions if action.conflicts]
     if decide:
         yield f"{plural(len(decide), 'conflict')} to resolve with --take: {some_of(decide, most)}."
+
+
+def kept_there(plan: Plan) -> str:
+    """Return what the target keeps as it changed or deleted it, and the flags that restore it; an empty text if nothing."""
+    kept = plan.kept_there
+    if not kept:
+        return ""
+    named = [_called(action, ["deleted"] if action.deleted_there else action.own) for action in kept]
+    flags = [flag("--take", f"source:{plan.selectors.get(one.key, one.key)}") for one in kept[:_NAMED]]
+    them = "it" if len(kept) == 1 else "them" if len(kept) == len(flags) else "the first of them"
+    return f"Kept as changed in the target: {some_of(named, _NAMED)}; to restore {them}: {' '.join(flags)}"
 
 
 def why(action: Action, *, told: bool) -> Iterator[str]:
@@ -238,7 +249,8 @@ def matches(plan: Plan, extras: Sequence[Extra]) -> str:
     also = [f"also {', '.join(beside)}"] if beside else []
     also += [off] if (off := to_enable(plan)) else []
     if also:
-        return f"everything that was to be restored matches the snapshot; {'; '.join(also)}"
+        other = "everything else that" if plan.kept_there else "everything that"
+        return f"{other} was to be restored matches the snapshot; {'; '.join(also)}"
     hidden = any(action.unseen for action in plan.actions)
     return "the target matches the snapshot" + (", except for what Jitsu hides" if hidden else "")
 

@@ -187,7 +187,8 @@ class Settings:
         `@profile/WORKSPACE` is another workspace on the console of a profile, to which the rest of the profile does not
         apply. A profile takes precedence over the environment, which describes the default place. Flags take precedence over
         both. The operator's token is the key if there is no other for that console. Raise UsageError, also if a key would be
-        sent to a console that it does not belong to, or to another machine without TLS; AccessError for a malformed key.
+        sent to a console that it does not belong to, or to another machine without TLS, or the operator's token to a console
+        that nothing names; AccessError for a malformed key.
         """
         profile: Mapping[str, Any] = {}
         if text is not None and not text.strip():  # an unset shell variable must not mean the default
@@ -212,6 +213,11 @@ class Settings:
         if not self._insecure_http:
             check_not_in_clear(host, self._variables)
         token = key_for(host, sources, "admin_token")
+        if token is not None and found["host"] is None:
+            raise UsageError(
+                "no console is named: set JITSU_HOST, or host in jitsu-backup.toml, or give --host; the operator's token is sent only"
+                " to a console that you name"
+            )
         return Place(
             host=host,
             workspace=None if workspace is None else str(workspace),

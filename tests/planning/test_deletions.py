@@ -30,7 +30,7 @@ def functions(*names: str) -> list[dict[str, Any]]:
     return [{"id": name, "name": name.title(), "code": "x"} for name in names]
 
 
-BLOCKED = "--prune would delete {}: --accept-shrink allows it"
+BLOCKED = "--prune would delete {}; add --accept-shrink to allow it"
 GONE = (ActionKind.DELETE, "not in the snapshot")
 
 

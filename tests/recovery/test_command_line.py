@@ -80,7 +80,7 @@ def test_a_console_comes_back_in_one_command_and_a_second_run_writes_nothing(des
     done = desk.recover("--yes", JITSU_ADMIN_TOKEN=ADMIN_KEY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 3 workspaces restored completely." in done.stdout
-    assert "senders need no change" in done.stdout
+    assert "senders need no change" in words(done.stdout)
     for slug in SLUGS:
         assert tables(desk.state(), slug) == tables(desk.old.state, slug)
         row = desk.state().find_workspace(slug)
@@ -339,7 +339,11 @@ def test_the_way_back_runs_as_it_is_printed(desk: Desk) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         (workspace,) = json.loads(done.stdout)["workspaces"]
         _, *line = shlex.split(workspace["way_back"])
-        undone = cli(*line, "--yes", env=env, cwd=desk.folder)
+        stopped = cli(*line, "--yes", env=env, cwd=desk.folder)
+        assert stopped.returncode == 7, stopped.stdout + stopped.stderr
+        assert "is the recovery of 20" in stopped.stderr
+        assert "add --accept-shrink to allow it" in stopped.stderr
+        undone = cli(*line, "--yes", "--accept-shrink", env=env, cwd=desk.folder)
         assert undone.returncode == 0, (line, undone.stdout, undone.stderr)
         assert list(desk.state().live_objects(workspace["target_id"], "stream")) == []
 

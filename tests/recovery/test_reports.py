@@ -2,21 +2,24 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jitsu_backup.cli.recovery_progress import RecoveryProgress
+from jitsu_backup.errors import BlockedError
 from jitsu_backup.model import lasting, lasting_between
-from jitsu_backup.operations.recovery import RecoveryRun
+from jitsu_backup.operations.recovery import RecoveryPlan, RecoveryRun
 from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
+from jitsu_backup.reports.recovery_keys import planned_keys
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
 from jitsu_backup.reports.recovery_values import RecoveryReport, RecoverySummary
 from tests.recovery.golden import FOLDER, goldens, shown
-from tests.recovery.samples import CANARY, ended, many, planned
+from tests.recovery.samples import CANARY, ended, many, planned, recovery, snapshot
 from tests.reports.parsed import ATTRIBUTES, ELEMENTS, Parsed
 from tests.reports.samples import HOSTILE
 
@@ -42,6 +45,17 @@ def test_the_plan_for_300_workspaces_is_one_page_that_names_what_is_wrong_first(
         "Workspaces (300)"
     )
     assert sum("is in use" in line for line in lines) == 3
+
+
+def test_nothing_is_claimed_about_write_keys_of_workspaces_that_are_not_recovered() -> None:
+    keyless = recovery(replace(snapshot("team-blue"), entities=()))
+    blocked = recovery(snapshot("team-red"), problem=BlockedError("it needs a decision"))
+    plan = RecoveryPlan("https://lost.example", "https://new.example", (keyless, blocked))
+    assert planned_keys(plan) == "none is new so far; unknown for 1 workspace not recovered"
+    alone = planned_keys(replace(plan, workspaces=(keyless,)))
+    assert (
+        alone == "none is new, so senders need no change if this console has the hash secret of the old one"
+    )
 
 
 def test_with_v_every_workspace_loss_and_member_is_listed() -> None:

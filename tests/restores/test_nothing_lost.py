@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -192,7 +193,7 @@ def test_a_clone_from_an_emptied_source_empties_nothing_until_that_is_said_to_be
     clone = ("clone", "acme-staging", "acme-production", "--prune", "--yes")
     refused = shell(*clone)
     assert refused.returncode == 7, refused.stderr
-    assert "--accept-shrink allows it" in refused.stderr
+    assert "add --accept-shrink to allow it" in refused.stderr
     assert writes(sandbox) == 0
     assert "blocked" in refused.stdout  # what would go is listed
     assert shell(*clone, "--dry-run").returncode == 7
@@ -340,6 +341,9 @@ def test_what_is_there_twice_is_deleted_by_the_command_that_the_report_gives(
 # -- write keys -----------------------------------------------------------------------------------------
 
 
+HERE = "http://here"
+
+
 def key(secret: str, key_id: str = "k1") -> StreamKey:
     return StreamKey("Site", "s1", "browser", "source", key_id, f"{key_id}:{secret}")
 
@@ -350,18 +354,32 @@ def secrets_in(path: Path) -> list[str]:
 
 def test_a_key_of_another_run_stays_in_the_file_until_ours_is_known_to_be_the_one(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
-    write_keys(path, [key("theirs")])
-    write_keys(path, [key("ours")])
+    write_keys(path, [key("theirs")], HERE)
+    write_keys(path, [key("ours")], HERE)
     assert secrets_in(path) == ["k1:theirs", "k1:ours"]
     plan = SimpleNamespace()
     overtaken = Result(plan, verified=True)  # type: ignore[arg-type]  the other run made the stream
-    settle_keys(path, [key("ours")], overtaken)
+    settle_keys(path, [key("ours")], overtaken, HERE)
     assert secrets_in(path) == ["k1:theirs"]
-    write_keys(path, [key("ours")])
-    settle_keys(path, [key("ours")], Result(plan, keys=[key("ours")]))  # type: ignore[arg-type]
+    write_keys(path, [key("ours")], HERE)
+    unknown = Result(plan, keys=[key("ours")])  # type: ignore[arg-type]
+    settle_keys(path, [key("ours")], unknown, HERE)
     assert secrets_in(path) == ["k1:theirs", "k1:ours"]  # nobody knows
-    settle_keys(path, [key("ours")], Result(plan, keys=[key("ours")], verified=True))  # type: ignore[arg-type]
+    settle_keys(path, [key("ours")], replace(unknown, verified=True), HERE)
     assert secrets_in(path) == ["k1:ours"]
+
+
+def test_keys_of_another_console_stay_in_the_file_although_derived_ids_are_equal(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    before = asdict(key("of an earlier version"))
+    path.write_text(json.dumps({"stream_keys": [before]}))
+    for host in (HERE, "http://elsewhere"):
+        made = [key(host)]
+        write_keys(path, made, host)
+        settle_keys(path, made, Result(SimpleNamespace(), keys=made, verified=True), host)  # type: ignore[arg-type]
+    entries = json.loads(path.read_text())["stream_keys"]
+    assert [entry.get("console") for entry in entries] == [None, HERE, "http://elsewhere"]
+    assert secrets_in(path)[1:] == [f"k1:{HERE}", "k1:http://elsewhere"]
 
 
 def test_a_console_that_dies_at_the_first_write_may_have_written(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -204,3 +204,22 @@ def test_a_slug_that_moved_is_no_alarm_where_both_are_backed_up(console: Console
     console.take_slug()
     done = console.run("backup", "acme-staging", "acme-old")
     assert done.returncode == 0, done.stderr
+
+
+def test_undo_means_the_workspace_that_has_the_slug_now_though_another_with_runs_had_it(
+    console: Console,
+) -> None:
+    console.run("backup", "acme-staging")
+    for workspace in (STAGING, NEW):
+        if workspace == NEW:
+            console.take_slug()
+        restored = ("restore", f"{STAGING}/latest", "--into", workspace, "--only", "function/Enrich", "--yes")
+        console.sandbox.state.objects["enrich-0001"].config["code"] = "of today"
+        assert console.run(*restored).returncode == 0
+    before = len([*console.sandbox.state.live_objects(NEW, "function")])
+    undone = console.run("undo", "acme-staging", "--yes")
+    assert undone.returncode == 0, undone.stdout + undone.stderr
+    assert len([*console.sandbox.state.live_objects(NEW, "function")]) == before - 1
+    asked = console.run("undo", "--yes")
+    both = [f"acme-staging ({one} on {console.url})" for one in (NEW, STAGING)]
+    assert (asked.returncode, all(one in asked.stderr for one in both)) == (2, True), asked.stderr

@@ -7,7 +7,8 @@ import pytest
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key
-from jitsu_backup.planning import Action, ActionKind, Overlay, Plan, parse_overlay
+from jitsu_backup.planning import Action, ActionKind, Overlay, Plan, asked_in_vain, parse_overlay
+from jitsu_backup.reports import kept_there
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, edit_through_api, key_named, promotion
 from tests.restores.kit import delete
@@ -70,6 +71,29 @@ def test_what_only_the_target_changed_is_kept_and_listed_in_every_later_clone(cl
         assert (action.kind, action.own) == (ActionKind.UNCHANGED, ("code",))
         cloned.silent_clone()
     assert code_of(cloned, there) == "// a hot fix"
+
+
+def test_what_the_target_keeps_is_named_with_the_flag_that_restores_it(cloned: Promotion) -> None:
+    _, there = both(cloned, "function", "Enrich")
+    _, gone = both(cloned, "destination", "BigQuery")
+    edit(cloned.target.state, there, code="// a hot fix")
+    delete(cloned.target.state, gone, cascade=True)
+
+    def in_vain(only: str, *take: str) -> list[str]:
+        prepared = cloned.prepared(only=(only,), take=take)
+        return [action.name for action in asked_in_vain(prepared.plan, prepared.options)]
+
+    assert in_vain("function/Enrich") == ["Enrich"]
+    assert in_vain("destination/BigQuery") == ["BigQuery"]
+    assert in_vain("function/*") == in_vain("function") == in_vain("function/Only known users") == []
+    assert in_vain("function/Enrich", "target:function/Enrich:code") == []
+    assert in_vain("function/Enrich", "source:function/Enrich") == []
+    plan = cloned.plan(only=("function", "destination/BigQuery"))
+    assert kept_there(plan) == (
+        "Kept as changed in the target: destination BigQuery (deleted), function Enrich (code); to restore them:"
+        " --take=source:destination/BigQuery --take=source:function/Enrich"
+    )
+    assert kept_there(cloned.plan(only=("function/Only known users",))) == ""
 
 
 @EACH

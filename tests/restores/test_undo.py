@@ -141,17 +141,28 @@ def test_an_undo_of_a_clone_deletes_what_it_made_and_nothing_else(cloned: Shell,
     assert {"Mine", "Enrich", "Later"} <= names_of(sandbox, PRODUCTION)
 
 
+def test_a_restore_of_what_the_target_changed_says_that_it_did_not_restore_it(
+    cloned: Shell, sandbox: Sandbox
+) -> None:
+    (made,) = [r for r in sandbox.state.live_objects(PRODUCTION, "function") if r.config["name"] == "Enrich"]
+    made.config["code"] = "of a colleague"
+    cloned("backup", "acme-staging")
+    command = ("restore", "acme-staging/latest", "--into", "acme-production", "--only", "function/Enrich")
+    kept = cloned(*command, "--yes")
+    assert kept.returncode == 3, kept.stderr
+    assert "Nothing to change: the target keeps what it changed itself." in kept.stdout
+    assert "function Enrich (code); to restore it: --take=source:function/Enrich" in kept.stdout
+    assert cloned(*command, "--yes", "--take=source:function/Enrich").returncode == 0
+    assert made.config["code"] != "of a colleague"
+
+
 def test_what_a_clone_made_and_others_use_or_changed_since_is_not_deleted_unseen(
     cloned: Shell, sandbox: Sandbox
 ) -> None:
     (made,) = [r for r in sandbox.state.live_objects(PRODUCTION, "function") if r.config["name"] == "Enrich"]
     made.config["code"] = "of a colleague"
     blocked = cloned("undo", "acme-production", "--yes")
-    refused(
-        blocked,
-        7,
-        "function 'Enrich': created by the run being undone, and changed since",
-    )
+    refused(blocked, 7, "function 'Enrich': created by the run being undone, and changed since")
 
 
 def test_what_was_made_since_goes_only_with_prune_own(cloned: Shell, sandbox: Sandbox) -> None:
@@ -314,7 +325,7 @@ def test_a_restore_that_only_adds_is_undone_too(shell: Shell, sandbox: Sandbox) 
     assert done.returncode == 0, done.stderr
     said = done.stdout
     assert "To undo this run:" in said
-    (line,) = re.findall(r"To keep what others created:\n  jitsu-backup (.*)", said)
+    (line,) = re.findall(r"To undo this run:\n  jitsu-backup (.*)", said)
     assert shell(*line.split(), "--yes").returncode == 0
     assert "BigQuery" not in names_of(sandbox, STAGING, "destination")
 

@@ -8,7 +8,7 @@ from jitsu_backup.console.replies import Permanent, RefusalKind, error_of
 from jitsu_backup.errors import UsageError
 from jitsu_backup.operations.alarms import remedy_for
 from jitsu_backup.settings import Overrides, load
-from jitsu_backup.settings.console_keys import checked_key
+from jitsu_backup.settings.console_keys import DEFAULT_HOST, checked_key
 
 
 def place(
@@ -179,10 +179,19 @@ def test_whose_key_is_rejected_is_told_where_the_new_one_belongs(
 
 
 def test_an_operators_token_that_is_rejected_is_no_api_key(tmp_path: Path) -> None:
-    place = load(None, {"JITSU_ADMIN_TOKEN": "a:b"}, None, tmp_path, Overrides()).place("ws")
+    named = {"JITSU_ADMIN_TOKEN": "a:b", "JITSU_HOST": "https://jitsu.example.com"}
+    place = load(None, named, None, tmp_path, Overrides()).place("ws")
     assert place.key.if_rejected.endswith("CONSOLE_RAW_AUTH_TOKENS, and set JITSU_ADMIN_TOKEN to it")
 
 
 def test_a_message_names_a_key_by_its_id_and_never_by_its_secret() -> None:
     assert checked_key("key1:not-to-be-told").called == "the API key key1"
     assert checked_key("service:not-to-be-told", "the operator's token").called == "the operator's token"
+
+
+@pytest.mark.parametrize("key", [{}, {"JITSU_APIKEY": "c:d"}], ids=["alone", "beside a key"])
+def test_an_operators_token_goes_only_to_a_console_that_is_named(key: dict[str, str], tmp_path: Path) -> None:
+    token = {"JITSU_ADMIN_TOKEN": "a:b", **key}
+    with pytest.raises(UsageError, match="no console is named: set JITSU_HOST"):
+        load(None, token, None, tmp_path, Overrides()).place("ws")
+    assert load(None, token, None, tmp_path, Overrides(host="use.jitsu.com")).place("ws").host == DEFAULT_HOST

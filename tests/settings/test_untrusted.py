@@ -330,6 +330,12 @@ def test_byte_order_marks_are_part_of_no_recipient_no_identity_and_no_settings(t
     assert keys.open(sealed) == recorded_snapshot()
 
 
+def test_an_identity_variable_that_is_empty_is_reported_as_that(tmp_path: Path) -> None:
+    found = settings(tmp_path, "", JITSU_BACKUP_IDENTITY="")
+    with pytest.raises(UsageError, match="JITSU_BACKUP_IDENTITY is empty; set it to a file"):
+        _ = NamedArchiveKeys({}, lambda: found).identities
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_a_file_of_recipients_in_another_encoding_is_refused_by_name(encoding: str, tmp_path: Path) -> None:
     (tmp_path / "to").write_text("# Schlüssel\nage1x", encoding=encoding)

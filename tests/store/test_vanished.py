@@ -111,9 +111,11 @@ def test_commands_that_only_read_say_that_nothing_is_there_and_why_that_may_be(s
         for arguments in (
             ("snapshots",), ("show", "latest"), ("verify", "latest"), ("verify", "--all"), ("diff", "latest"),
             ("prune", "--keep-last", "1"), ("prune", "--quarantine"), ("restore", "latest", "--yes"),
+            ("recover", "--dry-run"),
         ):  # fmt: skip
             done = site.run(*arguments, store=store)
             assert done.returncode == 1, arguments
+            assert "new-store" not in done.stderr, arguments
             assert "check that the disk is mounted" in done.stderr, arguments
 
 

@@ -51,7 +51,7 @@ _take = repeatable(
 )
 _lacking = switch("--allow-missing-secrets", help="Continue without unavailable secrets.")
 _deciding = (
-    switch("--accept-shrink", help="Allow --prune to delete more than half of a type, or of everything."),
+    switch("--accept-shrink", help="Allow deleting more than half of a type, or of everything."),
     repeatable(
         "--unprotect",
         metavar="SELECTOR",
