@@ -153,6 +153,21 @@ def test_workspaces_that_moved_to_another_console_count_for_both(tmp_path: Path)
             world.plan(job)
     with pytest.raises(UsageError, match=r"\(1 named workspace, "):
         world.plan(world.job(from_host="nowhere", workspaces=("team-red",)))
+    plan = world.plan(world.job(from_host=OLD))
+    assert [one.slug for one in plan.workspaces] == list(SLUGS)
+    assert plan.oldest is not None
+    assert {one.archive.taken_at.hour for one in plan.workspaces} == {plan.oldest.hour}
+    assert (plan.left_out, plan.exit_code) == ((), 0)
+    second = world.plan(world.job(from_host="second.example"))
+    assert [one.slug for one in second.workspaces] == ["team-green", "team-red"]
+    assert [(one.slug, one.why, one.exit_code) for one in second.left_out] == [
+        ("team-blue", f"its archives are of another console, {OLD}", 0)
+    ]
+    for path in sorted(tmp_path.glob("team-red.*"))[:2]:
+        path.write_bytes(path.read_bytes()[:100])
+    (red,) = world.plan(world.job(from_host=OLD)).left_out
+    assert (red.slug, red.exit_code) == ("team-red", 5)
+    assert "was found, only of http://second.example, but 2 archives cannot be read" in red.why
 
 
 def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path) -> None:
