@@ -6,20 +6,32 @@ from jitsu_backup.model import plural, some_of
 from jitsu_backup.operations.recovery import RecoveryPlan, RecoveryRun, WorkspaceRecovery
 
 _NONE = "none is new, so senders need no change"
+_NONE_SO_FAR = "none is new so far"
 
 
 def planned_keys(plan: RecoveryPlan) -> str:
-    """Return which write keys a plan creates; an empty text if it does nothing and no key is new."""
-    made = [one.slug for one in plan.going if one.prepared is not None and one.prepared.plan.made_keys]
-    new = f"{plan.made_keys} new, for senders of {some_of(made, 3)}" if made else ""
-    return _with_earlier(new, plan.workspaces) or (_NONE if plan.going else "")
+    """Return which write keys a plan creates, also where it is blocked; an empty text if it does nothing and no key is new."""
+    ready = plan.unblocked.going
+    made = [(one.slug, one.prepared.plan.made_keys) for one in ready if one.prepared is not None]
+    new = sum(count for _, count in made)
+    later = new - plan.made_keys
+    slugs = [slug for slug, count in made if count]
+    whose = (
+        f", {later} of them blocked, in {some_of(slugs, 2)}"
+        if later
+        else f", for senders of {some_of(slugs, 3)}"
+    )
+    words = _with_earlier(f"{new} new{whose}" if new else "", plan.workspaces)
+    unknown = len(ready) < len(plan.going) + len(plan.stuck)
+    return words or (_NONE_SO_FAR if unknown else _NONE) * bool(ready)
 
 
 def made_keys(run: RecoveryRun, keys_out: str | None) -> str:
     """Return how many write keys are new after a run, and where they are."""
     keys = _made(run)
     new = f"{keys} new: in {keys_out}" if keys else ""
-    return _with_earlier(new, (outcome.recovery for outcome in run.outcomes)) or _NONE
+    none = _NONE_SO_FAR if run.failed or run.interrupted else _NONE
+    return _with_earlier(new, (outcome.recovery for outcome in run.outcomes)) or none
 
 
 def for_senders(run: RecoveryRun, keys_out: str | None) -> Iterator[str]:

@@ -16,10 +16,7 @@ OLD = timedelta(days=2)
 """An archive that is older than the newest of a recovery by more than this is reported as old."""
 
 _MOST_NAMED = 10
-_FROM_A_COPY = (
-    "nothing can open it; get the file from a copy of the store and check it with `verify`, or use an older archive"
-    " (`snapshots` lists them)"
-)
+_FROM_A_COPY = "nothing can open it; get the file from a copy of the store, and check it with `verify`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +134,11 @@ def without_whole(candidate: Candidate) -> LeftOut:
     """Return the report of a workspace without any usable archive in the store."""
     past = candidate.passed_over[0]
     anyway = _FROM_A_COPY if past.archive.damaged else "to use it anyway, `restore` it by its id"
+    if len(candidate.others) > 1:
+        anyway += "; `snapshots` lists its older ones"
+    the = "the newest" if len(candidate.others) > 1 else "the only one"
     why = (
-        f"the store has no complete archive of it; the newest, {past.archive.reference} of"
+        f"the store has no complete archive of it; {the}, {past.archive.reference} of"
         f" {shown_time(past.archive.taken_at)}, was not used: {past.why}; {anyway}"
     )
     return LeftOut(candidate.workspace_id, candidate.slug, why, past.exit_code or IncompleteError.exit_code)
