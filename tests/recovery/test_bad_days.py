@@ -3,12 +3,14 @@
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pyrage
 import pytest
 
+from jitsu_backup.archive import UNCOMPARED
 from jitsu_backup.errors import BlockedError, KeyRejectedError, UsageError
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery import ClashKind, Presence, RecoveryRun
@@ -168,6 +170,21 @@ def test_workspaces_that_moved_to_another_console_count_for_both(tmp_path: Path)
     (red,) = world.plan(world.job(from_host=OLD)).left_out
     assert (red.slug, red.exit_code) == ("team-red", 5)
     assert "was found, only of http://second.example, but 2 archives cannot be read" in red.why
+
+
+def test_of_a_named_console_an_archive_that_was_not_compared_is_better_than_none(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    world.back_up(host="http://second.example")
+    world.seconds += 3600
+    world.back_up(admin=False)
+    (first,) = world.plan(world.job(from_host=OLD)).workspaces
+    alone = replace(first.archive, marks=(UNCOMPARED,))
+    (tmp_path / str(first.archive)).rename(tmp_path / str(alone))
+    (first,) = world.plan(world.job(from_host=OLD)).workspaces
+    (second,) = world.plan(world.job(from_host="second.example")).workspaces
+    assert (first.archive, second.archive.key_class) == (alone, "operator")
+    assert (first.passed_over, second.passed_over) == ((), ())
 
 
 def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path) -> None:
