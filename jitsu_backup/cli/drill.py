@@ -11,10 +11,9 @@ from jitsu_backup.cli.files import check_apart, check_pages, check_path, write_p
 from jitsu_backup.cli.recovery_job import check_overlay_is_used, moment_of, overlays_of, use_store
 from jitsu_backup.cli.recovery_progress import planning_progress
 from jitsu_backup.cli.unattended import unattended
-from jitsu_backup.model import plural
 from jitsu_backup.operations.drill import Drill, DrillJob, alarms_of, drill as carry_out
 from jitsu_backup.operations.recovery_losses import counted, in_words
-from jitsu_backup.reports.drill import drill_document, drill_summary, forecasts
+from jitsu_backup.reports.drill import drill_document, drill_state, drill_summary, forecasts
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
 from jitsu_backup.reports.recovery_view import recovery_view
@@ -84,8 +83,7 @@ def _again(app: App, from_host: str | None, at: str | None, overlay: Path | None
 
 def _in_words(drilled: Drill) -> str:
     """Return how a drill ended, in one line for a monitor."""
-    total = len(drilled.workspaces) + len(drilled.left_out)
-    words = f"{len(drilled.back)} of {plural(total, 'workspace')} restored completely"
+    words = drill_state(drilled)
     words += f", {len(drilled.left_out)} left out" if drilled.left_out else ""
     losses = in_words(counted(drilled.losses))
     return f"{words}; a recovery on an empty console would leave this to do: {losses}" if losses else words

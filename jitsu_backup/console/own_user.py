@@ -11,12 +11,21 @@ OPERATOR_ID = "admin-service-account@jitsu.com"
 
 async def own_user_id(console: Console) -> str | None:
     """Return the id of the key's user [discovery/me], or None if the console does not say. Raise ConsoleError."""
+    return await _own(console, "internalId")
+
+
+async def own_email(console: Console) -> str | None:
+    """Return the e-mail address of the key's user, or None if the console does not say. Raise ConsoleError."""
+    return await _own(console, "email")
+
+
+async def _own(console: Console, field: str) -> str | None:
     try:
         body = await console.get_if_offered("/api/me", beside=small_replies())
     except AccessError:
         return None
-    user_id = members_of(members_of(body).get("user")).get("internalId")
-    return user_id if isinstance(user_id, str) else None
+    value = members_of(members_of(body).get("user")).get(field)
+    return value if isinstance(value, str) else None
 
 
 async def is_operator(console: Console) -> bool:

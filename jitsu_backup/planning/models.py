@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from jitsu_backup.catalogue import subtype
-from jitsu_backup.model import Entity, Key, some_of
+from jitsu_backup.model import Entity, Key, flag, some_of
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.pairs import Pairs
+from jitsu_backup.planning.plan import Action, ActionKind
 
 _TRIMMED = ("name", "query")
 
@@ -16,23 +17,30 @@ def trimmed(body: Mapping[str, Any]) -> dict[str, Any]:
     return {n: v.strip() if n in _TRIMMED and isinstance(v, str) else v for n, v in body.items()}
 
 
-def unusable_warehouse(pairs: Pairs, candidate: Candidate, earlier: Mapping[Key, Planned]) -> str:
-    """Return why the console could not read the warehouse of a model; empty if it can, or if this is unknown.
+def checked_model(
+    pairs: Pairs, candidate: Candidate, action: Action, earlier: Mapping[Key, Planned]
+) -> Action:
+    """Return the action of a model, stopped if the console could not read its warehouse.
 
-    `earlier` is what is planned already: a warehouse that lacks its secret cannot be read.
+    `earlier` is what is planned already. Without the secrets of its warehouse, which somebody decided to do without, a model
+    is skipped. What another run cannot change is blocked.
     """
     sides = pairs.sides
     for key in sides.named(("destination",), str(candidate.desired.get("warehouseId"))):
         warehouse, called = sides.desired[key], sides.called(sides.by_key[key])
         if not _is_readable(warehouse):
-            return f"its warehouse, {called}, is of a type that models cannot read"
+            out = f"leave it out with {flag('--skip', candidate.key)}"
+            reason = f"its warehouse, {called}, is of a type that models cannot read; {out}"
+            return action.stopped(ActionKind.BLOCKED, reason)
         unread = earlier[key].unread if key in earlier else ()
         if unread:
-            return (
+            reason = (
                 f"its warehouse, {called}, lacks its secret{'' if len(unread) == 1 else 's'} {some_of(unread, 5)}:"
-                " the console connects to the warehouse before it saves a model"
+                f" the console connects to the warehouse before it saves a model; provide {'it' if len(unread) == 1 else 'them'} with --overlay"
             )
-    return ""
+            is_decided = sides.options.allow_missing_secrets
+            return action.stopped(ActionKind.SKIPPED if is_decided else ActionKind.BLOCKED, reason)
+    return action
 
 
 def _is_readable(warehouse: Entity) -> bool:

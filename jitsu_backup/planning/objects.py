@@ -12,7 +12,7 @@ from jitsu_backup.catalogue import (
     without_grant,
     without_volatile,
 )
-from jitsu_backup.model import Entity, Key, flag, format_path, quoted, value_at
+from jitsu_backup.model import Entity, Key, format_path, quoted, value_at
 from jitsu_backup.planning.candidate import Actions, Candidate, Planned
 from jitsu_backup.planning.decision import create_or_update
 from jitsu_backup.planning.domains import with_domains
@@ -20,7 +20,7 @@ from jitsu_backup.planning.entitlements import NO_CUSTOM_DOMAINS
 from jitsu_backup.planning.grants import missing_grant, unauthorised
 from jitsu_backup.planning.ignored import own_fields
 from jitsu_backup.planning.json_diff import without
-from jitsu_backup.planning.models import trimmed, unusable_warehouse
+from jitsu_backup.planning.models import checked_model, trimmed
 from jitsu_backup.planning.overlay_checks import overlay_fields
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
@@ -128,10 +128,7 @@ def _allowed(pairs: Pairs, candidate: Candidate, action: Action, earlier: Mappin
             f"the feature {feature} is switched off in the target, so entities of this type cannot be written"
         )
         return action.stopped(ActionKind.SKIPPED, reason)
-    unusable = unusable_warehouse(pairs, candidate, earlier) if key.type == "model" else ""
-    if unusable:
-        return action.stopped(ActionKind.BLOCKED, f"{unusable}; leave it out with {flag('--skip', key)}")
-    return action
+    return checked_model(pairs, candidate, action, earlier) if key.type == "model" else action
 
 
 def _within_reach(action: Action) -> Action:

@@ -84,10 +84,10 @@ def _switch(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
 
 
 def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mapping[Key, Planned]) -> Planned:
-    """Return what is planned for a reverse sync, blocked if the console would reject it.
+    """Return what is planned for a reverse sync, stopped if the console would reject it.
 
-    `earlier` is what is planned already: a webhook that lacks its secret cannot sign its requests. The action says whether a
-    sync that runs in the snapshot is disabled in the target.
+    `earlier` is what is planned already: a webhook cannot sign its requests without its secret, and if somebody decided to do
+    without that, the sync is skipped. The action says whether a sync that runs in the snapshot is disabled in the target.
     """
     action, key, found = planned.action, candidate.key, candidate.found
     data = members_of(candidate.desired.get("data"))
@@ -97,10 +97,18 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mappi
         return replace(planned, action=action.stopped(ActionKind.SKIPPED, reason))
     # otherwise the console does not check the ends [reverse-sync/put-full-locked-but-unchanged]
     delivery = action.kind is not ActionKind.UPDATE or delivers_otherwise(action)
-    ends = (_end(pairs, candidate.desired, end, earlier) if delivery else None for end in END_FIELDS)
-    if action.writes and (refused := refusals(data, *ends)):
-        why = "; ".join(refused)
-        reason = f"the target console would reject it: {why}; change it with --overlay, or leave it out with {flag('--skip', key)}"
+
+    def refused_with(known: Mapping[Key, Planned]) -> list[str]:
+        ends = (_end(pairs, candidate.desired, end, known) if delivery else None for end in END_FIELDS)
+        return refusals(data, *ends)
+
+    if action.writes and (refused := refused_with(earlier)):
+        why = f"the target console would reject it: {'; '.join(refused)}"
+        if not refused_with({}):
+            return replace(
+                planned, action=action.stopped(ActionKind.SKIPPED, f"{why}; provide it with --overlay")
+            )
+        reason = f"{why}; change it with --overlay, or leave it out with {flag('--skip', key)}"
         return replace(planned, action=action.stopped(ActionKind.BLOCKED, reason))
     is_off = data.get(_SWITCH) is True
     if action.kind is ActionKind.UPDATE and not is_off and f"data.{_SWITCH}" in action.changes:

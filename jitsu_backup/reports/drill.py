@@ -7,7 +7,7 @@ from typing import Any
 from jitsu_backup.model import ago, iso_time, lasting, lasting_between, plural, some_of
 from jitsu_backup.operations.drill import Drill, DrilledWorkspace
 from jitsu_backup.operations.recovery_losses import LossKind, counted, in_words
-from jitsu_backup.reports.recovery import claimed_by_several, run_summary
+from jitsu_backup.reports.recovery import claimed_by_several, run_summary, troubles
 from jitsu_backup.reports.recovery_documents import recovery_document
 from jitsu_backup.reports.recovery_values import Listing, NextStep, RecoveryReport, RecoverySummary
 
@@ -23,7 +23,7 @@ _OF_A_WORKSPACE = (
 def drill_summary(drill: Drill, store: str, *, fail_on_losses: bool = False) -> RecoverySummary:
     """Return the report of a drill; `store` says where the archives are."""
     report = RecoveryReport(drill.plan, drill.began, store, drill.run)
-    summary = run_summary(report, drill.run, unread=len(drill.left_out))
+    summary = run_summary(report, drill.run)
     ages = {label: value for label, value in summary.facts if label == "backed up"}
     clashes = claimed_by_several(drill.plan)
     console = f"an empty console in memory ({drill.generation})"
@@ -32,11 +32,31 @@ def drill_summary(drill: Drill, store: str, *, fail_on_losses: bool = False) -> 
         summary,
         title="Drill",
         subject=subject,
-        good=not drill.exit_code(fail_on_losses=fail_on_losses),
+        state="; ".join(filter(None, (drill_state(drill), troubles(drill.run)))),
+        good=not drill.exit_code(fail_on_losses=fail_on_losses) and not _without_secrets(drill),
         facts=(("from", store), *ages.items(), *_facts(drill)),
         listings=_with(clashes, summary.listings) if clashes.rows else summary.listings,
         next_steps=tuple(_next_steps(drill)),
     )
+
+
+def drill_state(drill: Drill) -> str:
+    """Return how many workspaces come back, and without how many secrets, because `recover` asks for these first."""
+    back = f"{len(drill.back)} of {plural(len(drill.workspaces) + len(drill.left_out), 'workspace')}"
+    without = _without_secrets(drill)
+    if not without:
+        return f"{back} restored completely"
+    secrets = sum(counted(one.losses)[LossKind.SECRET.label] for one in without)
+    them = "it" if secrets == 1 else "them"
+    return (
+        f"{back} come back, {len(without)} of them without {plural(secrets, 'secret')}:"
+        f" `recover` is blocked until you provide {them}"
+    )
+
+
+def _without_secrets(drill: Drill) -> list[DrilledWorkspace]:
+    """Return the workspaces that come back, but without all secrets."""
+    return [one for one in drill.back if counted(one.losses)[LossKind.SECRET.label]]
 
 
 def _with(listing: Listing, others: tuple[Listing, ...]) -> tuple[Listing, ...]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.errors import BlockedError
-from jitsu_backup.model import ago, lasting, plural, quoted, shortened, shown_time, some_of
+from jitsu_backup.errors import BlockedError, IntegrityError
+from jitsu_backup.model import ago, lasting, lasting_between, plural, quoted, shortened, shown_time, some_of
 from jitsu_backup.operations.recovery import (
     Clash,
     LeftOut,
@@ -46,6 +46,7 @@ from jitsu_backup.reports.recovery_remarks import (
 from jitsu_backup.reports.recovery_values import Listing, NextStep, RecoveryReport, RecoverySummary
 from jitsu_backup.reports.summary import without_particulars
 
+_MOST_MEMBERS = 10
 _WITHOUT = "Left out, because something they need no longer existed"
 _CALLED = "Renamed on this console"
 _KEPT = "Kept as changed in the target since the last recovery"
@@ -74,24 +75,27 @@ def plan_summary(report: RecoveryReport) -> RecoverySummary:
     )  # fmt: skip
 
 
-def run_summary(report: RecoveryReport, run: RecoveryRun, *, unread: int = 0) -> RecoverySummary:
-    """Return the report of a recovery that was carried out, completely or in part.
-
-    `unread` is how many workspaces that were left out should have been restored.
-    """
+def run_summary(report: RecoveryReport, run: RecoveryRun) -> RecoverySummary:
+    """Return the report of a recovery that was carried out, completely or in part."""
     endings = Counter(map(ending, run.outcomes))
     back = sum(count for kind, count in endings.items() if kind.good)
-    troubles = [f"{endings[kind]} {kind.words}" for kind in Ending if endings[kind] and not kind.good]
-    troubles += [f"{len(run.plan.left_out)} left out"] if run.plan.left_out else []
-    total = plural(len(run.outcomes) + unread, "workspace")
-    if unrecorded := sum(bool(outcome.unrecorded) for outcome in run.outcomes):
-        troubles.append(f"the record of {unrecorded} could not be stored")
-    state = f"{back} of {total} restored completely" + ("; " if troubles else "")
+    total = len(run.outcomes) + sum(bool(one.exit_code) for one in run.plan.left_out)
+    state = f"{back} of {plural(total, 'workspace')} restored completely"
     return RecoverySummary(
-        "Recovery", _subject(run.plan), state + ", ".join(troubles), run.exit_code == 0,
+        "Recovery", _subject(run.plan), "; ".join(filter(None, (state, troubles(run)))), run.exit_code == 0,
         tuple(_run_facts(report, run)), tuple(filter(_filled, _run_listings(report, run))),
         tuple(_next_steps(report, run)),
     )  # fmt: skip
+
+
+def troubles(run: RecoveryRun) -> str:
+    """Return how many workspaces were not restored completely, by kind, and how many were left out; an empty text if none."""
+    endings = Counter(map(ending, run.outcomes))
+    parts = [f"{endings[kind]} {kind.words}" for kind in Ending if endings[kind] and not kind.good]
+    parts += [f"{len(run.plan.left_out)} left out"] if run.plan.left_out else []
+    if unrecorded := sum(bool(outcome.unrecorded) for outcome in run.outcomes):
+        parts.append(f"the record of {unrecorded} could not be stored")
+    return ", ".join(parts)
 
 
 def missing_overlay(plan: RecoveryPlan) -> list[str]:
@@ -115,20 +119,36 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
         )
     secrets = sum(loss.kind is LossKind.SECRET for one in plan.stuck for loss in one.losses)
     if secrets:
+        given = all(one.plan_options.allow_missing_secrets for one in plan.stuck)
+        them = "it" if secrets == 1 else "them"
         yield NextStep(
-            f"Provide {plural(secrets, 'missing secret')} with --overlay FILE (--overlay-out FILE writes a template), or continue"
-            " without them: --allow-missing-secrets"
+            f"Provide {plural(secrets, 'missing secret')} with --overlay FILE (--overlay-out FILE writes a template)"
+            + ("" if given else f", or continue without {them}: --allow-missing-secrets")
         )
-    if plan.made_keys and report.keys_out is None:
-        yield NextStep(f"Save {plural(plan.made_keys, 'new write key')} to a file: --keys-out keys.json")
+    if (keys := plan.unblocked.made_keys) and report.keys_out is None:
+        yield NextStep(f"Save {plural(keys, 'new write key')} to a file: --keys-out keys.json")
+    yield from _about_damaged(report)
     if any(one.kept for one in plan.workspaces):
         yield NextStep(_TAKE_BACK)
+
+
+def _about_damaged(report: RecoveryReport) -> Iterator[NextStep]:
+    """Yield what to do about workspaces that have only damaged archives."""
+    left_out = report.plan.left_out
+    damaged = [one.slug for one in left_out if one.exit_code == IntegrityError.exit_code]
+    if damaged:
+        archives, them = (
+            ("archive", "the damaged one") if len(damaged) == 1 else ("archives", "the damaged ones")
+        )
+        text = f"Put the {archives} of {some_of(damaged, 3)} from a copy of the store in place of {them}"
+        yield NextStep(f"{text}, then run the same command again", report.again)
 
 
 def _why_stuck(one: WorkspaceRecovery, command: RestoreCommand) -> str:
     """Return why nothing is written into a workspace: the first blocked action, and how many more there are."""
     blocked = () if one.prepared is None else one.prepared.plan.blocked
-    more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
+    others = plural(len(blocked) - 1, "other entity", "other entities")
+    more = f" (and {others} {'is' if len(blocked) == 2 else 'are'} blocked)" if len(blocked) > 1 else ""
     return ("" if one.problem is None else reason(one.problem, one, command)) + more
 
 
@@ -156,12 +176,22 @@ def _plan_facts(report: RecoveryReport) -> Iterator[tuple[str, str]]:
         )
     yield "console", generation_in_words(plan)
     yield "write keys", planned_keys(plan)
-    if plan.going:
-        yield "takes", forecast_in_words(plan)
+    yield "takes", _takes(plan)
     members = sum(len(one.members) for one in plan.workspaces)
     if members:
         into = sum(bool(one.members) for one in plan.workspaces)
         yield "to invite", f"{plural(members, 'member')} to {plural(into, 'workspace')}, by hand"
+
+
+def _takes(plan: RecoveryPlan) -> str:
+    """Return how long it takes to carry out a plan, and how long once nothing is blocked; an empty text if nothing is done."""
+    whole = plan.unblocked
+    if not plan.going:
+        return f"once nothing is blocked, {forecast_in_words(whole)}" if whole.going else ""
+    if whole.seconds_at_most == plan.seconds_at_most:
+        return forecast_in_words(plan)
+    later = lasting_between(whole.seconds, whole.seconds_at_most)
+    return f"{forecast_in_words(plan)}; unblocked, {later}"
 
 
 def _ages(report: RecoveryReport) -> Iterator[tuple[str, str]]:
@@ -301,7 +331,9 @@ def _members(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     rows = tuple(
         (one.slug, member.email, role_in_words(member)) for one in workspaces for member in one.members
     )
-    return Listing("Members to invite", ("Workspace", "Member", "Role"), rows, detailed=True)
+    return Listing(
+        "Members to invite", ("Workspace", "Member", "Role"), rows, detailed=len(rows) > _MOST_MEMBERS
+    )
 
 
 def _run_facts(report: RecoveryReport, run: RecoveryRun) -> Iterator[tuple[str, str]]:
@@ -430,6 +462,7 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
             f"Resolve what is blocked ({blocked}), then run the same command again",
             "" if again else report.again,
         )
+    yield from _about_damaged(report)
     yield from map(NextStep, for_senders(run, report.keys_out))
     losses = Counter(
         loss.kind for o in run.outcomes if ending(o).good or o.result for loss in o.recovery.losses

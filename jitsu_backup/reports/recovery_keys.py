@@ -7,11 +7,20 @@ from jitsu_backup.operations.recovery import RecoveryPlan, RecoveryRun, Workspac
 
 
 def planned_keys(plan: RecoveryPlan) -> str:
-    """Return which write keys a plan creates; an empty text if it does nothing and no key is new."""
-    made = [one.slug for one in plan.going if one.prepared is not None and one.prepared.plan.made_keys]
-    new = f"{plan.made_keys} new, for senders of {some_of(made, 3)}" if made else ""
-    none = _none(_unrecovered(plan)) if plan.going else ""
-    return _with_earlier(new, plan.workspaces) or none
+    """Return which write keys a plan creates, also where it is blocked; an empty text if it does nothing and no key is new."""
+    ready = plan.unblocked.going
+    made = [(one.slug, one.prepared.plan.made_keys) for one in ready if one.prepared is not None]
+    new = sum(count for _, count in made)
+    later = new - plan.made_keys
+    slugs = [slug for slug, count in made if count]
+    whose = (
+        f", {later} of them blocked, in {some_of(slugs, 2)}"
+        if later
+        else f", for senders of {some_of(slugs, 3)}"
+    )
+    words = _with_earlier(f"{new} new{whose}" if new else "", plan.workspaces)
+    unknown = len(plan.going) - len(ready) + _unrecovered(plan)
+    return words or (_none(unknown) if ready else "")
 
 
 def made_keys(run: RecoveryRun, keys_out: str | None) -> str:

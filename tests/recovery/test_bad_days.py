@@ -3,12 +3,14 @@
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pyrage
 import pytest
 
+from jitsu_backup.archive import UNCOMPARED
 from jitsu_backup.errors import BlockedError, KeyRejectedError, UsageError
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery import ClashKind, Presence, RecoveryRun
@@ -153,6 +155,36 @@ def test_workspaces_that_moved_to_another_console_count_for_both(tmp_path: Path)
             world.plan(job)
     with pytest.raises(UsageError, match=r"\(1 named workspace, "):
         world.plan(world.job(from_host="nowhere", workspaces=("team-red",)))
+    plan = world.plan(world.job(from_host=OLD))
+    assert [one.slug for one in plan.workspaces] == list(SLUGS)
+    assert plan.oldest is not None
+    assert {one.archive.taken_at.hour for one in plan.workspaces} == {plan.oldest.hour}
+    assert (plan.left_out, plan.exit_code) == ((), 0)
+    second = world.plan(world.job(from_host="second.example"))
+    assert [one.slug for one in second.workspaces] == ["team-green", "team-red"]
+    assert [(one.slug, one.why, one.exit_code) for one in second.left_out] == [
+        ("team-blue", f"its archives are of another console, {OLD}", 0)
+    ]
+    for path in sorted(tmp_path.glob("team-red.*"))[:2]:
+        path.write_bytes(path.read_bytes()[:100])
+    (red,) = world.plan(world.job(from_host=OLD)).left_out
+    assert (red.slug, red.exit_code) == ("team-red", 5)
+    assert "was found, only of http://second.example, but 2 archives cannot be read" in red.why
+
+
+def test_of_a_named_console_an_archive_that_was_not_compared_is_better_than_none(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    world.back_up(host="http://second.example")
+    world.seconds += 3600
+    world.back_up(admin=False)
+    (first,) = world.plan(world.job(from_host=OLD)).workspaces
+    alone = replace(first.archive, marks=(UNCOMPARED,))
+    (tmp_path / str(first.archive)).rename(tmp_path / str(alone))
+    (first,) = world.plan(world.job(from_host=OLD)).workspaces
+    (second,) = world.plan(world.job(from_host="second.example")).workspaces
+    assert (first.archive, second.archive.key_class) == (alone, "operator")
+    assert (first.passed_over, second.passed_over) == ((), ())
 
 
 def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path) -> None:

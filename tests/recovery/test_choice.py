@@ -112,8 +112,12 @@ def test_a_damaged_archive_is_never_offered_to_restore() -> None:
     (found,) = candidates([archive("ca", -1, damaged=True)], NOON)
     told = without_whole(found)
     assert told.exit_code == 5
+    assert "the only one, " in told.why
     assert "it is damaged: it has 50 of 100 bytes; nothing can open it; get the file from a copy" in told.why
     assert "`restore`" not in told.why
+    assert "older" not in told.why
+    (found,) = candidates([archive("ca", -1, damaged=True), archive("ca", -2, damaged=True)], NOON)
+    assert without_whole(found).why.endswith("; `snapshots` lists its older ones")
 
 
 def test_two_consoles_have_to_be_told_apart() -> None:

@@ -286,7 +286,7 @@ def test_the_overlay_of_a_profile_for_what_is_not_recovered_stands_in_no_ones_wa
     (desk.folder / "o.toml").write_text('["function/Enrich"]\ndescription = "of another"\n')
     done = desk.recover("--dry-run", "--from", lost)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 to be created." in done.stdout
+    assert "3 to be created, 1 left out." in done.stdout
 
 
 def test_what_a_profile_protects_and_ignores_holds_for_its_workspace_alone(desk: Desk) -> None:

@@ -96,6 +96,9 @@ def test_the_operators_token_alone_makes_workspaces_too_and_says_that_nobody_is_
 def test_a_person_who_makes_workspaces_is_no_longer_to_be_invited(tmp_path: Path) -> None:
     world = lost(tmp_path)
     run = world.recover(world.job(OWNER))
+    assert [[str(m.email) for m in one.members] for one in run.plan.workspaces] == [
+        ["reader@example.com"]
+    ] * 3
     assert [[str(m.email) for m in one.recovery.members] for one in run.outcomes] == [
         ["reader@example.com"]
     ] * 3

@@ -87,6 +87,7 @@ def test_what_a_drill_foresees_is_what_the_recovery_then_does(
         for one in found.workspaces
     }
     planned = world.plan(world.job(OWNER, options=PlanOptions(allow_missing_secrets=True)))
+    assert not planned.stuck
     run = world.recover(world.job(OWNER, overlays=overlays))
     for one, before, outcome in zip(found.workspaces, planned.workspaces, run.outcomes, strict=True):
         assert outcome.recovery.slug == before.slug == one.outcome.recovery.slug

@@ -72,7 +72,8 @@ def test_what_is_wrong_is_in_the_code_the_alarms_the_figures_and_the_pages(world
     log = json.loads(done.stderr)
     assert (log["command"], log["exit_code"], log["left_out"]) == ("drill", 5, ["team-green"])
     assert [alarm["what"] for alarm in log["alarms"]] == ["unreadable"]
-    assert "2 of 3 workspaces restored completely, 1 left out" in log["message"]
+    assert "2 of 3 workspaces come back, 2 of them without " in log["message"]
+    assert "until you provide them, 1 left out; a recovery" in log["message"]
     assert "team-green" in told[-1][1]
     found = {(one.name, *sorted(one.labels.values())): one.value for one in samples(folder / "m")}
     host = "http://lost.example"
@@ -102,7 +103,10 @@ def test_a_drill_that_could_read_nothing_writes_no_figures_of_a_console(world: W
 
 def test_losses_fail_only_where_that_is_asked(world: World) -> None:
     world.run(world.backing_up(world.old, admin=False))
-    assert run(world).returncode == 0
+    done = run(world)
+    assert done.returncode == 0
+    said = words(done.stdout)
+    assert "3 of 3 workspaces come back, 3 of them without 15 secrets: `recover` is blocked until you" in said
     done = run(world, "--fail-on-losses", "--json", "--from", "lost.example")
     assert done.returncode == 3
     document = json.loads(done.stdout)

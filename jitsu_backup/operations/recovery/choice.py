@@ -16,20 +16,21 @@ OLD = timedelta(days=2)
 """An archive that is older than the newest of a recovery by more than this is reported as old."""
 
 _MOST_NAMED = 10
-_FROM_A_COPY = (
-    "nothing can open it; get the file from a copy of the store and check it with `verify`, or use an older archive"
-    " (`snapshots` lists them)"
-)
+_FROM_A_COPY = "nothing can open it; get the file from a copy of the store, and check it with `verify`"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A workspace with backups in a store: the usable archives, newest first, and a newer one that is not usable."""
+    """A workspace with backups in a store: the usable archives, newest first, and a newer one that is not usable.
+
+    `others` are its other archives, newest first.
+    """
 
     workspace_id: str
     slug: str
     archives: tuple[ArchiveName, ...]
     passed_over: tuple[PassedOver, ...] = ()
+    others: tuple[ArchiveName, ...] = ()
 
     def belongs_to(self, name: str) -> bool:
         """Return whether `name` may be the id or the slug of the workspace; only its archive can say that for certain."""
@@ -94,14 +95,25 @@ def candidates(known: Iterable[ArchiveName], now: datetime, at: datetime | None 
 
 def _candidate(members: list[ArchiveName]) -> Candidate:
     members.sort(key=lambda archive: archive.sort_key, reverse=True)
-    kept = [archive for archive in members if archive.complete and SHRUNK not in archive.marks]
+    kept = list(filter(is_whole, members))
     compared = [archive for archive in kept if UNCOMPARED not in archive.marks]
     kept = compared or kept
     if better_than_weaker(kept) is not None:
         kept = [archive for archive in kept if archive.key_class != WEAKER]
     newest = members[0]
-    passed_over = () if kept and kept[0] == newest else (PassedOver(newest, *_why_not(newest)),)
-    return Candidate(newest.workspace_id, newest.slug, tuple(kept), passed_over)
+    passed_over = () if kept and kept[0] == newest else (not_used(newest),)
+    others = tuple(archive for archive in members if archive not in kept)
+    return Candidate(newest.workspace_id, newest.slug, tuple(kept), passed_over, others)
+
+
+def is_whole(archive: ArchiveName) -> bool:
+    """Return whether an archive is complete and raised no alarm."""
+    return archive.complete and SHRUNK not in archive.marks
+
+
+def not_used(archive: ArchiveName) -> PassedOver:
+    """Return why an archive that is not among the usable ones is not used."""
+    return PassedOver(archive, *_why_not(archive))
 
 
 def _why_not(archive: ArchiveName) -> tuple[str, int]:
@@ -122,8 +134,11 @@ def without_whole(candidate: Candidate) -> LeftOut:
     """Return the report of a workspace without any usable archive in the store."""
     past = candidate.passed_over[0]
     anyway = _FROM_A_COPY if past.archive.damaged else "to use it anyway, `restore` it by its id"
+    if len(candidate.others) > 1:
+        anyway += "; `snapshots` lists its older ones"
+    the = "the newest" if len(candidate.others) > 1 else "the only one"
     why = (
-        f"the store has no complete archive of it; the newest, {past.archive.reference} of"
+        f"the store has no complete archive of it; {the}, {past.archive.reference} of"
         f" {shown_time(past.archive.taken_at)}, was not used: {past.why}; {anyway}"
     )
     return LeftOut(candidate.workspace_id, candidate.slug, why, past.exit_code or IncompleteError.exit_code)
@@ -166,10 +181,11 @@ def choose(
     there = {one.id: one for one in living}
     by_id = sorted(opened, key=lambda one: (one.slug, one.source.workspace_id))
     consoles = _hosts([*by_id, *elsewhere], "named workspace" if names else "workspace")
+    of_others: list[LeftOut] = []
     if from_host is not None:
-        by_id = _of_named_host(by_id, from_host, consoles)
+        by_id, of_others = _of_named_host(by_id, from_host, consoles, unreadable)
     sources, successors, left_out = _without_recoveries(by_id, known, there)
-    host, sources = _of_one_host(sources, there, consoles)
+    host, sources, living_elsewhere = _of_one_host(sources, there, consoles)
     slugs = {one.slug for one in there.values()}
     heirs = successors_of(by_id, known)
     sources, missing = _named(
@@ -181,7 +197,9 @@ def choose(
         unreadable,
     )
     kept, clashing = _one_for_each_slug(sources, there, names)
-    return Chosen(host, tuple(kept), (*left_out, *missing, *clashing), successors)
+    return Chosen(
+        host, tuple(kept), (*of_others, *left_out, *living_elsewhere, *missing, *clashing), successors
+    )
 
 
 def lives(one: Opened, there: Mapping[str, Living]) -> bool:
@@ -253,25 +271,35 @@ def _left_out(one: Opened, why: str, exit_code: int = 0) -> LeftOut:
     return LeftOut(one.source.workspace_id, one.slug, why, exit_code)
 
 
-def _of_named_host(opened: list[Opened], named: str, consoles: str) -> list[Opened]:
-    """Return the workspaces of the console that a person named. Raise UsageError if it matches none or several.
+def _of_named_host(
+    opened: list[Opened], named: str, consoles: str, unreadable: Collection[str]
+) -> tuple[list[Opened], list[LeftOut]]:
+    """Return the workspaces of the console that a person named, and those of other consoles.
 
-    `consoles` are those of the store, in words.
+    `consoles` are those of the store, in words. Raise UsageError if the name matches none or several, unless no archive could
+    be read, which is reported by itself.
     """
     kept = [one for one in opened if same_host(one.source.host, named)]
-    if not kept:
-        raise UsageError(f"the store has no archive of the console {named}; it has: {consoles}")
+    if opened and not kept:
+        besides = "; the consoles of other workspaces are unknown, because their archives cannot be read"
+        raise UsageError(
+            f"the store has no archive of the console {named}; it has: {consoles}{besides if unreadable else ''}"
+        )
     if len({one.source.host for one in kept}) > 1:
         raise UsageError(f"--from {named} matches several consoles; give the whole address: {_hosts(kept)}")
-    return kept
+    return kept, [_of_another(one) for one in opened if one not in kept]
+
+
+def _of_another(one: Opened) -> LeftOut:
+    return _left_out(one, f"its archives are of another console, {one.source.host}")
 
 
 def _of_one_host(
     sources: list[Opened], there: Mapping[str, Living], consoles: str
-) -> tuple[str, list[Opened]]:
-    """Return the console to recover, and its workspaces. Raise UsageError if lost workspaces belong to several consoles.
+) -> tuple[str, list[Opened], list[LeftOut]]:
+    """Return the console to recover, its workspaces, and those of other consoles, which exist on the target.
 
-    `consoles` are those of the store, in words.
+    `consoles` are those of the store, in words. Raise UsageError if lost workspaces belong to several consoles.
     """
     lost = {one.source.host for one in sources if not lives(one, there)}
     if len(lost) > 1:
@@ -280,9 +308,10 @@ def _of_one_host(
         )
     if lost:
         (host,) = lost
-        return host, [one for one in sources if one.source.host == host]
+        others = [_of_another(one) for one in sources if one.source.host != host]
+        return host, [one for one in sources if one.source.host == host], others
     newest = max(sources, key=lambda one: one.archive.sort_key, default=None)
-    return "" if newest is None else newest.source.host, sources
+    return "" if newest is None else newest.source.host, sources, []
 
 
 def same_host(host: str, named: str) -> bool:

@@ -1,7 +1,7 @@
 """Open the archives that a recovery uses, or an older one if the newest cannot be read."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
@@ -9,7 +9,14 @@ from jitsu_backup.errors import BackupError, LockedError, UsageError
 from jitsu_backup.events import Progress, Reporter
 from jitsu_backup.model import Snapshot, plural, shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.recovery.choice import Candidate, Opened, same_host, without_whole
+from jitsu_backup.operations.recovery.choice import (
+    Candidate,
+    Opened,
+    is_whole,
+    not_used,
+    same_host,
+    without_whole,
+)
 from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
 from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.store import Store
@@ -34,7 +41,7 @@ async def open_all(
 ) -> tuple[list[Taken], list[LeftOut]]:
     """Open the newest readable archive of each workspace; return these, and the workspaces without one.
 
-    If a workspace has archives of several consoles, one of `from_host` is preferred.
+    If a workspace has archives of several consoles, the newest of `from_host` is taken, however many newer ones there are.
     """
     waiting = list(found)
     total = len(waiting)
@@ -54,32 +61,73 @@ async def open_all(
 async def _open(
     candidate: Candidate, store: Store, keys: ArchiveKeys, from_host: str | None
 ) -> Taken | LeftOut:
-    if not candidate.archives:
-        return without_whole(candidate)
+    if from_host is not None:
+        return await _open_of(from_host, candidate, store, keys)
     failed: list[PassedOver] = []
-    first: Taken | None = None
-    archives, oldest = candidate.archives, candidate.archives[-1]
-    for number, archive in enumerate(archives):
-        try:
-            snapshot = content_of(archive, await store.read(str(archive)), keys)
-        except BackupError as problem:
-            if first is None:
-                locked = isinstance(
-                    problem, UsageError | LockedError
-                )  # no identity is given, or none matches
-                failed.append(PassedOver(archive, str(problem), problem.exit_code, locked))
+    for archive in candidate.archives[:TRIES]:
+        snapshot = await _content(archive, store, keys)
+        if not isinstance(snapshot, PassedOver):
+            return Taken(_opened(archive, snapshot), snapshot, (*candidate.passed_over, *failed))
+        failed.append(snapshot)
+    return _unreadable(candidate, failed) if failed else without_whole(candidate)
+
+
+async def _open_of(host: str, candidate: Candidate, store: Store, keys: ArchiveKeys) -> Taken | LeftOut:
+    """Open the newest usable archive of the console `host`, or if there is none, the newest of another console.
+
+    Names of archives do not include the console, so all are opened until one is found. One that was read with a weaker key or
+    was not compared with an earlier one is used if `host` has no better one.
+    """
+    failed: list[PassedOver] = []
+    passed_over: list[PassedOver] = []
+    second: Taken | None = None
+    other: Taken | None = None
+    newest_first = sorted(
+        (*candidate.archives, *candidate.others), key=lambda one: one.sort_key, reverse=True
+    )
+    for archive in newest_first:
+        snapshot = await _content(archive, store, keys)
+        if isinstance(snapshot, PassedOver):
+            failed.append(snapshot)
             if len(failed) == TRIES:
                 break
             continue
-        taken = Taken(_opened(archive, snapshot), snapshot, (*candidate.passed_over, *failed))
-        if from_host is None or same_host(taken.opened.source.host, from_host):
+        taken = Taken(_opened(archive, snapshot), snapshot, (*passed_over, *failed))
+        if not same_host(taken.opened.source.host, host):
+            other = other or taken
+        elif archive in candidate.archives:
             return taken
-        first = first or taken
-        # only if the oldest and the newest are of different consoles can there be one of `from_host`
-        if number == 0 and await _is_of_another(oldest, store, keys, taken):
-            continue
-        return first
-    return first or _unreadable(candidate, failed)
+        else:
+            second = second or (taken if is_whole(archive) else None)
+            passed_over = passed_over or [not_used(archive)]
+    if second is not None:
+        return second
+    if passed_over:
+        return without_whole(replace(candidate, passed_over=tuple(passed_over)))
+    if other is None:
+        return _unreadable(candidate, failed) if candidate.archives else without_whole(candidate)
+    return _perhaps_of(host, candidate, other, failed) if failed else other
+
+
+def _perhaps_of(host: str, candidate: Candidate, other: Taken, failed: list[PassedOver]) -> LeftOut:
+    """Return the report of a workspace whose archives of the console `host` may be among those that cannot be read."""
+    unread = plural(len(failed), "archive")
+    why = (
+        f"no archive of {host} was found, only of {other.opened.source.host}, but {unread} cannot be read:"
+        f" {failed[0].archive.reference}: {failed[0].why}"
+    )
+    return LeftOut(candidate.workspace_id, candidate.slug, why, failed[0].exit_code, failed[0].locked)
+
+
+async def _content(archive: ArchiveName, store: Store, keys: ArchiveKeys) -> Snapshot | PassedOver:
+    """Return the content of an archive, or why it cannot be read."""
+    if archive.damaged:
+        return not_used(archive)
+    try:
+        return content_of(archive, await store.read(str(archive)), keys)
+    except BackupError as problem:
+        locked = isinstance(problem, UsageError | LockedError)  # no identity is given, or none matches
+        return PassedOver(archive, str(problem), problem.exit_code, locked)
 
 
 async def newest_elsewhere(
@@ -122,16 +170,6 @@ async def _newest_elsewhere(
         else:
             other, found = middle, _opened(archives[middle], snapshot)
     return found
-
-
-async def _is_of_another(oldest: ArchiveName, store: Store, keys: ArchiveKeys, taken: Taken) -> bool:
-    if oldest == taken.opened.archive:
-        return False
-    try:
-        snapshot = content_of(oldest, await store.read(str(oldest)), keys)
-    except BackupError:
-        return True  # unknown, so open the others too
-    return snapshot.manifest.source.host != taken.opened.source.host
 
 
 def _opened(archive: ArchiveName, snapshot: Snapshot) -> Opened:

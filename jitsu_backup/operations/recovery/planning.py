@@ -9,6 +9,7 @@ from functools import partial
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
 from jitsu_backup.console.console_info import read_console_info
+from jitsu_backup.console.own_user import own_email
 from jitsu_backup.console.workspaces import Workspace, workspaces
 from jitsu_backup.errors import (
     BackupError,
@@ -21,7 +22,6 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery.beside import members_to_invite
 from jitsu_backup.operations.recovery.choice import (
     OLD,
@@ -161,7 +161,9 @@ async def plan_choice(
     there = {one.id: one for one in living(listed)}
     targets = _targets(kept, choice.chosen, there, job)
     limited = planner.console.is_limited
-    made_limited = await _check_maker(job.maker) if job.maker is not None and None in targets else limited
+    made_limited = limited
+    if None in targets:
+        made_limited, planner.owner = await _look_at_maker(planner)
     begun = [_begin(one, job, choice) for one in kept]
     begun = [_guarded(*pair, job) for pair in zip(begun, targets, strict=True)]
     claim_order = sorted(
@@ -201,11 +203,17 @@ async def opened(
         yield Planner(console, job, store, keys, now, report, info), listed.found
 
 
-async def _check_maker(maker: Connection) -> bool:
-    """Return whether the key that creates workspaces has rate limits. Raise AccessError if the console rejects it."""
+async def _look_at_maker(planner: Planner) -> tuple[bool, str | None]:
+    """Return whether the key that creates workspaces has rate limits, and its user's e-mail address.
+
+    That user becomes a member. Raise AccessError if the console rejects the key.
+    """
+    maker = planner.job.maker
+    if maker is None:
+        return planner.console.is_limited, await own_email(planner.console)
     async with maker.open() as console:
         await workspaces(console)
-        return console.is_limited
+        return console.is_limited, await own_email(console)
 
 
 def _nothing(store: Store, job: RecoveryJob, backed_up: Sequence[Candidate]) -> str:

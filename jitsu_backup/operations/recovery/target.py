@@ -80,6 +80,7 @@ class Planner:
     """Plan workspaces on one console, and read only once what is the same for all.
 
     `info` is the console's information about itself, `kind` the manifest of any workspace, which shows the supported types.
+    `owner` is the e-mail address of the user who becomes a member of the workspaces that are created.
     """
 
     console: Console
@@ -90,6 +91,7 @@ class Planner:
     report: Reporter
     info: ConsoleInfo
     kind: Manifest | None = None
+    owner: str | None = None
     neighbours: Neighbours = field(init=False)
 
     def __post_init__(self) -> None:
@@ -136,6 +138,7 @@ class Planner:
         except BackupError as failure:
             return replace(workspace, problem=failure)
         live, new = prepared.live, target is None
+        there = [{"user": {"email": self.owner}}] if new else live.members
         load = load_of(prepared.plan)
         return replace(
             workspace,
@@ -143,7 +146,7 @@ class Planner:
             problem=problem,
             losses=losses_of(prepared),
             keys_before=keys_made_before(prepared.snapshot, prepared.plan),
-            members=members_to_invite(workspace.snapshot, live.members, workspace.members_before),
+            members=members_to_invite(workspace.snapshot, there, workspace.members_before),
             options=options_to_set(workspace.snapshot, None if new else live),
             load=load + Load(workspaces=1) if new else load,
             without=without,

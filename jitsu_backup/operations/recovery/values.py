@@ -1,7 +1,8 @@
 """The job, the plan and the outcome of a recovery of a console, as values."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -264,6 +265,12 @@ def _lacking(action: Action) -> tuple[tuple[str, str], ...]:
     return tuple((loss.path, loss.reason) for loss in action.losses)
 
 
+def _unblocked(one: WorkspaceRecovery) -> WorkspaceRecovery:
+    if one.problem is None or one.prepared is None:
+        return one
+    return replace(one, problem=None, load=one.load + Load(Counter(POST=len(one.prepared.plan.blocked))))
+
+
 def entities_of(actions: Collection[Action], snapshot: Snapshot) -> int:
     """Return how many entities of a snapshot some actions write: each its own, and a profile builder its functions too."""
     coded = {a.key.id for a in actions if a.key.type == _BUILDER and (a.kind is _CREATE or sends_code(a))}
@@ -298,6 +305,11 @@ class RecoveryPlan:
     def stuck(self) -> tuple[WorkspaceRecovery, ...]:
         """The workspaces into which nothing is written because of a problem."""
         return tuple(workspace for workspace in self.workspaces if workspace.problem is not None)
+
+    @property
+    def unblocked(self) -> "RecoveryPlan":
+        """The plan as if every decision were made: also for blocked workspaces, as far as they could be planned."""
+        return replace(self, workspaces=tuple(map(_unblocked, self.workspaces)))
 
     @property
     def to_make(self) -> tuple[WorkspaceRecovery, ...]:

@@ -253,7 +253,7 @@ def an_update_of_a_reverse_sync_that_the_console_would_refuse_is_blocked() -> Sc
 
 
 @scenario
-def a_model_whose_warehouse_lacks_its_secrets_is_blocked() -> Scenario:
+def a_model_whose_warehouse_lacks_its_secrets_is_left_out() -> Scenario:
     return clone(changed(ONE, "dwh", sslKey=MASK), {}, overlay=overlay({}), allow_missing_secrets=True)
 
 
