@@ -109,6 +109,8 @@ def settling(selector: str) -> str:
 
 
 def _parse(text: str) -> Choice:
+    if text[:1] in ("'", '"'):
+        raise UsageError(f"--take {text}: leave out the quotation marks, because no shell reads this value")
     side, colon, selector = text.partition(":")
     if side not in (known.value for known in Winner) or (colon and not selector):
         form = "source or target, alone or with a selector, such as source:function/Enrich or target:function/Enrich:code"

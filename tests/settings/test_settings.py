@@ -252,7 +252,7 @@ def test_a_command_sees_the_given_environment_and_no_standard_input(tmp_path: Pa
 
 
 def test_an_empty_variable_is_named_with_its_usual_reason_in_ci(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="variable K is empty; set it to the secret .in CI, a secret that"):
+    with pytest.raises(UsageError, match=r"variable K is empty; set it to the secret \(in CI, a secret that"):
         resolve_secret({"env": "K"}, {"K": ""}, tmp_path)
 
 
