@@ -96,9 +96,9 @@ def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: Pre
 
     actions = tuple(map(told, plan.actions))
     names = overlay_selectors(entity_names(prepared.live.entities))
-    own = [names[extra.key] for extra in plan.extras if extra.own and extra.key in undo.keys]
-    gone = [flag("--take", f"source:{name}") for name in own]
-    return replace(plan, actions=actions, notes=(*plan.notes, *_notes(by, flags, gone)))
+    extras = tuple(replace(one, undone=one.own and one.key in undo.keys) for one in plan.extras)
+    gone = [flag("--take", f"source:{names[extra.key]}") for extra in extras if extra.undone]
+    return replace(plan, actions=actions, extras=extras, notes=(*plan.notes, *_notes(by, flags, gone)))
 
 
 def _notes(by: str, flags: list[str], gone: list[str]) -> Iterator[str]:
