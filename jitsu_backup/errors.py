@@ -42,6 +42,10 @@ _ADVICE = {
 }
 
 
+EMPTY_IN_CI = "in CI, a secret that the job's environment does not have is empty"
+"""Why a variable or a file that holds a secret may be empty, to stand in a message about one."""
+
+
 def advice_on(problem: OSError) -> str:
     """Return what to do about a problem with a file or folder, to end a message with."""
     return _ADVICE.get(problem.errno or 0, "check its disk, or name another place")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from jitsu_backup.errors import IntegrityError, LockedError, NoKeyError, UsageError
+from jitsu_backup.errors import EMPTY_IN_CI, IntegrityError, LockedError, NoKeyError, UsageError
 
 _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
 _BY_PASSPHRASE = re.compile(rb"[^\n]*\n-> scrypt [^ \n]{1,64} (\d{1,9})\n")
@@ -118,6 +118,10 @@ def identities_in(text: bytes) -> list[Any]:
     """Return the private keys in the content of an identity file, at least one. Raise UsageError."""
     import pyrage  # noqa: PLC0415  as above
 
+    if not text.strip():
+        raise UsageError(
+            f"the identity file is empty; write the private key into it, AGE-SECRET-KEY-1… ({EMPTY_IN_CI})"
+        )
     if is_encrypted(text):
         raise UsageError("the identity file is encrypted; decrypt it first with age -d")
     if b"PRIVATE KEY-----" in text:

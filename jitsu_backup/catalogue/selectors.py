@@ -18,7 +18,11 @@ class Selector:
     text: str
 
     def __post_init__(self) -> None:
-        """Raise UsageError for an empty selector or one without a type."""
+        """Raise UsageError for an empty selector, one without a type, or one inside a shell's quotation marks."""
+        if self.text[:1] in ("'", '"'):
+            raise UsageError(
+                f"selector {self.text}: leave out the quotation marks, because no shell reads this value"
+            )
         if not self.text.partition("/")[0]:
             raise UsageError(f"selector {self.text!r} has no type; write type, type/id or type/name")
 

@@ -38,6 +38,8 @@ from jitsu_backup.store import Store, archives, keep
 TAKE_SOURCE = ("source",)
 """The value of `PlanOptions.take` that takes the source, whatever the target changed. It needs no record."""
 
+_WITHOUT = "continue without it with --take=source, which overwrites what the target changed itself"
+
 _UNKNOWN_OWN = "; without it, the target's own entities are unknown: leave out --prune, or delete them too with --prune-own"
 
 
@@ -105,12 +107,12 @@ async def _emptied(
 def pass_over(problem: BackupError, unread: str, options: PlanOptions, report: Reporter) -> None:
     """Report an unreadable record if `options` take all of the source. Otherwise raise `problem`, with what to do.
 
-    It is also raised if `prune` could delete the target's own entities. `unread` begins the message.
+    It is also raised if `prune` could delete the target's own entities. `unread` begins the message. Only for damage is
+    `--take=source` named: a missing key or a store that does not answer is no reason to overwrite the target's changes.
     """
     if options.take != TAKE_SOURCE:
-        raise problem.with_context(before=unread).with_remedy(
-            "continue without it with --take=source"
-        ) from None
+        problem = problem.with_context(before=unread)
+        raise (problem.with_remedy(_WITHOUT) if isinstance(problem, IntegrityError) else problem) from None
     if options.prune and not options.prune_own:
         raise problem.with_context(before=unread, after=_UNKNOWN_OWN) from None
     report(Caution(f"{unread}{problem}; it was ignored"))

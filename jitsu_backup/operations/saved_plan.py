@@ -186,7 +186,7 @@ def check_plan(
         names |= {str(key): name for key, name in entity_names(live.entities).items()}
         raise BlockedError(
             f"the target has changed since the plan was made: {changes_in_words(changed, names)};"
-            " create a new plan with --plan-out"
+            " nothing was written; create a new plan with --plan-out"
         )
     saved_plan = document["plan"]
     before, now = (_lasting(one, saved_plan) for one in (saved_plan, orjson.loads(orjson.dumps(plan))))

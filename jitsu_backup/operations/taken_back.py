@@ -16,6 +16,9 @@ from jitsu_backup.planning.lineage import recorded_pairs
 from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.store import Store, archives
 
+FLAGS_LISTED = ("to promote again all that ", "to delete again what ")
+"""The beginnings of the notes that end with a colon and flags."""
+
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
@@ -93,13 +96,13 @@ def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: Pre
 
     actions = tuple(map(told, plan.actions))
     names = overlay_selectors(entity_names(prepared.live.entities))
-    own = [names[extra.key] for extra in plan.extras if extra.own and extra.key in undo.keys]
-    gone = [flag("--take", f"source:{name}") for name in own]
-    return replace(plan, actions=actions, notes=(*plan.notes, *_notes(by, flags, gone)))
+    extras = tuple(replace(one, undone=one.own and one.key in undo.keys) for one in plan.extras)
+    gone = [flag("--take", f"source:{names[extra.key]}") for extra in extras if extra.undone]
+    return replace(plan, actions=actions, extras=extras, notes=(*plan.notes, *_notes(by, flags, gone)))
 
 
 def _notes(by: str, flags: list[str], gone: list[str]) -> Iterator[str]:
     if flags:
-        yield f"to promote again all that {by} took back: {' '.join(flags)}"
+        yield f"{FLAGS_LISTED[0]}{by} took back: {' '.join(flags)}"
     if gone:
-        yield f"to delete again what {by} re-created: --prune {' '.join(gone)}"
+        yield f"{FLAGS_LISTED[1]}{by} re-created: --prune {' '.join(gone)}"

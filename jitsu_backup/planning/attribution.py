@@ -44,14 +44,17 @@ class OwnRuns:
     operator: bool = False
     times: tuple[tuple[datetime, datetime], ...] = ()
 
-    def made(self, entry: AuditEntry, until: datetime | None = None) -> bool:
+    def made(self, entry: AuditEntry, until: datetime | None = None, since: datetime | None = None) -> bool:
         """Return whether one of our runs made a change: the entry has our key, and its time is within a run.
 
-        A snapshot taken at `until` has the change already, so runs that began then or later are excluded.
+        A snapshot taken at `until` has the change already, so runs that began then or later are excluded. One taken at
+        `since`, such as the record of a run, lacks it, so runs that had ended by then are excluded too.
         """
         ours = entry.operator if self.operator else self.key is not None and entry.key == self.key
         return ours and any(
-            begin - _DRIFT <= entry.at <= end + _DRIFT and (until is None or begin < until)
+            begin - _DRIFT <= entry.at <= end + _DRIFT
+            and (until is None or begin < until)
+            and (since is None or since < end)
             for begin, end in self.times
         )
 
@@ -210,7 +213,10 @@ class _Attributing:
             if place is not None and self.spans[place[0]].away(entry.at) <= CLOCKS_DIFFER:
                 found[place].append(entry)
         self._part_from_runs(found)
-        authors = {place: self._authors(noted, self.spans[place[0]].end) for place, noted in found.items()}
+        authors = {
+            place: self._authors(noted, self.spans[place[0]].end, self.spans[place[0]].begin)
+            for place, noted in found.items()
+        }
         return _Attributed(authors, tuple(self._passing(unseen)))
 
     def _held(self, entry: AuditEntry, place: _Place) -> bool:
@@ -253,11 +259,13 @@ class _Attributing:
         if entry.type == "function" and entry.object_id in self.owners:
             yield from self.changes.get(("profile-builder", self.owners[entry.object_id]), {}).items()
 
-    def _authors(self, entries: Iterable[AuditEntry], until: datetime | None = None) -> tuple[Author, ...]:
-        """Return who made the changes that exist at `until`, newest first, each with the time of their last change."""
+    def _authors(
+        self, entries: Iterable[AuditEntry], until: datetime | None = None, since: datetime | None = None
+    ) -> tuple[Author, ...]:
+        """Return who made the changes that exist at `until` and not at `since`, newest first, each with their last time."""
         found: dict[tuple[object, ...], Author] = {}
         for entry in sorted(entries, key=lambda entry: (entry.at, entry.id), reverse=True):
-            ours = self.ours.made(entry, until)
+            ours = self.ours.made(entry, until, since)
             author = Author(entry.who, entry.at, entry.key, entry.way, ours, email=entry.email)
             found.setdefault((author.who, author.email, author.key, author.way, author.ours), author)
         return tuple(found.values())

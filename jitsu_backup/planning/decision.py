@@ -48,6 +48,7 @@ from jitsu_backup.planning.three_sides import (
     as_target_has_it,
     base_of,
     changed_by_target,
+    kept_by_record,
     merge_sides,
     overwrite,
     overwritten,
@@ -279,6 +280,8 @@ def conflict(
     how = f"both sides changed {fields} differently {sides.since.words}"
     if sides.undoes:
         how = f"{fields} changed in the run being undone, and again since"
+    elif kept_by_record(pairs, candidate, live, paths):
+        how = f"the source changed {fields}, and the target has kept its own since an earlier clone"
     reason = f"{how}: {settling(sides.selectors[key])}"
     return replace(
         _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),

@@ -133,7 +133,8 @@ class Extra:
 
     `prunable` says whether `--prune` would delete it, `left_out` whether `only` and `skip` leave it out. A `dead`
     connection lost an end, and no data flows through it [delete/links-now-dangle]. An entity is the target's `own` if it
-    was created there, before or after the last clone. With `blocks`, `--prune` would need a decision about it.
+    was created there, before or after the last clone. With `blocks`, `--prune` would need a decision about it. What an
+    undo re-created is `undone`.
     """
 
     key: Key
@@ -143,6 +144,7 @@ class Extra:
     dead: bool = False
     own: bool = False
     blocks: bool = False
+    undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

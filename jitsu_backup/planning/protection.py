@@ -41,7 +41,7 @@ def _blocked(sides: Sides, action: Action) -> Action:
                 else f"{sides.called(entity)}, which would be deleted with it, is "
             )
             how = "re-create it" if action.after else "delete it"
-            left = action.after[0] if action.after else action.key
+            left = sides.selectors[action.after[0]] if action.after else sides.live_selectors[action.key]
             reason = (
                 f"{what}protected by {rule!r} in the setting protect: use {flag('--unprotect', sides.live_selectors[entity.key])} to {how},"
                 f" or {flag('--skip', left)} to leave it unchanged"

@@ -73,7 +73,8 @@ def _check(choice: Choice, known: Collection[Called]) -> None:
     named = _matching(chosen, known) if chosen else []
     if not named and Selector(choice.selector).exact:
         raise UsageError(
-            f"{option}: {choice.selector!r} is neither in the source nor in the target; correct it"
+            f"{option}: {choice.selector!r} is neither in the source nor in the target; correct it,"
+            " or delete the flag if it was for an earlier run"
         )
     fields = {field for called in named for entity, _ in called for field in _fields(entity)}
     if named and field not in fields:
@@ -109,6 +110,8 @@ def settling(selector: str) -> str:
 
 
 def _parse(text: str) -> Choice:
+    if text[:1] in ("'", '"'):
+        raise UsageError(f"--take {text}: leave out the quotation marks, because no shell reads this value")
     side, colon, selector = text.partition(":")
     if side not in (known.value for known in Winner) or (colon and not selector):
         form = "source or target, alone or with a selector, such as source:function/Enrich or target:function/Enrich:code"

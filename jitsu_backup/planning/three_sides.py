@@ -19,6 +19,7 @@ from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.json_diff import differs, has_value, paths_that_differ, with_changes, without
 from jitsu_backup.planning.link_pairing import link_body
 from jitsu_backup.planning.merge import Merged, Rules, merge
+from jitsu_backup.planning.options import Since
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import NO_VALUES, Action, Overwrite
 from jitsu_backup.planning.profile_builders import builder_code
@@ -207,6 +208,21 @@ def overwrite(sides: Sides, called: Called, path: Path = ()) -> Overwrite:
     choice = sides.take.choice(called, path)
     assert choice is not None  # noqa: S101  the caller has looked
     return Overwrite(format_path(path), flag("--take", choice.text), sides.since.words)
+
+
+def kept_by_record(
+    pairs: Pairs, candidate: Candidate, live: Mapping[str, Any], paths: Collection[Path]
+) -> bool:
+    """Return whether the last clone left the target's own values at all of `paths`, and they are unchanged since."""
+    sides, found = pairs.sides, candidate.found
+    record = sides.options.record
+    recorded = None if found is None else sides.lineage.record_of(found.key)
+    if record is None or recorded is None or sides.since is not Since.CLONE:
+        return False
+    left = next((entity.body for entity in record.entities if entity.key == recorded), {})
+    return all(
+        has_value(left, path) and not differs(value_at(left, path), value_at(live, path)) for path in paths
+    )
 
 
 def taken_from_target(pairs: Pairs, candidate: Candidate, paths: Collection[Path]) -> bool:

@@ -5,14 +5,17 @@ then as many details as a comment may hold, folded. The rest is counted.
 """
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from textwrap import indent
 from typing import Any
 
 from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import given_names
 from jitsu_backup.model import Key, Snapshot, Source, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome
+from jitsu_backup.operations.taken_back import FLAGS_LISTED
 from jitsu_backup.planning import (
     Action,
     ActionKind,
@@ -29,7 +32,15 @@ from jitsu_backup.planning.attribution import Attribution
 from jitsu_backup.planning.history import Passing
 from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
 from jitsu_backup.reports.markdown_layout import Section, document
-from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
+from jitsu_backup.reports.markdown_text import (
+    block,
+    code,
+    flags_in,
+    html_code,
+    html_prose,
+    marker,
+    prose,
+)
 from jitsu_backup.reports.summary import (
     DECIDE,
     KEPT,
@@ -45,6 +56,7 @@ from jitsu_backup.reports.summary import (
 
 _LONGEST_SENTENCE, _LONGEST_NOTE, _LONGEST_VALUE = 500, 3_000, 300
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
+_TO_COPY = "Choose one line of each group, and copy it into `promotion.flags` as it is; a shell needs quotation marks around spaces:"
 _LEAST_DETAILS = 24_000  # bytes
 
 Parts = list[Callable[[], str]]
@@ -56,7 +68,12 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
     `by_hand` is the command that saves its new write keys, if a run without that command cannot hand them over.
     """
     given = given_names(snapshot, live)
-    blocked = Section(DECIDE, _actions(plan.blocked, given, bare=True), "to decide")
+    blocked = Section(
+        DECIDE,
+        _actions(plan.blocked, given, bare=True),
+        "to decide",
+        closing=_flags_to_copy(flags_in(action.reason) for action in plan.blocked),
+    )
     changes = Section("Changes", _actions(plan.writes, given), "changes")
     lines = {label: prose(text) for label, text in (told_first(plan) | three_lines(plan)).items()}
     if by_hand:
@@ -154,7 +171,26 @@ def bullets(notes: Iterable[str]) -> Parts:
 
 
 def _bullet(note: str) -> str:
+    says, _, listed = note.partition(": --") if note.startswith(FLAGS_LISTED) else (note, "", "")
+    flags = shlex.split(f"--{listed}") if 0 < len(listed) <= _LONGEST_NOTE else []
+    if flags:
+        return f"- {prose(says)}:\n\n{indent(block(flags), '  ')}\n"
     return f"- {prose(_cut(note, _LONGEST_NOTE))}\n"
+
+
+def _flags_to_copy(groups: Iterable[Sequence[str]]) -> str:
+    """Return a block with groups of flags to choose from, one flag a line; an empty text without any.
+
+    The values are not quoted, because no shell reads `promotion.flags`. Of very many groups, the first are shown.
+    """
+    lines: list[str] = []
+    left = _LONGEST_NOTE
+    for group in dict.fromkeys(map(tuple, groups)):
+        left -= sum(len(flag.encode()) + 1 for flag in group)
+        if left < 0:
+            break
+        lines += ["", *group] if lines and group else group
+    return f"\n{_TO_COPY}\n\n{block(lines)}\n" if lines else ""
 
 
 def _sentence(text: str) -> str:
@@ -285,7 +321,7 @@ def _diff(lines: Sequence[str]) -> str:
         if left < 0:
             break
     more = len(lines) - len(shown)
-    return diff_block(shown) + (f"\n\n… and {plural(more, 'more line')}: see `--html`" if more else "")
+    return block(shown, "diff") + (f"\n\n… and {plural(more, 'more line')}: see `--html`" if more else "")
 
 
 def _cut(text: str, most: int) -> str:

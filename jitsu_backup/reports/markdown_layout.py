@@ -12,7 +12,8 @@ class Section:
     """Parts of a document under a title. A part is made only if there is room for it.
 
     `rest` names the parts in the line that counts those that were cut. The parts of a `folded` section are hidden until
-    somebody unfolds it. Earlier sections leave `least` bytes to this one if it needs so many.
+    somebody unfolds it. Earlier sections leave `least` bytes to this one if it needs so many. `closing` stands below the
+    parts and is never cut.
     """
 
     title: str
@@ -20,6 +21,7 @@ class Section:
     rest: str
     folded: bool = False
     least: int = 4_000
+    closing: str = ""
 
 
 def document(head: str, sections: Sequence[Section]) -> str:
@@ -52,8 +54,8 @@ def _fitted(section: Section, room: int) -> str:
 def _frame(section: Section) -> tuple[str, str]:
     title = f"{section.title} ({len(section.parts):,})"
     if section.folded:
-        return f"\n<details><summary>{title}</summary>\n\n", "\n</details>\n"
-    return f"\n### {title}\n\n", ""
+        return f"\n<details><summary>{title}</summary>\n\n", f"{section.closing}\n</details>\n"
+    return f"\n### {title}\n\n", section.closing
 
 
 def _more(section: Section, count: int) -> str:

@@ -6,7 +6,9 @@ They do not look in code. So everything but plain words is shown as code.
 
 import html
 import re
+import shlex
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import groupby
 from urllib.parse import quote
 
@@ -54,11 +56,11 @@ def html_code(text: str) -> str:
     return f"<code>{html.escape(printable(text)) if text.strip() else '(blank)'}</code>"
 
 
-def diff_block(lines: Iterable[str]) -> str:
-    """Return the lines of a unified diff as a fenced block. Its fence is longer than any in the lines, so none can end it."""
+def block(lines: Iterable[str], language: str = "") -> str:
+    """Return lines as a fenced block. Its fence is longer than any in the lines, so none can end it."""
     shown = [printable(line.replace("\t", "    ")) for line in lines]
     fence = _longer_than_any_in("\n".join(shown), 3)
-    return "\n".join((f"{fence}diff", *shown, fence))
+    return "\n".join((f"{fence}{language}", *shown, fence))
 
 
 def marker(name: str) -> str:
@@ -67,14 +69,29 @@ def marker(name: str) -> str:
     return f"<!-- jitsu-backup: {encoded} -->"
 
 
+def flags_in(text: str) -> list[str]:
+    """Return the flags with a value in a sentence, in order, without a shell's quotation marks; quoted texts are no flags."""
+    found = []
+    for word in filter(_FLAG.match, _WORDS.findall(text)):
+        with suppress(ValueError):  # a quotation mark without its counterpart
+            found += shlex.split(_bared(word)[1])
+    return found
+
+
 def _code(words: str) -> str:
     """Return words as code, with the brackets around them and a comma or semicolon behind them left outside."""
+    before, core, behind = _bared(words)
+    return f"{before}{code(core)}{behind}" if core.strip() else code(words)
+
+
+def _bared(words: str) -> tuple[str, str, str]:
+    """Return words without the brackets around them and a comma or semicolon behind them, between what was cut off."""
     core = words.rstrip(",;")
     behind, before = words[len(core) :], "(" if core.startswith("(") else ""
     core = core.removeprefix("(")
     if core.endswith(")") and core.count("(") < core.count(")"):
         core, behind = core[:-1], f"){behind}"
-    return f"{before}{code(core)}{behind}" if core.strip() else code(words)
+    return before, core, behind
 
 
 def _runs(text: str) -> Iterator[tuple[bool, str]]:

@@ -86,7 +86,12 @@ def only_in_target(extras: Sequence[Extra], *, most: int = _NAMED) -> Iterator[s
     for found, what, why in (
         ([e for e in kept if e.prunable and not e.dead], "", "kept; --prune deletes {them}"),
         ([e for e in kept if e.prunable and e.dead], "dead connection{s} ", "kept; --prune deletes {them}"),
-        ([e for e in kept if e.own], "", "kept; --prune --prune-own deletes {them}"),
+        ([e for e in kept if e.own and not e.undone], "", "kept; --prune --prune-own deletes {them}"),
+        (
+            [e for e in kept if e.undone],
+            "",
+            "kept, because an undo re-created {them}; to delete {them} again, see the notes",
+        ),
         ([e for e in kept if e.blocks], "", "kept; with --prune, the plan needs a decision about {them}"),
         ([e for e in kept if not (e.prunable or e.own or e.blocks)], "", "kept, even with --prune"),
         ([e for e in extras if e.left_out], "", "left out by --only or --skip"),

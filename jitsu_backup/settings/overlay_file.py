@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.errors import EMPTY_IN_CI, BackupError, UsageError
 from jitsu_backup.model import format_path
 from jitsu_backup.planning import Outside, Overlay, parse_overlay
 from jitsu_backup.planning.console_overlay import OverlayTables, overlay_tables
@@ -166,8 +166,8 @@ class _References:
             named = ", ".join(f"{place} from {reference}" for place, reference in self._empty)
             what = "this value is" if len(self._empty) == 1 else "these values are"
             problems.append(
-                f"{what} empty: {named}; set the variable or fill the file (in CI, a secret that the job's environment does not"
-                ' have is empty), or write "" in the overlay for an empty value'
+                f"{what} empty: {named}; set the variable or fill the file ({EMPTY_IN_CI}), or"
+                ' write "" in the overlay for an empty value'
             )
         if problems:
             raise UsageError("; ".join(problems))

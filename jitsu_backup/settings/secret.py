@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.errors import BackupError, UsageError, advice_on
+from jitsu_backup.errors import EMPTY_IN_CI, BackupError, UsageError, advice_on
 from jitsu_backup.settings.file import expand
 from jitsu_backup.store.files import read_text_file
 
@@ -83,7 +83,9 @@ def resolve_secret(
             if value not in environment:
                 raise UsageError(f"the environment variable {value} is not set; set it to the secret")
             if not environment[value] and not may_be_empty:
-                raise UsageError(f"the environment variable {value} is empty; set it to the secret")
+                raise UsageError(
+                    f"the environment variable {value} is empty; set it to the secret ({EMPTY_IN_CI})"
+                )
             return environment[value]
         if kind == "file" and isinstance(value, str):
             return _read(folder / expand(value, environment.get("HOME")), may_be_empty=may_be_empty)

@@ -120,6 +120,12 @@ def test_what_is_no_identity_is_refused(text: bytes, key: pyrage.x25519.Identity
         decrypt(encrypt(DATA, [str(key.to_public())]), [text])
 
 
+def test_an_empty_identity_file_is_named_so_with_its_usual_reason_in_ci(key: pyrage.x25519.Identity) -> None:
+    words = "identity file is empty; write the private key into it.*in CI, a secret"
+    with pytest.raises(UsageError, match=words):
+        decrypt(encrypt(DATA, [str(key.to_public())]), [b"\n"])
+
+
 def test_a_backup_machine_needs_no_private_key_and_a_restore_does(
     key: pyrage.x25519.Identity, tmp_path: Path
 ) -> None:

@@ -351,6 +351,15 @@ def test_what_a_run_of_ours_changed_is_marked() -> None:
     ]
 
 
+def test_what_differs_from_the_record_of_a_run_is_none_of_that_runs_doing() -> None:
+    runs = own_runs([archive(10, "pre-restore"), archive(20, "cloned", "from-0123456789ab")], STAGING, "k1")
+    since_record = history([20, 60], (1, [changed("function", "f")]))
+    fix = entry(20.1, "update", "f", "Ada", key="k1")
+    (step,) = attribute_history(since_record, [fix], runs).steps
+    assert [(author.who, author.ours) for author in step.changes[0].authors] == [("Ada", False)]
+    assert runs.made(fix)  # by its time alone
+
+
 RUN = own_runs([archive(60, "pre-restore")], STAGING, "k1")
 """A run of ours that begins at minute 60."""
 

@@ -70,7 +70,7 @@ def test_a_plan_that_would_delete_is_blocked_and_names_the_setting_and_the_flag(
     (blocked,) = plan_with(protect=("stream/*", "function/Mine")).blocked
     assert blocked.reason == (
         "protected by 'function/Mine' in the setting protect: use --unprotect=function/Mine to delete it,"
-        " or --skip=function/f1 to leave it unchanged"
+        " or --skip=function/Mine to leave it unchanged"
     )
     for protect in ((), ("function/Other",), ("stream/*",)):
         assert [a.kind for a in plan_with(protect=protect).actions] == [ActionKind.DELETE]

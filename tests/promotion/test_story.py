@@ -269,10 +269,10 @@ def test_gitlab_fetches_no_plan_of_a_fork_none_that_was_blocked_none_of_nobody_a
 
 def test_a_line_of_flags_that_is_none_stops_the_plan(scene: Stage, hub: Hub) -> None:
     scene.cloned().staging_changes()
-    head = scene.propose("promotion", "  --prune\n\n--take=target\n")
+    head = scene.propose("promotion", "  --prune\n\n--take=target\n--skip='function/A b'\n")
     planned = hub.run(PLAN, head, pull_request(head))
     assert (planned["plan"].codes, planned["comment"].conclusion) == ([1], SKIPPED)
-    assert "is empty; wrong: 2:  --prune\n" in planned["plan"].told
+    assert "are empty; wrong: 2:  --prune\n5:--skip='function/A b'\n" in planned["plan"].told
     on_gitlab = gitlab()["plan"]["script"][1].partition("\ncode=0")[0]
     assert on_gitlab.replace('echo "', 'echo "::error::') in jobs(PLAN)["plan"]["steps"][2]["run"]
 

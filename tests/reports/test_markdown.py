@@ -30,8 +30,8 @@ from jitsu_backup.planning import (
     make_plan,
 )
 from jitsu_backup.reports import RestoreReport
-from jitsu_backup.reports.markdown import changes_markdown, plan_markdown, restore_markdown
-from jitsu_backup.reports.markdown_text import code, diff_block, html_code, html_prose, marker, prose
+from jitsu_backup.reports.markdown import _bullet, changes_markdown, plan_markdown, restore_markdown
+from jitsu_backup.reports.markdown_text import block, code, flags_in, html_code, html_prose, marker, prose
 from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, known_schemas, running
 from tests.reports.samples import CANARY, HOSTILE, changes, hostile, planned, promoted
 from tests.support import OWNER, STAGING, cli, make_snapshot
@@ -184,9 +184,9 @@ def test_a_summary_shows_any_text_as_code(name: str, kind: str) -> None:
 @given(st.lists(st.tuples(st.sampled_from("+- @"), ODD.map(lambda text: text.replace("\n", " ")))))
 def test_no_line_of_a_program_ends_its_block(lines: list[tuple[str, str]]) -> None:
     diff = [mark + text for mark, text in lines]
-    block = f"before\n\n{diff_block(diff)}\n\nafter"
-    found = checked(block)
-    (fence,) = every(block, "fence")
+    text = f"before\n\n{block(diff, 'diff')}\n\nafter"
+    found = checked(text)
+    (fence,) = every(text, "fence")
     assert (found.elements["pre"], found.elements["p"], fence.info) == (1, 2, "diff")
     expected = "\n".join(printable(line.replace("\t", "    ")) for line in diff)
     assert found.coded[0].rstrip("\n") == expected.rstrip("\n")
@@ -351,6 +351,22 @@ def test_a_conflict_shows_three_values_and_both_differences_of_the_code() -> Non
     assert "\n+// staging\n" in text[source:target]
     assert "\n+staging\n+production\n```" in text[target:]
     assert "- function `Enrich`: keeps the target's code\n" in text
+    taken = "--take=source:destination/BigQuery\n--take=target:destination/BigQuery\n"
+    assert f"as it is; a shell needs quotation marks around spaces:\n\n```\n{taken}" in text
+
+
+def test_flags_to_settle_and_to_promote_again_stand_unquoted_and_one_a_line_to_be_copied() -> None:
+    assert flags_in("settle it (--take='target:function/Only known users'); ada") == [
+        "--take=target:function/Only known users"
+    ]
+    assert flags_in("""use --unprotect='stream/Ada'"'"'s' or 'x --skip=a/b', then --prune --take='x""") == [
+        "--unprotect=stream/Ada's"
+    ]
+    again = _bullet(
+        "to promote again all that the undo of 1 took back: --take='source:a/b c' --take=source:d"
+    )
+    assert again.endswith("took back:\n\n  ```\n  --take=source:a/b c\n  --take=source:d\n  ```\n")
+    assert checked(again).coded == ["--take=source:a/b c\n--take=source:d\n"]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from jitsu_backup.model import Entity, Key, Snapshot, ago
 from jitsu_backup.planning import Extra, Plan
 from jitsu_backup.planning.switches import created_off
 from jitsu_backup.reports import archive_table, matches, plan_document, plan_view, taken
-from jitsu_backup.reports.summary import counted, folded
+from jitsu_backup.reports.summary import counted, folded, only_in_target
 from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
@@ -266,3 +266,12 @@ def test_a_plan_names_its_console_once_and_two_consoles_on_a_line_each() -> None
     assert [line.strip() for line in two[:2]] == [
         "Plan: acme-staging (https://jitsu.example.com)", "into: acme-production (https://other.example.com)"
     ]  # fmt: skip
+
+
+def test_what_an_undo_re_created_is_not_counted_with_what_prune_own_deletes() -> None:
+    own = Extra(Key("function", "a"), "Own", prunable=False, own=True)
+    undone = Extra(Key("function", "b"), "Back", prunable=False, own=True, undone=True)
+    assert list(only_in_target([own, undone])) == [
+        "1 only in the target, kept; --prune --prune-own deletes it: function Own.",
+        "1 only in the target, kept, because an undo re-created it; to delete it again, see the notes: function Back.",
+    ]

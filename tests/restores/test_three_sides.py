@@ -104,7 +104,22 @@ def test_what_the_source_changes_after_the_targets_own_change_was_kept_is_a_conf
     edit(cloned.target.state, there, code="// a hot fix")
     cloned.silent_clone()
     edit(cloned.source.state, key.id, code="// of staging")
-    assert action_of(cloned.plan(), key).conflicts == ("code",)
+    action = action_of(cloned.plan(), key)
+    assert action.conflicts == ("code",)
+    kept = "the source changed code, and the target has kept its own since an earlier clone: settle it with "
+    assert action.reason.startswith(kept)
+    edit(cloned.target.state, there, code="// another hot fix")
+    assert action_of(cloned.plan(), key).reason.startswith("both sides changed code differently since")
+
+
+def test_a_later_change_of_staging_asks_again_where_the_target_was_taken(cloned: Promotion) -> None:
+    key, there = both(cloned, "destination", "Warehouse")
+    edit(cloned.target.state, there, host="of-production")
+    edit(cloned.source.state, key.id, host="of-staging")
+    cloned.clone(take=("target",))
+    edit(cloned.source.state, key.id, host="of-staging-again")
+    kept = "the source changed host, and the target has kept its own since an earlier clone: "
+    assert action_of(cloned.plan(), key).reason.startswith(kept)
 
 
 @EACH

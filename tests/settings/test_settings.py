@@ -251,6 +251,11 @@ def test_a_command_sees_the_given_environment_and_no_standard_input(tmp_path: Pa
     assert resolve_secret(command, {"K": "x"}, tmp_path, commands=True) == "x"
 
 
+def test_an_empty_variable_is_named_with_its_usual_reason_in_ci(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"variable K is empty; set it to the secret \(in CI, a secret that"):
+        resolve_secret({"env": "K"}, {"K": ""}, tmp_path)
+
+
 def test_an_overlay_runs_no_command(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="one of"):
         resolve_secret({"command": ["touch", "x"]}, {}, tmp_path)
