@@ -307,10 +307,12 @@ def _usage_of(problem: click.ClickException) -> str:
 
 def _fail(message: str, code: int, usage: str = "") -> int:
     """Print the message that ends a run, and a `usage`; return the exit code."""
-    from jitsu_backup.model import laid_out  # noqa: PLC0415  the command line starts without it
+    if not message.isprintable() or message.endswith("`"):
+        from jitsu_backup.model import laid_out  # noqa: PLC0415  a wrong flag needs nothing that takes a while to load
 
+        message = laid_out(message)
     try:
-        click.echo(f"jitsu-backup: {laid_out(message)}{usage}", err=True)
+        click.echo(f"jitsu-backup: {message}{usage}", err=True)
     except OSError:
         return code or 1
     return code

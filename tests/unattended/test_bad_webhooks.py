@@ -52,11 +52,11 @@ def answer(head: str, body: bytes = b"") -> bytes:
 @pytest.mark.parametrize(
     ("reply", "why", "no_answer"),
     [
-        (b"", "cannot be reached", True),
-        (b"HTTP/1.1 200", "cannot be reached", True),
-        (answer("302 Found\r\nLocation: file:///etc/passwd"), "HTTP 302", False),
-        (answer("302 Found\r\nLocation: http://169.254.169.254/"), "HTTP 302", False),
-        (answer("410 Gone"), "HTTP 410", False),
+        (b"", "cannot be reached; check its address", True),
+        (b"HTTP/1.1 200", "cannot be reached; check its address", True),
+        (answer("302 Found\r\nLocation: file:///etc/passwd"), "HTTP 302; check its address", False),
+        (answer("302 Found\r\nLocation: http://169.254.169.254/"), "HTTP 302; check its address", False),
+        (answer("410 Gone"), "HTTP 410; check its address", False),
         (answer("400 Bad Request"), "HTTP 400; for a Slack-compatible service, write slack:https://…", False),
     ],
 )  # fmt: skip
@@ -78,7 +78,7 @@ def test_one_that_hangs_is_left_after_its_time(monkeypatch: pytest.MonkeyPatch) 
         began = time.monotonic()
         problem = reason(f"http://127.0.0.1:{silent.getsockname()[1]}/CANARY")
     assert time.monotonic() - began < 5
-    assert (str(problem), problem.no_answer) == ("no answer within 0.2 s", True)
+    assert (str(problem), problem.no_answer) == ("no answer within 0.2 s; check its address", True)
 
 
 def test_one_that_asks_for_a_wait_is_given_it() -> None:
@@ -91,4 +91,4 @@ def test_one_that_asks_for_a_wait_is_given_it() -> None:
 def test_one_that_asks_for_a_long_wait_is_tried_no_more_by_this_run(wanted: str) -> None:
     with webhook(answer(f"429 Too Many Requests\r\nRetry-After: {wanted}")) as (url, asked):
         problem = reason(url)
-    assert (str(problem), problem.no_answer, len(asked)) == ("HTTP 429", True, 1)
+    assert (str(problem), problem.no_answer, len(asked)) == ("HTTP 429; check its address", True, 1)
