@@ -104,7 +104,12 @@ def _store_in_words(app: App, store: dict[str, Any], problem: BackupError | None
         words = "not created yet; the first backup creates it" + (
             ", with --new-store" if app.settings.store_named else ""
         )
-    return f"{store['url']}: {words}" + ("" if free is None else f", {free / 1e9:,.1f} GB free")
+    return f"{store['url']}: {words}" + ("" if free is None else f", {_free(free)} free")
+
+
+def _free(count: int) -> str:
+    """Return a number of bytes in the unit that suits it: `1.9 MB`, `12.4 GB`."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
 def _tell(app: App, facts: dict[str, Any], problem: BackupError | None) -> None:
