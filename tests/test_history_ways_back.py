@@ -23,9 +23,15 @@ from tests.test_history_laws import read_history
 
 FEW = settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 AT_ONCE = 5
-IMPOSSIBLE = ("cannot change: ", "a webhook serves only one", "is neither in the snapshot nor in the target")
+IMPOSSIBLE = (
+    "cannot change: ",
+    "a webhook serves only one",
+    "is neither in the snapshot nor in the target",
+    "both would receive the same events",
+)
 """Why a plan is blocked: by a reverse sync, which --rebind makes again, because no line does that unasked; and where what was
-before named something that was missing then, which nobody can make."""
+before named something that was missing then, which nobody can make. Where the target has a twin of what a link needs, a person
+says whether it is the same."""
 
 REFUSED = (
     "dangling",

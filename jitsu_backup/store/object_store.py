@@ -223,6 +223,8 @@ class ObjectStore:
         message = f"cannot {what} the store {self._url}: {text}"
         if denied:
             return StorageAccessError(message)
+        if ";" in text:  # it says what to do
+            return BackupError(message)
         return BackupError(f"{message}; check its address, its settings and the network, or try again later")
 
 

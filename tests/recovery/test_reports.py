@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.cli.recovery_progress import RecoveryProgress
-from jitsu_backup.errors import BlockedError
+from jitsu_backup.errors import BackupError
 from jitsu_backup.model import lasting, lasting_between
 from jitsu_backup.operations.recovery import RecoveryPlan, RecoveryRun
 from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
@@ -49,8 +49,8 @@ def test_the_plan_for_300_workspaces_is_one_page_that_names_what_is_wrong_first(
 
 def test_nothing_is_claimed_about_write_keys_of_workspaces_that_are_not_recovered() -> None:
     keyless = recovery(replace(snapshot("team-blue"), entities=()))
-    blocked = recovery(snapshot("team-red"), problem=BlockedError("it needs a decision"))
-    plan = RecoveryPlan("https://lost.example", "https://new.example", (keyless, blocked))
+    unplanned = replace(recovery(snapshot("team-red"), problem=BackupError("no answer")), prepared=None)
+    plan = RecoveryPlan("https://lost.example", "https://new.example", (keyless, unplanned))
     assert planned_keys(plan) == "none is new so far; unknown for 1 workspace not recovered"
     alone = planned_keys(replace(plan, workspaces=(keyless,)))
     assert (

@@ -195,7 +195,9 @@ def test_a_damaged_record_is_told_with_what_to_do_and_left_out_where_the_source_
     with pytest.raises(IntegrityError) as caught:
         run(finder(store))
     message = str(caught.value)
-    assert message.startswith(f"the record of the last clone from acme-staging cannot be read: {name}: ")
+    assert message.startswith(
+        f"the record of the last clone from acme-staging cannot be read: {name.reference}: "
+    )
     assert message.endswith(
         "prune --quarantine`; continue without it with --take=source, which overwrites what the target changed itself"
     )

@@ -80,7 +80,10 @@ def test_a_key_that_sees_no_workspace_is_told_until_it_sees_one(bench: Bench) ->
 
     tell(bench, story)
     ((_, why),) = errors(bench)
-    assert "this key cannot read any workspace; see what the key may read with `jitsu-backup check`" in why
+    assert (
+        "this key cannot read any workspace; check the key, and see what it may read with `jitsu-backup check`"
+        in why
+    )
     assert bench.standings[-1].well
     assert archived(bench) == {"cnew"}
 
