@@ -90,7 +90,8 @@ class Console:
     """A console and a key for it. It is an async context manager, closed on the last exit. Its `repr` shows no key.
 
     `retry_for` is how many seconds a console may be unreachable, since its last answer, before requests fail. With None,
-    each request is tried a few times. `called` is what messages call the key. In tests, `transport` replaces the network, `sleep` and `clock` replace time.
+    each request is tried a few times. `called` is what messages call the key, and `if_rejected` says what to do if the
+    console rejects it. In tests, `transport` replaces the network, `sleep` and `clock` replace time.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Console:
         report: Reporter = silent,
         if_rejected: str = "",
     ) -> None:
-        """Open no connection yet. `if_rejected` says what to do if the key is rejected. Raise UsageError or UnreachableError for an unusable proxy or certificates."""
+        """Open no connection yet. Raise UsageError or UnreachableError for an unusable proxy or certificates."""
         self.host = host.rstrip("/")
         self.concurrency = concurrency
         self._called = called or "this key"
@@ -389,10 +390,9 @@ class Console:
 
     def _refusal(self, verdict: Permanent, body: Any) -> BackupError:
         message = scrub(verdict.message, chain(secret_values(body), self._own))
-        at = f"console {self.host} rejects {self._called}: {message}"
-        if verdict.kind is not RefusalKind.UNAUTHENTICATED:
-            at = self._at(message)
-        return error_of(Permanent(verdict.kind, message), at, self._if_rejected)
+        rejected = verdict.kind is RefusalKind.UNAUTHENTICATED
+        told = f"console {self.host} rejects {self._called}: {message}" if rejected else self._at(message)
+        return error_of(Permanent(verdict.kind, message), told, self._if_rejected)
 
     def _at(self, reason: str) -> str:
         return f"console {self.host}: {scrub(reason, iter(self._own))}"

@@ -1,6 +1,6 @@
 """The three sides of one entity: what the last clone left, the current source, and the current target."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -175,13 +175,8 @@ def changed_by_target(
     paths: Collection[Path],
 ) -> tuple[Path, ...]:
     """Return which of `paths` the target has changed since the last clone, except those where the source wins."""
-    return tuple(
-        path
-        for path in sorted(paths, key=format_path)
-        if base is not None
-        and differs(value_at(base, path), value_at(live, path))
-        and _winner(pairs, candidate, path) is not Winner.SOURCE
-    )
+    changed = _changed(base, live, paths)
+    return tuple(path for path in changed if _winner(pairs, candidate, path) is not Winner.SOURCE)
 
 
 def overwritten(
@@ -192,15 +187,23 @@ def overwritten(
     paths: Collection[Path],
 ) -> tuple[Overwrite, ...]:
     """Return which of `paths` the target has changed since the last clone, although the source is taken there."""
-    if base is None or candidate.key.type == "misc":  # each side has its own classic keys
+    if candidate.key.type == "misc":  # each side has its own classic keys
         return ()
     called = pairs.sides.sides_of(candidate.key, candidate.found)
     return tuple(
         overwrite(pairs.sides, called, path)
-        for path in sorted(paths, key=format_path)
-        if differs(value_at(base, path), value_at(live, path))
-        and _winner(pairs, candidate, path) is Winner.SOURCE
+        for path in _changed(base, live, paths)
+        if _winner(pairs, candidate, path) is Winner.SOURCE
     )
+
+
+def _changed(
+    base: Mapping[str, Any] | None, live: Mapping[str, Any], paths: Collection[Path]
+) -> Iterator[Path]:
+    """Yield which of `paths` the target has changed since the last clone, in order; none without a `base`."""
+    for path in sorted(paths, key=format_path):
+        if base is not None and differs(value_at(base, path), value_at(live, path)):
+            yield path
 
 
 def overwrite(sides: Sides, called: Called, path: Path = ()) -> Overwrite:

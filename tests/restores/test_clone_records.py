@@ -3,9 +3,8 @@
 import functools
 import gzip
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import pyrage
 import pytest
 
 from jitsu_backup import sync
-from jitsu_backup.archive import ArchiveName, archive_name, encode, parse_name, source_mark
+from jitsu_backup.archive import archive_name, encode, source_mark
 from jitsu_backup.errors import BackupError, IntegrityError, LockedError
 from jitsu_backup.events import Event
-from jitsu_backup.model import CloneRecord, Key, Snapshot, Source
+from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations import clone_record
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -30,16 +29,15 @@ from jitsu_backup.operations.clone_record import (
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.planning.records import new_record
-from jitsu_backup.sandbox import Sandbox, running
+from jitsu_backup.sandbox import Sandbox
 from jitsu_backup.store import FolderStore, keep
-from tests.restores.kit import write_overlay
+from tests.restores.records import FROM, HOST, INTO, LATER, NO_KEYS, Machine, kept, record
 from tests.support import (
     MOMENT,
     OWNER,
     PRODUCTION,
     STAGING,
     carry_out,
-    cli,
     console_of,
     make_snapshot,
     prepare,
@@ -47,30 +45,6 @@ from tests.support import (
     stand_ins,
     writes,
 )
-
-HOST = "http://console.example"
-FROM = Source(HOST, STAGING, "acme-staging")
-INTO = Source(HOST, PRODUCTION, "acme-production")
-LATER = MOMENT + timedelta(days=1)
-NO_KEYS = ArchiveKeys()
-
-
-def record(text: str = "", source: Source = FROM, target: Source = INTO, minutes: int = 0) -> Snapshot:
-    made = make_snapshot(
-        {"stream": [{"id": "s1", "name": text}]},
-        host=target.host, workspace_id=target.workspace_id, slug=target.slug or "",
-        cloned=CloneRecord(source, {Key("stream", "s0"): "s1"}),
-    )  # fmt: skip
-    return replace(made, taken_at=MOMENT + timedelta(minutes=minutes))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore(str(tmp_path / "store"))
-
-
-def kept(store: FolderStore, *made: Snapshot, keys: ArchiveKeys = NO_KEYS) -> list[ArchiveName]:
-    return [run(keep_record(store, keys, one, now=LATER)) for one in made]
 
 
 def found(
@@ -308,48 +282,6 @@ def test_a_mistake_of_ours_in_keeping_a_record_loses_no_result(
 
 
 # -- by the command line -------------------------------------------------------
-
-
-class Machine:
-    """A working folder with an overlay, and the command line."""
-
-    def __init__(self, folder: Path, url: str, sandbox: Sandbox, before: Snapshot) -> None:
-        self.folder, self.sandbox, self.url = folder, sandbox, url
-        self.env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
-        write_overlay(before, folder / "o.json")
-
-    def __call__(self, *arguments: str, code: int = 0, **env: str) -> str:
-        done = cli(*arguments, env={**self.env, **env}, cwd=self.folder)
-        assert done.returncode == code, done.stdout + done.stderr
-        return str(done.stdout + done.stderr)
-
-    def clone(self, *more: str, code: int = 0, **env: str) -> str:
-        """Clone staging into production, without domains, which only one of them can have."""
-        self.sandbox.requests.clear()
-        flags = ("--overlay", "o.json", "--skip", "domain", "--keys-out", "keys.json", "--yes")
-        return self("clone", "acme-staging", "acme-production", *flags, *more, code=code, **env)
-
-    @property
-    def left(self) -> list[ArchiveName]:
-        """What runs left by themselves, for `undo`."""
-        names = (parse_name(path.name) for path in (self.folder / "jitsu-backups").glob("*.json.gz*"))
-        return [name for name in names if name is not None and name.left_after]
-
-    @property
-    def records(self) -> list[ArchiveName]:
-        names = (parse_name(path.name) for path in (self.folder / "jitsu-backups").glob("*.json.gz*"))
-        return sorted(
-            (name for name in names if name is not None and name.cloned_from and not name.left_after),
-            key=lambda name: name.sort_key,
-        )
-
-
-@pytest.fixture
-def machine(sandbox: Sandbox, before: Snapshot, tmp_path: Path) -> Iterator[Machine]:
-    for stream in sandbox.state.live_objects(STAGING, "stream"):
-        stream.config.pop("domains", None)
-    with running(sandbox) as url:
-        yield Machine(tmp_path, url, sandbox, before)
 
 
 def test_a_clone_leaves_one_record_for_each_state_and_no_backup_is_mistaken_for_it(machine: Machine) -> None:

@@ -1,35 +1,18 @@
 """What the record of a promotion is good for: comparing with it, saved plans, the clone after an undo."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Event, Notice
-from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.clone_record import keep_record
 from jitsu_backup.operations.promoted import last_promotion
-from jitsu_backup.sandbox import Sandbox, running
 from jitsu_backup.store import FolderStore, archives
-from tests.restores.test_clone_records import FROM, INTO, LATER, NO_KEYS, Machine, kept, record
+from tests.restores.records import FROM, INTO, LATER, NO_KEYS, Machine, kept, record
 from tests.support import PRODUCTION, STAGING, run
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore(str(tmp_path / "store"))
-
-
-@pytest.fixture
-def machine(sandbox: Sandbox, before: Snapshot, tmp_path: Path) -> Iterator[Machine]:
-    for stream in sandbox.state.live_objects(STAGING, "stream"):
-        stream.config.pop("domains", None)
-    with running(sandbox) as url:
-        yield Machine(tmp_path, url, sandbox, before)
 
 
 def promoted(store: FolderStore, workspace: str = "acme-production") -> tuple[str, list[str]]:
