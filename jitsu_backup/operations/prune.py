@@ -75,7 +75,12 @@ async def find_damage(
         if archive.damaged:
             damaged.append((archive, archive.remains))
             continue
-        data = await store.read(str(archive))
+        try:
+            data = await store.read(str(archive))
+        except BackupError:
+            if archive in await archives(store):
+                raise
+            continue  # removed by another run after the store was listed
         try:
             keys.open(data)
         except NewerFormatError:

@@ -7,6 +7,11 @@ import pytest
 from pyrage import x25519
 
 from jitsu_backup.archive import ArchiveName
+from jitsu_backup.errors import BackupError
+from jitsu_backup.operations.prune import Damage, find_damage
+from jitsu_backup.store import FolderStore, archives
+from tests.restores.records import NO_KEYS, kept, record
+from tests.support import run
 from tests.unattended.workbench import Bench
 
 
@@ -141,6 +146,28 @@ def test_quarantine_finds_a_changed_byte_where_the_size_is_right_and_leaves_what
         done.stderr.split()
     )
     assert bench.archives == [locked]
+
+
+def test_quarantine_passes_over_what_another_run_has_removed_meanwhile(tmp_path: Path) -> None:
+    store = FolderStore(str(tmp_path / "store"))
+    kept(store, record("one"), record("another", minutes=1))
+    found = run(archives(store))
+    (store.folder / str(found[0])).unlink()
+    assert run(find_damage(store, found, NO_KEYS)) == Damage()
+
+
+def test_quarantine_ends_with_the_error_of_a_store_that_cannot_read_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_store: FolderStore, _name: str) -> bytes:
+        raise BackupError("the store does not answer")
+
+    store = FolderStore(str(tmp_path / "store"))
+    kept(store, record("one"))
+    found = run(archives(store))
+    monkeypatch.setattr(FolderStore, "read", fail)
+    with pytest.raises(BackupError, match="does not answer"):
+        run(find_damage(store, found, NO_KEYS))
 
 
 def test_quarantine_removes_nothing_by_the_retention_of_the_settings(bench: Bench) -> None:
