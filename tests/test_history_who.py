@@ -92,6 +92,14 @@ def test_the_python_api_names_them_too(acme: Workspace) -> None:
     assert [one.name for one in found.passing] == ["Gone"]
 
 
+def test_what_no_snapshot_saw_is_listed_although_nothing_else_changed(tmp_path: Path) -> None:
+    with workspace(tmp_path) as acme:
+        acme.change("POST", "function", {"id": "gone", "name": "Gone", "code": "1"})
+        acme.change("DELETE", "function/gone")
+        acme.ask("backup", "acme-staging")
+        assert any("function Gone, by Owner" in line for line in told(acme))
+
+
 def test_of_one_snapshot_nobody_is_asked(tmp_path: Path) -> None:
     with workspace(tmp_path, Generation.OCTOBER_2024) as acme:
         assert not any("audit log" in line for line in told(acme))

@@ -182,7 +182,7 @@ class App(Output):
     def again(self, *arguments: str) -> str:
         """Return a command to run later, with the flags for store, settings and console that this run was given, without keys."""
         given = [
-            (f"--{name.replace('_', '-')}", _lasting(self.options.get(name) or "")) for name in _REPEATED
+            (f"--{name.replace('_', '-')}", lasting_path(self.options.get(name) or "")) for name in _REPEATED
         ]
         flags = [part for flag, value in given if value for part in (flag, value)]
         flags += ["--insecure-http"] if self.options.get("insecure_http") else []
@@ -198,11 +198,11 @@ class App(Output):
     def identity_flags(self) -> list[str]:
         """The --identity flags that this run was given."""
         return [
-            part for file in self.options.get("identity") or () for part in ("--identity", _lasting(file))
+            part for file in self.options.get("identity") or () for part in ("--identity", lasting_path(file))
         ]
 
 
-def _lasting(path: object) -> str:
+def lasting_path(path: object) -> str:
     """Return a path for a later command: FILE in place of one that ends with this run, as `<(…)` of a shell gives it."""
     text = str(path)
     return "FILE" if text.startswith(_PASSING) else text

@@ -95,15 +95,16 @@ def _attributed(
     profile = place if place is not None and place.startswith("@") else None
     named = []
     for one in found:
-        if one.newest is None or not narrowed(one, (), since, until).steps:
-            named.append(one)  # nothing changed, so nobody is looked for
+        if one.newest is None:
+            named.append(one)
             continue
         source = one.newest.manifest.source
         try:
             elsewhere = profile and one.console not in ("", app.settings.place(profile).host)
             access = log_access(app, source, None if elsewhere else profile)
         except BackupError as problem:
-            named.append(replace(one, notes=(*one.notes, not_asked(problem))))
+            changed = narrowed(one, (), since, until).steps
+            named.append(replace(one, notes=(*one.notes, not_asked(problem))) if changed else one)
             continue
         own = not_elsewhere(known[one.workspace_id], one, found)
         named.append(run_async(attribute(one, access, own, since=since, until=until)))

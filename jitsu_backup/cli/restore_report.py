@@ -232,7 +232,7 @@ def _show_result(app: App, result: Result, run: RunOptions, way_back: str | None
         if off := to_enable(result.plan, result.found):
             app.out.print(f"{off}.")
     elif result.verified and not doubtful:
-        app.out.print(f"Verified: {matches(result.plan, result.extras)}.")
+        app.out.print(printable(f"Verified: {matches(result.plan, result.extras)}."), markup=False)
     _show_kept(app, result.plan, run.command)
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:

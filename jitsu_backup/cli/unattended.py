@@ -14,7 +14,7 @@ import orjson
 
 from jitsu_backup import __version__
 from jitsu_backup.cli import INTERRUPTED, end_is_told, signals
-from jitsu_backup.cli.app import App, utc_now
+from jitsu_backup.cli.app import App, lasting_path, utc_now
 from jitsu_backup.cli.files import check_folder, check_kept
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.cli.output_errors import give_up_output, unforeseen
@@ -149,7 +149,9 @@ def _remedy_for(app: App, name: str, failure: BaseException | None) -> str:
 def _check_of_settings(app: App) -> str:
     """Return the command that checks the settings file of this run."""
     config = app.options.get("config")
-    return shlex.join(["jitsu-backup", "check", "--config", *([] if config is None else [str(config)])])
+    return shlex.join(
+        ["jitsu-backup", "check", "--config", *([] if config is None else [lasting_path(config)])]
+    )
 
 
 def _with_remedy(failure: BaseException, alarms: list[Alarm], message: str) -> BaseException:

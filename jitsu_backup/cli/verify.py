@@ -69,9 +69,10 @@ def verify(
         results.append(result)
         if alone and isinstance(result, UnreadArchive) and not isinstance(result.failure, MistakeError):
             raise result.failure
-        documents.append(document)
         locked = isinstance(result, UnreadArchive) and result.locked
-        if not (locked or app.as_json):
+        if app.as_json:
+            documents.append(document)
+        elif not locked:
             tell(app, result, document)
         report = app.alarms.append if locked else app.alarm
         for alarm in alarms_of(result, app.again, fail_on_losses=fail_on_losses):

@@ -101,8 +101,7 @@ def in_words(facts: Mapping[str, Any]) -> str:
 def tell(app: App, result: ArchiveFinding, document: dict[str, Any]) -> None:
     """Print what was found about an archive; `document` is its JSON."""
     if isinstance(result, UnreadArchive):
-        state = "NOT READ" if result.mistaken else "locked" if result.locked else "UNREADABLE"
-        app.line(f"{state}  {result.failure}")
+        app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.failure}")
         return
     state = "INCOMPLETE" if not result.complete else "DANGLING" if result.broken else "ok"
     named = result.named is not None  # and the name has the id

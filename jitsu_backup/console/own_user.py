@@ -15,8 +15,11 @@ async def own_user_id(console: Console) -> str | None:
 
 
 async def own_email(console: Console) -> str | None:
-    """Return the e-mail address of the key's user, or None if the console does not say. Raise ConsoleError."""
-    return await _own(console, "email")
+    """Return the e-mail address of the key's user, or None if the console does not say, or does not answer."""
+    try:
+        return await _own(console, "email")
+    except BackupError:
+        return None
 
 
 async def _own(console: Console, field: str) -> str | None:

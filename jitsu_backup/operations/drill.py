@@ -177,7 +177,8 @@ class Drill:
     def exit_code(self, *, fail_on_losses: bool = False) -> int:
         """Return 0 if everything was restored, 3 if not or if a newer archive was not used.
 
-        Return 5 if an archive is damaged, 2 if it needs a key and none is given, 6 if the given key does not open it. With `fail_on_losses`, also return 3 if a real recovery could not restore everything.
+        Return 5 if an archive is damaged, 2 if it needs a key and none is given, 6 if the given key does not open it. With
+        `fail_on_losses`, also return 3 if a real recovery could not restore everything.
         """
         codes = [one.exit_code for one in self.left_out]
         codes += [past.exit_code for one in self.plan.workspaces for past in one.passed_over]

@@ -19,7 +19,7 @@ from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.diff import widest
 from jitsu_backup.operations.history_cache import Ending, HistoryCache, Kept, Remembered
-from jitsu_backup.operations.snapshots import open_archive
+from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.planning import Schemas
 from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import Run, Shown, runs_of, steps_of
@@ -313,12 +313,12 @@ class _Reader:
         for number, archive in enumerate(run.archives):
             name = str(archive)
             try:
-                self._last = open_archive(
+                self._last = content_of(
                     archive, await self._read(name), self.keys, check=check_origin, like=self._last
                 )
                 return self._last, Run(run.archives[number:])
             except BackupError as problem:
-                self.unread[name] = archive, str(problem).removeprefix(f"{archive.reference}: ")
+                self.unread[name] = archive, str(problem)
             finally:
                 self._ahead.pop(name, None)
         return None, run

@@ -87,9 +87,7 @@ class KnownBefore:
         The alarm stays until that workspace is backed up under another name, or `allow_unseen` names it.
         """
         mine = safe_text(source.workspace_id)
-        newest = (
-            max(members, key=lambda one: one.sort_key) for members in self._archives.values() if members
-        )
+        newest = (members[0] for members in self._archives.values())
         others = [one for one in newest if one.workspace_id != mine and not self._may_be_unseen(one)]
         owners = await slug_owners(store, self.keys, host, slug, others)
         for before in owners[:1]:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from jitsu_backup.archive import ArchiveName
+from jitsu_backup.archive import ArchiveName, source_mark
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.events import Notice, Reporter
-from jitsu_backup.model import Snapshot, shown_time
+from jitsu_backup.model import Snapshot, Source, shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone_record import noted
 from jitsu_backup.operations.snapshots import open_archive
@@ -44,10 +44,7 @@ async def last_promotion(
             continue
         snapshot = open_archive(archive, await store.read(str(archive)), keys)
         cloned, target = snapshot.manifest.cloned, snapshot.manifest.source
-        if cloned is None or (cloned.source.host, cloned.source.workspace_id) == (
-            target.host,
-            target.workspace_id,
-        ):
+        if cloned is None or _mark_of(cloned.source) == _mark_of(target):
             continue
         source = cloned.source.slug or cloned.source.workspace_id
         report(
@@ -67,3 +64,7 @@ async def last_promotion(
         f"no record of a clone into {workspace} in the store {store.url}; clone into it once, or check that this is the store of"
         " the promotions"
     )
+
+
+def _mark_of(source: Source) -> str:
+    return source_mark(source.host, source.workspace_id)

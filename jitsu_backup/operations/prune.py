@@ -69,9 +69,13 @@ class Damage:
 async def find_damage(
     store: Store, found: list[ArchiveName], keys: ArchiveKeys, report: Reporter = silent
 ) -> Damage:
-    """Read the archives `found` in a store, to the last byte if `keys` open them. Raise BackupError of the store."""
+    """Read the archives `found` in a store, to the last byte if `keys` open them. Raise BackupError of the store.
+
+    An archive with the name of another one is not damaged; `verify` reports it.
+    """
     damaged, unopened = list[tuple[ArchiveName, str]](), 0
     for number, archive in enumerate(found, 1):
+        report(Progress("reading archives", number, len(found)))
         if archive.damaged:
             damaged.append((archive, archive.remains))
             continue
@@ -89,7 +93,6 @@ async def find_damage(
             damaged.append((archive, str(problem)))
         except (UsageError, AccessError):
             unopened += 1
-        report(Progress("reading archives", number, len(found)))
     return Damage(tuple(damaged), unopened)
 
 

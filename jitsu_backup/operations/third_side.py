@@ -8,7 +8,7 @@ from jitsu_backup.catalogue import is_link
 from jitsu_backup.catalogue.derived_ids import KnownIds
 from jitsu_backup.console import Console
 from jitsu_backup.console.audit_log import last_changes
-from jitsu_backup.model import Key, Snapshot, plural, shown_time
+from jitsu_backup.model import Snapshot, plural, shown_time
 from jitsu_backup.planning import Plan, PlanOptions, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
@@ -74,12 +74,11 @@ def unrecorded_clone(options: PlanOptions, snapshot: Snapshot, live: Snapshot) -
     if options.record is not None or "source" in options.take or same_workspace(snapshot, live):
         return
     source, workspace = snapshot.manifest.source, live.manifest.source.workspace_id
-    ids: dict[str, list[str]] = defaultdict(list)
+    ids: dict[str, set[str]] = defaultdict(set)
     for entity in live.entities:
-        ids[entity.key.type].append(entity.key.id)
-    known = {
-        name: KnownIds(workspace, name, found) for name, found in ids.items() if not is_link(Key(name, ""))
-    }
+        if not is_link(entity.key):
+            ids[entity.key.type].add(entity.key.id)
+    known = {name: KnownIds(workspace, name, found) for name, found in ids.items()}
     objects = [entity.key for entity in snapshot.entities if entity.key.type in known]
     copies = sum(key.id in ids[key.type] or bool(known[key.type].derived_of(key.id)) for key in objects)
     if copies:

@@ -99,7 +99,7 @@ def check_name(name: str) -> None:
     """Raise BackupError unless `name` is that of an archive or control file, and so has no `..` or `/`."""
     if parse_name(name) is None and not is_control(name):
         raise BackupError(
-            f"{name!r} is not the name of an archive or of a control file of jitsu-backup; use another"
+            f"{name!r} is not the name of an archive or of a control file of jitsu-backup; use another name"
         )
 
 

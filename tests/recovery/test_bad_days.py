@@ -141,6 +141,16 @@ def test_a_store_of_two_consoles_is_recovered_one_at_a_time(tmp_path: Path) -> N
     equal(world, "team-blue")
 
 
+def test_a_wrong_from_names_the_consoles_even_if_only_a_shrunk_archive_is_newest(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    for one in world.old.state.objects.values():
+        one.deleted = one.deleted or one.type != "stream"
+    world.seconds += 3600
+    world.back_up()
+    with pytest.raises(UsageError, match=r"no archive of the console nowhere; it has: http://lost\.example"):
+        world.plan(world.job(from_host="nowhere"))
+
+
 def test_workspaces_that_moved_to_another_console_count_for_both(tmp_path: Path) -> None:
     world = lost(tmp_path)
     world.seconds += 3600

@@ -102,7 +102,8 @@ def _candidate(members: list[ArchiveName]) -> Candidate:
         kept = [archive for archive in kept if archive.key_class != WEAKER]
     newest = members[0]
     passed_over = () if kept and kept[0] == newest else (not_used(newest),)
-    others = tuple(archive for archive in members if archive not in kept)
+    used = set(map(id, kept))
+    others = tuple(archive for archive in members if id(archive) not in used)
     return Candidate(newest.workspace_id, newest.slug, tuple(kept), passed_over, others)
 
 

@@ -102,9 +102,9 @@ async def _open_of(host: str, candidate: Candidate, store: Store, keys: ArchiveK
             passed_over = passed_over or [not_used(archive)]
     if second is not None:
         return second
-    if passed_over:
+    if passed_over and not failed:
         return without_whole(replace(candidate, passed_over=tuple(passed_over)))
-    if other is None:
+    if other is None or passed_over:
         return _unreadable(candidate, failed) if candidate.archives else without_whole(candidate)
     return _perhaps_of(host, candidate, other, failed) if failed else other
 
@@ -155,7 +155,8 @@ async def _newest_elsewhere(
     archives: Sequence[ArchiveName], used: Opened, store: Store, keys: ArchiveKeys
 ) -> Opened | None:
     """Search the archives of a workspace, newest first, for the place where its console changes."""
-    same, other = archives.index(used.archive), len(archives)
+    archives = [one for one in archives if one.sort_key < used.archive.sort_key]
+    same, other = -1, len(archives)
     found: Opened | None = None
     while other - same > 1:
         middle = other - 1 if found is None else (same + other) // 2

@@ -87,10 +87,10 @@ def _nothing_written() -> Iterator[None]:
     except WrongAddressError:
         raise
     except ConsoleError as failure:
-        raise failure.with_context(after="; nothing was written; run the same command again") from None
+        raise failure.with_remedy("nothing was written; run the same command again") from None
     except KeyRejectedError as refusal:
-        remedy = "; nothing was written; give a valid key, and run the same command again"
-        raise refusal.with_context(after=remedy) from None
+        remedy = f"nothing was written; give a valid key, and run the same command again; {refusal.new_key}"
+        raise refusal.with_remedy(remedy) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ async def _look_at_maker(planner: Planner) -> tuple[bool, str | None]:
 
 def _nothing(store: Store, job: RecoveryJob, backed_up: Sequence[Candidate]) -> str:
     named = f" of {some_of(list(job.workspaces), 5)}" if job.workspaces else ""
-    until = f" that is as old as {job.at:%Y-%m-%d %H:%M} UTC or older" if job.at else ""
+    until = f" from {job.at:%Y-%m-%d %H:%M} UTC or earlier" if job.at else ""
     there = (
         in_store(one.slug for one in backed_up)
         if backed_up
