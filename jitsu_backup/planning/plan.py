@@ -9,6 +9,7 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.model import Entity, Key, Path, Source, format_path
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
+from jitsu_backup.planning.options import Since
 
 
 class ActionKind(Enum):
@@ -155,9 +156,9 @@ class Plan:
     texts to hide. With `fixed_ids` a new entity gets its planned id or is not created. `owned_functions` holds
     (function id, profile builder id) of the snapshot: such a function is created with its builder. `with_builders` and
     `skipped_with_builders` count those functions, which have no action of their own; `left_out` counts the snapshot's
-    entities that `only` and `skip` leave out. `attention` are notes that nobody must overlook. `extras` are entities that only the target has and that are kept.
-    `write_keys` maps ids of the snapshot's write keys to those in the target. `since` and `base` say, in words, from when
-    changes of both sides are counted, and what the common state was.
+    entities that `only` and `skip` leave out. `attention` are notes that nobody must overlook. `extras` are entities that
+    only the target has and that are kept. `write_keys` maps ids of the snapshot's write keys to those in the target. `since`
+    says from when changes of both sides are counted, and what the common state was.
     """
 
     source: Source
@@ -175,8 +176,7 @@ class Plan:
     write_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     words: Mapping[str, str] = field(default_factory=dict, repr=False)
     selectors: Mapping[Key, str] = field(default_factory=dict, repr=False)
-    since: str = "since the last clone"
-    base: str = "last clone"
+    since: Since = Since.CLONE
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def fields(self, action: Action) -> tuple[FieldChange, ...]:

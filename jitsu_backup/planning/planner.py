@@ -150,8 +150,7 @@ def _plan(actions: Actions, chosen: Collection[Key], deletions: _Deletions, note
         words=words_for(names, {})[0],
         selectors=sides.selectors,
         secrets=sides.options.overlay.secrets,
-        since=sides.since.words,
-        base=sides.since.base,
+        since=sides.since,
     )
 
 

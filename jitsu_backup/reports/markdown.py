@@ -81,7 +81,7 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
         decide = [] if lines[DECIDE] == NOTHING else [lines[DECIDE]]
         lines[DECIDE] = "; ".join([*decide, f"{keys}: carry this plan out by hand, with {code(by_hand)}"])
     return document(
-        _head(plan, "Plan of an undo" if plan.since == Since.RUN.words else "Plan", snapshot, lines),
+        _head(plan, "Plan of an undo" if plan.since is Since.RUN else "Plan", snapshot, lines),
         (
             *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
             *_asides(plan, plan.extras, given),
@@ -302,8 +302,8 @@ def _conflict(plan: Plan, found: FieldChange) -> str:
         return f"- {path}: the secrets differ\n"
     if found.code:
         sides = (("source", found.code), ("target", found.own_code))
-        return "".join(f"- {path}, {side}, {plan.since}:\n\n{_diff(c)}\n" for side, c in sides)
-    values = (("source", found.after), (plan.base, found.base), ("target", found.before))
+        return "".join(f"- {path}, {side}, {plan.since.words}:\n\n{_diff(c)}\n" for side, c in sides)
+    values = (("source", found.after), (plan.since.base, found.base), ("target", found.before))
     return f"- {path}\n" + "".join(f"  - {side}: {_value(value)}\n" for side, value in values)
 
 

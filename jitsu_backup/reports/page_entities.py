@@ -246,7 +246,7 @@ def kept_table(plan: Plan, collected: PageEntities) -> list[Table]:
             if extra.own
         ),
     ]
-    heading = f"Kept in the target, changed {plan.since} ({len(rows)})"
+    heading = f"Kept in the target, changed {plan.since.words} ({len(rows)})"
     return [Table(heading, ("Type", "Name", "What"), tuple(rows), early=True)] if rows else []
 
 
@@ -325,13 +325,13 @@ def _difference(found: FieldChange) -> Difference:
 
 
 def _conflict(plan: Plan, found: FieldChange) -> Conflict:
-    label = plan.base.capitalize()
+    label = plan.since.base.capitalize()
     if found.secret:
         return Conflict(found.path, label=label, secret="the secrets differ")  # noqa: S106  not a secret, only a remark about one
     if found.code:
         diffs = (
-            (f"Source, {plan.since}", found.code),
-            (f"Target, {plan.since}", found.own_code),
+            (f"Source, {plan.since.words}", found.code),
+            (f"Target, {plan.since.words}", found.own_code),
         )
         return Conflict(found.path, diffs=tuple(Block(label, diff=lines) for label, lines in diffs))
     source, base, target = map(_text, (found.after, found.base, found.before))

@@ -38,7 +38,6 @@ from jitsu_backup.reports.recovery_remarks import (
     kept_rows,
     note_rows,
     refused_names,
-    restore_command,
     role_in_words,
     unknown_rows,
     without_rows,
@@ -152,7 +151,7 @@ def _why_stuck(one: WorkspaceRecovery, command: RestoreCommand) -> str:
     return ("" if one.problem is None else reason(one.problem, one, command)) + more
 
 
-def reason(problem: BaseException, one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> str:
+def reason(problem: BaseException, one: WorkspaceRecovery, command: RestoreCommand) -> str:
     """Return why nothing was written into a workspace, or not everything."""
     return in_recovery(str(problem), one, command)
 

@@ -38,7 +38,7 @@ def taken(snapshot: Snapshot, digest: str, now: datetime) -> str:
 def from_and_into(plan: Plan) -> tuple[str, ...]:
     """Return the lines that name the source and target of a plan: one line, or two for two consoles."""
     source, target = plan.source, plan.target
-    if plan.since == Since.RUN.words:
+    if plan.since is Since.RUN:
         return (f"Plan: undo of the last run in {target.slug or target.workspace_id} ({target.host})",)
     one, other = (side.slug or side.workspace_id for side in (source, target))
     if source.host == target.host:

@@ -182,7 +182,7 @@ def test_a_reason_that_names_a_flag_of_restore_says_how_to_go_on() -> None:
     command = partial(restore_command, profile="new")
     said = reason(BlockedError("both changed it: --take source:x settles it"), one, command)
     assert f"`jitsu-backup restore {one.archive.reference} --into @new/" in said
-    assert "restore" not in reason(BlockedError("give it with --overlay"), one)
+    assert "restore" not in reason(BlockedError("give it with --overlay"), one, command)
 
 
 def test_that_making_waits_for_a_limit_is_said_with_what_makes_all_at_once(tmp_path: Path) -> None:

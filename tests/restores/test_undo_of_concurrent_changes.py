@@ -64,7 +64,10 @@ def undo(shop: Shop) -> Result:
     wanted = undo_options(options, found)
     prepared = run(prepare(plain(shop), PRODUCTION, found.snapshot, wanted, silent))
     assert not prepared.plan.blocked, [(a.key, a.reason) for a in prepared.plan.blocked]
-    assert (prepared.plan.since, prepared.plan.base) == ("since the run to undo", "as the run left it")
+    assert (prepared.plan.since.words, prepared.plan.since.base) == (
+        "since the run to undo",
+        "as the run left it",
+    )
     result: Result = run(carry_out_safely(plain(shop), prepared, silent, shop.safeguards()))
     assert result.failure is None
     return result
