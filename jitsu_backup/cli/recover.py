@@ -9,11 +9,11 @@ from typing import Any
 
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import interruptible
-from jitsu_backup.cli.files import check_apart, check_folder, check_kept, check_new, check_pages, write_page
+from jitsu_backup.cli.files import check_apart, check_new, check_pages, write_page
 from jitsu_backup.cli.output import ask, check_can_ask
 from jitsu_backup.cli.recovery_job import check_overlay_is_used, job_of, place_of, use_store
 from jitsu_backup.cli.recovery_progress import RecoveryProgress, planning_progress, recovery_progress
-from jitsu_backup.cli.write_keys import settle_keys, write_keys
+from jitsu_backup.cli.write_keys import check_keys_out, settle_keys, write_keys
 from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.errors import BackupError, BlockedError
 from jitsu_backup.model import plural
@@ -69,8 +69,7 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
 def _check_outputs(given: dict[str, Any]) -> None:
     """Raise UsageError or BackupError for an output that could not be written, before anything is read."""
     check_pages(given["html_out"], given["markdown_out"])
-    check_kept(given["keys_out"], "--keys-out")
-    check_folder(given["keys_out"])
+    check_keys_out(given["keys_out"])
     check_new(given["overlay_out"], "--overlay-out")
     names = {
         "--html": "html_out",
