@@ -413,7 +413,7 @@ def test_an_empty_file_takes_keys_and_a_folder_that_takes_none_is_reported_first
     write_keys(path, [key("ours")], HERE)
     assert secrets_in(path) == ["k1:ours"]
     monkeypatch.setattr("os.access", lambda *_: False)  # whoever runs the tests may be root
-    with pytest.raises(StorageAccessError, match="permission denied in .*; change its permissions"):
+    with pytest.raises(StorageAccessError, match=r"permission denied in .*; change its permissions"):
         check_keys_out(path)
 
 
