@@ -55,7 +55,7 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
         plan = run_async(plan_recovery(job, app.store, app.keys, report, now=utc_now))
     check_overlay_is_used(app, given["overlay"], overlay, plan)
     found = _Recovery(app, place, job, plan, given, _again(app, archives, into, given))
-    if plan.going or plan.stuck or given["dry_run"]:
+    if plan.going or plan.stuck or not found.is_run:
         found.show_plan()
     if not found.is_run:
         return plan.exit_code

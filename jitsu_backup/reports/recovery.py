@@ -111,7 +111,8 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
         yield NextStep(
             f"Give the key that opens the archives of {of}, --identity FILE or the passphrase, then run the same command again"
         )
-    if unplanned := sum(not isinstance(one.problem, BlockedError) for one in plan.stuck):
+    unplanned = sum(not isinstance(one.problem, BlockedError) for one in plan.stuck)
+    if unplanned := unplanned + sum(one.later for one in plan.left_out):
         yield NextStep(
             f"Run the same command again, because {plural(unplanned, 'workspace')} could not be planned",
             report.again,

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from jitsu_backup.errors import BackupError, BlockedError, KeyRejectedError
+from jitsu_backup.errors import BlockedError, KeyRejectedError
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.recovery import (
     Presence,
@@ -91,9 +91,8 @@ def written(outcome: RecoveryOutcome) -> int:
 
 def how_to_run_again(run: RecoveryRun, store: str) -> str:
     """Return that the same command is to be run again, and what to do before, or an empty text if that changes nothing."""
-    passed_over = [past.exit_code for one in run.plan.workspaces for past in one.passed_over]
-    unread = BackupError.exit_code in (*passed_over, *(one.exit_code for one in run.plan.left_out))
-    if not (unread or any(map(_is_unfinished, run.outcomes))):
+    later = any(one.later for one in run.plan.left_out)
+    if not (later or any(map(_is_unfinished, run.outcomes))):
         return ""
     before = []
     if any(isinstance(outcome.problem, KeyRejectedError) for outcome in run.outcomes):

@@ -96,7 +96,7 @@ class PassedOver:
 class LeftOut:
     """A workspace of the store that is not recovered, and why. With an `exit_code` other than 0, that was not intended.
 
-    `locked` says that no given key opens its archives.
+    `locked` says that no given key opens its archives, `later` that the store could not be read, which may pass.
     """
 
     workspace_id: str
@@ -104,6 +104,7 @@ class LeftOut:
     why: str
     exit_code: int = 0
     locked: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
