@@ -194,6 +194,11 @@ class WorkspaceRecovery:
         return None if same_name and was.slug == now.slug else now
 
     @property
+    def not_offered(self) -> tuple[str, ...]:
+        """The types that the target's console does not support, as far as it was read."""
+        return () if self.prepared is None else self.prepared.live.manifest.not_offered
+
+    @property
     def goes(self) -> bool:
         """Whether the run does anything for it: it has no problem, and is not up to date."""
         return self.problem is None and (
