@@ -29,6 +29,7 @@ from jitsu_backup.operations.recovery import (
 )
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.safeguards import Safeguards
+from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
@@ -40,7 +41,7 @@ from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.settings import Place
 from jitsu_backup.store import write_new_file
 
-_REMEDY = "; free space in the store, or make it writable, then run the same command again"
+_REMEDY = f"; {make_room()}, then run the same command again"
 
 
 def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any) -> int:

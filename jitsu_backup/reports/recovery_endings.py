@@ -11,6 +11,7 @@ from jitsu_backup.operations.recovery import (
     WorkspaceRecovery,
     entities_of,
 )
+from jitsu_backup.operations.store_space import make_room
 
 _IN_WORDS = {
     "to be made": "to be created",
@@ -98,14 +99,9 @@ def how_to_run_again(run: RecoveryRun, store: str) -> str:
     if any(isinstance(outcome.problem, KeyRejectedError) for outcome in run.outcomes):
         before.append("get a valid key")
     if any(outcome.unbacked or outcome.unrecorded for outcome in run.outcomes):
-        before.append(free_space(store))
+        before.append(make_room(store))
     text = ", ".join([*before, "then run the same command again" if before else "run the same command again"])
     return f"{text[0].upper()}{text[1:]}: it continues where this run ended and writes nothing twice"
-
-
-def free_space(store: str) -> str:
-    """Return what to do if a store cannot be written."""
-    return f"free space in {store or 'the store'}, or make it writable"
 
 
 def _is_unfinished(outcome: RecoveryOutcome) -> bool:

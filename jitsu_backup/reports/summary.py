@@ -20,6 +20,7 @@ from jitsu_backup.planning import (
     Plan,
     Residue,
     Since,
+    beyond_update,
 )
 
 _OF_A_KIND = 3  # the most similar notes that are shown
@@ -197,6 +198,13 @@ def kept_there(plan: Plan) -> str:
     flags = [flag("--take", f"source:{plan.selectors.get(one.key, one.key)}") for one in kept[:_NAMED]]
     them = "it" if len(kept) == 1 else "them" if len(kept) == len(flags) else "the first of them"
     return f"Kept as changed in the target: {some_of(named, _NAMED)}; to restore {them}: {' '.join(flags)}"
+
+
+def stays_different(plan: Plan) -> str:
+    """Return what only --recreate restores, or an empty text if that is nothing."""
+    found = ((action, [loss.path for loss in beyond_update(action)]) for action in plan.actions)
+    named = [_called(action, paths) for action, paths in found if paths]
+    return f"Different unless you add --recreate: {some_of(named, _NAMED)}" if named else ""
 
 
 def why(action: Action, *, told: bool) -> Iterator[str]:
