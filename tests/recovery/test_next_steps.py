@@ -175,6 +175,25 @@ def test_while_the_newest_archive_cannot_be_read_no_older_one_is_restored_and_th
     assert "since yesterday" in {one.config.get("name") for one in restored}
 
 
+def test_while_one_of_two_workspaces_of_a_slug_cannot_be_read_the_other_one_is_not_taken_for_it(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    world.add("team-red")
+    world.back_up()
+    first = next(iter(world.old.state.workspaces))
+    world.seconds += 3600
+    world.old = world.console()
+    world.add("team-red")
+    world.back_up()
+    away = unreadable_now(world, "team-red")
+    plan = world.plan()
+    assert (plan.exit_code, plan.workspaces, len(plan.left_out)) == (1, (), 2)
+    assert len(world.plan(world.job(workspaces=(first,))).workspaces) == 1
+    away.clear()
+    assert [one.workspace_id for one in world.plan().workspaces] == list(world.old.state.workspaces)
+
+
 def test_what_is_blocked_comes_with_the_command_to_run_once_it_is_resolved(tmp_path: Path) -> None:
     world = World(tmp_path)
     add_workspace(world.old.state, "team-blue", filled=False)
