@@ -56,8 +56,8 @@ def _unrecovered(plan: RecoveryPlan) -> int:
 def _none(unknown: int) -> str:
     """Return that no write key is new, which is not claimed of the `unknown` workspaces that are not recovered."""
     if unknown:
-        return f"none is new so far; unknown for {plural(unknown, 'workspace')} not recovered"
-    return "none is new, so senders need no change if this console has the hash secret of the old one"
+        return f"no new keys so far; unknown for {plural(unknown, 'workspace')} not recovered"
+    return "no new keys; senders need no change if this console has the hash secret of the old one"
 
 
 def _made(run: RecoveryRun) -> int:

@@ -51,10 +51,10 @@ def test_nothing_is_claimed_about_write_keys_of_workspaces_that_are_not_recovere
     keyless = recovery(replace(snapshot("team-blue"), entities=()))
     unplanned = replace(recovery(snapshot("team-red"), problem=BackupError("no answer")), prepared=None)
     plan = RecoveryPlan("https://lost.example", "https://new.example", (keyless, unplanned))
-    assert planned_keys(plan) == "none is new so far; unknown for 1 workspace not recovered"
+    assert planned_keys(plan) == "no new keys so far; unknown for 1 workspace not recovered"
     alone = planned_keys(replace(plan, workspaces=(keyless,)))
     assert (
-        alone == "none is new, so senders need no change if this console has the hash secret of the old one"
+        alone == "no new keys; senders need no change if this console has the hash secret of the old one"
     )
 
 

@@ -238,7 +238,7 @@ def test_write_keys_that_earlier_runs_made_are_counted_and_their_streams_named(
     assert f"write keys: {total} created by earlier runs" in text
     assert f"Give senders the {total} write keys of earlier runs, unless they have them: " in text
     assert "in team-blue" in text
-    assert "none is new" not in text
+    assert "no new keys" not in text
 
 
 def test_where_write_keys_come_back_no_later_run_tells_of_any(tmp_path: Path) -> None:
@@ -246,5 +246,5 @@ def test_where_write_keys_come_back_no_later_run_tells_of_any(tmp_path: Path) ->
     world.add(*SLUGS[:2])
     world.back_up()
     world.recover()
-    none = "write keys: none is new, so senders need no change if this console has the hash secret of the old one"
+    none = "write keys: no new keys; senders need no change if this console has the hash secret of the old one"
     assert none in summary(world, world.recover())
