@@ -96,6 +96,10 @@ class LazyGroup(GroupedHelp, click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as problem:
+            if "://" in args[0]:  # which is not repeated, because it may contain a secret
+                raise click.UsageError(
+                    "A URL is not a command; give a store with --store.", problem.ctx
+                ) from None
             near = nearest_command(args[0])
             hint = f" Did you mean {near!r}?" if near else ""
             raise click.UsageError(f"{problem.message}{hint}", problem.ctx) from None
@@ -236,7 +240,6 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; raise no exception but SystemExit."""
     look_for_cycles_seldom()
     write_in_any_locale()
-    signals.handle_signals()
     try:
         result = _told(sys.argv[1:] if arguments is None else arguments)
     except click.exceptions.Exit as end:
