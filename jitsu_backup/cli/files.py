@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jitsu_backup.archive.tree_layout import is_ignored
 from jitsu_backup.cli.output import Output
-from jitsu_backup.errors import BackupError, StorageAccessError, UsageError, advice_on
+from jitsu_backup.errors import BackupError, FileAccessError, UsageError, advice_on
 from jitsu_backup.store import read_file, write_file
 
 _STANDARD_OUTPUT = Path("-")
@@ -127,7 +127,7 @@ def check_page(path: Path | None, option: str) -> None:
     except OSError as problem:  # such as a name that is too long
         raise BackupError(f"cannot write {path}: {problem.strerror}; {advice_on(problem)}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StorageAccessError(f"cannot write {path}: permission denied in {folder}")
+        raise FileAccessError(f"cannot write {path}: permission denied in {folder}")
 
 
 def write_page(app: Output, path: Path | None, page: Callable[[], str]) -> None:
