@@ -96,10 +96,6 @@ class LazyGroup(GroupedHelp, click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as problem:
-            if "://" in args[0]:  # which is not repeated, because it may contain a secret
-                raise click.UsageError(
-                    "A URL is not a command; give a store with --store.", problem.ctx
-                ) from None
             near = nearest_command(args[0])
             hint = f" Did you mean {near!r}?" if near else ""
             raise click.UsageError(f"{problem.message}{hint}", problem.ctx) from None
@@ -245,7 +241,7 @@ def run(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as problem:
-        return _fail(problem.format_message(), problem.exit_code, _usage_of(problem))
+        return _fail(output_errors.of_usage(problem), problem.exit_code, _usage_of(problem))
     except BackupError as problem:
         if isinstance(problem, MistakeError) and os.environ.get("JITSU_BACKUP_DEBUG"):
             raise

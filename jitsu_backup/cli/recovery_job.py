@@ -21,7 +21,7 @@ from jitsu_backup.planning import PlanOptions
 from jitsu_backup.planning.console_overlay import ConsoleOverlay, OverlayTables, console_overlay
 from jitsu_backup.settings import Place
 from jitsu_backup.settings.overlay_file import open_overlay
-from jitsu_backup.store import of_workspace, period
+from jitsu_backup.store import of_workspace, period, shown_url
 
 
 def use_store(app: App, archives: str | None) -> None:
@@ -62,7 +62,7 @@ def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
             pairs[one] = other
         else:
             raise UsageError(
-                f"--into {text}: this names no console; use @profile, or SLUG=SLUG to recover a workspace into another one"
+                f"--into {shown_url(text)}: this names no console; use @profile, or SLUG=SLUG to recover a workspace into another one"
             )
     if len(set(places)) > 1:
         raise UsageError(f"--into names several consoles: {', '.join(places)}; give only one")
