@@ -1,4 +1,4 @@
-"""`jitsu-backup`, and `python -m jitsu_backup`: a signal that comes while the program is loaded ends it as later ones do."""
+"""`jitsu-backup`, and `python -m jitsu_backup`: a signal that comes before the command begins ends the process at once."""
 
 import gc
 import os
@@ -11,7 +11,9 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _leave(*_: object) -> None:
-    os._exit(_INTERRUPTED)  # nothing has been begun
+    os._exit(
+        _INTERRUPTED
+    )  # an exception in the middle of an import may become another error, or crash a compiled module
 
 
 for _number in _ENDING:
@@ -26,8 +28,6 @@ def main() -> NoReturn:
     gc.disable()  # nothing that is loaded is garbage; `run` enables it
     from jitsu_backup.cli import main as run  # noqa: PLC0415  what is loaded takes a while
 
-    if signal.getsignal(signal.SIGINT) is _leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     run()
 
 

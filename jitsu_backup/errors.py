@@ -8,6 +8,7 @@
     │   └── NewerFormatError    5  an archive has a format that only a newer version reads
     ├── AccessError             6  authentication or permission
     │   ├── KeyRejectedError    6  the console rejects the API key or token itself
+    │   ├── FileAccessError     6  no permission to write a file that a flag names
     │   ├── LockedError         6  none of the given keys opens the archive
     │   └── StorageAccessError  6  no permission to read or write a file, folder or store
     ├── DiskError               1  a disk is full or read-only
@@ -126,6 +127,10 @@ class KeyRejectedError(AccessError):
 
 class LockedError(AccessError):
     """An archive is encrypted, and the identity or passphrase that was given does not open it."""
+
+
+class FileAccessError(AccessError):
+    """The user who runs this has no permission to write a file that a flag names, outside of any store."""
 
 
 class StorageAccessError(AccessError):

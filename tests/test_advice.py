@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jitsu_backup.cli.files import check_page
 from jitsu_backup.errors import (
     AccessError,
     BackupError,
@@ -245,6 +246,17 @@ def test_what_depends_on_a_console_or_a_store_says_once_what_to_do(
     assert str(advised(found, again)) == str(found)
     assert type(found) is type(failure)
     assert not (checks and "jitsu-backup check" in str(found))  # what just failed
+
+
+def test_a_page_that_may_not_be_written_says_nothing_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(AccessError) as caught:
+        check_page(tmp_path / "page.html", "--html")
+    person, unattended = advised(caught.value, again), remedy_for(caught.value, again)
+    assert str(person).endswith(f"permission denied in {tmp_path}; {unattended}")
+    assert unattended == "correct its permissions, or name another place"
 
 
 @pytest.mark.parametrize("failure", [UsageError("x; use y"), LockedError("x; give y")], ids=repr)

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -257,6 +258,34 @@ def test_a_command_to_run_later_has_what_reaches_the_console_and_no_key() -> Non
         " --ca-bundle 'our ca.pem' --insecure-http restore acme/latest"
     )
     assert App({"as_json": False}).again("check") == "jitsu-backup check"
+
+
+@pytest.mark.parametrize(
+    ("store", "shown"),
+    [
+        ("s3://AKIA:CANARY@bucket/p", "s3://bucket/p"), ("az://c/p?sig=CANARY", "az://c/p"), ("gs://b#CANARY", "gs://b"),
+        ("https://h.example:9000/c?sig=CANARY", "https://h.example:9000/c"), ("s3://AKIA:x/CANARY@bucket", "URL"),
+        ("s3://AKIA:x@y/CANARY@bucket", "URL"), ("s3://AKIA:CANARY/bucket", "URL"), ("s3://[u:CANARY@bucket", "s3://bucket"),
+        ("s3:AKIA:CANARY@bucket", "URL"), ("file://u:CANARY@h/a", "file://h/a"), ("file:///a@b", "file:///a@b"),
+        ("s3://b/a@b", "s3://b/a@b"), ("a@b/c?d", "a@b/c?d"), ("s3://u:CANARY@a://b@c", "URL"),
+    ],
+)  # fmt: skip
+def test_a_command_to_run_later_names_a_store_without_its_credentials(store: str, shown: str) -> None:
+    command = App({"as_json": False, "store": store}).again("check")
+    assert shlex.split(command) == ["jitsu-backup", "--store", shown, "check"]
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("https://u:CANARY@jitsu.example/x", "https://jitsu.example/x"), ("u:CANARY@jitsu.example", "jitsu.example"),
+        ("http://localhost:3000", "http://localhost:3000"), ("localhost:3000?t=CANARY", "localhost:3000"),
+        ("http://u:x?CANARY@h", "URL"), ("http://[::1]:3000/#CANARY", "http://[::1]:3000/"), ("http://[u:CANARY@h", "http://h"),
+    ],
+)  # fmt: skip
+def test_a_command_to_run_later_names_a_console_without_its_credentials(host: str, shown: str) -> None:
+    command = App({"as_json": False, "host": host}).again("check")
+    assert shlex.split(command) == ["jitsu-backup", "--host", shown, "check"]
 
 
 def test_a_command_to_run_later_names_no_file_that_ends_with_this_run() -> None:

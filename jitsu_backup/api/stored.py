@@ -123,7 +123,7 @@ async def prune(store: Store | str, *, dry_run: bool = False, **rules: Any) -> l
     found, retention = await archives(store), pruning.Retention(policy, UTC)
     pruned = await pruning.prune(store, found, retention, now=now(), dry_run=dry_run)
     if pruned.stuck:
-        raise BackupError(pruned.stuck[0])
+        raise pruned.stuck[0]
     return list(pruned.verdicts)
 
 

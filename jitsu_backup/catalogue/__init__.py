@@ -60,6 +60,7 @@ from jitsu_backup.catalogue.selectors import (
     check_type as check_type,
     field_selector as field_selector,
     names_of_refused as names_of_refused,
+    refuse_quotes as refuse_quotes,
     spelt as spelt,
 )
 from jitsu_backup.catalogue.table import (

@@ -11,6 +11,12 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import ARROW, Entity, Snapshot, nearest
 
 
+def refuse_quotes(called: str, text: str) -> None:
+    """Raise UsageError for a value inside a shell's quotation marks; `called` is its flag, or what it is."""
+    if text[:1] in ("'", '"'):
+        raise UsageError(f"{called} {text}: leave out the quotation marks, because no shell reads this value")
+
+
 @dataclass(frozen=True, slots=True)
 class Selector:
     """A selection of entities by type and by id or name. `text` is what the operator wrote."""
@@ -19,10 +25,7 @@ class Selector:
 
     def __post_init__(self) -> None:
         """Raise UsageError for an empty selector, one without a type, or one inside a shell's quotation marks."""
-        if self.text[:1] in ("'", '"'):
-            raise UsageError(
-                f"selector {self.text}: leave out the quotation marks, because no shell reads this value"
-            )
+        refuse_quotes("selector", self.text)
         if not self.text.partition("/")[0]:
             raise UsageError(f"selector {self.text!r} has no type; write type, type/id or type/name")
 

@@ -236,13 +236,12 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; raise no exception but SystemExit."""
     look_for_cycles_seldom()
     write_in_any_locale()
-    signals.handle_signals()
     try:
         result = _told(sys.argv[1:] if arguments is None else arguments)
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as problem:
-        return _fail(problem.format_message(), problem.exit_code, _usage_of(problem))
+        return _fail(output_errors.of_usage(problem), problem.exit_code, _usage_of(problem))
     except BackupError as problem:
         if isinstance(problem, MistakeError) and os.environ.get("JITSU_BACKUP_DEBUG"):
             raise

@@ -20,6 +20,7 @@ from jitsu_backup.console import Console, Gates
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
+from jitsu_backup.network import without_credentials
 from jitsu_backup.operations.alarms import advised, remedy_for
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.monitoring import Monitor
@@ -33,6 +34,7 @@ from jitsu_backup.store import (
     nothing_there,
     open_store,
     read_file,
+    shown_url,
 )
 
 if TYPE_CHECKING:
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
-_REPEATED = ("config", "store", "host", "ca_bundle")
-"""The flags before a command that the same one needs again."""
 
 _PASSING = ("/dev/fd/", "/dev/stdin", "/proc/")
 """Where the files are that only this run can read."""
@@ -180,9 +179,10 @@ class App(Output):
         return advised(failure, self.again, self.waits, checks=command == "check")
 
     def again(self, *arguments: str) -> str:
-        """Return a command to run later, with the flags for store, settings and console that this run was given, without keys."""
+        """Return a command to run later, with the flags for store, settings and console that this run was given, without keys and credentials."""
         given = [
-            (f"--{name.replace('_', '-')}", lasting_path(self.options.get(name) or "")) for name in _REPEATED
+            (f"--{name.replace('_', '-')}", _REPEATED[name](str(self.options.get(name) or "")))
+            for name in _REPEATED
         ]
         flags = [part for flag, value in given if value for part in (flag, value)]
         flags += ["--insecure-http"] if self.options.get("insecure_http") else []
@@ -206,6 +206,15 @@ def lasting_path(path: object) -> str:
     """Return a path for a later command: FILE in place of one that ends with this run, as `<(…)` of a shell gives it."""
     text = str(path)
     return "FILE" if text.startswith(_PASSING) else text
+
+
+_REPEATED: Mapping[str, Callable[[str], str]] = {
+    "config": lasting_path,
+    "store": shown_url,
+    "host": without_credentials,
+    "ca_bundle": lasting_path,
+}
+"""The flags before a command that the same one needs again, each with how its value is written."""
 
 
 def place_of(app: App, archive: ArchiveName, output: Path | None) -> str:

@@ -24,7 +24,7 @@ from jitsu_backup.operations.backup import Backup, BackupJob, WorkspaceAccess
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.prune import prune_workspaces
 from jitsu_backup.operations.save import SaveOptions
-from jitsu_backup.store import is_time
+from jitsu_backup.store import is_time, shown_url
 
 LONGEST_LABELS = 80
 
@@ -174,7 +174,7 @@ def _name_of(app: App, place: str) -> str:
     try:
         return app.settings.workspace_named(place)
     except BackupError:
-        return place
+        return shown_url(place)
 
 
 def _check_flags(

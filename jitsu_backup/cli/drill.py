@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_apart, check_pages, check_path, write_page
-from jitsu_backup.cli.recovery_job import check_overlay_is_used, moment_of, overlays_of, use_store
+from jitsu_backup.cli.recovery_job import (
+    check_names,
+    check_overlay_is_used,
+    moment_of,
+    overlays_of,
+    use_store,
+)
 from jitsu_backup.cli.recovery_progress import planning_progress
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.operations.drill import Drill, DrillJob, alarms_of, drill as carry_out
@@ -36,6 +42,7 @@ def drill(
     markdown_out: Path | None,
 ) -> int:
     """Rehearse and report; return the exit code."""
+    check_names(from_host, workspaces)
     use_store(app, archives)
     check_path(metrics, "--metrics")
     check_pages(html_out, markdown_out)

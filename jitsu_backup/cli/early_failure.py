@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from jitsu_backup.cli import signals
 from jitsu_backup.cli.paths import home_folder, working_folder
 from jitsu_backup.errors import BackupError
 from jitsu_backup.settings.file import config_path
@@ -46,6 +47,7 @@ def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
     def ended() -> int:
         raise problem
 
+    signals.handle_signals()
     try:
         return watched(app, name, ended, MonitorFlags(ping, metrics, heeds_settings=of_backup))
     except type(problem):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jitsu_backup.archive.tree_layout import is_ignored
 from jitsu_backup.cli.output import Output
-from jitsu_backup.errors import BackupError, StorageAccessError, UsageError, advice_on
+from jitsu_backup.errors import BackupError, FileAccessError, UsageError, advice_on
 from jitsu_backup.store import read_file, write_file
 
 _STANDARD_OUTPUT = Path("-")
@@ -65,10 +65,9 @@ def check_folder(path: Path | None) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise StorageAccessError for a file in a folder that must not be written to."""
+    """Raise FileAccessError for a file in a folder that must not be written to."""
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        refusal = StorageAccessError(f"cannot write {path}: permission denied in {path.parent}")
-        raise refusal.with_remedy("change its permissions, or name another place")
+        raise FileAccessError(f"cannot write {path}: permission denied in {path.parent}")
 
 
 def check_new(path: Path | None, option: str) -> None:

@@ -22,6 +22,8 @@ class HomePath(click.Path):
                 value = str(Path(value).expanduser())
             except RuntimeError:
                 self.fail(f"{value}: no home folder is known; write the full path", param, ctx)
+        if isinstance(value, str) and "://" in value:
+            self.fail("a URL is not a path; give a path", param, ctx)
         return super().convert(value, param, ctx)
 
 

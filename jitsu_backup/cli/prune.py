@@ -7,7 +7,7 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.policy import policy_from
 from jitsu_backup.cli.unattended import unattended
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.model import plural
+from jitsu_backup.model import plural, shown_time, some_of
 from jitsu_backup.operations import prune as pruning
 from jitsu_backup.operations.prune import Damage, Pruned
 from jitsu_backup.reports import archive_document, verdict_table
@@ -41,7 +41,7 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
     _tell(app, pruned, damage, dry_run=dry_run, quarantined_only=retention is None)
     for alarm in pruned.alarms:
         app.alarm(alarm)
-    return BackupError.exit_code if pruned.alarms else 0
+    return pruned.exit_code
 
 
 def _damage(app: App, found: list[ArchiveName]) -> Damage:
@@ -51,6 +51,12 @@ def _damage(app: App, found: list[ArchiveName]) -> Damage:
         app.problem(
             f"{plural(damage.unopened, 'encrypted archive')} could not be opened, so only the file sizes were compared; give"
             " the key with --identity FILE"
+        )
+    if damage.newer:
+        names = some_of([archive.reference for archive in damage.newer], 3)
+        app.problem(
+            f"{plural(len(damage.newer), 'archive')} of a newer format could not be tested, so only the file sizes were compared:"
+            f" {names}; upgrade jitsu-backup"
         )
     return damage
 
@@ -85,7 +91,7 @@ def _tell(app: App, pruned: Pruned, damage: Damage, *, dry_run: bool, quarantine
     moved = "would be moved" if dry_run else "was moved"
     for archive, why in damage.archives:
         if archive in pruned.aside:
-            app.line(f"{archive.reference} {moved} to {QUARANTINE}/: {why}")
+            app.line(f"{archive.reference} of {shown_time(archive.taken_at)} {moved} to {QUARANTINE}/: {why}")
     if quarantined_only and app.settings.retention:
         app.line(f"The [retention] of the settings was not applied; to apply it, run `{app.again('prune')}`.")
     app.line(f"{app.outcome}.")

@@ -11,7 +11,7 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import interruptible
 from jitsu_backup.cli.files import check_apart, check_new, check_pages, write_page
 from jitsu_backup.cli.output import ask, check_can_ask
-from jitsu_backup.cli.recovery_job import check_overlay_is_used, job_of, place_of, use_store
+from jitsu_backup.cli.recovery_job import check_names, check_overlay_is_used, job_of, place_of, use_store
 from jitsu_backup.cli.recovery_progress import RecoveryProgress, planning_progress, recovery_progress
 from jitsu_backup.cli.write_keys import check_keys_out, settle_keys, write_keys
 from jitsu_backup.clock import seconds_of_this_boot
@@ -46,6 +46,7 @@ _REMEDY = f"; {make_room()}, then run the same command again"
 
 def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any) -> int:
     """Plan, show, ask, recover and report; return the exit code."""
+    check_names(given["from_host"], given["workspaces"], given["first"])
     use_store(app, archives)
     _check_outputs(given)
     _ = app.keys.identities  # report an unreadable identity once, not for every archive

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
+from jitsu_backup.catalogue import refuse_quotes
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.apply_options import guarded, refuse_own_keys
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Reporter
+from jitsu_backup.network import without_credentials
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryPlan
 from jitsu_backup.operations.recovery.choice import in_store
@@ -19,7 +21,7 @@ from jitsu_backup.planning import PlanOptions
 from jitsu_backup.planning.console_overlay import ConsoleOverlay, OverlayTables, console_overlay
 from jitsu_backup.settings import Place
 from jitsu_backup.settings.overlay_file import open_overlay
-from jitsu_backup.store import of_workspace, period
+from jitsu_backup.store import of_workspace, period, shown_url
 
 
 def use_store(app: App, archives: str | None) -> None:
@@ -29,6 +31,23 @@ def use_store(app: App, archives: str | None) -> None:
     if app.options.get("store") not in (None, archives):
         raise UsageError("STORE and --store name different stores; give only one of them")
     app.options = {**app.options, "store": archives}
+
+
+def check_names(from_host: str | None, workspaces: Iterable[str], first: Iterable[str] = ()) -> None:
+    """Raise UsageError for --from, --workspace or --first with a value that cannot be meant."""
+    if from_host is not None and not from_host.strip():
+        raise UsageError(
+            "--from is empty; give the console that the archives came from, such as jitsu.example.com"
+        )
+    if from_host is not None and without_credentials(from_host) != from_host:
+        raise UsageError(
+            "--from: not the address of a console; write it as https://jitsu.example.com, without user and query"
+        )
+    for flag, names in {"--workspace": workspaces, "--first": first}.items():
+        for name in names:
+            if not name.strip():
+                raise UsageError(f"{flag} is empty; give the slug or id of a workspace")
+            refuse_quotes(flag, name)
 
 
 def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
@@ -43,7 +62,7 @@ def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
             pairs[one] = other
         else:
             raise UsageError(
-                f"--into {text}: this names no console; use @profile, or SLUG=SLUG to recover a workspace into another one"
+                f"--into {shown_url(text)}: this names no console; use @profile, or SLUG=SLUG to recover a workspace into another one"
             )
     if len(set(places)) > 1:
         raise UsageError(f"--into names several consoles: {', '.join(places)}; give only one")

@@ -10,8 +10,13 @@ _cancel: list[Callable[[], object]] = []
 
 
 def handle_signals() -> None:
-    """Let SIGTERM and SIGHUP, which cron and Kubernetes send, end a run as Ctrl-C does."""
+    """Let Ctrl-C, and SIGTERM and SIGHUP, which cron and Kubernetes send, end the command that begins now as an exception.
+
+    Before, when modules are loaded, they end the process, because nothing has been begun.
+    """
     with suppress(ValueError):  # not the main thread
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, interrupt)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else nohup asked to ignore it
             signal.signal(signal.SIGHUP, interrupt)

@@ -15,7 +15,7 @@ from jitsu_backup.operations.folder import Folder, is_folder, open_folder
 from jitsu_backup.operations.promoted import PROMOTED, last_promotion
 from jitsu_backup.operations.undo import LastRun, last_run
 from jitsu_backup.settings import Place, expand
-from jitsu_backup.store import OBJECT_STORES, find, of_workspace
+from jitsu_backup.store import find, of_workspace, shown_url
 
 _PATHS = ("/", "./", "../", "file:")
 """Beginnings that mean a path, never a name in the store."""
@@ -64,7 +64,7 @@ def _open_archive(app: App, reference: str, path: Path) -> tuple[str, Snapshot]:
     named = parse_name(reference)
     if not path.is_file() and named is not None:
         return open_stored(app, named)
-    if reference.startswith(OBJECT_STORES):
+    if "://" in reference and (not reference.startswith("file:") or "@" in reference.split("/")[2]):
         return _open_url(app, reference)
     if path.is_file() or reference.endswith((".gz", ".json", ".age")) or reference.startswith(_PATHS):
         return str(path), snapshots.open_file(path, app.keys)
@@ -118,9 +118,10 @@ async def _id_of(console: Console, workspace: str) -> str:
 
 def _open_url(app: App, url: str) -> tuple[str, Snapshot]:
     folder, _, last = url.rpartition("/")
-    if not folder.startswith(OBJECT_STORES):
+    if "://" not in folder:
+        shown = shown_url(url)
         raise UsageError(
-            f"{url} is a store, not a snapshot; give --store {url} and a snapshot such as latest"
+            f"{shown} is a store, not a snapshot; give --store {shown} and a snapshot such as latest"
         )
     there = App({**app.options, "store": folder}, logs=app.logs, notices=app.notices, gates=app.gates)
     name, snapshot = open_stored(there, parse_name(last) or find(there.archives(), last, utc_now()))

@@ -17,7 +17,7 @@ from jitsu_backup.cli import INTERRUPTED, end_is_told, signals
 from jitsu_backup.cli.app import App, lasting_path, utc_now
 from jitsu_backup.cli.files import check_folder, check_kept
 from jitsu_backup.cli.output import to_stderr
-from jitsu_backup.cli.output_errors import give_up_output, unforeseen
+from jitsu_backup.cli.output_errors import give_up_output, of_usage, unforeseen
 from jitsu_backup.cli.paths import working_folder
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
 from jitsu_backup.model import one_line, printable
@@ -248,7 +248,7 @@ def _message(failure: BaseException | None) -> str:
     if isinstance(failure, BackupError):
         return str(failure)
     if isinstance(failure, click.ClickException):
-        return failure.format_message()
+        return of_usage(failure)
     if isinstance(failure, KeyboardInterrupt | click.Abort):
         return "interrupted"
     if isinstance(failure, OSError):

@@ -28,11 +28,11 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
     given = {**_AS_RESTORE, **given}
     check_plan_out(plan_out)
     check_outputs(given, plan_out)
-    run, where, target = _found(app, place)
-    _tell(app, run, dry_run=given["dry_run"] or plan_out is not None)
     path = given["overlay"]
     overlay = None if path is None else open_overlay(path, os.environ)
     options, how = split_options(app.settings, given, place, overlay)
+    run, where, target = _found(app, place)
+    _tell(app, run, dry_run=given["dry_run"] or plan_out is not None)
 
     def save(prepared: PreparedRestore) -> None:
         if plan_out is not None:

@@ -14,6 +14,7 @@ from jitsu_backup.errors import (
     BackupError,
     ConsoleError,
     DiskError,
+    FileAccessError,
     FolderError,
     IntegrityError,
     KeyRejectedError,
@@ -115,6 +116,7 @@ Again = Callable[..., str]
 
 _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (LockedError, "look for the key where you keep your keys; no archive contains it"),
+    (FileAccessError, "correct its permissions, or name another place"),
     (StorageAccessError, "correct the permissions, then test the store with {check}"),
     (DiskError, "the next run tries again"),
     (KeyRejectedError, "{new_key}; then test it with {check}"),

@@ -17,7 +17,7 @@ from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.replies import RefusedError
 from jitsu_backup.console.roles import roles_in
 from jitsu_backup.console.workspaces import Workspace, text_field, workspaces
-from jitsu_backup.errors import AccessError, BackupError, StorageAccessError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, FileAccessError, UsageError
 from jitsu_backup.events import Event, Problem
 from jitsu_backup.model import iso_time, nearest, printable, toml_quoted
 from jitsu_backup.operations.connection import Connection
@@ -243,7 +243,7 @@ def check_new_file(path: Path, store: str | None = None, *, instead: str = "name
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}; create it")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise StorageAccessError(f"cannot write {path}: permission denied in {path.parent}")
+        raise FileAccessError(f"cannot write {path}: permission denied in {path.parent}")
 
 
 async def begin(store: Store, now: Callable[[], datetime]) -> None:

@@ -5,9 +5,16 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from jitsu_backup.archive import ArchiveName
+from jitsu_backup.archive import ArchiveName, is_encrypted
 from jitsu_backup.archive.retention import Policy, Verdict, judge
-from jitsu_backup.errors import AccessError, BackupError, IntegrityError, NewerFormatError, UsageError
+from jitsu_backup.errors import (
+    AccessError,
+    BackupError,
+    IntegrityError,
+    LateError,
+    NewerFormatError,
+    UsageError,
+)
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.operations.alarms import Alarm, What, reasons_for
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -24,12 +31,12 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What happened to a store's archives, or would happen. `stuck` and `unmoved` give the reason of each failure."""
+    """What happened to a store's archives, or would happen. `stuck` and `unmoved` are the failures to remove and to move."""
 
     verdicts: tuple[Verdict, ...] = ()
-    stuck: tuple[str, ...] = ()
+    stuck: tuple[BackupError, ...] = ()
     aside: tuple[ArchiveName, ...] = ()
-    unmoved: tuple[str, ...] = ()
+    unmoved: tuple[BackupError, ...] = ()
 
     @property
     def kept(self) -> int:
@@ -45,8 +52,14 @@ class Pruned:
     def alarms(self) -> list[Alarm]:
         """What went wrong. Any alarm makes the run fail."""
         remedy = "check the permissions of the store's credentials"
-        stuck = [Alarm(What.NOT_PRUNED, reasons_for(self.stuck), remedy)] if self.stuck else []
-        return stuck + ([Alarm(What.NOT_PUT_ASIDE, reasons_for(self.unmoved))] if self.unmoved else [])
+        stuck = [Alarm(What.NOT_PRUNED, _reasons(self.stuck), remedy)] if self.stuck else []
+        return stuck + ([Alarm(What.NOT_PUT_ASIDE, _reasons(self.unmoved))] if self.unmoved else [])
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code: that of the failures if they have one in common, else 1; 0 without any."""
+        codes = {failure.exit_code for failure in (*self.stuck, *self.unmoved)}
+        return max(codes, default=0) if len(codes) < 2 else BackupError.exit_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +73,14 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Which archives are damaged, each with why, and how many could not be opened, so only their sizes were compared."""
+    """Which archives are damaged, each with why.
+
+    `unopened` is how many have no key, so only their sizes were compared. `newer` have a format that only a later version reads.
+    """
 
     archives: tuple[tuple[ArchiveName, str], ...] = ()
     unopened: int = 0
+    newer: tuple[ArchiveName, ...] = ()
 
 
 async def find_damage(
@@ -71,9 +88,11 @@ async def find_damage(
 ) -> Damage:
     """Read the archives `found` in a store, to the last byte if `keys` open them. Raise BackupError of the store.
 
-    An archive with the name of another one is not damaged; `verify` reports it.
+    An archive with the name of another one is not damaged; `verify` reports it. Raise UsageError or AccessError if keys were
+    given that open none of the encrypted archives.
     """
-    damaged, unopened = list[tuple[ArchiveName, str]](), 0
+    damaged, newer = list[tuple[ArchiveName, str]](), list[ArchiveName]()
+    unopened, opened = list[BackupError](), False
     for number, archive in enumerate(found, 1):
         report(Progress("reading archives", number, len(found)))
         if archive.damaged:
@@ -87,13 +106,17 @@ async def find_damage(
             continue  # removed by another run after the store was listed
         try:
             keys.open(data)
+            opened = opened or is_encrypted(data)
         except NewerFormatError:
-            pass  # verify reports it
+            newer.append(archive)
+            opened = opened or is_encrypted(data)
         except IntegrityError as problem:
             damaged.append((archive, str(problem)))
-        except (UsageError, AccessError):
-            unopened += 1
-    return Damage(tuple(damaged), unopened)
+        except (UsageError, AccessError) as problem:
+            unopened.append(problem.with_context(before=f"{archive.reference}: "))
+    if unopened and not opened and (keys.passphrase is not None or keys.identities):
+        raise unopened[0]
+    return Damage(tuple(damaged), len(unopened), tuple(newer))
 
 
 async def prune(
@@ -143,23 +166,27 @@ async def prune_workspaces(
     except BackupError as problem:
         return Removed(0, 1, str(problem))
     pruned = await prune(store, found, retention, now=now(), seconds=left(), needed=needed)
-    return Removed(pruned.removed, len(pruned.stuck), reasons_for(pruned.stuck))
+    return Removed(pruned.removed, len(pruned.stuck), _reasons(pruned.stuck))
 
 
 async def _each(
     job: Callable[[str], Awaitable[None]], going: Iterable[ArchiveName], seconds: float | None = None
-) -> dict[str, str]:
+) -> dict[str, BackupError]:
     """Run a job for each archive. Return why it was not done within `seconds`, by archive name."""
-    left, failed = list(map(str, going)), dict[str, str]()
+    left, failed = list(map(str, going)), dict[str, BackupError]()
     try:
         async with asyncio.timeout(seconds):
             while left:
                 try:
                     await job(left[0])
                 except BackupError as problem:
-                    failed[left[0]] = str(problem)
+                    failed[left[0]] = problem
                 left.pop(0)
                 await asyncio.sleep(0)  # lets Ctrl-C through, because a folder never waits
     except TimeoutError:
-        failed |= dict.fromkeys(left, "the deadline passed")
+        failed |= dict.fromkeys(left, LateError("the deadline passed"))
     return failed
+
+
+def _reasons(failures: Iterable[BackupError]) -> str:
+    return reasons_for([str(failure) for failure in failures])

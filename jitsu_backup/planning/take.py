@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from jitsu_backup.catalogue import Selector, check_type, entity_type, without_volatile
+from jitsu_backup.catalogue import Selector, check_type, entity_type, refuse_quotes, without_volatile
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Path, flag, format_path, members_of, nearest
 
@@ -110,8 +110,7 @@ def settling(selector: str) -> str:
 
 
 def _parse(text: str) -> Choice:
-    if text[:1] in ("'", '"'):
-        raise UsageError(f"--take {text}: leave out the quotation marks, because no shell reads this value")
+    refuse_quotes("--take", text)
     side, colon, selector = text.partition(":")
     if side not in (known.value for known in Winner) or (colon and not selector):
         form = "source or target, alone or with a selector, such as source:function/Enrich or target:function/Enrich:code"

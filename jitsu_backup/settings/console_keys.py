@@ -85,6 +85,10 @@ def normal_host(text: str) -> str:
         raise UsageError("the host is not an address; write it as https://jitsu.example.com")
     if parts.username or parts.password:
         raise UsageError("the host must not contain a user or password; put keys into JITSU_APIKEY")
+    if parts.query or parts.fragment:
+        raise UsageError(
+            "the host must not contain a query or fragment; write it as https://jitsu.example.com"
+        )
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     default_port = {"http": 80, "https": 443}[parts.scheme]
     suffix = "" if port in (None, default_port) else f":{port}"

@@ -171,6 +171,7 @@ class Settings:
 
     def workspace_named(self, text: str) -> str:
         """Return the id or slug of the workspace that PLACE means, without a key. Raise UsageError."""
+        _refuse_url(text)
         if not text.startswith("@"):
             return text
         sources = (self._profile(text.removeprefix("@")), self._environment, self._config, self._official)
@@ -193,6 +194,7 @@ class Settings:
         profile: Mapping[str, Any] = {}
         if text is not None and not text.strip():  # an unset shell variable must not mean the default
             raise UsageError("the workspace is empty; give an id, a slug or @profile")
+        _refuse_url(text)
         named, workspace = self._split(text)
         if named is not None:
             profile = self._profile(named)
@@ -347,3 +349,10 @@ class Settings:
         if self._official.get(name) is value:
             return "log in again with Jitsu's own command line"
         return f"write it as `{name}` into {self.file}"
+
+
+def _refuse_url(workspace: str | None) -> None:
+    if workspace is not None and "://" in workspace:  # which is not repeated, because it may contain a secret
+        raise UsageError(
+            "a URL is not a workspace; give an id, a slug or @profile, and --store URL or --host URL before the command"
+        )

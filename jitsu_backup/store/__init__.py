@@ -41,8 +41,8 @@ if TYPE_CHECKING:
         write_tree as write_tree,
     )
     from jitsu_backup.store.urls import (
-        OBJECT_STORES as OBJECT_STORES,
         open_store as open_store,
+        shown_url as shown_url,
         store_in_memory as store_in_memory,
     )
 else:

@@ -4,19 +4,18 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Reporter, silent
-from jitsu_backup.network import read_certificates
+from jitsu_backup.network import read_certificates, without_credentials
 from jitsu_backup.store.base import Store
 from jitsu_backup.store.environment import check_environment, checksum, culprit, proxy_options
 from jitsu_backup.store.folder import FolderStore
 
 OBJECT_SCHEMES = ("s3", "gs", "az")
-OBJECT_STORES = tuple(f"{scheme}://" for scheme in OBJECT_SCHEMES)
-"""The beginnings of the URLs of object stores."""
 
+_ONE_SLASH = re.compile(r"(?:s3|gs|az|file|https?):", re.IGNORECASE)
 _NO_SEGMENT = re.compile(r"^\.{1,2}$|[\x00-\x1f\x7f]")
 _BUCKETS = {
     # old buckets at Amazon and other servers have capitals
@@ -40,11 +39,11 @@ def open_store(
     """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", url)
     if scheme is None:
-        if re.match(r"(?i)(s3|gs|az|file|https?):", url):
+        if _ONE_SLASH.match(url):
             raise UsageError(f"store {url.partition(':')[0]}:…: write two slashes after the colon of the URL")
         return _folder(url)
     if scheme[1].lower() == "file":
-        parts = urlsplit(url)
+        parts = _split(url)
         if parts.netloc not in ("", "localhost"):
             raise UsageError("a file:// store needs three slashes; write file:///path/to/folder")
         return _folder(unquote(parts.path))
@@ -53,6 +52,13 @@ def open_store(
         raise UsageError(f"store {scheme[0]}…: unknown kind of store; give a folder, or one of {known}")
     check_environment(scheme[1].lower(), environment)
     return _objects(url, scheme[1].lower(), environment, ca_bundle, report)
+
+
+def shown_url(store: str) -> str:
+    """Return what names a store in a message or command, even if it cannot be opened: a URL without credentials."""
+    if "://" in store:
+        return without_credentials(store)
+    return "URL" if _ONE_SLASH.match(store) else store
 
 
 def store_in_memory() -> Store:
@@ -71,9 +77,16 @@ def _folder(path: str) -> FolderStore:
     return FolderStore(path)
 
 
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # such as one square bracket
+        raise UsageError(f"store {url.partition(':')[0]}://…: not a URL; correct it") from None
+
+
 def _bucket_and_prefix(url: str, scheme: str) -> tuple[str, str]:
     """Return bucket and prefix of the URL of an object store. Raise UsageError for an invalid one."""
-    parts = urlsplit(url)
+    parts = _split(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
         message = "the URL has credentials or options; put them into the environment instead"
         raise UsageError(f"store {scheme}://…: {message}")

@@ -19,6 +19,7 @@ from jitsu_backup.archive import (
     ArchiveName,
     source_mark,
 )
+from jitsu_backup.cli.recovery_job import check_names
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Source
 from jitsu_backup.operations.recovered import was_recovered
@@ -382,3 +383,29 @@ def test_a_console_that_was_recovered_is_still_found_by_its_name() -> None:
     assert [one.archive for one in choose(found, known, [], from_host=HOST).kept] == [lost]
     chosen = choose(found, known, [Living("cb", "acme")], from_host=HOST)
     assert ([one.archive for one in chosen.kept], chosen.successors) == ([lost], {"ca": "cb"})
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("", (), ()), "--from is empty; give the console"),
+        (("https://u:CANARY@h", (), ()), "--from: not the address of a console; write it"),
+        (("h?CANARY", (), ()), "--from: not the address of a console; write it"),
+        ((None, (" ",), ()), "--workspace is empty; give the slug"),
+        ((None, (), ("",)), "--first is empty; give the slug"),
+        ((None, (), ("'acme'",)), "--first 'acme': leave out the quotation marks"),
+        ((None, ('"acme"',), ()), '--workspace "acme": leave out the quotation marks'),
+    ],
+)
+def test_names_that_cannot_be_meant_are_rejected_and_not_repeated(
+    names: tuple[str | None, tuple[str, ...], tuple[str, ...]], words: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_names(*names)
+    assert str(caught.value).startswith(words)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_names_that_can_be_meant_are_taken() -> None:
+    for host in (None, "jitsu.example", "http://localhost:3000", "https://jitsu.example/base/", "[::1]:3000"):
+        check_names(host, ["acme"], ["o'neill"])

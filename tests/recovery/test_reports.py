@@ -53,9 +53,7 @@ def test_nothing_is_claimed_about_write_keys_of_workspaces_that_are_not_recovere
     plan = RecoveryPlan("https://lost.example", "https://new.example", (keyless, unplanned))
     assert planned_keys(plan) == "no new keys so far; unknown for 1 workspace not recovered"
     alone = planned_keys(replace(plan, workspaces=(keyless,)))
-    assert (
-        alone == "no new keys; senders need no change if this console has the hash secret of the old one"
-    )
+    assert alone == "no new keys; senders need no change if this console has the hash secret of the old one"
 
 
 def test_with_v_every_workspace_loss_and_member_is_listed() -> None:

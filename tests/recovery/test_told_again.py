@@ -246,5 +246,7 @@ def test_where_write_keys_come_back_no_later_run_tells_of_any(tmp_path: Path) ->
     world.add(*SLUGS[:2])
     world.back_up()
     world.recover()
-    none = "write keys: no new keys; senders need no change if this console has the hash secret of the old one"
+    none = (
+        "write keys: no new keys; senders need no change if this console has the hash secret of the old one"
+    )
     assert none in summary(world, world.recover())

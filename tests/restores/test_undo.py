@@ -244,6 +244,7 @@ def test_a_restore_that_wrote_nothing_is_not_the_last_one(restored: Shell, sandb
 
 def test_without_a_run_in_the_store_there_is_nothing_to_undo(shell: Shell) -> None:
     shell("backup", "acme-staging")
+    refused(shell("undo", "--take", "'source'"), 2, "--take 'source': leave out the quotation marks")
     refused(shell("undo"), 1, "nothing to undo: the store", "has no backup from before a restore or clone")
     for name in ("acme-staging", "acme-production"):
         refused(shell("undo", name), 1, f"has no backup of {name} from before")

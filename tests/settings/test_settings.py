@@ -313,7 +313,17 @@ def test_a_host_has_one_spelling(text: str, host: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ftp://a", "https://", f"https://user:{CANARY}@a", "https://a:99999", "https://a b", "http://[x"],
+    [
+        "",
+        "ftp://a",
+        "https://",
+        f"https://user:{CANARY}@a",
+        f"https://a?{CANARY}",
+        f"a/#{CANARY}",
+        "https://a:99999",
+        "https://a b",
+        "http://[x",
+    ],
 )
 def test_a_host_that_is_none_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(BackupError, match="host") as caught:

@@ -23,6 +23,8 @@ AZURE = {"AZURE_STORAGE_ACCOUNT_NAME": "acct", "AZURE_STORAGE_ACCOUNT_KEY": "Q0F
         ("gs://Bkt/p", "not the name of a bucket"),
         ("az://Box/p", "not the name of a bucket"),
         ("az://box.x/p", "not the name of a bucket"),
+        ("s3://[b", "store s3://…: not a URL; correct it"),
+        ("file://[b", "store file://…: not a URL; correct it"),
     ],
 )
 def test_a_bucket_or_prefix_that_cannot_be_is_named(url: str, words: str) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from pyrage import x25519
 
-from jitsu_backup.archive import ArchiveName
-from jitsu_backup.errors import BackupError
-from jitsu_backup.operations.prune import Damage, find_damage
+from jitsu_backup.archive import ArchiveName, new_identity
+from jitsu_backup.errors import BackupError, LockedError, NewerFormatError, StorageAccessError, UsageError
+from jitsu_backup.model import Snapshot, shown_time
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.prune import Damage, Pruned, find_damage
 from jitsu_backup.store import FolderStore, archives
 from tests.restores.records import NO_KEYS, kept, record
 from tests.support import run
@@ -108,13 +110,16 @@ def test_only_quarantine_puts_it_aside_and_names_it(bench_with_a_damaged_newest:
     bench = bench_with_a_damaged_newest
     older, damaged = bench.archives
     looked = bench.run("prune", "--quarantine", "--dry-run")
-    assert f"{damaged.reference} would be moved to quarantine/: it has 100 of" in " ".join(
-        looked.stdout.split()
+    assert (
+        f"{damaged.reference} of {shown_time(damaged.taken_at)} would be moved to quarantine/: it has 100 of"
+        in " ".join(looked.stdout.split())
     )
     assert bench.archives == [older, damaged]
     done = bench.run("prune", "--quarantine")
     assert done.returncode == 0
-    assert f"{damaged.reference} was moved to quarantine/" in done.stdout
+    assert f"{damaged.reference} of {shown_time(damaged.taken_at)} was moved to quarantine/" in " ".join(
+        done.stdout.split()
+    )
     assert done.stdout.splitlines()[-1] == "1 quarantined."
     assert bench.archives == [older]
     assert (bench.folder / "jitsu-backups" / "quarantine" / str(damaged)).stat().st_size == 100
@@ -139,8 +144,9 @@ def test_quarantine_finds_a_changed_byte_where_the_size_is_right_and_leaves_what
     path.write_bytes(data)
     done = bench.run("prune", "--quarantine")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1 quarantined.")
-    assert f"{damaged.reference} was moved to quarantine/: the archive is damaged" in " ".join(
-        done.stdout.split()
+    assert (
+        f"{damaged.reference} of {shown_time(damaged.taken_at)} was moved to quarantine/: the archive is damaged"
+        in " ".join(done.stdout.split())
     )
     assert "1 encrypted archive could not be opened, so only the file sizes were compared" in " ".join(
         done.stderr.split()
@@ -154,6 +160,48 @@ def test_quarantine_passes_over_what_another_run_has_removed_meanwhile(tmp_path:
     found = run(archives(store))
     (store.folder / str(found[0])).unlink()
     assert run(find_damage(store, found, NO_KEYS)) == Damage()
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind", "words"),
+    [
+        (ArchiveKeys(identities=(b"",)), UsageError, "the identity file is empty"),
+        (ArchiveKeys(identities=(b"garbage",)), UsageError, "the identity file has no identity"),
+        (ArchiveKeys(identities=(new_identity()[0].encode(),)), LockedError, "encrypted to other identities"),
+        (ArchiveKeys(passphrase="x"), UsageError, "no key was given"),
+    ],
+)
+def test_quarantine_with_keys_that_open_nothing_fails_and_names_an_archive(
+    tmp_path: Path, keys: ArchiveKeys, kind: type[BackupError], words: str
+) -> None:
+    store, own = FolderStore(str(tmp_path / "store")), new_identity()
+    kept(store, record("one"))
+    (locked,) = kept(store, record("another", minutes=1), keys=ArchiveKeys([own[1]]))
+    found = run(archives(store))
+    with pytest.raises(kind, match=f"^{locked.reference}: .*{words}") as caught:
+        run(find_damage(store, found, keys))
+    assert caught.value.exit_code == kind.exit_code
+    assert run(find_damage(store, found, NO_KEYS)) == Damage(unopened=1)
+    assert run(find_damage(store, found, ArchiveKeys(identities=(b"", own[0].encode())))) == Damage()
+
+
+def test_quarantine_lists_what_only_a_newer_version_reads(tmp_path: Path) -> None:
+    class Newer(ArchiveKeys):
+        def open(self, data: bytes, like: Snapshot | None = None) -> Snapshot:
+            raise NewerFormatError("format 99")
+
+    store = FolderStore(str(tmp_path / "store"))
+    (newer,) = kept(store, record("one"))
+    assert run(find_damage(store, [newer], Newer())) == Damage(newer=(newer,))
+
+
+def test_what_may_not_be_moved_or_removed_is_a_matter_of_permission() -> None:
+    refused, failed = StorageAccessError("permission denied"), BackupError("already exists")
+    codes = [
+        pruned.exit_code
+        for pruned in (Pruned(), Pruned(unmoved=(refused,)), Pruned(stuck=(refused,), unmoved=(failed,)))
+    ]
+    assert codes == [0, 6, 1]
 
 
 def test_quarantine_ends_with_the_error_of_a_store_that_cannot_read_an_archive(

@@ -174,7 +174,7 @@ from jitsu_backup.__main__ import main
 
 class Meanwhile:
     def find_spec(self, name, path=None, target=None):
-        if name == "click":
+        if name == "{name}":
             os.kill(os.getpid(), signal.{number})
 
 sys.meta_path.insert(0, Meanwhile())
@@ -183,9 +183,12 @@ main()
 
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_while_the_program_is_loaded_ends_it_with_130_and_without_a_word(number: str) -> None:
+@pytest.mark.parametrize("name", ["click", "orjson"])
+def test_a_signal_before_the_command_begins_ends_it_with_130_and_without_a_word(
+    name: str, number: str
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LOADING.format(number=number), "--version"],
+        [sys.executable, "-c", LOADING.format(name=name, number=number), "snapshots"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

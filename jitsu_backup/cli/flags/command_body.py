@@ -57,6 +57,7 @@ def runs_command(declared: Callable[[], None]) -> Callable[..., int]:
         options, own = settle_general_options(ctx.find_root().obj, given)
         body = getattr(importlib.import_module(f"jitsu_backup.cli.{name}"), name)
         app = App(options)
+        signals.handle_signals()
         try:
             code: int = body(app, **own)
         except BackupError as problem:
