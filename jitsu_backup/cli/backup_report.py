@@ -104,7 +104,8 @@ def unseen_in_words(run: BackupRun) -> str:
     named = [f"{slugs[name]} ({name})" if name in slugs else name for name in run.unseen]
     return (
         f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; if they were deleted on"
-        " purpose, or a recovery into another console replaced them, silence each with --allow-unseen NAME"
+        " purpose, or a recovery into another console replaced them, silence each with --allow-unseen NAME, or with"
+        " allow_unseen in the settings"
     )
 
 

@@ -26,7 +26,7 @@ from jitsu_backup.console import Gates
 from jitsu_backup.errors import IncompleteError, UsageError
 from jitsu_backup.events import Caution, Event, Notice, Problem
 from jitsu_backup.model import one_line, printable
-from jitsu_backup.operations.alarms import Alarm
+from jitsu_backup.operations.alarms import FOR_EVER, Alarm
 from jitsu_backup.operations.backup import BackupJob
 from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.operations.pace import HALF
@@ -150,7 +150,7 @@ class Teller:
 
     def backed_up(self, run: BackupRun) -> None:
         """Write the metrics of a backup, together with other problems."""
-        mine = list(run.alarms(self.app.again, self.app.waits))
+        mine = list(run.alarms(self.app.again, FOR_EVER))
         others = [
             alarm for alarm in self._standing.alarms if alarm.workspace not in {one.workspace for one in mine}
         ]
@@ -182,7 +182,7 @@ class Teller:
                 while True:  # a slow monitor needs only the newest state
                     newest = self._pings.get_nowait()
             if self.app.monitor is not None:
-                self.app.monitor.end(*newest)
+                self.app.monitor.stands(*newest)
 
     def _tell_notices(self) -> None:
         for notice in self.app.notices:  # of a JSON log; the list must not grow for ever
