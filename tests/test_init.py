@@ -412,6 +412,7 @@ def test_variables_of_a_store_are_those_of_its_kind_that_need_no_quotes() -> Non
 def test_a_retention_is_read_as_it_is_written() -> None:
     assert settings_of_words(words_of_settings(RETENTION)) == RETENTION
     assert settings_of_words("3 LAST,1yearly") == {"keep_last": 3, "keep_yearly": 1}
+    assert settings_of_words("6mo") == {"keep_within": "6mo"}
     for wrong in ("", "7", "7d, 2w", "daily", "14 daily 3 weekly"):
         with pytest.raises(UsageError):
             settings_of_words(wrong)
@@ -482,7 +483,7 @@ def test_the_lines_for_kubernetes_begin_a_store_in_a_volume_and_the_others_name_
     job = job_in("/etc/jitsu", store="/var/store")
     assert "| sed 's/--if-changed/--new-store/' | kubectl apply -f -\n" in kubernetes_lines(job)
     assert "#OnFailure=" in systemd_lines(job)
-    assert "\n#MAILTO=" in cron_lines(job)
+    assert "\n# MAILTO=" in cron_lines(job)
 
 
 # -- check ---------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def cron_lines(job: HourlyBackup) -> str:
 # for the crontab of {job.user}: crontab -e
 # cron mails errors if this machine has a mail program: write your address here.
 # Without one, use a monitor: `ping` in the settings
-#MAILTO=operations@example.com
+# MAILTO=operations@example.com
 15 * * * *  {in_crontab}
 """
 
