@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,11 @@ def restore(
         else place_of_origin(app, wanted.manifest.source, instead=_naming_the_target(wanted))
     )
 
-    def save(prepared: PreparedRestore) -> None:
-        if plan_out is not None:
-            origin = Origin("restore", Path(name).resolve().name or None, where, overlay)
-            keep_plan(app, plan_out, prepared, origin, reference_beside_plan(plan_out, snapshot, name))
+    def save(prepared: PreparedRestore) -> Sequence[str]:
+        if plan_out is None:
+            return ()
+        origin = Origin("restore", Path(name).resolve().name or None, where, overlay)
+        return keep_plan(app, plan_out, prepared, origin, reference_beside_plan(plan_out, snapshot, name))
 
     if plan_out is not None:
         run = replace(run, plan_out=plan_out, dry_run=True)

@@ -1,6 +1,7 @@
 """`jitsu-backup undo`."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
     overlay = None if path is None else open_overlay(path, os.environ)
     options, how = split_options(app.settings, given, place, overlay)
 
-    def save(prepared: PreparedRestore) -> None:
-        if plan_out is not None:
-            keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), where, overlay), None)
+    def save(prepared: PreparedRestore) -> Sequence[str]:
+        if plan_out is None:
+            return ()
+        return keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), where, overlay), None)
 
     how = replace(
         how,
