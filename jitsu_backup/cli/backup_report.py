@@ -150,7 +150,7 @@ def _in_words(run: BackupRun) -> str:
         "failed": len(run.failed),
     }
     alarms = Counter(outcome.alarm.what for outcome in outcomes if outcome.alarm is not None)
-    of_these = {
+    alarming = {
         "incomplete": sum(not one.snapshot.manifest.complete for one in saved),
         "shrunk": sum(bool(one.falls) for one in saved),
         "with a damaged newest archive": sum(one.damaged is not None for one in saved),
@@ -167,10 +167,10 @@ def _in_words(run: BackupRun) -> str:
     failed = next((f": {o.label}: {o.problem}" for o in run.failed), "")
     parts = [
         _counts_in_words(ended) or "nothing to do",
-        _counts_in_words(of_these),
+        _counts_in_words(alarming),
         _counts_in_words(besides),
     ]
-    parts[1] = parts[1] and f"of these {parts[1]}"
+    parts[1] = parts[1] and f"alarms: {parts[1]}"
     return f"{plural(len(outcomes), 'workspace')}: " + "; ".join(filter(None, parts)) + failed
 
 

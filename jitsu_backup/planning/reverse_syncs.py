@@ -149,7 +149,10 @@ def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]
         if key.type == "reverse-sync" and action.writes:
             confirmed = [] if pairs.sides.in_place else _confirmed(action.body, found)
             if confirmed:
-                yield f"{called} gets the confirmation that somebody gave in the source ({some_of(confirmed, 3)}): you give it by running this"
+                yield (
+                    f"{called} copies a confirmation that somebody gave in the source ({some_of(confirmed, 3)}):"
+                    " carrying out this plan gives it in your name"
+                )
             changes_delivery = action.kind is ActionKind.UPDATE and delivers_otherwise(action)
             if changes_delivery and not pairs.sides.options.knows_syncs:
                 yield (

@@ -44,7 +44,7 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
         assert bench.run("backup", "acme-staging", "--ping", url).returncode == 3
     now = bench.archives[1].digest_prefix
     body = (
-        "exit code 3: 1 workspace: 1 backed up; of these 1 shrunk\n"
+        "exit code 3: 1 workspace: 1 backed up; alarms: 1 shrunk\n"
         "acme-staging has shrunk: destination: 4 before, 0 now; see what is gone with"
         f" `jitsu-backup diff acme-staging/{before} acme-staging/{now}`;"
         f" then `restore` the previous state from acme-staging/{before},"
