@@ -1,7 +1,6 @@
 """`jitsu-backup restore`."""
 
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from jitsu_backup.cli.files import check_outside
 from jitsu_backup.cli.saved_plans import carry_out_saved, check_plan_out, keep_plan, reference_beside_plan
 from jitsu_backup.cli.snapshot_argument import open_source, place_of_origin
 from jitsu_backup.errors import BlockedError, UsageError
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, flag
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
 from jitsu_backup.operations.snapshots import before_loss
@@ -70,9 +69,7 @@ def restore(
 def _naming_the_target(snapshot: Snapshot) -> str:
     """Return what to do if a snapshot came from another console, such as one that was recovered into this one."""
     source = snapshot.manifest.source
-    return (
-        f"name the target with --into, such as {shlex.join(['--into', source.slug or source.workspace_id])}"
-    )
+    return f"name the target, for example with {flag('--into', source.slug or source.workspace_id)}"
 
 
 def _is_rollback(app: App, into: str, name: str, snapshot: Snapshot) -> bool:
