@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from jitsu_backup.reports.metrics import RunFigures
 
 
-def figures_for(app: App, run: BackupRun, *, stored: bool) -> "Sequence[RunFigures]":
-    """Return the metrics of each workspace; `stored` says whether the archives of the run are in the store."""
+def figures_for(app: App, run: BackupRun, waits: float | None, *, stored: bool) -> "Sequence[RunFigures]":
+    """Return the metrics of each workspace; `stored` says whether the archives of the run are in the store.
+
+    `waits` is as in `remedy_for`.
+    """
     from jitsu_backup.reports.metrics import RunFigures  # noqa: PLC0415  few runs need its library
 
     ended = utc_now()
@@ -34,7 +37,7 @@ def figures_for(app: App, run: BackupRun, *, stored: bool) -> "Sequence[RunFigur
             size=o.saved.size if o.saved is not None and o.saved.written else None,
             newest=None if o.archive is None or not stored else o.archive.taken_at,
             store="" if o.archive is None or not stored else app.store.url,
-            alarms=tuple(o.alarms(app.again, app.waits)),
+            alarms=tuple(o.alarms(app.again, waits)),
             unknown=isinstance(o.failure, NotFoundError) and not run.had_archive_of(o.label),
         )
         for o in run.outcomes

@@ -156,7 +156,7 @@ class Teller:
         ]
         self._tell_notices()
         code = run.exit_code or (IncompleteError.exit_code if others else 0)
-        self._figures.note(code, [*mine, *others], figures_for(self.app, run, stored=True))
+        self._figures.note(code, [*mine, *others], figures_for(self.app, run, FOR_EVER, stored=True))
 
     def stands(self, standing: Standing) -> None:
         """Report the state of the watch to the monitor and the metrics."""

@@ -114,7 +114,7 @@ Again = Callable[..., str]
 """A function that takes a command's arguments and returns its command line, quoted for a shell."""
 
 FOR_EVER = inf
-"""How long a service waits for a console: it tries again by itself, so nobody has to run anything again."""
+"""How long a service waits for a console, because it tries again by itself."""
 
 
 _REMEDIES: tuple[tuple[type[object], str], ...] = (

@@ -66,7 +66,7 @@ class Keeper:
             one.busy_since = None
             if tries_store:
                 self.store.is_tried = False
-        (outcome,) = (replace(each, label=one.label) for each in run.outcomes)
+        (outcome,) = (replace(each, label=one.label, workspace_id=one.id) for each in run.outcomes)
         run = replace(run, outcomes=(outcome,))
         if self.watched.get(one.key) is not one:
             pass  # it is no longer watched, so nothing is reported about it
