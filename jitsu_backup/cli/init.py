@@ -459,7 +459,7 @@ class _Setup:
 
 def _prompt(default: str | None, *, hidden: bool = False) -> str:
     """Ask on the terminal, below the question; Enter takes the default, which is shown unless it is empty."""
-    shown = f"  [{printable(default)}]" if default else "  (hidden)" if hidden else " "
+    shown = f"  [{printable(default)}]" if default else "  (hidden)" if hidden else "  (no default)"
     answer: str = click.prompt(shown, default=default, hide_input=hidden, show_default=False, err=True)
     return answer
 
