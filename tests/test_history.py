@@ -131,18 +131,6 @@ def told(found: History) -> list[tuple[str, str, str, tuple[str, ...]]]:
     ]
 
 
-def test_many_of_one_type_that_were_added_or_removed_together_are_one_line(bench: Bench) -> None:
-    many = [{"id": f"f{n}", "name": f"Step {n}", "code": CODE} for n in range(1, 7)]
-    bench.keep(workspace())
-    bench.keep({**workspace(), "function": [*workspace()["function"], *many], "stream": []})
-    lines = bench.ask().stdout.splitlines()
-    assert lines[1] == "+ added    function         6: Step 1, Step 2, Step 3 and 3 more (-v lists each)"
-    assert [line.split()[1:3] for line in lines if line.startswith("- ")] == [["removed", "stream"]]
-    for flag in ("-v", "--patch"):
-        assert bench.ask(flag).stdout.count("+ added    function") == 6
-    assert len(bench.lines()) == 7
-
-
 def test_a_history_tells_step_by_step_what_changed_and_how_to_take_it_back(bench: Bench) -> None:
     bench.keep(workspace())
     bench.keep(workspace(function={"code": BETTER}))

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from jitsu_backup.cli.files import check_apart, check_folder, check_kept, check_new, check_pages
+from jitsu_backup.cli.files import check_apart, check_new, check_pages
+from jitsu_backup.cli.write_keys import check_keys_out
 from jitsu_backup.errors import UsageError
 from jitsu_backup.operations.saved_plan import LISTS, SWITCHES, plan_options
 from jitsu_backup.planning import Overlay, PlanOptions
@@ -78,8 +79,7 @@ def refuse_beside_plan(context: click.Context) -> None:
 
 def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
     """Return the options from the flags that say how a plan is carried out. Raise UsageError."""
-    check_kept(given["keys_out"], "--keys-out")
-    check_folder(given["keys_out"])
+    check_keys_out(given["keys_out"])
     check_new(given["overlay_out"], "--overlay-out")
     own = ("command", "into", "target", "unrecorded", "elsewhere", "plan_out")
     names = (option.name for option in fields(RunOptions) if option.name not in own)

@@ -22,7 +22,7 @@ from jitsu_backup.cli.write_keys import (
 )
 from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.console.reader import Seen
-from jitsu_backup.errors import BackupError, BlockedError, TargetChangedError
+from jitsu_backup.errors import BackupError, BlockedError, IncompleteError, TargetChangedError
 from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.apply_plan import Status
@@ -42,9 +42,10 @@ from jitsu_backup.operations.safeguards import (
 )
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.saved_plan import SavedPlan, check_plan
+from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.operations.taken_back import with_taken_back
 from jitsu_backup.planning import Plan, PlanOptions, cut_off, make_plan
-from jitsu_backup.reports import plan_document
+from jitsu_backup.reports import plan_document, stays_different
 from jitsu_backup.reports.html import plan_page
 from jitsu_backup.reports.markdown import plan_markdown
 from jitsu_backup.settings import Place
@@ -139,7 +140,9 @@ def _apply_once(job: ApplyJob) -> int:
         raise BlockedError(why_blocked(plan) + _more_and_hint(prepared))
     if run.dry_run:
         tell_of_keys(app, plan, run.keys_out)
-        return DIFFERENT if run.exit_code and plan.writes else 0
+        if run.exit_code:
+            return DIFFERENT if plan.writes else 0
+        return IncompleteError.exit_code if stays_different(plan) else 0
     if not plan.writes:
         result = run_async(record_nothing_to_write(prepared, _safeguards(job)))
         return report_result(app, prepared, result, run)
@@ -208,11 +211,8 @@ async def _carry_out(
     )  # fmt: skip
 
 
-_REMEDY = (
-    "; free space in the store, or make it writable, then run the same command again; --no-safety-backup writes without a"
-    " backup"
-)
-_REMEDY_OF_UNDO = "; free space in this store, or make it writable, then run the same command again"
+_REMEDY_OF_UNDO = f"; {make_room('this store')}, then run the same command again"
+_REMEDY = f"; {make_room()}, then run the same command again; --no-safety-backup writes without a backup"
 
 
 def _safeguards(job: ApplyJob) -> Safeguards:

@@ -64,6 +64,13 @@ def check_folder(path: Path | None) -> None:
         raise BackupError(f"cannot write {path}: there is no folder {path.parent}; create it")
 
 
+def check_writable(path: Path) -> None:
+    """Raise StorageAccessError for a file in a folder that must not be written to."""
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        refusal = StorageAccessError(f"cannot write {path}: permission denied in {path.parent}")
+        raise refusal.with_remedy("change its permissions, or name another place")
+
+
 def check_new(path: Path | None, option: str) -> None:
     """Raise UsageError for a file that exists, because its content may be the only copy."""
     check_path(path, option)
@@ -116,7 +123,6 @@ def check_page(path: Path | None, option: str) -> None:
     """Raise UsageError or BackupError for one page that cannot be written."""
     if path is None:
         return
-    folder = path.parent
     try:
         check_kept(path, option)
         check_folder(path)
@@ -126,8 +132,7 @@ def check_page(path: Path | None, option: str) -> None:
             )
     except OSError as problem:  # such as a name that is too long
         raise BackupError(f"cannot write {path}: {problem.strerror}; {advice_on(problem)}") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise StorageAccessError(f"cannot write {path}: permission denied in {folder}")
+    check_writable(path)
 
 
 def write_page(app: Output, path: Path | None, page: Callable[[], str]) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import interruptible
-from jitsu_backup.cli.files import check_apart, check_folder, check_kept, check_new, check_pages, write_page
+from jitsu_backup.cli.files import check_apart, check_new, check_pages, write_page
 from jitsu_backup.cli.output import ask, check_can_ask
 from jitsu_backup.cli.recovery_job import check_overlay_is_used, job_of, place_of, use_store
 from jitsu_backup.cli.recovery_progress import RecoveryProgress, planning_progress, recovery_progress
-from jitsu_backup.cli.write_keys import settle_keys, write_keys
+from jitsu_backup.cli.write_keys import check_keys_out, settle_keys, write_keys
 from jitsu_backup.clock import seconds_of_this_boot
 from jitsu_backup.errors import BackupError, BlockedError
 from jitsu_backup.model import plural
@@ -29,6 +29,7 @@ from jitsu_backup.operations.recovery import (
 )
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.safeguards import Safeguards
+from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
@@ -40,7 +41,7 @@ from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.settings import Place
 from jitsu_backup.store import write_new_file
 
-_REMEDY = "; free space in the store, or make it writable, then run the same command again"
+_REMEDY = f"; {make_room()}, then run the same command again"
 
 
 def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any) -> int:
@@ -55,7 +56,7 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
         plan = run_async(plan_recovery(job, app.store, app.keys, report, now=utc_now))
     check_overlay_is_used(app, given["overlay"], overlay, plan)
     found = _Recovery(app, place, job, plan, given, _again(app, archives, into, given))
-    if plan.going or plan.stuck or given["dry_run"]:
+    if plan.going or plan.stuck or not found.is_run:
         found.show_plan()
     if not found.is_run:
         return plan.exit_code
@@ -69,8 +70,7 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
 def _check_outputs(given: dict[str, Any]) -> None:
     """Raise UsageError or BackupError for an output that could not be written, before anything is read."""
     check_pages(given["html_out"], given["markdown_out"])
-    check_kept(given["keys_out"], "--keys-out")
-    check_folder(given["keys_out"])
+    check_keys_out(given["keys_out"])
     check_new(given["overlay_out"], "--overlay-out")
     names = {
         "--html": "html_out",

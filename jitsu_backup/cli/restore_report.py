@@ -14,6 +14,7 @@ from jitsu_backup.model import plural, printable, quoted, shortened, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safety_backup import WayBack
+from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.planning import Extra, Plan, asked_in_vain, same_workspace
 from jitsu_backup.planning.switches import created_off
 from jitsu_backup.reports import (
@@ -26,6 +27,7 @@ from jitsu_backup.reports import (
     plan_view,
     residue_view,
     restore_document,
+    stays_different,
     taken,
     taken_document,
     to_enable,
@@ -36,8 +38,7 @@ from jitsu_backup.store import write_new_file
 
 _UNRECORDED = {
     False: (
-        "the next clone cannot know what the target changed; free space in the store, or make it writable, then run the"
-        " same command again to store it"
+        f"the next clone cannot know what the target changed; {make_room()}, then run the same command again to store it"
     ),
     True: "undo cannot know what is changed from now on",
 }
@@ -60,6 +61,8 @@ def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str)
         _show_overlay(app, overlay_text(plan) if plan.blocked else "")
         if alone:
             _show_kept(app, plan, command)
+            if different := stays_different(plan):
+                app.line(printable(different))
     elif alone:
         app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
 
@@ -125,18 +128,20 @@ def _restore_command(app: App, way_back: WayBack, into: str | None) -> str:
 def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunOptions) -> int:
     """Show the result of a plan and write its page; return the exit code. Raise the failure that ended it."""
     keys_out = run.keys_out
-    way_back = _way_back(app, result, run)
+    restore = None if result.way_back is None else _restore_command(app, result.way_back, run.into)
+    way_back = _way_back(app, result, run, restore)
+    disabled, doubtful = _disabled(prepared), _doubtful(result, run)
     failed = [outcome for outcome in result.outcomes if outcome.failed]
     with shown_or_kept(app, result.keys if keys_out is None else ()):
         if app.as_json:
             named, snapshot = None if keys_out is None else str(keys_out), prepared.snapshot
             app.emit(restore_document(result, snapshot, digest(snapshot), named, way_back))
         else:
-            _show_result(app, result, run, way_back)
-            if result.verified and (disabled := _disabled(prepared)):
+            _show_result(app, result, run, way_back, doubtful)
+            if result.verified and disabled:
                 app.out.print(f"{disabled}.", markup=False)
-            _show_way_back(app, result, way_back, run.into)
-    written = _write_files(app, prepared, result, run, way_back)
+            _show_way_back(app, result, way_back, restore)
+    written = _write_files(app, prepared, result, run, way_back, disabled)
     if result.failure is not None:
         raise result.failure.with_context(after=_how_to_go_on(result))
     if result.interrupted:
@@ -147,7 +152,6 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
         app.problem(
             f"the record of this run could not be stored: {result.unrecorded}; {_UNRECORDED[in_place]}"
         )
-    doubtful = _doubtful(result, run)
     if doubtful:
         names = [f"{extra.key.type} {quoted(extra.name)}" for extra in doubtful]
         app.problem(
@@ -173,12 +177,13 @@ def _disabled(prepared: PreparedRestore) -> str:
     )
 
 
-def _way_back(app: App, result: Result, run: RunOptions) -> str | None:
-    """Return the command that undoes a run, None without a backup from before it. Only a recorded run can be undone."""
-    if result.way_back is None:
-        return None
-    if result.record is None or result.unrecorded:
-        return _restore_command(app, result.way_back, run.into)
+def _way_back(app: App, result: Result, run: RunOptions, restore: str | None) -> str | None:
+    """Return the command that undoes a run, None without a backup from before it, which `restore` restores.
+
+    Only a recorded run can be undone.
+    """
+    if result.way_back is None or result.record is None or result.unrecorded:
+        return restore
     return undo_command(app, result.way_back, run.target)
 
 
@@ -191,7 +196,7 @@ def _how_to_go_on(result: Result) -> str:
 
 
 def _write_files(
-    app: App, prepared: PreparedRestore, result: Result, run: RunOptions, way_back: str | None
+    app: App, prepared: PreparedRestore, result: Result, run: RunOptions, way_back: str | None, disabled: str
 ) -> bool:
     """Write the pages and the overlay that were asked for; report a failure; return whether all were written."""
     stopped = f"stopped: {result.failure}" if result.failure else ""
@@ -206,7 +211,7 @@ def _write_files(
         result.extras,
         way_back,
         ending,
-        _disabled(prepared),
+        disabled,
         run.command,
     )
     try:
@@ -219,8 +224,10 @@ def _write_files(
     return True
 
 
-def _show_result(app: App, result: Result, run: RunOptions, way_back: str | None) -> None:
-    keys_out, doubtful = run.keys_out, _doubtful(result, run)
+def _show_result(
+    app: App, result: Result, run: RunOptions, way_back: str | None, doubtful: list[Extra]
+) -> None:
+    keys_out = run.keys_out
     _show_outcomes(app, result, all_done=not (result.found or doubtful))
     if result.keys and keys_out is None:
         app.out.print(keys_text(result.keys), soft_wrap=True)
@@ -256,14 +263,13 @@ def _doubtful(result: Result, run: RunOptions) -> list[Extra]:
     return [] if known else [extra for extra in result.extras if extra.prunable and not extra.left_out]
 
 
-def _show_way_back(app: App, result: Result, way_back: str | None, into: str | None) -> None:
+def _show_way_back(app: App, result: Result, way_back: str | None, restore: str | None) -> None:
     """Say how to undo a run that has written something."""
     if way_back is None or result.way_back is None or not result.sent:
         return
     app.line("")
     app.line("To undo this run:")
     app.line(f"  {way_back}")
-    restore = _restore_command(app, result.way_back, into)
     if way_back == restore:
         also = ", and --prune deletes what anybody created" if result.way_back.prune else ""
         app.out.print(f"(This also reverts what others have changed since{also}.)")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import orjson
 
+from jitsu_backup.cli.files import check_folder, check_kept, check_writable
 from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
@@ -18,6 +19,15 @@ from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Plan
 from jitsu_backup.reports import key_document
 from jitsu_backup.store import folder_lock, read_file, write_file, write_new_file
+
+
+def check_keys_out(path: Path | None) -> None:
+    """Raise UsageError or BackupError for a --keys-out that no key can be added to, before anything is sent."""
+    check_kept(path, "--keys-out")
+    check_folder(path)
+    if path is not None:
+        check_writable(path)
+        _keys_in(path)
 
 
 def check_keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> None:
@@ -121,14 +131,24 @@ def _temporary() -> Path | None:
 
 
 def _keys_in(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
+    """Return the keys in a file, none if it does not exist or is empty. Raise UsageError if it has anything else."""
+    data = read_file(path) if path.exists() else b""
+    if not data.strip():
         return []
     try:
-        found: list[dict[str, str]] = orjson.loads(read_file(path))["stream_keys"]
-        return [entry for entry in found if entry["key_id"] and entry["write_key"]]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        reason = "the file exists and contains something else; name another"
-        raise UsageError(f"--keys-out {path}: {reason}") from None
+        match orjson.loads(data):
+            case {"stream_keys": [*found], **rest} if not rest and all(map(_is_key, found)):
+                return found
+    except orjson.JSONDecodeError:
+        pass
+    raise UsageError(f"--keys-out {path}: the file exists and contains something else; name another")
+
+
+def _is_key(entry: object) -> bool:
+    match entry:
+        case {"key_id": str(key_id), "write_key": str(write_key)}:
+            return bool(key_id and write_key)
+    return False
 
 
 def _keys_file(documents: list[dict[str, str]]) -> bytes:

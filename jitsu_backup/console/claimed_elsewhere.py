@@ -1,8 +1,8 @@
-"""Find what other workspaces of a console claim: host names and write keys."""
+"""Find what other workspaces of a console claim: host names, write keys and ids."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jitsu_backup.catalogue import entity_type
@@ -97,6 +97,23 @@ async def read_claims(
             found.append((owner, _claims("stream", [stream], others[owner])))
             ids.update((one, (owner, others[owner])) for one in used)
     return Claims(tuple(found), all_streams=exported is not None, unread=unread, ids=ids)
+
+
+async def with_functions(console: Console, claims: Claims) -> Claims:
+    """Return claims with the ids of all functions of the console, which only the operator's token reads [admin/export-functions].
+
+    A rejection leaves them unknown. Raise AccessError for a key that the console rejects.
+    """
+    try:
+        answer = await console.get("/api/admin/export/functions")
+    except KeyRejectedError:
+        raise
+    except BackupError:
+        return claims
+    labels = dict(claims.ids.values())
+    named = ((text_field(one, "id"), text_field(one, "workspaceId")) for one in items_of(answer))
+    ids = {key: (owner, labels.get(owner, owner)) for key, owner in named if key and owner}
+    return replace(claims, ids={**ids, **claims.ids})
 
 
 _Exported = tuple[dict[str, str | None], Mapping[str, Any], list[str]]

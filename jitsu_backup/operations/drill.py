@@ -177,8 +177,8 @@ class Drill:
     def exit_code(self, *, fail_on_losses: bool = False) -> int:
         """Return 0 if everything was restored, 3 if not or if a newer archive was not used.
 
-        Return 5 if an archive is damaged, 2 if it needs a key and none is given, 6 if the given key does not open it. With
-        `fail_on_losses`, also return 3 if a real recovery could not restore everything.
+        Return 5 if an archive is damaged, 2 if it needs a key and none is given, 6 if the given key does not open it, 1 or 6
+        if the store could not be read. With `fail_on_losses`, also return 3 if a real recovery could not restore everything.
         """
         codes = [one.exit_code for one in self.left_out]
         codes += [past.exit_code for one in self.plan.workspaces for past in one.passed_over]
@@ -336,7 +336,7 @@ _KEEP = "save the missing values elsewhere, or back up with the operator's token
 
 def _kind_and_remedy(one: LeftOut | PassedOver, why: str) -> tuple[What, str, str]:
     """Return the first three fields of an alarm about an archive that could not be used."""
-    if one.locked:
+    if one.locked or (isinstance(one, LeftOut) and one.later):
         return What.UNREADABLE, why, _RUN_AGAIN
     unread = one.exit_code in (IntegrityError.exit_code, AccessError.exit_code)
     return What.UNREADABLE if unread else What.NOT_RESTORABLE, why, _BACK_UP

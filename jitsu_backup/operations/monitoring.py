@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
+import httpx
+
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Problem, Reporter
 from jitsu_backup.operations.alarms import Alarm, What, cut, told_in
@@ -58,9 +60,9 @@ class Monitor:
             self._outgoing.post(url, body.encode(), "text/plain", attempts=attempts, follows=True)
             self._problem = ""
         except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
-            why = self._outgoing.reason_of(problem)
+            why = self._as_predicate(problem)
             if why != self._problem:  # a long-running service reports it once
-                self._report(Problem(f"the monitor at {self._at} {_as_predicate(why)}"))
+                self._report(Problem(f"the monitor at {self._at} {why}"))
             self._problem = why
         return not self._problem
 
@@ -70,12 +72,14 @@ def _reason(alarm: Alarm) -> str:
     whose = "" if alarm.what in (What.FAILED, What.RUN_FAILED) else f"{alarm.workspace} {alarm.what.label} "
     return whose + alarm.why
 
-
-def _as_predicate(why: str) -> str:
-    """Return the reason for a ping that failed as the rest of a sentence that begins with the monitor."""
-    if why == "HTTP 404":
-        return "answered 404: it has no such check; create the check, or correct the URL"
-    if why.startswith("HTTP "):
-        return f"answered {why.removeprefix('HTTP ')}; check its URL"
-    reason = why if why.startswith("cannot be reached") else f"could not be reached: {why}"
-    return f"{reason}; check its URL"
+    def _as_predicate(self, problem: Exception) -> str:
+        """Return why a ping failed, as the rest of a sentence that begins with the monitor."""
+        status = problem.response.status_code if isinstance(problem, httpx.HTTPStatusError) else None
+        if status == 404:
+            return "answered 404: it has no such check; create the check, or correct the URL"
+        if status not in (None, 407):  # that is the proxy's
+            return f"answered {status}; check its URL"
+        why = self._outgoing.reason_of(problem)
+        return (
+            f"{why if why.startswith('cannot be reached') else f'could not be reached: {why}'}; check its URL"
+        )

@@ -5,7 +5,7 @@ from typing import Any
 
 from jitsu_backup.console import Console
 from jitsu_backup.console.bodies import small_replies
-from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, Claims, read_claims
+from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, Claims, read_claims, with_functions
 from jitsu_backup.console.client import api_path
 from jitsu_backup.console.console_info import read_schemas
 from jitsu_backup.errors import BackupError, KeyRejectedError
@@ -42,7 +42,8 @@ class Neighbours:
         if not self._shared:
             return (await read_claims(self._console, workspace_id, first)).beside(workspace_id)
         if self._claims is None:
-            self._claims = await read_claims(self._console)
+            claims = await read_claims(self._console)
+            self._claims = await with_functions(self._console, claims) if claims.all_streams else claims
         return self._claims.beside(workspace_id)
 
 

@@ -28,6 +28,11 @@ def free_space(store: Store, listing: Mapping[str, int]) -> int | None:
     return free
 
 
+def make_room(store: str = "") -> str:
+    """Return what to do if a store cannot be written."""
+    return f"free space in {store or 'the store'}, or make it writable"
+
+
 def check_writable(folder: Path) -> None:
     """Raise StorageAccessError if the folder of a store could not be created or written to; write nothing."""
     nearest_folder = next(path for path in (folder, *folder.parents) if path.exists())

@@ -12,12 +12,19 @@ from jitsu_backup.model import Snapshot, plural, shown_time
 from jitsu_backup.planning import Plan, PlanOptions, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
-"""The beginning of the note that a plan has only two sides."""
+"""The beginning of a NoRecord, to find it in a saved plan."""
 
 NO_BASE = (
     "the archive that the folder was unpacked from is neither beside it nor in the store, so changes made in the target"
     " cannot be distinguished from changes in the folder"
 )
+
+
+class NoRecord(str):
+    """The note that a plan has only two sides."""
+
+    __slots__ = ()
+
 
 RecordFinder = Callable[[Snapshot, Snapshot], Awaitable[Snapshot | None]]
 """Finds the record of the last clone from a source into the current target. Returns None without one.
@@ -61,7 +68,9 @@ def missing_side(
     source = snapshot.manifest.source
     if not same_workspace(snapshot, live):
         called = source.slug or source.workspace_id
-        yield f"{NO_RECORD}{called}, so changes made in the target cannot be distinguished from changes in the source"
+        yield NoRecord(
+            f"{NO_RECORD}{called}, so changes made in the target cannot be distinguished from changes in the source"
+        )
     elif find_base is not None:
         yield NO_BASE
 

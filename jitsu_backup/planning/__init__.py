@@ -31,7 +31,7 @@ from jitsu_backup.planning.grants import GRANT as GRANT, needs_authorising as ne
 from jitsu_backup.planning.identity import same_workspace as same_workspace
 from jitsu_backup.planning.json_diff import with_values as with_values
 from jitsu_backup.planning.left import left_by as left_by
-from jitsu_backup.planning.notes import SECRETS_COME_ALONG as SECRETS_COME_ALONG
+from jitsu_backup.planning.notes import CopiedSecrets as CopiedSecrets
 from jitsu_backup.planning.options import Ids as Ids, PlanOptions as PlanOptions, Since as Since
 from jitsu_backup.planning.overlays import (
     Outside as Outside,
@@ -49,6 +49,7 @@ from jitsu_backup.planning.plan import (
 from jitsu_backup.planning.planner import make_plan as make_plan
 from jitsu_backup.planning.reasons import BeyondUpdate as BeyondUpdate, UnreadSecret as UnreadSecret
 from jitsu_backup.planning.records import new_record as new_record, record_in_place as record_in_place
+from jitsu_backup.planning.recreation import beyond_update as beyond_update
 from jitsu_backup.planning.residue import (
     Residue as Residue,
     cut_off as cut_off,

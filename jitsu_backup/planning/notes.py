@@ -10,8 +10,11 @@ from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.requirements import is_there, uses
 from jitsu_backup.planning.reverse_syncs import notes_on_syncs
 
-SECRETS_COME_ALONG = "secrets copied unchanged from the source: "
-"""The beginning of the note that lists secrets copied by a clone."""
+
+class CopiedSecrets(str):
+    """The note that lists the secrets that a clone copies."""
+
+    __slots__ = ()
 
 
 _MOST_SECRETS = 100  # somebody has to replace each
@@ -88,7 +91,8 @@ def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[s
         }
         found += [f"{name} of {sides.called(sides.by_key[key])}" for name in sorted(own)]
     if found:
-        yield f"{SECRETS_COME_ALONG}{some_of(found, _MOST_SECRETS)}; replace them with --overlay"
+        named = some_of(found, _MOST_SECRETS)
+        yield CopiedSecrets(f"secrets copied unchanged from the source: {named}; replace them with --overlay")
 
 
 def _namesakes(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:

@@ -30,7 +30,7 @@ def recreate(
     planned = {
         key: _made_again(pairs, action, links, chosen)
         for key, action in actions.by_key.items()
-        if _beyond_update(action) and key in pairs.found and key not in without
+        if beyond_update(action) and key in pairs.found and key not in without
     }
     new_ids = {
         key: one.action.target_id
@@ -48,7 +48,8 @@ def recreate(
     return after.after(follow, after.pairs)
 
 
-def _beyond_update(action: Action) -> tuple[Loss, ...]:
+def beyond_update(action: Action) -> tuple[Loss, ...]:
+    """Return what an update of an entity cannot restore, and re-creating it may."""
     return tuple(loss for loss in action.losses if isinstance(loss.reason, BeyondUpdate))
 
 
@@ -73,7 +74,7 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
         return replace(again, action=_not_made_again(action, again.action.reason))
     if new_id is None:
         return replace(again, action=_not_made_again(action, "its ids are used up"))
-    paths = ", ".join(loss.path for loss in _beyond_update(action))
+    paths = ", ".join(loss.path for loss in beyond_update(action))
     reason = f"re-created, because an update cannot restore {paths}"
     made = replace(
         again.action, target_id=new_id, reason=reason, replaced=action.replaced, overwrites=action.overwrites

@@ -70,7 +70,7 @@ def settle_secrets(pairs: Pairs, candidate: Candidate, schema: Schema) -> Settle
         if path in unnamed:
             continue
         if there and not _holds_mask(stored):
-            fill[path] = stored
+            fill[path] = secrets[read] if path in sent.still and read in secrets else stored
         elif there and not in_list(path):
             own.add(path)
             if path in sent.still and read in secrets:

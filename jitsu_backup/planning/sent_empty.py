@@ -1,10 +1,10 @@
-"""Secrets that were sent empty because they were missing. A console masks them like others; only the record lists them."""
+"""Secrets that were sent empty because they were missing. Most consoles mask them like others; only the record lists them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jitsu_backup.model import MASK, Key, Path, Snapshot, format_path, masked_paths, value_at
+from jitsu_backup.model import MASK, Key, Path, Snapshot, format_path, paths_inside, value_at
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.identity import same_workspace
 from jitsu_backup.planning.json_diff import has_value
@@ -19,13 +19,15 @@ _UNSEEN = (*_EMPTY, UnreadSecret.MAY_BE_EMPTY)
 
 @dataclass(frozen=True, slots=True)
 class SentEmpty:
-    """The paths where the target's entity hides a secret that an earlier run sent empty.
+    """The paths where the target's entity has a secret that an earlier run sent empty.
 
-    It is `still` empty, or `may_be` if the entity has been saved since, because the secret may have been set then.
+    It is `still` empty, or `may_be` if the entity has been saved since, because the secret may have been set then. A console
+    of 2024 has `shown` that it is empty, and nothing provides another value.
     """
 
     still: frozenset[Path] = frozenset()
     may_be: frozenset[Path] = frozenset()
+    shown: frozenset[Path] = frozenset()
 
     @property
     def paths(self) -> frozenset[Path]:
@@ -35,7 +37,8 @@ class SentEmpty:
     def losses(self, mapped: Mapping[str, Any]) -> Iterator[Loss]:
         """Yield the losses for secrets that the desired body `mapped` does not provide either."""
         for path in self.paths:
-            if not has_value(mapped, path) or value_at(mapped, path) == MASK:
+            lacking = "" if path in self.shown else MASK
+            if not has_value(mapped, path) or value_at(mapped, path) == lacking:
                 still = path in self.still
                 yield Loss(
                     format_path(path), UnreadSecret.STILL_EMPTY if still else UnreadSecret.MAY_BE_EMPTY
@@ -53,13 +56,17 @@ def sent_empty(pairs: Pairs, candidate: Candidate) -> SentEmpty:
     empty = () if recorded is None else cloned.empty.get(recorded, ())
     if not empty or sides.undoes or not same_workspace(record, sides.live):
         return SentEmpty()
-    paths = frozenset(
-        path
-        for path in masked_paths(found.body)
+    there = {
+        path: value_at(found.body, path)
+        for path in paths_inside(found.body)
         if format_path(path) in empty and not candidate.own.cover(path)
+    }
+    hidden = frozenset(path for path, value in there.items() if value == MASK)
+    shown = frozenset(
+        path for path, value in there.items() if value == "" and value_at(candidate.desired, path) == MASK
     )
     is_as_left = _saved_at(record, recorded) == _saved_at(sides.live, found.key)
-    return SentEmpty(still=paths) if is_as_left else SentEmpty(may_be=paths)
+    return SentEmpty(hidden | shown, shown=shown) if is_as_left else SentEmpty(shown, hidden, shown)
 
 
 def _saved_at(side: Snapshot, key: Key | None) -> object:

@@ -18,6 +18,7 @@ from jitsu_backup.reports.summary import (
     RestoreReport as RestoreReport,
     kept_there as kept_there,
     matches as matches,
+    stays_different as stays_different,
     taken as taken,
     to_enable as to_enable,
 )

@@ -106,13 +106,18 @@ def _forecast_in_words(drill: Drill) -> str:
 def _next_steps(drill: Drill) -> Iterator[NextStep]:
     """Yield what to do to prepare for the loss of the console."""
     lacking = counted(drill.losses)
-    passed_over = [one.passed_over for one in drill.plan.workspaces if one.passed_over]
-    unused = [one.locked for one in drill.left_out]
-    unused += [any(past.locked for past in archives) for archives in passed_over]
-    locked = sum(unused)
+    unused = {one.workspace_id: one.locked for one in drill.left_out if not one.later}
+    unused |= {
+        one.workspace_id: any(past.locked for past in one.passed_over)
+        for one in drill.plan.workspaces
+        if one.passed_over
+    }
+    locked = sum(unused.values())
     if locked:
         of = plural(locked, "workspace")
         yield NextStep(f"Give the --identity or passphrase that opens the archives of {of}, and drill again")
+    if later := sum(one.later for one in drill.left_out):
+        yield NextStep(f"Drill again once the store can be read: it did not give {plural(later, 'archive')}")
     if unread := len(unused) - locked:
         of = plural(unread, "workspace")
         yield NextStep(f"Fix what the report says about the newest archive of {of}, or back up again")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.errors import BlockedError, IntegrityError
-from jitsu_backup.model import ago, lasting, lasting_between, plural, quoted, shortened, shown_time, some_of
+from jitsu_backup.model import ago, lasting, lasting_between, plural, quoted, shown_time, some_of
 from jitsu_backup.operations.recovery import (
     Clash,
     LeftOut,
@@ -16,19 +16,19 @@ from jitsu_backup.operations.recovery import (
     WorkspaceRecovery,
 )
 from jitsu_backup.operations.recovery_losses import LossKind
+from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.planning import ActionKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_endings import (
     Ending,
     Standing,
     ending,
-    free_space,
     how_to_run_again,
     standing,
     written,
 )
 from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
-from jitsu_backup.reports.recovery_plan_lists import over_existing, taken_ids, will_differ
+from jitsu_backup.reports.recovery_plan_lists import called, over_existing, taken_ids, will_differ
 from jitsu_backup.reports.recovery_remarks import (
     RestoreCommand,
     called_rows,
@@ -111,7 +111,8 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
         yield NextStep(
             f"Give the key that opens the archives of {of}, --identity FILE or the passphrase, then run the same command again"
         )
-    if unplanned := sum(not isinstance(one.problem, BlockedError) for one in plan.stuck):
+    unplanned = sum(not isinstance(one.problem, BlockedError) for one in plan.stuck)
+    if unplanned := unplanned + sum(one.later for one in plan.left_out):
         yield NextStep(
             f"Run the same command again, because {plural(unplanned, 'workspace')} could not be planned",
             report.again,
@@ -410,7 +411,7 @@ def _renumbered(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
             if planned is not None and one.target_id not in (None, planned):
                 yield (
                     outcome.recovery.slug,
-                    f"{one.action.key.type} {shortened(one.action.name)}",
+                    called(one.action),
                     one.target_id,
                 )
 
@@ -430,14 +431,13 @@ def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, s
         for one in refused:
             yield (
                 slug,
-                f"{one.action.key.type} {shortened(one.action.name)}",
+                called(one.action),
                 in_recovery(f"{one.status.value}: {one.reason}", outcome.recovery, command),
             )
         reported = {one.action.key for one in refused}
         for line in result.found:
             if line.key not in reported:
-                named = f"{line.key.type} {shortened(line.name)}" + (f" {line.path}" if line.path else "")
-                yield slug, named, in_recovery(line.reason, outcome.recovery, command)
+                yield slug, called(line, line.path), in_recovery(line.reason, outcome.recovery, command)
 
 
 def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str, ...]:
@@ -454,7 +454,7 @@ def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     if again:
         yield NextStep(again, report.again)
     elif any(outcome.unbacked for outcome in run.outcomes):
-        yield NextStep(f"For the backups of the next run, {free_space(report.store)}")
+        yield NextStep(f"For the backups of the next run, {make_room(report.store)}")
     if endings[Ending.BLOCKED]:
         blocked = plural(endings[Ending.BLOCKED], "workspace")
         yield NextStep(

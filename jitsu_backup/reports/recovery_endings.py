@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from jitsu_backup.errors import BackupError, BlockedError, KeyRejectedError
+from jitsu_backup.errors import BlockedError, KeyRejectedError
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.recovery import (
     Presence,
@@ -11,6 +11,7 @@ from jitsu_backup.operations.recovery import (
     WorkspaceRecovery,
     entities_of,
 )
+from jitsu_backup.operations.store_space import make_room
 
 _IN_WORDS = {
     "to be made": "to be created",
@@ -91,22 +92,16 @@ def written(outcome: RecoveryOutcome) -> int:
 
 def how_to_run_again(run: RecoveryRun, store: str) -> str:
     """Return that the same command is to be run again, and what to do before, or an empty text if that changes nothing."""
-    passed_over = [past.exit_code for one in run.plan.workspaces for past in one.passed_over]
-    unread = BackupError.exit_code in (*passed_over, *(one.exit_code for one in run.plan.left_out))
-    if not (unread or any(map(_is_unfinished, run.outcomes))):
+    later = any(one.later for one in run.plan.left_out)
+    if not (later or any(map(_is_unfinished, run.outcomes))):
         return ""
     before = []
     if any(isinstance(outcome.problem, KeyRejectedError) for outcome in run.outcomes):
         before.append("get a valid key")
     if any(outcome.unbacked or outcome.unrecorded for outcome in run.outcomes):
-        before.append(free_space(store))
+        before.append(make_room(store))
     text = ", ".join([*before, "then run the same command again" if before else "run the same command again"])
     return f"{text[0].upper()}{text[1:]}: it continues where this run ended and writes nothing twice"
-
-
-def free_space(store: str) -> str:
-    """Return what to do if a store cannot be written."""
-    return f"free space in {store or 'the store'}, or make it writable"
 
 
 def _is_unfinished(outcome: RecoveryOutcome) -> bool:

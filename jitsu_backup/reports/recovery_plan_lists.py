@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from jitsu_backup.model import plural, shortened, some_of
-from jitsu_backup.operations.recovery import WorkspaceRecovery
-from jitsu_backup.planning import Action, Extra
+from jitsu_backup.operations.recovery import TakenId, WorkspaceRecovery
+from jitsu_backup.planning import Action, Extra, Residue
 from jitsu_backup.reports.recovery_values import Listing
 
 _FIELDS = 3
@@ -15,9 +15,9 @@ def over_existing(workspaces: Iterable[WorkspaceRecovery]) -> Iterator[Listing]:
     touched = [one for one in workspaces if one.overwritten or one.only_there]
     counts = tuple((one.slug, _counted(one.overwritten, one.only_there)) for one in touched)
     yield Listing("Existing workspaces to write into", ("Workspace", "What"), counts, alike=True)
-    overwritten = tuple((one.slug, _called(a), _fields(a)) for one in touched for a in one.overwritten)
+    overwritten = tuple((one.slug, called(a), _fields(a)) for one in touched for a in one.overwritten)
     yield Listing("Overwritten", ("Workspace", "Entity", "Fields"), overwritten, detailed=True)
-    kept = tuple((one.slug, _called(extra)) for one in touched for extra in one.only_there)
+    kept = tuple((one.slug, called(extra)) for one in touched for extra in one.only_there)
     yield Listing("Kept, because the archive does not have it", ("Workspace", "Entity"), kept, detailed=True)
 
 
@@ -31,8 +31,9 @@ def _counted(overwritten: tuple[Action, ...], kept: tuple[Extra, ...]) -> str:
     return f"{over}, keeps {len(kept):,} {unknown}"
 
 
-def _called(one: Action | Extra) -> str:
-    return f"{one.key.type} {shortened(one.name)}"
+def called(one: Action | Extra | Residue | TakenId, path: str = "") -> str:
+    """Return what an entity is called in a list, with the path of a field of it."""
+    return f"{one.key.type} {shortened(one.name)}" + (f" {path}" if path else "")
 
 
 def _fields(action: Action) -> str:
@@ -41,11 +42,7 @@ def _fields(action: Action) -> str:
 
 def taken_ids(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     """Return the entities that get a new id, as far as the plan has read who uses theirs."""
-    rows = tuple(
-        (one.slug, f"{taken.key.type} {shortened(taken.name)}", taken.used_by)
-        for one in workspaces
-        for taken in one.taken
-    )
+    rows = tuple((one.slug, called(taken), taken.used_by) for one in workspaces for taken in one.taken)
     heading = "Get a new id, because theirs is in use (as far as the plan can see)"
     return Listing(heading, ("Workspace", "Entity", "Used by"), rows)
 
@@ -53,19 +50,11 @@ def taken_ids(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
 def will_differ(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     """Return what will differ from the archives, except types that the console does not support, which are listed apart."""
     rows = tuple(
-        (
-            one.slug,
-            f"{line.key.type} {shortened(line.name)}" + (f" {line.path}" if line.path else ""),
-            line.reason,
-        )
+        (one.slug, called(line, line.path), line.reason)
         for one in workspaces
         for line in one.shortfalls
-        if line.key.type not in _not_offered(one)
+        if line.key.type not in one.not_offered
     )
     return Listing(
         "Will differ from the archive", ("Workspace", "What", "Why"), rows, urgent=True, alike=True
     )
-
-
-def _not_offered(one: WorkspaceRecovery) -> tuple[str, ...]:
-    return () if one.prepared is None else one.prepared.live.manifest.not_offered

@@ -9,8 +9,8 @@ from jitsu_backup.catalogue.rate_limits import WORKSPACE_WINDOW, WORKSPACES_AT_O
 from jitsu_backup.model import lasting_between, plural, quoted, some_of
 from jitsu_backup.operations.alarms import Again
 from jitsu_backup.operations.recovery import Member, RecoveryPlan, WorkspaceRecovery
-from jitsu_backup.operations.third_side import NO_RECORD
-from jitsu_backup.planning import SECRETS_COME_ALONG, Action
+from jitsu_backup.operations.third_side import NoRecord
+from jitsu_backup.planning import Action, CopiedSecrets
 
 Rows = Iterator[tuple[str, ...]]
 
@@ -121,8 +121,8 @@ def forecast_in_words(plan: RecoveryPlan) -> str:
 
 def generation_in_words(plan: RecoveryPlan) -> str:
     """Return which generation the target's console is like if it is not the newest, as far as its types show."""
-    offered = [one.prepared.live.manifest.not_offered for one in plan.workspaces if one.prepared is not None]
-    unknown = set(offered[0]).intersection(*offered) if offered else ()
+    lacking = [one.not_offered for one in plan.workspaces if one.prepared is not None]
+    unknown = set(lacking[0]).intersection(*lacking) if lacking else ()
     if "domain" in unknown:
         return "as of October 2024: types and fields that only newer ones have are not restored"
     return "as of July 2026: it has neither models nor reverse syncs" if "model" in unknown else ""
@@ -130,9 +130,7 @@ def generation_in_words(plan: RecoveryPlan) -> str:
 
 def not_known(one: WorkspaceRecovery) -> dict[str, int]:
     """Return how many entities of a workspace have a type that the target's console does not support, by type."""
-    prepared = one.prepared
-    offered = () if prepared is None else prepared.live.manifest.not_offered
-    return dict(Counter(e.key.type for e in one.snapshot.entities if e.key.type in offered))
+    return dict(Counter(e.key.type for e in one.snapshot.entities if e.key.type in one.not_offered))
 
 
 def unknown_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
@@ -160,7 +158,7 @@ def notes(one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> 
     """Return the notes of a plan, without the one that secrets are copied, which a recovery always does."""
     found = () if one.prepared is None else one.prepared.plan.notes
     return [
-        _NOT_RECORDED if note.startswith(NO_RECORD) else in_recovery(note, one, command)
+        _NOT_RECORDED if isinstance(note, NoRecord) else in_recovery(note, one, command)
         for note in found
-        if not note.startswith(SECRETS_COME_ALONG)
+        if not isinstance(note, CopiedSecrets)
     ]

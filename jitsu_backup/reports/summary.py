@@ -21,6 +21,7 @@ from jitsu_backup.planning import (
     Plan,
     Residue,
     Since,
+    beyond_update,
 )
 
 _OF_A_KIND = 3  # the most similar notes that are shown
@@ -206,6 +207,13 @@ def conflict_sides(plan: Plan, found: FieldChange) -> tuple[tuple[str, Any], ...
         diffs = ("source", found.code), ("target", found.own_code)
         return tuple((f"changed in the {side} {plan.since.words}", diff) for side, diff in diffs)
     return ("source", found.after), (plan.since.base, found.base), ("target", found.before)
+
+
+def stays_different(plan: Plan) -> str:
+    """Return what only --recreate restores, or an empty text if that is nothing."""
+    found = ((action, [loss.path for loss in beyond_update(action)]) for action in plan.actions)
+    named = [_called(action, paths) for action, paths in found if paths]
+    return f"Different unless you add --recreate: {some_of(named, _NAMED)}" if named else ""
 
 
 def why(action: Action, *, told: bool) -> Iterator[str]:

@@ -105,6 +105,14 @@ def test_the_operators_token_alone_is_enough_and_nobody_is_a_member_then(desk: D
     assert "only as long as the console needs, because it sets no rate limits here" in words(done.stdout)
 
 
+def test_a_run_that_can_use_no_archive_says_why(desk: Desk) -> None:
+    desk.back_up("team-red")
+    for archive in desk.folder.glob("jitsu-backups/team-red.*.gz"):
+        archive.write_bytes(b"damaged")
+    done = desk.recover("--yes")
+    assert (done.returncode, "Left out (1)" in done.stdout) == (5, True), done.stdout
+
+
 def test_without_secrets_the_plan_is_blocked_and_the_form_that_it_writes_unblocks_it(desk: Desk) -> None:
     desk.back_up(secrets=False)
     blocked = desk.recover("--yes", "--overlay-out", "form.toml")

@@ -11,7 +11,9 @@ from rich.console import Console as Screen
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.recover import _again
 from jitsu_backup.errors import BackupError, ConsoleError
+from jitsu_backup.operations.alarms import What
 from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.drill import DrillJob, alarms_of, drill
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryRun
 from jitsu_backup.reports.recovery import plan_summary, run_summary
 from jitsu_backup.reports.recovery_values import RecoveryReport
@@ -127,17 +129,69 @@ def test_a_plan_says_to_run_again_what_a_failure_of_the_console_kept_from_being_
         world.plan(failing(world, "GET", "/api/workspace"))
 
 
-def test_an_archive_that_the_store_could_not_read_now_is_read_by_the_next_run(tmp_path: Path) -> None:
-    world = lost(tmp_path)
+def unreadable_now(world: World, slug: str) -> list[str]:
+    """Let the store fail to read the newest archive of a workspace until the list that is returned is cleared."""
     read = world.store.read
+    newest = max(path.name for path in world.folder.glob(f"{slug}.*.json.gz"))
+    away = [newest]
 
-    async def away(name: str) -> bytes:
-        if name.startswith("team-red."):
-            raise BackupError(f"cannot read {name}: the store does not answer")
+    async def reading(name: str) -> bytes:
+        if name in away:
+            raise BackupError(f"cannot read {name}: the store does not answer; try again later")
         return await read(name)
 
-    world.store.read = away  # type: ignore[method-assign]
-    assert steps(world.recover())[0].startswith("Run the same command again")
+    world.store.read = reading  # type: ignore[method-assign]
+    return away
+
+
+@pytest.mark.parametrize("from_host", [None, "lost.example"])
+def test_while_the_newest_archive_cannot_be_read_no_older_one_is_restored_and_the_next_run_restores_it(
+    tmp_path: Path, from_host: str | None
+) -> None:
+    world = World(tmp_path)
+    world.add("team-blue", "team-red")
+    world.back_up()
+    world.seconds += 3600
+    for one in world.old.state.objects.values():
+        one.config["name"] = "since yesterday" if one.type == "function" else one.config["name"]
+    world.back_up()
+    away = unreadable_now(world, "team-red")
+    drilled = world.run(
+        drill(DrillJob(from_host=from_host), world.store, world.keys, now=world.now, monotonic=world.time)
+    )
+    assert (drilled.exit_code(), [one.slug for one in drilled.left_out]) == (1, ["team-red"])
+    assert [(one.what, one.workspace) for one in alarms_of(drilled, lambda *_: "")] == [
+        (What.UNREADABLE, "team-red")
+    ]
+    run = world.recover(world.job(from_host=from_host))
+    assert (run.exit_code, [one.slug for one in run.plan.left_out]) == (1, ["team-red"])
+    assert run.plan.left_out[0].why.endswith("the store does not answer; try again later")
+    assert steps(run)[0].startswith("Run the same command again")
+    assert [row.slug for row in world.new.state.workspaces.values()] == ["team-blue"]
+    away.clear()
+    assert world.recover(world.job(from_host=from_host)).exit_code == 0
+    red = world.new.state.find_workspace("team-red")
+    restored = [one for one in world.new.state.objects.values() if red and one.workspace_id == red.id]
+    assert "since yesterday" in {one.config.get("name") for one in restored}
+
+
+def test_while_one_of_two_workspaces_of_a_slug_cannot_be_read_the_other_one_is_not_taken_for_it(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    world.add("team-red")
+    world.back_up()
+    first = next(iter(world.old.state.workspaces))
+    world.seconds += 3600
+    world.old = world.console()
+    world.add("team-red")
+    world.back_up()
+    away = unreadable_now(world, "team-red")
+    plan = world.plan()
+    assert (plan.exit_code, plan.workspaces, len(plan.left_out)) == (1, (), 2)
+    assert len(world.plan(world.job(workspaces=(first,))).workspaces) == 1
+    away.clear()
+    assert [one.workspace_id for one in world.plan().workspaces] == list(world.old.state.workspaces)
 
 
 def test_what_is_blocked_comes_with_the_command_to_run_once_it_is_resolved(tmp_path: Path) -> None:

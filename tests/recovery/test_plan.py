@@ -107,7 +107,7 @@ def test_the_plan_says_what_is_overwritten_and_what_is_kept(generation: Generati
 
 @pytest.mark.parametrize(
     ("key", "known"),
-    [(ADMIN_KEY, {"stream", "destination"}), (OWNER, {"stream"})],
+    [(ADMIN_KEY, {"stream", "destination", "function"}), (OWNER, {"stream"})],
     ids=["operator", "person"],
 )
 def test_the_plan_names_ids_in_use_elsewhere_that_it_has_seen_and_claims_no_others(

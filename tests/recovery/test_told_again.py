@@ -14,6 +14,7 @@ from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.planning import PlanOptions, UnreadSecret, parse_overlay
 from jitsu_backup.reports.recovery import missing_overlay, run_summary
 from jitsu_backup.reports.recovery_values import RecoveryReport
+from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import OWNER
 from tests.recovery.kit import SLUGS, World, problems
 from tests.recovery.test_kills import kill_at
@@ -74,6 +75,20 @@ def test_a_secret_that_was_sent_empty_is_told_until_it_is_given_and_then_sent(tm
     for options in (PlanOptions(allow_missing_secrets=True, overlay=PASSWORDS), WITHOUT):
         assert told(again(world, options)) == []
         assert world.writes() == before
+
+
+def test_where_a_console_shows_that_a_secret_is_empty_it_is_told_until_it_is_given_and_nothing_is_stored(
+    tmp_path: Path,
+) -> None:
+    world = without_secrets(tmp_path)
+    world.new.state.generation = Generation.OCTOBER_2024
+    assert told(again(world)) == [UnreadSecret.SENT_EMPTY] * 2
+    stored, written = {*world.folder.iterdir()}, world.writes()
+    assert told(again(world)) == [UnreadSecret.STILL_EMPTY] * 2
+    assert ({*world.folder.iterdir()}, world.writes()) == (stored, written)
+    world.seconds += 3600
+    world.back_up()  # with the operator's token
+    assert (told(again(world)), "" in passwords(world)) == ([], False)
 
 
 def test_whole_is_said_only_once_nothing_is_empty(tmp_path: Path) -> None:

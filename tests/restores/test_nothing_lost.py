@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from jitsu_backup.archive import encode
-from jitsu_backup.cli.write_keys import settle_keys, write_keys
-from jitsu_backup.errors import BlockedError
+from jitsu_backup.cli.write_keys import check_keys_out, settle_keys, write_keys
+from jitsu_backup.errors import BlockedError, StorageAccessError, UsageError
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.write_keys import StreamKey
@@ -380,6 +380,41 @@ def test_keys_of_another_console_stay_in_the_file_although_derived_ids_are_equal
     entries = json.loads(path.read_text())["stream_keys"]
     assert [entry.get("console") for entry in entries] == [None, HERE, "http://elsewhere"]
     assert secrets_in(path)[1:] == [f"k1:{HERE}", "k1:http://elsewhere"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "something else",
+        "[]",
+        '{"stream_keys": {}}',
+        '{"stream_keys": [], "other": "kept by hand"}',
+        '{"stream_keys": [{"key_id": "k1", "write_key": ""}]}',
+        '{"stream_keys": ["k1"]}',
+    ],
+)
+def test_a_file_that_has_anything_but_keys_is_reported_before_anything_is_sent_and_stays(
+    tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(content)
+    for add in (lambda: check_keys_out(path), lambda: write_keys(path, [key("ours")], HERE)):
+        with pytest.raises(UsageError, match="contains something else; name another"):
+            add()
+    assert path.read_text() == content
+
+
+def test_an_empty_file_takes_keys_and_a_folder_that_takes_none_is_reported_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys.json"
+    path.touch()
+    check_keys_out(path)
+    write_keys(path, [key("ours")], HERE)
+    assert secrets_in(path) == ["k1:ours"]
+    monkeypatch.setattr("os.access", lambda *_: False)  # whoever runs the tests may be root
+    with pytest.raises(StorageAccessError, match=r"permission denied in .*; change its permissions"):
+        check_keys_out(path)
 
 
 def test_a_console_that_dies_at_the_first_write_may_have_written(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
-from jitsu_backup.errors import BackupError, LockedError, UsageError
+from jitsu_backup.errors import BackupError, IntegrityError, LockedError, UsageError
 from jitsu_backup.events import Progress, Reporter
 from jitsu_backup.model import Snapshot, plural, shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -50,12 +50,23 @@ async def open_all(
 
     async def worker() -> None:
         while waiting:
-            one = await _open(waiting.pop(), store, keys, from_host)
+            one = await _open_or_not(waiting.pop(), store, keys, from_host)
             (taken if isinstance(one, Taken) else left_out).append(one)  # type: ignore[arg-type]
             report(Progress("opening archives", len(taken) + len(left_out), total))
 
     await gather(*(worker() for _ in range(min(_AT_ONCE, total))))
     return taken, left_out
+
+
+async def _open_or_not(
+    candidate: Candidate, store: Store, keys: ArchiveKeys, from_host: str | None
+) -> Taken | LeftOut:
+    """Return the archive to use, or why there is none. One that may be readable later is not replaced by an older one."""
+    try:
+        return await _open(candidate, store, keys, from_host)
+    except BackupError as problem:
+        why = f"an older archive is not used, because this one may be readable later: {problem}"
+        return LeftOut(candidate.workspace_id, candidate.slug, why, problem.exit_code, later=True)
 
 
 async def _open(
@@ -120,12 +131,12 @@ def _perhaps_of(host: str, candidate: Candidate, other: Taken, failed: list[Pass
 
 
 async def _content(archive: ArchiveName, store: Store, keys: ArchiveKeys) -> Snapshot | PassedOver:
-    """Return the content of an archive, or why it cannot be read."""
+    """Return the content of an archive, or why it is unusable. Raise BackupError if the store cannot be read now."""
     if archive.damaged:
         return not_used(archive)
     try:
         return content_of(archive, await store.read(str(archive)), keys)
-    except BackupError as problem:
+    except (IntegrityError, UsageError, LockedError) as problem:
         locked = isinstance(problem, UsageError | LockedError)  # no identity is given, or none matches
         return PassedOver(archive, str(problem), problem.exit_code, locked)
 

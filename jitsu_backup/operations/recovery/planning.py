@@ -136,9 +136,12 @@ async def choose_archives(
     there: Iterable[Living] = (),
 ) -> Choice:
     """Open the archives for a job; `there` are the workspaces on the target. Raise UsageError as `plan_recovery` does."""
+    there = tuple(there)
     taken, unreadable = await open_all(listed.found, store, keys, report, from_host=job.from_host)
+    taken, waiting = _certain(job, taken, unreadable, {one.id: one for one in there})
+    unreadable += waiting
     chosen_with = partial(
-        choose, [one.opened for one in taken], listed.known, tuple(there),
+        choose, [one.opened for one in taken], listed.known, there,
         from_host=job.from_host, names=job.workspaces, gone=job.gone,
         unreadable={name for one in unreadable for name in (one.workspace_id, one.slug)},
     )  # fmt: skip
@@ -151,6 +154,26 @@ async def choose_archives(
     kept = _in_order(job, chosen, taken)
     before = _members_before(listed.known, taken)
     return Choice(chosen, tuple(kept), tuple(left_out), _overlays(job, listed.known, taken), before)
+
+
+def _certain(
+    job: RecoveryJob, taken: Sequence[Taken], unreadable: Iterable[LeftOut], there: Mapping[str, Living]
+) -> tuple[list[Taken], list[LeftOut]]:
+    """Return the archives to choose from, and the workspaces that wait for one of the same slug that may be readable later.
+
+    That one may be newer. A workspace that exists, or is named by its id, does not wait.
+    """
+    later = {one.slug: one for one in unreadable if one.later}
+    kept: list[Taken] = []
+    waiting: list[LeftOut] = []
+    for one in taken:
+        other, mine = later.get(one.opened.archive.slug), one.opened.source.workspace_id
+        if other is None or mine in job.workspaces or lives(one.opened, there):
+            kept.append(one)
+        else:
+            why = f"its slug is also that of {other.workspace_id}, of which an archive cannot be read now"
+            waiting.append(LeftOut(mine, one.opened.slug, why, other.exit_code, later=True))
+    return kept, waiting
 
 
 async def plan_choice(

@@ -96,7 +96,7 @@ class PassedOver:
 class LeftOut:
     """A workspace of the store that is not recovered, and why. With an `exit_code` other than 0, that was not intended.
 
-    `locked` says that no given key opens its archives.
+    `locked` says that no given key opens its archives, `later` that the store could not be read, which may pass.
     """
 
     workspace_id: str
@@ -104,6 +104,7 @@ class LeftOut:
     why: str
     exit_code: int = 0
     locked: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -191,6 +192,11 @@ class WorkspaceRecovery:
         was, now = self.snapshot.manifest.source, self.prepared.live.manifest.source
         same_name = now.name in (was.name, self.renamed)
         return None if same_name and was.slug == now.slug else now
+
+    @property
+    def not_offered(self) -> tuple[str, ...]:
+        """The types that the target's console does not support, as far as it was read."""
+        return () if self.prepared is None else self.prepared.live.manifest.not_offered
 
     @property
     def goes(self) -> bool:
