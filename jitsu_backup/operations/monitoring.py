@@ -66,12 +66,6 @@ class Monitor:
             self._problem = why
         return not self._problem
 
-
-def _reason(alarm: Alarm) -> str:
-    """Return what a monitor hears once, because an outage makes many workspaces fail for one reason."""
-    whose = "" if alarm.what in (What.FAILED, What.RUN_FAILED) else f"{alarm.workspace} {alarm.what.label} "
-    return whose + alarm.why
-
     def _as_predicate(self, problem: Exception) -> str:
         """Return why a ping failed, as the rest of a sentence that begins with the monitor."""
         status = problem.response.status_code if isinstance(problem, httpx.HTTPStatusError) else None
@@ -83,3 +77,9 @@ def _reason(alarm: Alarm) -> str:
         return (
             f"{why if why.startswith('cannot be reached') else f'could not be reached: {why}'}; check its URL"
         )
+
+
+def _reason(alarm: Alarm) -> str:
+    """Return what a monitor hears once, because an outage makes many workspaces fail for one reason."""
+    whose = "" if alarm.what in (What.FAILED, What.RUN_FAILED) else f"{alarm.workspace} {alarm.what.label} "
+    return whose + alarm.why
