@@ -63,15 +63,14 @@ class BackupError(Exception):
     exit_code: ClassVar[int] = 1
     advises = False
     """Whether the message says what to do, although errors of its class usually do not."""
+    archive = ""
+    """The file name of the archive that this is about, if it is about one of a store."""
 
     def with_remedy(self, remedy: str) -> Self:
         """Return a copy of this error whose message ends with what to do."""
         again = self.with_context(after=after_sentence(str(self), remedy))
         again.advises = True
         return again
-
-    archive = ""
-    """The file name of the archive that this is about, if it is about one of a store."""
 
     def with_context(self, *, before: str = "", after: str = "") -> Self:
         """Return a copy of this error, attributes included, with text before and after its message."""

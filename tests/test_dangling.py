@@ -65,6 +65,22 @@ def test_verify_ends_with_3_where_the_archive_itself_cannot_come_back_whole(tmp_
     assert result["broken"] == ["link/l1"]
 
 
+def test_what_dangles_in_several_archives_of_a_workspace_is_said_once_with_their_number(
+    tmp_path: Path,
+) -> None:
+    lists = {"stream": [WEB], "destination": [DB], "link": [link("l1", "web-1", "db-1", RUNS)]}
+    names = ["one.json.gz", "two.json.gz", "three.json.gz"]
+    for name in names:
+        (tmp_path / name).write_bytes(encode(side(lists)))
+    done = cli("verify", *names, cwd=tmp_path)
+    assert done.returncode == 3
+    assert done.stdout.count("DANGLING") == 3
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("dangling: ")]
+    assert line.endswith("which is not in the archive (3 archives of acme-staging)")
+    (alarm,) = [line for line in done.stderr.splitlines() if line.startswith("jitsu-backup: ")]
+    assert "one.json.gz and 2 other archives: dangling: link" in alarm
+
+
 def test_verify_lists_a_connection_that_was_dead_in_the_source_without_alarm(tmp_path: Path) -> None:
     name = archive_of(tmp_path, side({"stream": [WEB], "link": [link("l1", "web-1", "gone")]}))
     done = cli("verify", name, cwd=tmp_path)

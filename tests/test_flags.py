@@ -13,6 +13,7 @@ from jitsu_backup.cli import cli
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.apply_options import RunOptions
 from jitsu_backup.cli.flags.shared import GENERAL
+from jitsu_backup.durations import seconds_in
 from jitsu_backup.events import silent
 from jitsu_backup.operations.saved_plan import LISTS, SWITCHES
 from jitsu_backup.planning import Ids
@@ -77,3 +78,8 @@ def test_a_package_gives_late_what_it_says_to_the_type_checker(name: str) -> Non
     for thing, room in given.items():
         assert getattr(package, thing) is getattr(importlib.import_module(room), thing), thing
     assert not hasattr(package, "no_such_thing")
+
+
+def test_a_duration_is_written_as_elsewhere_too() -> None:
+    spellings = {"90": 90, "90s": 90, "10m": 600, "10min": 600, "2h": 7200, "1mo": None, "mi": None}
+    assert {text: seconds_in(text) for text in spellings} == spellings

@@ -12,7 +12,7 @@ from jitsu_backup import sync
 from jitsu_backup.archive import parse_name
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from tests.support import STAGING, cli
-from tests.test_history import BETTER, Bench, workspace
+from tests.test_history import BETTER, CODE, Bench, workspace
 
 
 @pytest.fixture
@@ -218,3 +218,15 @@ def test_a_selector_that_finds_nothing_at_all_is_told(bench: Bench) -> None:
     assert (nothing.returncode, nothing.stderr.count("no entity in these snapshots matches")) == (0, 1)
     assert "`show latest '*'`" in nothing.stderr
     assert bench.ask("stream/*").stderr == ""
+
+
+def test_many_of_one_type_that_were_added_or_removed_together_are_one_line(bench: Bench) -> None:
+    many = [{"id": f"f{n}", "name": f"Step {n}", "code": CODE} for n in range(1, 7)]
+    bench.keep(workspace())
+    bench.keep({**workspace(), "function": [*workspace()["function"], *many], "stream": []})
+    lines = bench.ask().stdout.splitlines()
+    assert lines[1] == "+ added    function         6: Step 1, Step 2, Step 3 and 3 more (-v lists each)"
+    assert [line.split()[1:3] for line in lines if line.startswith("- ")] == [["removed", "stream"]]
+    for flag in ("-v", "--patch"):
+        assert bench.ask(flag).stdout.count("+ added    function") == 6
+    assert len(bench.lines()) == 7

@@ -289,6 +289,7 @@ def test_what_no_flag_sets_is_left_out(url: str, tmp_path: Path) -> None:
     [
         ((), "", 2, "give JITSU_APIKEY, and --workspace SLUG or --all, and --yes"),
         (("--all",), OWNER, 2, "give --yes"),
+        (("--all", "--yes", "--schedule", "kubernetes"), OWNER, 2, "give --store with a bucket or the path of a volume"),
         (("--all", "--workspace", "acme-staging", "--yes"), OWNER, 2, "give one of them"),
         (("--workspace", "", "--yes"), OWNER, 2, "no workspace is named"),
         (("--workspace", "acme", "--yes"), OWNER, 2, "sees no workspace 'acme'"),
@@ -411,6 +412,7 @@ def test_variables_of_a_store_are_those_of_its_kind_that_need_no_quotes() -> Non
 def test_a_retention_is_read_as_it_is_written() -> None:
     assert settings_of_words(words_of_settings(RETENTION)) == RETENTION
     assert settings_of_words("3 LAST,1yearly") == {"keep_last": 3, "keep_yearly": 1}
+    assert settings_of_words("6mo") == {"keep_within": "6mo"}
     for wrong in ("", "7", "7d, 2w", "daily", "14 daily 3 weekly"):
         with pytest.raises(UsageError):
             settings_of_words(wrong)
@@ -434,7 +436,7 @@ def test_the_lines_of_each_scheduler_run_one_command(folder: str) -> None:
         folder, workspaces=["acme", "on"], prunes=True, in_clear=True, environment=Path(folder) / "jitsu.env",
         secrets=[Path(folder) / "jitsu-backup.key"], store=f"{folder}/store",
     )  # fmt: skip
-    line = cron_lines(job).splitlines()[1]
+    line = cron_lines(job).splitlines()[-1]
     words = shlex.split(re.split(r"\s+", line, maxsplit=5)[5].replace(r"\%", "%"))
     assert words[:4] == ["set", "-a;", ".", f"{folder}/jitsu.env;"]
     assert words[4] == "/opt/x y/jitsu-backup"
@@ -477,10 +479,11 @@ def test_a_job_without_more_needs_no_more() -> None:
             assert name not in lines, name
 
 
-def test_the_lines_for_kubernetes_begin_a_store_in_a_volume_and_those_for_systemd_name_who_hears() -> None:
+def test_the_lines_for_kubernetes_begin_a_store_in_a_volume_and_the_others_name_who_hears() -> None:
     job = job_in("/etc/jitsu", store="/var/store")
     assert "| sed 's/--if-changed/--new-store/' | kubectl apply -f -\n" in kubernetes_lines(job)
     assert "#OnFailure=" in systemd_lines(job)
+    assert "\n# MAILTO=" in cron_lines(job)
 
 
 # -- check ---------------------------------------------------------------------------

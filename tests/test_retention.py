@@ -493,6 +493,7 @@ def test_a_span_is_so_many_hours_days_weeks_months_or_years() -> None:
         "0d": 0,
         "14d": 14,
         "8w": 56,
+        "6mo": 186,
         "6m": 186,
         "2y": 732,
         "200y": 73_200,
@@ -502,7 +503,7 @@ def test_a_span_is_so_many_hours_days_weeks_months_or_years() -> None:
     for text in ("201y", "73201d", "123456h", "1", "d", "1.5d", "-1d", "1D", "1dd", " 1d", "١d", "", 5, None):
         with pytest.raises(UsageError) as caught:
             span(text)
-        assert str(caught.value) == f"{text!r} is not a time span; write 36h, 14d, 8w, 6m (of 31 days) or 2y"
+        assert str(caught.value) == f"{text!r} is not a time span; write 36h, 14d, 8w, 6mo (of 31 days) or 2y"
 
 
 @pytest.fixture

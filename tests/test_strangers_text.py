@@ -6,12 +6,17 @@ from pathlib import Path
 import pytest
 import rich.console
 
+from jitsu_backup.cli.app import App
+from jitsu_backup.cli.apply_options import RunOptions
 from jitsu_backup.cli.output import Output
+from jitsu_backup.cli.restore_report import _show_result
 from jitsu_backup.events import Notice, Progress
-from jitsu_backup.model import HARMFUL, one_line
+from jitsu_backup.model import HARMFUL, Key, one_line
+from jitsu_backup.operations.restore import Result
+from jitsu_backup.planning import Action, ActionKind, Plan
 from jitsu_backup.sandbox import Sandbox, running
 from tests.restores.kit import typed
-from tests.support import STAGING, example_sandbox
+from tests.support import STAGING, example_sandbox, make_snapshot
 
 REPAINT = "\x1b[2J\x1b[1;1HNothing will be deleted\x1b]0;title\x07\u202e"
 MARKUP = "[/nope] [bold red]loud[/] :bug:"
@@ -66,6 +71,22 @@ def test_progress_and_notices_on_a_terminal_show_text_as_it_is_but_for_commands(
         assert piece in shown
     if text == MARKUP:
         assert shown.count(MARKUP) >= 2
+
+
+def test_a_name_after_verified_commands_no_terminal_and_is_no_markup(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = make_snapshot({}).manifest.source
+    name = f"Enrich{REPAINT}{MARKUP}"
+    action = Action(ActionKind.UNCHANGED, Key("function", "f"), name, "f", "", kept=("code",))
+    result = Result(Plan(source, source, (action,), {}), verified=True)
+    _show_result(
+        App({"as_json": False, "quiet": False, "verbose": False}), result, RunOptions(), way_back=None
+    )
+    told = capsys.readouterr().out
+    assert "Verified: everything that was to be restored matches" in " ".join(told.split())
+    assert not HARMFUL.search(told.replace("\n", " "))
+    assert MARKUP in " ".join(told.split())
 
 
 def test_one_line_is_one_line_and_printable() -> None:

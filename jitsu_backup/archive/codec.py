@@ -44,9 +44,12 @@ MAX_DOCUMENT_BYTES = 256 * 1024 * 1024
 _IN_STEP, _OUT_STEP = 64 * 1024, 1024 * 1024  # bytes; small steps keep a gzip bomb small
 
 _AGE = b"age-encryption.org/"
-_NO_JSON = "the workspace cannot be written as JSON"
-_CORRECT = "correct the entity that has it"
 _RESTORE_HINT = "use another archive of this workspace"
+
+
+def no_json(why: object) -> BackupError:
+    """Return the error about a workspace that holds something that JSON cannot hold."""
+    return BackupError(f"the workspace cannot be written as JSON: {why}; correct the entity that has it")
 
 
 def digest(snapshot: Snapshot) -> str:
@@ -59,7 +62,7 @@ def digest(snapshot: Snapshot) -> str:
     try:
         return content_digest(_body(snapshot))
     except orjson.JSONEncodeError as problem:
-        raise BackupError(f"{_NO_JSON}: {problem}; {_CORRECT}") from None
+        raise no_json(problem) from None
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -76,7 +79,7 @@ def encode(snapshot: Snapshot) -> bytes:
         head = {"format": FORMAT, "version": VERSION, "digest": content_digest(body), "run": run}
         document = canonical({**head, **body})
     except orjson.JSONEncodeError as failure:
-        raise BackupError(f"{_NO_JSON}: {failure}; {_CORRECT}") from None
+        raise no_json(failure) from None
     if len(document) > MAX_DOCUMENT_BYTES:
         raise BackupError(
             f"the workspace is {len(document):,} bytes as JSON; an archive can hold at most"

@@ -38,9 +38,9 @@ _SAFETY = ("pre_restore", "shrunk")
 CHANGE, CHANGE_KEPT = 3, timedelta(days=1)
 """How many entities must change so that the archive from before the change is kept, and for how long it is kept."""
 
-_SPAN = re.compile(r"(\d{1,5})([hdwmy])", re.ASCII)
+_SPAN = re.compile(r"(\d{1,5})(mo|[hdwmy])", re.ASCII)
 _LONGEST_HOURS = 200 * 366 * 24
-_HOURS = {"h": 1, "d": 24, "w": 24 * 7, "m": 24 * 31, "y": 24 * 366}
+_HOURS = {"h": 1, "d": 24, "w": 24 * 7, "mo": 24 * 31, "m": 24 * 31, "y": 24 * 366}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def span(text: object) -> timedelta:
     """Return a time span written such as `36h` or `14d`. Raise UsageError."""
     match = _SPAN.fullmatch(str(text))
     if match is None or int(match[1]) * _HOURS[match[2]] > _LONGEST_HOURS:
-        raise UsageError(f"{text!r} is not a time span; write 36h, 14d, 8w, 6m (of 31 days) or 2y")
+        raise UsageError(f"{text!r} is not a time span; write 36h, 14d, 8w, 6mo (of 31 days) or 2y")
     return timedelta(hours=int(match[1]) * _HOURS[match[2]])
 
 

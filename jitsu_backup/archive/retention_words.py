@@ -9,7 +9,7 @@ from jitsu_backup.errors import UsageError
 
 _COUNTS = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
 _COUNT = re.compile(rf"(\d{{1,5}})\s*({'|'.join(_COUNTS)})", re.ASCII)
-_SPAN = re.compile(r"\d{1,5}[hdwmy]", re.ASCII)
+_SPAN = re.compile(r"\d{1,5}(?:mo|[hdwmy])", re.ASCII)
 
 
 def settings_of_words(text: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from jitsu_backup import __version__
-from jitsu_backup.archive.codec import digest, secrets_by_type
+from jitsu_backup.archive.codec import digest, no_json, secrets_by_type
 from jitsu_backup.archive.tree_lasting import lasting_digest
 from jitsu_backup.archive.tree_layout import (
     CURSORS,
@@ -25,7 +25,6 @@ from jitsu_backup.archive.tree_layout import (
     stems_of,
 )
 from jitsu_backup.catalogue import KEY_FIELDS, entity_type, redact
-from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Entity, Key, Snapshot, iso_time, replaced_at, value_at
 
 _README_TEXT = b"""\
@@ -65,9 +64,7 @@ def to_tree(snapshot: Snapshot, *, redacted: bool = False) -> dict[str, bytes]:
         files = dict(_files(content, digests, redacted=redacted))
         return {path: files[path] for path in sorted(files)}
     except (orjson.JSONEncodeError, UnicodeEncodeError) as problem:
-        raise BackupError(
-            f"the workspace cannot be written as JSON: {type(problem).__name__}; correct the entity that has it"
-        ) from None
+        raise no_json(type(problem).__name__) from None
 
 
 def _files(snapshot: Snapshot, digests: Mapping[str, str], *, redacted: bool) -> Iterator[tuple[str, bytes]]:

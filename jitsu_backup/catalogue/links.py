@@ -90,10 +90,8 @@ def told_apart(entities: Collection[Entity], called: Mapping[Key, str] | None = 
     given |= {
         sync.key: words for sync in entities if is_link(sync.key) and (words := _sync_in_words(sync.body))
     }
-    if not given:
-        return called
     names = dict(called)
-    for more in (given, {key: key.id for key in given}):
+    for more in (given, {key: key.id for key in called if joins(key)}):
         alike = Counter((key.type, name) for key, name in names.items())
         names |= {
             key: f"{names[key]} ({word})" for key, word in more.items() if alike[key.type, names[key]] > 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -53,7 +53,7 @@ from jitsu_backup.settings import Place
 
 @dataclass(frozen=True, slots=True)
 class ApplyJob:
-    """A snapshot to apply to a place. `planned` is called with what was prepared before it is carried out.
+    """A snapshot to apply to a place. `planned` saves what was prepared, if asked to, and returns what carries that out.
 
     `folder` is what the snapshot was read from if that is not an archive. `keys` encrypt what the run leaves in the store.
     `undoes` is the backup from before the run that is undone.
@@ -65,7 +65,7 @@ class ApplyJob:
     options: PlanOptions
     run: RunOptions
     saved: SavedPlan | None = None
-    planned: Callable[[PreparedRestore], None] = lambda _: None
+    planned: Callable[[PreparedRestore], Sequence[str]] = lambda _: ()
     folder: Folder | None = None
     seen: Seen = field(default_factory=Seen)
     keys: ArchiveKeys = field(default_factory=ArchiveKeys)
@@ -128,16 +128,16 @@ def _apply_once(job: ApplyJob) -> int:
         sides = plan.source, plan.target, utc_now()
         check_plan(job.saved, plan_document(plan), prepared, lambda: last_between(app.archives(), *sides))
     show_plan(app, prepared, alone=bool(plan.blocked) or run.dry_run, command=run.command)
+    saved = () if plan.blocked else job.planned(prepared)
     if plan.blocked or run.dry_run:
         write_page(app, run.html_out, lambda: plan_page(plan, job.snapshot, prepared.live))
-        by_hand = _with_keys_out(app, plan, run)
+        by_hand = _with_keys_out(app, plan, run, saved)
         write_page(app, run.markdown_out, lambda: plan_markdown(plan, job.snapshot, prepared.live, by_hand))
         write_overlay(app, run.overlay_out, plan)
     if plan.blocked:
         if not run.dry_run:
             refuse_read_only(prepared)
         raise BlockedError(why_blocked(plan) + _more_and_hint(prepared))
-    job.planned(prepared)
     if run.dry_run:
         tell_of_keys(app, plan, run.keys_out)
         if run.exit_code:
@@ -152,15 +152,15 @@ def _apply_once(job: ApplyJob) -> int:
     return _write(job, prepared)
 
 
-def _with_keys_out(app: App, plan: Plan, run: RunOptions) -> str:
+def _with_keys_out(app: App, plan: Plan, run: RunOptions, saved: Sequence[str]) -> str:
     """Return the command that saves the new write keys of a plan; an empty text if it has none, or a file for them is named.
 
-    A job cannot hand them over, so somebody has to run the command.
+    A job cannot hand them over, so somebody has to run the command. `saved` are the arguments that carry out a saved plan.
     """
     if not plan.made_keys or run.keys_out is not None:
         return ""
-    command = "clone" if run.command == "clone" else "restore"
-    return app.again(command, "--plan", str(run.plan_out or "FILE"), "--keys-out", "keys.json")
+    words = saved or ("clone" if run.command == "clone" else "restore", "--plan", str(run.plan_out or "FILE"))
+    return app.again(*words, "--keys-out", "keys.json")
 
 
 async def _with_taken_back(job: ApplyJob, preparing: Awaitable[PreparedRestore]) -> PreparedRestore:

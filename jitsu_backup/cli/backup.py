@@ -49,7 +49,7 @@ def backup(app: App, places: tuple[str, ...], metrics: Path | None, **given: Any
     check_path(metrics, "--metrics")
     output: Path | None = given["output"]
     made = _Made()
-    app.figures = lambda: figures_for(app, made.known, stored=output is None)
+    app.figures = lambda: figures_for(app, made.known, app.waits, stored=output is None)
     try:
         _backup(app, made, places, metrics, **given)
         note(app, made.known, output)

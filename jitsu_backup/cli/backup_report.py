@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from jitsu_backup.reports.metrics import RunFigures
 
 
-def figures_for(app: App, run: BackupRun, *, stored: bool) -> "Sequence[RunFigures]":
-    """Return the metrics of each workspace; `stored` says whether the archives of the run are in the store."""
+def figures_for(app: App, run: BackupRun, waits: float | None, *, stored: bool) -> "Sequence[RunFigures]":
+    """Return the metrics of each workspace; `stored` says whether the archives of the run are in the store.
+
+    `waits` is as in `remedy_for`.
+    """
     from jitsu_backup.reports.metrics import RunFigures  # noqa: PLC0415  few runs need its library
 
     ended = utc_now()
@@ -34,7 +37,7 @@ def figures_for(app: App, run: BackupRun, *, stored: bool) -> "Sequence[RunFigur
             size=o.saved.size if o.saved is not None and o.saved.written else None,
             newest=None if o.archive is None or not stored else o.archive.taken_at,
             store="" if o.archive is None or not stored else app.store.url,
-            alarms=tuple(o.alarms(app.again, app.waits)),
+            alarms=tuple(o.alarms(app.again, waits)),
             unknown=isinstance(o.failure, NotFoundError) and not run.had_archive_of(o.label),
         )
         for o in run.outcomes
@@ -104,7 +107,8 @@ def unseen_in_words(run: BackupRun) -> str:
     named = [f"{slugs[name]} ({name})" if name in slugs else name for name in run.unseen]
     return (
         f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; if they were deleted on"
-        " purpose, or a recovery into another console replaced them, silence each with --allow-unseen NAME"
+        " purpose, or a recovery into another console replaced them, silence each with --allow-unseen NAME, or with"
+        " allow_unseen in the settings"
     )
 
 
@@ -149,7 +153,7 @@ def _in_words(run: BackupRun) -> str:
         "failed": len(run.failed),
     }
     alarms = Counter(outcome.alarm.what for outcome in outcomes if outcome.alarm is not None)
-    of_these = {
+    alarming = {
         "incomplete": sum(not one.snapshot.manifest.complete for one in saved),
         "shrunk": sum(bool(one.falls) for one in saved),
         "with a damaged newest archive": sum(one.damaged is not None for one in saved),
@@ -166,10 +170,10 @@ def _in_words(run: BackupRun) -> str:
     failed = next((f": {o.label}: {o.problem}" for o in run.failed), "")
     parts = [
         _counts_in_words(ended) or "nothing to do",
-        _counts_in_words(of_these),
+        _counts_in_words(alarming),
         _counts_in_words(besides),
     ]
-    parts[1] = parts[1] and f"of these {parts[1]}"
+    parts[1] = parts[1] and f"alarms: {parts[1]}"
     return f"{plural(len(outcomes), 'workspace')}: " + "; ".join(filter(None, parts)) + failed
 
 

@@ -101,9 +101,8 @@ def _store_in_words(app: App, store: dict[str, Any], problem: BackupError | None
     elif store["begun"] or problem is not None:
         words = plural(count, "archive")
     else:
-        words = "not created yet; the first backup creates it" + (
-            ", with --new-store" if app.settings.store_named else ""
-        )
+        flag = " with --new-store" if app.settings.store_named else ""
+        words = f"does not exist yet; create it with the first backup{flag}"
     return f"{store['url']}: {words}" + ("" if free is None else f", {_free(free)} free")
 
 

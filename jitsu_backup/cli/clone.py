@@ -1,6 +1,7 @@
 """`jitsu-backup clone`."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,11 @@ def clone(
         connection, workspace = app.connection(origin, report), origin.workspace or ""
         snapshot = run_async(read_source(connection, workspace, source, now=utc_now))
 
-    def keep(prepared: PreparedRestore) -> None:
-        if plan_out is not None:
-            archive = keep_beside(app, plan_out, snapshot)
-            keep_plan(app, plan_out, prepared, Origin("clone", archive, target, overlay), None)
+    def keep(prepared: PreparedRestore) -> Sequence[str]:
+        if plan_out is None:
+            return ()
+        archive = keep_beside(app, plan_out, snapshot)
+        return keep_plan(app, plan_out, prepared, Origin("clone", archive, target, overlay), None)
 
     run = replace(
         run, elsewhere=True, command="clone", plan_out=plan_out, dry_run=run.dry_run or plan_out is not None

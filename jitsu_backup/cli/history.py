@@ -184,7 +184,8 @@ def _print(
         for line in history_lines(shown, command, who=who):
             app.emit_line(line)
     else:
-        for part in history_stat(shown) if stat else history_view(shown, command, patch=patch, who=who):
+        view = history_view(shown, command, patch=patch, who=who, verbose=app.verbose)
+        for part in history_stat(shown) if stat else view:
             _print_part(app, part)
 
 

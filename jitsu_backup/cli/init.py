@@ -56,6 +56,7 @@ _MORE = (
     ("messages about changes", "docs/notify.md"),
 )
 _SHOWN = 10
+_STORE_OF_PODS = "--store with a bucket or the path of a volume (any other folder is lost with the pod)"
 _KEEP_A_COPY = "Keep a copy elsewhere than the store: without this key, no archive can be read."
 _NO_KEY = SecretText("none:none")
 _FILE_NAME = "jitsu-backup.toml"
@@ -73,7 +74,7 @@ def init(
 ) -> int:
     """Ask for the settings, test each answer, write them and print the lines for a scheduler; return the exit code."""
     asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
-    setup = _Setup(app, asks=asks)
+    setup = _Setup(app, asks=asks, in_pods=schedule == "kubernetes")
     if workspaces and everything:
         raise UsageError("--all and --workspace: give one of them")
     if not asks:
@@ -112,8 +113,8 @@ def _answers(
 class _Setup:
     """A dialogue. Without a terminal, each answer is what a flag gives, or nothing."""
 
-    def __init__(self, app: App, *, asks: bool) -> None:
-        self.app, self.asks = app, asks
+    def __init__(self, app: App, *, asks: bool, in_pods: bool) -> None:
+        self.app, self.asks, self.in_pods = app, asks, in_pods
         given = app.options["config"] or expand(
             os.environ.get("JITSU_BACKUP_CONFIG") or _FILE_NAME, home_folder()
         )
@@ -134,10 +135,15 @@ class _Setup:
         missing = [
             *([] if self.app.options["apikey"] or os.environ.get("JITSU_APIKEY") else ["JITSU_APIKEY"]),
             *([] if named else ["--workspace SLUG or --all"]),
+            *([] if self._store_named or not self.in_pods else [_STORE_OF_PODS]),
             *([] if yes else ["--yes"]),
         ]
         if missing:
             raise UsageError(f"nothing can be asked here; give {', and '.join(missing)}")
+
+    @property
+    def _store_named(self) -> str | None:
+        return self.app.options["store"] or os.environ.get("JITSU_BACKUP_STORE") or None
 
     # -- what asks -------------------------------------------------------------------
 
@@ -280,10 +286,11 @@ class _Setup:
 
     def store(self, first: FirstSettings) -> FirstSettings:
         """Return the settings with a store, and the variables that it needs."""
-        named = self.app.options["store"] or os.environ.get("JITSU_BACKUP_STORE")
-        default = str(working_folder() / "jitsu-backups")
-        given = named or (None if self.asks else default)
+        default = None if self.in_pods else str(working_folder() / "jitsu-backups")
+        given = self._store_named or (None if self.asks else default)
         question = "Store: a folder, or a bucket (s3://, gs://, az://)"
+        if self.in_pods:
+            question = "Store: a bucket (s3://, gs://, az://), or the path at which a volume of the cluster is mounted"
         return self.answer(given, question, default, lambda text: self._try_store(first, text))
 
     def _try_store(self, first: FirstSettings, text: str) -> FirstSettings:
@@ -452,7 +459,7 @@ class _Setup:
 
 def _prompt(default: str | None, *, hidden: bool = False) -> str:
     """Ask on the terminal, below the question; Enter takes the default, which is shown unless it is empty."""
-    shown = f"  [{printable(default)}]" if default else "  (hidden)"
+    shown = f"  [{printable(default)}]" if default else "  (hidden)" if hidden else "  (no default)"
     answer: str = click.prompt(shown, default=default, hide_input=hidden, show_default=False, err=True)
     return answer
 

@@ -1,7 +1,7 @@
 """`jitsu-backup restore`."""
 
 import os
-import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from jitsu_backup.cli.files import check_outside
 from jitsu_backup.cli.saved_plans import carry_out_saved, check_plan_out, keep_plan, reference_beside_plan
 from jitsu_backup.cli.snapshot_argument import open_source, place_of_origin
 from jitsu_backup.errors import BlockedError, UsageError
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, flag
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
 from jitsu_backup.operations.snapshots import before_loss
@@ -55,10 +55,11 @@ def restore(
         else place_of_origin(app, wanted.manifest.source, instead=_naming_the_target(wanted))
     )
 
-    def save(prepared: PreparedRestore) -> None:
-        if plan_out is not None:
-            origin = Origin("restore", Path(name).resolve().name or None, where, overlay)
-            keep_plan(app, plan_out, prepared, origin, reference_beside_plan(plan_out, snapshot, name))
+    def save(prepared: PreparedRestore) -> Sequence[str]:
+        if plan_out is None:
+            return ()
+        origin = Origin("restore", Path(name).resolve().name or None, where, overlay)
+        return keep_plan(app, plan_out, prepared, origin, reference_beside_plan(plan_out, snapshot, name))
 
     if plan_out is not None:
         run = replace(run, plan_out=plan_out, dry_run=True)
@@ -68,9 +69,7 @@ def restore(
 def _naming_the_target(snapshot: Snapshot) -> str:
     """Return what to do if a snapshot came from another console, such as one that was recovered into this one."""
     source = snapshot.manifest.source
-    return (
-        f"name the target with --into, such as {shlex.join(['--into', source.slug or source.workspace_id])}"
-    )
+    return f"name the target, for example with {flag('--into', source.slug or source.workspace_id)}"
 
 
 def _is_rollback(app: App, into: str, name: str, snapshot: Snapshot) -> bool:

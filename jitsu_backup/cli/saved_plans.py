@@ -48,8 +48,10 @@ def check_plan_out(path: Path | None) -> None:
         raise UsageError(f"--plan-out {path}: the file exists and is not a plan; name another")
 
 
-def keep_plan(app: App, path: Path, prepared: PreparedRestore, origin: Origin, reference: str | None) -> None:
-    """Write a plan, and say how to carry it out.
+def keep_plan(
+    app: App, path: Path, prepared: PreparedRestore, origin: Origin, reference: str | None
+) -> list[str]:
+    """Write a plan, and say how to carry it out. Return the arguments that do.
 
     `reference` is the SNAPSHOT that the command needs beside --plan, None if it finds the archive without it.
     """
@@ -63,6 +65,7 @@ def keep_plan(app: App, path: Path, prepared: PreparedRestore, origin: Origin, r
         words += app.identity_flags
     app.say(f"plan saved to {path}; to carry it out:")
     app.say(f"  {app.again(*words)}")
+    return words
 
 
 def reference_beside_plan(path: Path, snapshot: str, name: str) -> str | None:

@@ -44,7 +44,7 @@ def check_settings(app: App, given: Path | None) -> int:
         app.settings = app.load_settings(usable) if wrong else app.settings
         wrong += _unusable(app, usable)
     except UsageError as problem:
-        wrong.append(str(problem).removeprefix(f"settings file {path}: "))
+        wrong.append(str(problem).removeprefix(of_file(path)))
     warnings = [] if wrong else [*app.settings.warnings]
     profiles = _profiles(document)
     if app.as_json:
@@ -58,7 +58,7 @@ def check_settings(app: App, given: Path | None) -> int:
         app.line(f"{plural(len(wrong), 'problem')}." if wrong else "No problems.")
     if wrong:
         app.problem(
-            f"settings file {path}: {plural(len(wrong), 'problem')}; correct what is listed, then run this again"
+            f"{of_file(path)}{plural(len(wrong), 'problem')}; correct what is listed, then run this again"
         )
     return UsageError.exit_code if wrong else 0
 

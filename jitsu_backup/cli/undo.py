@@ -1,6 +1,7 @@
 """`jitsu-backup undo`."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
     run, where, target = _found(app, place)
     _tell(app, run, dry_run=given["dry_run"] or plan_out is not None)
 
-    def save(prepared: PreparedRestore) -> None:
-        if plan_out is not None:
-            keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), where, overlay), None)
+    def save(prepared: PreparedRestore) -> Sequence[str]:
+        if plan_out is None:
+            return ()
+        return keep_plan(app, plan_out, prepared, Origin("undo", str(run.archive), where, overlay), None)
 
     how = replace(
         how,

@@ -18,6 +18,8 @@ from jitsu_backup.cli.verify_report import (
     facts_of,
     in_words,
     tell,
+    tell_alarms,
+    tell_dangling,
     tell_locked,
     unread_document,
 )
@@ -27,6 +29,7 @@ from jitsu_backup.operations.come_back import Rehearsal
 from jitsu_backup.operations.folder import is_folder
 from jitsu_backup.operations.verify import (
     ArchiveFinding,
+    CheckedArchive,
     UnreadArchive,
     alarms_of,
     check_archive,
@@ -73,11 +76,15 @@ def verify(
         if app.as_json:
             documents.append(document)
         elif not locked:
-            tell(app, result, document)
-        report = app.alarms.append if locked else app.alarm
+            tell(app, result, document, alone=alone)
+        report = app.alarm if isinstance(result, UnreadArchive) and not locked else app.alarms.append
         for alarm in alarms_of(result, app.again, fail_on_losses=fail_on_losses):
             report(alarm)
     tell_locked(app, (one for one in results if isinstance(one, UnreadArchive) and one.locked))
+    checked = [one for one in results if isinstance(one, CheckedArchive)]
+    if not (alone or app.as_json):
+        tell_dangling(app, checked)
+    tell_alarms(app, checked, fail_on_losses=fail_on_losses)
     if not results:
         raise BackupError(
             f"all archives were removed from the store {app.store.url} after it was listed; run this again"

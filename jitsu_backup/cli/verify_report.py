@@ -10,7 +10,7 @@ from jitsu_backup.model import Snapshot, ago, parse_iso_time, plural, shortened,
 from jitsu_backup.operations import recovery_losses
 from jitsu_backup.operations.come_back import Rehearsal, residue_in_words
 from jitsu_backup.operations.recovery_losses import counted
-from jitsu_backup.operations.verify import ArchiveFinding, CheckedArchive, UnreadArchive
+from jitsu_backup.operations.verify import ArchiveFinding, CheckedArchive, UnreadArchive, alarms_of
 from jitsu_backup.reports import residue_document, snapshot_document
 
 MOST_REASONS = 20
@@ -98,8 +98,8 @@ def in_words(facts: Mapping[str, Any]) -> str:
     return f"{words}; a recovery on an empty console would leave this to do: {losses}" if losses else words
 
 
-def tell(app: App, result: ArchiveFinding, document: dict[str, Any]) -> None:
-    """Print what was found about an archive; `document` is its JSON."""
+def tell(app: App, result: ArchiveFinding, document: dict[str, Any], *, alone: bool) -> None:
+    """Print what was found about an archive; `document` is its JSON. Unless it is `alone`, `tell_dangling` follows."""
     if isinstance(result, UnreadArchive):
         app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.failure}")
         return
@@ -109,12 +109,33 @@ def tell(app: App, result: ArchiveFinding, document: dict[str, Any]) -> None:
     taken = parse_iso_time(document["taken_at"])
     total = plural(sum(document["counts"].values()), "entity", "entities")
     app.line(f"{state}  {what}  {shown_time(taken)} ({ago(taken, utc_now())})  {total}")
-    for line in result.dangling:
+    for line in result.dangling if alone else ():
         app.line(f"    dangling: {line}")
     for refusal in document["refused"]:
         app.line(f"    not read: {refusal['name']}: {refusal['reason']}")
     if result.rehearsal is not None:
         _tell_rehearsal(app, result.rehearsal)
+
+
+def tell_dangling(app: App, checked: Iterable[CheckedArchive]) -> None:
+    """Print the dangling references of several archives: once each for a workspace, with how many archives have it."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in checked:
+        for line in dict.fromkeys(map(str, one.dangling)):
+            found[one.workspace, line].append(one.short_name)
+    for (workspace, line), archives in found.items():
+        where = archives[0] if len(archives) == 1 else f"{len(archives)} archives of {workspace}"
+        app.line(f"dangling: {line} ({where})")
+
+
+def tell_alarms(app: App, checked: Iterable[CheckedArchive], *, fail_on_losses: bool) -> None:
+    """Print the alarms about archives that were read: once for all of a workspace that lack the same."""
+    alike: dict[tuple[object, ...], list[CheckedArchive]] = defaultdict(list)
+    for one in checked:
+        alike[one.workspace, one.complete, *one.reasons, *one.lacks.items()].append(one)
+    for first, *others in alike.values():
+        for alarm in alarms_of(first, app.again, fail_on_losses=fail_on_losses, others=len(others)):
+            app.problem(str(alarm))
 
 
 def tell_locked(app: App, locked: Iterable[UnreadArchive]) -> None:

@@ -26,7 +26,7 @@ from jitsu_backup.console import Gates
 from jitsu_backup.errors import IncompleteError, UsageError
 from jitsu_backup.events import Caution, Event, Notice, Problem
 from jitsu_backup.model import one_line, printable
-from jitsu_backup.operations.alarms import Alarm
+from jitsu_backup.operations.alarms import FOR_EVER, Alarm
 from jitsu_backup.operations.backup import BackupJob
 from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.operations.pace import HALF
@@ -150,13 +150,13 @@ class Teller:
 
     def backed_up(self, run: BackupRun) -> None:
         """Write the metrics of a backup, together with other problems."""
-        mine = list(run.alarms(self.app.again, self.app.waits))
+        mine = list(run.alarms(self.app.again, FOR_EVER))
         others = [
             alarm for alarm in self._standing.alarms if alarm.workspace not in {one.workspace for one in mine}
         ]
         self._tell_notices()
         code = run.exit_code or (IncompleteError.exit_code if others else 0)
-        self._figures.note(code, [*mine, *others], figures_for(self.app, run, stored=True))
+        self._figures.note(code, [*mine, *others], figures_for(self.app, run, FOR_EVER, stored=True))
 
     def stands(self, standing: Standing) -> None:
         """Report the state of the watch to the monitor and the metrics."""
@@ -182,7 +182,7 @@ class Teller:
                 while True:  # a slow monitor needs only the newest state
                     newest = self._pings.get_nowait()
             if self.app.monitor is not None:
-                self.app.monitor.end(*newest)
+                self.app.monitor.stands(*newest)
 
     def _tell_notices(self) -> None:
         for notice in self.app.notices:  # of a JSON log; the list must not grow for ever

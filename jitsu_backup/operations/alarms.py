@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 
 from jitsu_backup.errors import (
     REPORT,
@@ -113,6 +114,9 @@ def cut(text: str) -> str:
 Again = Callable[..., str]
 """A function that takes a command's arguments and returns its command line, quoted for a shell."""
 
+FOR_EVER = inf
+"""How long a service waits for a console, because it tries again by itself."""
+
 
 _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (LockedError, "look for the key where you keep your keys; no archive contains it"),
@@ -150,6 +154,16 @@ _OF_CHECK: tuple[tuple[type[object], str], ...] = (
 """The same for `check` itself, to which the others refer."""
 
 
+_OF_A_SERVICE: tuple[tuple[type[object], str], ...] = (
+    (DiskError, "the watch tries again by itself"),
+    (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
+    (LateError, "{later}"),
+    (UnreachableError, "{later}"),
+    *_REMEDIES,
+)
+"""The same for a service, which continues by itself."""
+
+
 _BY_CLASS = (StorageAccessError, AccessError, ConsoleError, LateError, MistakeError)
 """Errors that depend on a console, a store or a clock, or are bugs: their remedy is that of their class."""
 
@@ -176,8 +190,12 @@ def remedy_for(
 ) -> str:
     """Return what to do about a failure of an unattended run, whose message may not say it.
 
-    `waits` is how many seconds the run waited for an unreachable console, or None if it only tried a few times.
+    `waits` is how many seconds the run waited for an unreachable console, None if it only tried a few times, or FOR_EVER.
     """
+    if waits == FOR_EVER:
+        return _remedy(
+            failure, _OF_A_SERVICE, "the watch tries again by itself; test the console now", again, workspace
+        )
     return _remedy(failure, _REMEDIES, "the next run tries again; try now", again, workspace, waits)
 
 

@@ -378,7 +378,7 @@ class Backup:
         try:
             await remember(self._store, self._listing or (), reading_of(question, saved))
         except BackupError as problem:  # the archive itself was stored
-            message = f"{saved.archive.slug}: the next run reads it completely, changed or not: {problem}"
+            message = f"{saved.archive.slug}: the next backup reads it completely, changed or not: {problem}"
             self.report(Notice(message))
 
     async def _had(self, snapshot: Snapshot, own: list[ArchiveName]) -> Mapping[str, int] | None:

@@ -9,7 +9,15 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import names_of_refused
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.model import Source, plural
-from jitsu_backup.operations.alarms import Again, Alarm, What, reason_of, reasons_in_words, remedy_for
+from jitsu_backup.operations.alarms import (
+    FOR_EVER,
+    Again,
+    Alarm,
+    What,
+    reason_of,
+    reasons_in_words,
+    remedy_for,
+)
 from jitsu_backup.operations.asking import Unchanged
 from jitsu_backup.operations.prune import Removed
 from jitsu_backup.operations.save import Saved
@@ -69,7 +77,7 @@ class WorkspaceOutcome:
             remedy = remedy_for(self.failure, again, self.label, waits)
             yield Alarm(What.FAILED, self.problem, remedy, self.label)
         if self.saved is not None:
-            yield from _of_saved(self.saved, self.label, again)
+            yield from _of_saved(self.saved, self.label, again, waits)
         if self.alarm is not None:
             yield self.alarm
 
@@ -145,15 +153,18 @@ class BackupRun:
 def unseen_alarm(name: str) -> Alarm:
     """Return the alarm about a workspace that only the store has."""
     silence = shlex.join(["--allow-unseen", name])
-    return Alarm(What.UNSEEN, "", f"if it was deleted on purpose, silence this with {silence}", name)
+    remedy = (
+        f"if it was deleted on purpose, silence this with {silence}, or with allow_unseen in the settings"
+    )
+    return Alarm(What.UNSEEN, "", remedy, name)
 
 
-def _of_saved(saved: Saved, label: str, again: Again) -> Iterator[Alarm]:
+def _of_saved(saved: Saved, label: str, again: Again, waits: float | None) -> Iterator[Alarm]:
     manifest = saved.snapshot.manifest
     name = manifest.source.slug or label or manifest.source.workspace_id
     if saved.falls:
         why = "; ".join(map(str, saved.falls))
-        yield Alarm(What.SHRUNK, why, _after_a_fall(saved.baseline, name, again), name)
+        yield Alarm(What.SHRUNK, why, _after_a_fall(saved, name, again), name)
     if saved.damaged is not None:
         why = f"{saved.damaged.reference} is damaged: {saved.damaged.remains}"
         remedy = "the workspace was backed up again; move the damaged archive away with `prune --quarantine`"
@@ -166,29 +177,30 @@ def _of_saved(saved: Saved, label: str, again: Again) -> Iterator[Alarm]:
         why = f"{masked} (the key's role: {role}), and `latest` still means {saved.better.reference}"
         yield Alarm(What.WEAKER, why, remedy, name)
     if not manifest.complete:
-        yield _incomplete(saved, name, again)
+        yield _incomplete(saved, name, again, by_itself=waits == FOR_EVER)
 
 
-def _incomplete(saved: Saved, name: str, again: Again) -> Alarm:
+def _incomplete(saved: Saved, name: str, again: Again, *, by_itself: bool) -> Alarm:
     names, manifest = names_of_refused(saved.snapshot), saved.snapshot.manifest
     lacking = [(names[r.what], r.reason) for r in manifest.refused if r.missing]
     if not lacking:
-        why, remedy = (
-            "it kept changing while it was read",
-            "run the backup again when nobody edits the workspace",
-        )
-        return Alarm(What.INCOMPLETE, why, remedy, name)
-    remedy = f"the next run reads it again; see what the key may read with `{again('check', name)}`"
+        later = "run the backup again when nobody edits the workspace"
+        remedy = "the watch reads it again by itself" if by_itself else later
+        return Alarm(What.INCOMPLETE, "it kept changing while it was read", remedy, name)
+    remedy = f"the next backup reads it again; see what the key may read with `{again('check', name)}`"
     if saved.gone:
         remedy = f"see what the console offers with `{again('check', name)}`, or {_accept(name, again)}"
     return Alarm(What.INCOMPLETE, reasons_in_words(lacking), remedy, name)
 
 
-def _after_a_fall(baseline: ArchiveName | None, name: str, again: Again) -> str:
-    accept = _accept(name, again)
-    if baseline is None:
-        return accept
-    return f"`restore` the previous state from {baseline.reference}, or {accept}"
+def _after_a_fall(saved: Saved, name: str, again: Again) -> str:
+    if saved.baseline is None:
+        return _accept(name, again)
+    before, now = saved.baseline.reference, saved.archive.reference
+    return (
+        f"see what is gone with `{again('diff', before, now)}`; then `restore` the previous state from {before},"
+        f" or if that was on purpose, {_accept(name, again)}"
+    )
 
 
 def _accept(name: str, again: Again) -> str:

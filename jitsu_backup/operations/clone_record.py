@@ -105,10 +105,10 @@ async def _emptied(
 
 
 def pass_over(problem: BackupError, unread: str, options: PlanOptions, report: Reporter) -> None:
-    """Report an unreadable record if `options` take all of the source. Otherwise raise `problem`, with what to do.
+    """Report an unreadable record if `options` take all of the source and delete nothing of the target's own.
 
-    It is also raised if `prune` could delete the target's own entities. `unread` begins the message. Only for damage is
-    `--take=source` named: a missing key or a store that does not answer is no reason to overwrite the target's changes.
+    Otherwise raise `problem`, with what to do. `unread` begins the message. It suggests `--take=source` only for a damaged
+    record, because a missing key or a store that does not answer is no reason to overwrite the target's changes.
     """
     if options.take != TAKE_SOURCE:
         problem = problem.with_context(before=unread)

@@ -9,7 +9,7 @@ from jitsu_backup.archive import ArchiveName, newest_first, safe_text
 from jitsu_backup.errors import AccessError, BackupError, NotFoundError, UsageError
 from jitsu_backup.events import Event, Problem
 from jitsu_backup.model import plural
-from jitsu_backup.operations.alarms import Alarm, What, reason_of, remedy_for
+from jitsu_backup.operations.alarms import FOR_EVER, Alarm, What, reason_of, remedy_for
 from jitsu_backup.operations.backup import Backup
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome, unseen_alarm
 from jitsu_backup.operations.pace import LONGEST_RETRY, Pace
@@ -66,7 +66,8 @@ class Keeper:
             one.busy_since = None
             if tries_store:
                 self.store.is_tried = False
-        (outcome,) = run.outcomes
+        (outcome,) = (replace(each, label=one.label, workspace_id=one.id) for each in run.outcomes)
+        run = replace(run, outcomes=(outcome,))
         if self.watched.get(one.key) is not one:
             pass  # it is no longer watched, so nothing is reported about it
         elif outcome.failure is not None and view.problem is not None:
@@ -75,7 +76,9 @@ class Keeper:
             self._settle(one, outcome, problems, pace())
             self._store_did(view)
         if run.unlisted is not None:
-            alarms = (alarm for alarm in run.alarms(self.around.again) if alarm.what is What.UNCOMPARED)
+            alarms = (
+                alarm for alarm in run.alarms(self.around.again, FOR_EVER) if alarm.what is What.UNCOMPARED
+            )
             self.troubles.begins(_STORE, "the store", *alarms)
         self.around.backed_up(run)
         self._look_for_unseen()
@@ -115,7 +118,7 @@ class Keeper:
 
     def alarm_of(self, failure: Exception, workspace: str = "") -> Alarm:
         """Return the alarm about a failure of a part of the watch, or of what names a workspace."""
-        remedy = remedy_for(failure, self.around.again, workspace)
+        remedy = remedy_for(failure, self.around.again, workspace, FOR_EVER)
         return Alarm(What.RUN_FAILED, reason_of(failure), remedy)
 
     def _store_did(self, view: View) -> None:
@@ -128,8 +131,9 @@ class Keeper:
         """Note the outcome of a workspace that was due, and when it is due next."""
         now = self.around.monotonic()
         if outcome.failure is not None:
-            alarm = next(outcome.alarms(self.around.again))
+            alarm = next(outcome.alarms(self.around.again, FOR_EVER))
             why = alarm.why.removeprefix(f"workspace {one.id} ")  # the label already names it
+            why = why.replace(one.id, one.label)
             self.troubles.begins(one.subject, one.label, replace(alarm, why=why), code=outcome.exit_code)
             one.fails(now)
             if isinstance(outcome.failure, NotFoundError | AccessError):
@@ -137,7 +141,7 @@ class Keeper:
             return
         if outcome.source is not None:
             one.is_called(outcome.source.slug or one.id)
-        alarms = [*outcome.alarms(self.around.again)]
+        alarms = [*outcome.alarms(self.around.again, FOR_EVER)]
         alarms += [Alarm(What.RUN_FAILED, problem, workspace=one.label) for problem in problems]
         if alarms:
             self.troubles.begins(one.subject, one.label, *alarms)

@@ -7,7 +7,7 @@ import httpx
 
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Problem, Reporter
-from jitsu_backup.operations.alarms import Alarm, cut, told_in
+from jitsu_backup.operations.alarms import Alarm, What, cut, told_in
 from jitsu_backup.operations.outgoing import Outgoing, is_address
 
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
@@ -32,18 +32,29 @@ class Monitor:
         self._at = self._parts.netloc.rpartition("@")[2]
         self._outgoing = Outgoing(environment, seconds)
         self._problem = ""
+        self._heard = set[str]()
+        """The reasons for the trouble of a service that were reported since it was last well."""
 
     def start(self) -> None:
         """Report that a run has started."""
         self._send("/start", "", attempts=1)
 
-    def end(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> None:
-        """Report how a run has ended: its exit code, its outcome, and a line for each alarm."""
+    def stands(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> None:
+        """Report the status of a service, as `end` does; a trouble only once for each reason, until all is well again."""
+        alarms = [*alarms]
+        reasons = {_reason(alarm) for alarm in alarms} if code else set()
+        if reasons and reasons <= self._heard:
+            return
+        if self.end(code, outcome, alarms):
+            self._heard = self._heard | reasons if code else set()
+
+    def end(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> bool:
+        """Report how a run has ended: its exit code, its outcome, and a line for each alarm. Return whether that was sent."""
         head = f"exit code {code}: " + (f"{cut(outcome)}\n" if outcome else "")
         lines = "\n".join(told_in(alarms, LONGEST_BODY - len(head.encode())))
-        self._send("" if code == 0 else "/fail", (head + lines).strip(), attempts=PING_ATTEMPTS)
+        return self._send("" if code == 0 else "/fail", (head + lines).strip(), attempts=PING_ATTEMPTS)
 
-    def _send(self, suffix: str, body: str, *, attempts: int) -> None:
+    def _send(self, suffix: str, body: str, *, attempts: int) -> bool:
         url = self._parts._replace(path=self._parts.path.rstrip("/") + suffix).geturl()
         try:
             self._outgoing.post(url, body.encode(), "text/plain", attempts=attempts, follows=True)
@@ -53,6 +64,7 @@ class Monitor:
             if why != self._problem:  # a long-running service reports it once
                 self._report(Problem(f"the monitor at {self._at} {why}"))
             self._problem = why
+        return not self._problem
 
     def _as_predicate(self, problem: Exception) -> str:
         """Return why a ping failed, as the rest of a sentence that begins with the monitor."""
@@ -65,3 +77,9 @@ class Monitor:
         return (
             f"{why if why.startswith('cannot be reached') else f'could not be reached: {why}'}; check its URL"
         )
+
+
+def _reason(alarm: Alarm) -> str:
+    """Return what a monitor hears once, because an outage makes many workspaces fail for one reason."""
+    whose = "" if alarm.what in (What.FAILED, What.RUN_FAILED) else f"{alarm.workspace} {alarm.what.label} "
+    return whose + alarm.why

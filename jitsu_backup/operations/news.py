@@ -95,15 +95,6 @@ async def news_of(
         return None  # the last notification is unknown, and this run changed nothing
     own = _others(held, known)
     base = _baseline(own, archive, told)
-    if (
-        told is not None
-        and not told.compared
-        and base.archive
-        and base.archive.digest_prefix == archive.digest_prefix
-    ):
-        base = (
-            _Baseline()
-        )  # the message about the first backup, which had the same content, could not be sent
     before = base.archive
     same_as = base.lost or before
     if same_as is not None and same_as.digest_prefix == archive.digest_prefix:
@@ -160,8 +151,9 @@ def _baseline(own: Iterable[ArchiveName], archive: ArchiveName, told: Told | Non
     if told is None:
         return _Baseline(past[-1] if past else None)
     limit = parse_name(told.compared)
-    if limit is None:  # there was no notification yet
-        return _Baseline(past[0] if past else None)
+    if limit is None:  # the message about the first backup could not be sent
+        first = past[0] if past else None
+        return _Baseline(None if first and first.digest_prefix == archive.digest_prefix else first)
     if limit in past:
         return _Baseline(limit)
     earlier = [one for one in past if one.taken_at <= limit.taken_at]

@@ -43,7 +43,13 @@ def cron_lines(job: HourlyBackup) -> str:
     if job.environment is not None:
         line = f"set -a; . {shlex.quote(str(job.environment))}; {line}"
     in_crontab = line.replace("%", r"\%")  # a bare one would end the command
-    return f"# for the crontab of {job.user}: crontab -e\n15 * * * *  {in_crontab}\n"
+    return f"""\
+# for the crontab of {job.user}: crontab -e
+# cron mails errors if this machine has a mail program: write your address here.
+# Without one, use a monitor: `ping` in the settings
+# MAILTO=operations@example.com
+15 * * * *  {in_crontab}
+"""
 
 
 def systemd_lines(job: HourlyBackup) -> str:

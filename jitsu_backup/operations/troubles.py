@@ -55,10 +55,8 @@ class Troubles:
         """Start without troubles."""
         self._told, self._changed = told, changed
         self._troubles: dict[Subject, Trouble] = {}
-        self._waiting: dict[tuple[str, str], list[str]] = {}
-        """The labels for which a reason waits, by level and reason. The list is empty if it was just reported."""
-        self._words: dict[str, str] = {}
-        """The message for a reason that waits. What to do may differ from label to label."""
+        self._waiting: dict[tuple[str, str], tuple[str, list[str]]] = {}
+        """The message, and the labels for which it waits, by level and reason: none if it was just reported."""
 
     def begins(
         self, subject: Subject, label: str, *alarms: Alarm, code: int = IncompleteError.exit_code
@@ -69,8 +67,7 @@ class Troubles:
         trouble = Trouble(label, alarms, code, reasons)
         if trouble.why not in reasons:
             trouble = replace(trouble, told=(*reasons, trouble.why)[-REASONS:])
-            self._words[trouble.why] = trouble.words
-            self._report("error", trouble.why, label)
+            self._report("error", trouble.why, trouble.words, label)
         self._troubles[subject] = trouble
         if before is None:
             self._changed()
@@ -79,24 +76,23 @@ class Troubles:
         """Report that a subject is working again if it was in trouble. `label` is its current label."""
         before = self._troubles.pop(subject, None)
         if before is not None:
-            self._report("info", "working again", label or before.label)
+            self._report("info", "", "working again", label or before.label)
             self._changed()
 
     def flush(self) -> None:
         """Report what waits, a line for each message."""
         waiting, self._waiting = self._waiting, {}
-        for (level, why), labels in waiting.items():
+        for (level, _), (words, labels) in waiting.items():
             if labels:
-                self._told(level, self._words.get(why, why), listed(labels))
-        self._words.clear()
+                self._told(level, words, listed(labels))
 
-    def _report(self, level: str, why: str, label: str) -> None:
-        labels = self._waiting.get((level, why))
-        if labels is None:
-            self._waiting[level, why] = []
-            self._told(level, self._words.get(why, why), label)
-        elif label not in labels:
-            labels.append(label)
+    def _report(self, level: str, why: str, words: str, label: str) -> None:
+        if (level, why) not in self._waiting:
+            self._waiting[level, why] = words, []
+            self._told(level, words, label)
+            return
+        _, labels = self._waiting[level, why]
+        self._waiting[level, why] = words, labels if label in labels else [*labels, label]
 
     def forget(self, subject: Subject) -> None:
         """Forget a subject that is no longer watched."""

@@ -16,7 +16,7 @@ from jitsu_backup.errors import (
     UsageError,
 )
 from jitsu_backup.events import Notice, Reporter, silent
-from jitsu_backup.model import Key, Snapshot, Source, printable, some_of
+from jitsu_backup.model import Key, Snapshot, Source, plural, printable, some_of
 from jitsu_backup.operations.alarms import Again, Alarm, What, reason_of, remedy_for
 from jitsu_backup.operations.come_back import Rehearsal, residue_in_words
 from jitsu_backup.operations.recovery_losses import counted, in_words
@@ -137,17 +137,21 @@ def exit_code_of(results: Iterable[ArchiveFinding], *, fail_on_losses: bool = Fa
     return next((code for code in worst if code in codes), max(codes, default=0))
 
 
-def alarms_of(result: ArchiveFinding, again: Again, *, fail_on_losses: bool = False) -> Iterator[Alarm]:
+def alarms_of(
+    result: ArchiveFinding, again: Again, *, fail_on_losses: bool = False, others: int = 0
+) -> Iterator[Alarm]:
     """Yield what is wrong with an archive: it cannot be read, lacks something, or cannot be restored.
 
     `again` is as in `remedy_for`. With `fail_on_losses`, what a recovery on an empty console would lose counts too.
+    `others` is how many other archives of the workspace the same is said of.
     """
     if isinstance(result, UnreadArchive):
         yield _unreadable(result, again)
         return
     archive, reasons = result.short_name, result.reasons
     workspace = ("" if result.named is None else result.named.slug) or result.workspace
-    why = f"{archive}: {some_of(reasons, MOST_TOLD, '; ')}"
+    which = f"{archive} and {plural(others, 'other archive')}" if others else archive
+    why = f"{which}: {some_of(reasons, MOST_TOLD, '; ')}"
     if not result.complete:
         yield Alarm(What.INCOMPLETE, why, "use another archive, or back up again", workspace)
     elif result.broken or result.lost:
@@ -158,7 +162,7 @@ def alarms_of(result: ArchiveFinding, again: Again, *, fail_on_losses: bool = Fa
         yield Alarm(What.NOT_RESTORABLE, why, remedy, workspace)
     if fail_on_losses and (losses := in_words(result.lacks)):
         remedy = "save the missing values elsewhere, or back up with the operator's token (--admin-token)"
-        yield Alarm(What.LACKING, f"{archive}: {losses}", remedy, workspace)
+        yield Alarm(What.LACKING, f"{which}: {losses}", remedy, workspace)
 
 
 def _unreadable(result: UnreadArchive, again: Again) -> Alarm:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.model import Key, iso_time, plural, printable, shortened
+from jitsu_backup.model import Key, iso_time, plural, printable, shortened, some_of
 from jitsu_backup.planning import ChangeKind, EntityChange, FieldChange
 from jitsu_backup.planning.history import History, HistoryChange, Passing, Step
 from jitsu_backup.reports.authors import authors_document, authors_text, passing_document
@@ -25,25 +25,36 @@ Command = Callable[..., str]
 """Takes arguments and returns the command that a person would type."""
 
 _LONGEST_LINE, _SHORTEST_VALUE = 74, 12
+_MANY, _NAMED = 6, 3
 _ADDED, _REMOVED = re.compile(r"\+(?!\+\+ )"), re.compile(r"-(?!-- )")
 
 
 def history_view(
-    histories: Iterable[History], command: Command, *, patch: bool = False, who: bool = False
+    histories: Iterable[History],
+    command: Command,
+    *,
+    patch: bool = False,
+    who: bool = False,
+    verbose: bool = False,
 ) -> Iterator[RenderableType]:
     """Yield the lines of histories, newest step first: each change with the command that restores the previous state.
 
-    With `patch`, whole fields are shown, code as unified diffs. With `who`, each change names its authors. Print the
-    text without wrapping, so that the commands can be copied.
+    With `patch`, whole fields are shown, code as unified diffs. With `who`, each change names its authors. Without
+    these and `verbose`, many entities of one type that were added or removed together are one line. Print the text
+    without wrapping, so that the commands can be copied.
     """
     known = list(histories)
     shared = _shared_names(known)
     for step in all_steps(known):
         on = f" on {step.console}" if step.console else ""
         yield Text(f"{span(step)}  {printable(step.after.reference + on)}", style="bold")
-        for one in step.changes:
-            called = f" ({_key_of(one.change).id})" if shared[_name(step.after, one)] > 1 else ""
-            yield from _change_lines(one, called, command, patch=patch, who=who)
+        for alike in _alike(step.changes):
+            if len(alike) >= _MANY and not (patch or who or verbose):
+                yield _line_of_many([one.change for one in alike])
+                continue
+            for one in alike:
+                called = f" ({_key_of(one.change).id})" if shared[_name(step.after, one)] > 1 else ""
+                yield from _change_lines(one, called, command, patch=patch, who=who)
         yield Text()
     passing = all_passing(known)
     yield from (*passing_lines(passing)[1:], Text()) if passing else ()
@@ -111,6 +122,23 @@ def _shared_names(histories: Iterable[History]) -> Counter[tuple[str, ...]]:
 
 def _name(archive: ArchiveName, one: HistoryChange) -> tuple[str, ...]:
     return archive.workspace_id, one.change.type, one.change.name
+
+
+def _alike(changes: Iterable[HistoryChange]) -> list[list[HistoryChange]]:
+    """Return the changes of a step in groups: what was added or removed by type, each other one alone."""
+    found: dict[object, list[HistoryChange]] = defaultdict(list)
+    for number, one in enumerate(changes):
+        alone = number if one.change.kind is ChangeKind.CHANGED else None
+        found[one.change.kind, one.change.type, alone].append(one)
+    return list(found.values())
+
+
+def _line_of_many(changes: Sequence[EntityChange]) -> Text:
+    kind, type_name = changes[0].kind, changes[0].type
+    mark, style = CHANGE_MARKS[kind]
+    names = some_of([shortened(change.name) for change in changes], _NAMED)
+    named = printable(f"{type_name:16} {len(changes)}: {names} (-v lists each)")
+    return Text.assemble((f"{mark} {kind.value:8} ", style), named)
 
 
 def _change_lines(

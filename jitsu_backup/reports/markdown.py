@@ -46,6 +46,7 @@ from jitsu_backup.reports.summary import (
     KEPT,
     NOTHING,
     RestoreReport,
+    conflict_sides,
     counted_changes,
     end_of_restore,
     fields_of,
@@ -301,10 +302,9 @@ def _conflict(plan: Plan, found: FieldChange) -> str:
     if found.secret:
         return f"- {path}: the secrets differ\n"
     if found.code:
-        sides = (("source", found.code), ("target", found.own_code))
-        return "".join(f"- {path}, {side}, {plan.since.words}:\n\n{_diff(c)}\n" for side, c in sides)
-    values = (("source", found.after), (plan.since.base, found.base), ("target", found.before))
-    return f"- {path}\n" + "".join(f"  - {side}: {_value(value)}\n" for side, value in values)
+        return "".join(f"- {path}, {side}:\n\n{_diff(diff)}\n" for side, diff in conflict_sides(plan, found))
+    values = (f"  - {side}: {_value(value)}\n" for side, value in conflict_sides(plan, found))
+    return f"- {path}\n" + "".join(values)
 
 
 def _value(value: Any) -> str:

@@ -9,7 +9,6 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import groupby
 from urllib.parse import quote
 
 from jitsu_backup.model import printable, shortened
@@ -99,18 +98,17 @@ def _runs(text: str) -> Iterator[tuple[bool, str]]:
 
     A flag with its value is a run of its own, and a semicolon or colon ends a run of code.
     """
-    number = 0
-
-    def run(words: str) -> tuple[bool, int]:
-        nonlocal number
-        plain = _is_plain(words)
-        number += 0 if plain else bool(_FLAG.match(words))
-        mine = plain, number
-        number += 0 if plain else bool(_FLAG.match(words) or words.endswith((";", ":")))
-        return mine
-
-    for (plain, _), words in groupby(_WORDS.findall(" ".join(text.split())), key=run):
-        yield plain, " ".join(words)
+    run: list[str] = []
+    was_plain = ended = False
+    for words in _WORDS.findall(" ".join(text.split())):
+        plain, alone = _is_plain(words), bool(_FLAG.match(words))
+        if run and (plain is not was_plain or ended or alone):
+            yield was_plain, " ".join(run)
+            run = []
+        run.append(words)
+        was_plain, ended = plain, not plain and (alone or words.endswith((";", ":")))
+    if run:
+        yield was_plain, " ".join(run)
 
 
 def _is_plain(words: str) -> bool:

@@ -35,7 +35,7 @@ from jitsu_backup.reports.page import (
     facts,
     rank,
 )
-from jitsu_backup.reports.summary import beside_the_change, only_in_target, overwriting
+from jitsu_backup.reports.summary import beside_the_change, conflict_sides, only_in_target, overwriting
 
 SideKey = tuple[str, Key]
 """A side (`before`, `live`, …) and the key of an entity on it."""
@@ -329,12 +329,9 @@ def _conflict(plan: Plan, found: FieldChange) -> Conflict:
     if found.secret:
         return Conflict(found.path, label=label, secret="the secrets differ")  # noqa: S106  not a secret, only a remark about one
     if found.code:
-        diffs = (
-            (f"Source, {plan.since.words}", found.code),
-            (f"Target, {plan.since.words}", found.own_code),
-        )
-        return Conflict(found.path, diffs=tuple(Block(label, diff=lines) for label, lines in diffs))
-    source, base, target = map(_text, (found.after, found.base, found.before))
+        diffs = (Block(side.capitalize(), diff=lines) for side, lines in conflict_sides(plan, found))
+        return Conflict(found.path, diffs=tuple(diffs))
+    source, base, target = (_text(value) for _, value in conflict_sides(plan, found))
     return Conflict(found.path, source, base, target, label=label)
 
 

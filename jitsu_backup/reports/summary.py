@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from jitsu_backup.model import Snapshot, ago, flag, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
@@ -198,6 +199,14 @@ def kept_there(plan: Plan) -> str:
     flags = [flag("--take", f"source:{plan.selectors.get(one.key, one.key)}") for one in kept[:_NAMED]]
     them = "it" if len(kept) == 1 else "them" if len(kept) == len(flags) else "the first of them"
     return f"Kept as changed in the target: {some_of(named, _NAMED)}; to restore {them}: {' '.join(flags)}"
+
+
+def conflict_sides(plan: Plan, found: FieldChange) -> tuple[tuple[str, Any], ...]:
+    """Return what both sides made of a field, with labels: in code the diff of each side, else three values."""
+    if found.code:
+        diffs = ("source", found.code), ("target", found.own_code)
+        return tuple((f"changed in the {side} {plan.since.words}", diff) for side, diff in diffs)
+    return ("source", found.after), (plan.since.base, found.base), ("target", found.before)
 
 
 def stays_different(plan: Plan) -> str:

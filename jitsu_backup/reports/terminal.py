@@ -47,6 +47,7 @@ from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
 from jitsu_backup.reports.plan_groups import Group as Actions, grouped, names_of, reasons_of
 from jitsu_backup.reports.summary import (
     beside_the_change,
+    conflict_sides,
     counted,
     counted_changes,
     folded,
@@ -143,12 +144,12 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
     names = {entity.key.id: entity.name for entity in snapshot.entities}
     warehouses = {m.key.id: str(m.body.get("warehouseId")) for m in snapshot.of_type("model")}
     origins = {m: f"{names.get(w, w)}{ARROW}{names[m]}" for m, w in warehouses.items()}
-    by_source: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    by_source: dict[str, list[tuple[str, str, str, str]]] = defaultdict(list)
     joined = set[str]()
     for link in (entity for entity in snapshot.entities if joins(entity.key)):
         _, source, target = ends(link.body)
         arrow = "→" if is_link(link.key) and not is_sync(link.body) else "⇢"
-        by_source[source].append((names.get(target, target), _what_it_does(link, names), arrow))
+        by_source[source].append((names.get(target, target), _what_it_does(link, names), arrow, link.key.id))
         joined |= {source, target, warehouses.get(source, "")}
     if not by_source:
         return []
@@ -161,12 +162,13 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
         if shown >= _FOLD_AT:
             break
         table.add_row(_name(origins[source]), "")
-        for target, what, arrow in sorted(links, key=lambda line: line[:2]):
-            table.add_row(_plain(f"  {arrow} {shortened(target)}"), _plain(what))
+        alike = Counter(line[:3] for line in links)
+        for target, what, arrow, own in sorted(links):
+            told = what if alike[target, what, arrow] == 1 else f"{what} ({own})".lstrip()
+            table.add_row(_plain(f"  {arrow} {shortened(target)}"), _plain(told))
         shown += len(links)
-    total = sum(map(len, by_source.values()))
-    if shown < total:
-        table.add_row(f"… and {total - shown} more (--json lists all)", "")
+    if left := sum(map(len, by_source.values())) - shown:
+        table.add_row(f"… and {left} more (--json lists all)", "")
     alone = [
         shortened(entity.name)
         for entity in snapshot.entities
@@ -340,7 +342,7 @@ def _group_lines(
     for line in reasons_of(group) if several else why(action, told=bool(fields)):
         yield _indented(line, 4)
     for found in fields:
-        yield from _conflict_lines(found) if action.conflicts else field_lines(found)
+        yield from _conflict_lines(plan, found) if action.conflicts else field_lines(found)
 
 
 def residue_view(found: list[Residue]) -> RenderableType:
@@ -436,21 +438,16 @@ def field_lines(found: FieldChange) -> Iterator[RenderableType]:
             yield _indented(f"{mark} {_shortened(text)}", 6, style)
 
 
-def _conflict_lines(found: FieldChange) -> Iterator[RenderableType]:
+def _conflict_lines(plan: Plan, found: FieldChange) -> Iterator[RenderableType]:
     """Yield a field that both sides changed: its values in the source, before, and in the target."""
     if found.secret:
         yield _plain(f"    {found.path}: the secrets differ")
         return
     yield _plain(f"    {found.path}")
-    sides = (
-        ("source", found.after, found.code),
-        ("before", found.base, ()),
-        ("target", found.before, found.own_code),
-    )
-    for side, value, code in (sides[0], sides[2]) if found.code else sides:
+    for side, value in conflict_sides(plan, found):
         if found.code:
-            yield _indented(f"changed in the {side}:", 6, "bold")
-            yield from (_code_line(line, 8) for line in code)
+            yield _indented(f"{side}:", 6, "bold")
+            yield from (_code_line(line, 8) for line in value)
         else:
             text = "nothing" if value is None else _shortened(json.dumps(value, ensure_ascii=False))
             yield _indented(f"{side}: {text}", 6)

@@ -45,7 +45,7 @@ def read_file(path: Path | str, *, limit: int = MAX_FILE_BYTES, own: bool = Fals
         flags = (os.O_NONBLOCK if regular else 0) | (os.O_NOFOLLOW if own else 0)
         with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
             if regular and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BackupError(f"cannot read {path}: not a regular file; name one")
+                raise BackupError(f"cannot read {path}: not a regular file; name another")
             while piece := file.read(_STEP):
                 pieces.append(piece)
                 size += len(piece)

@@ -17,9 +17,10 @@ def sync(one: str, **data: Any) -> dict[str, Any]:
     return {"id": one, "type": "reverse-sync", "fromId": "m", "toId": "d", "data": data}
 
 
+DESTINATIONS = [{"id": "d", "name": "Ads"}, {"id": "wh", "name": "Warehouse"}]
 SNAPSHOT = make_snapshot(
     {
-        "destination": [{"id": "d", "name": "Ads"}, {"id": "wh", "name": "Warehouse"}],
+        "destination": DESTINATIONS,
         "link": [{"id": "l", "type": "push", "fromId": "gone", "toId": "d", "data": {"name": 7}}],
         "model": [{"id": "m", "name": "Users", "warehouseId": "wh"}],
         "reverse-sync": [sync("r1", name="Buyers", schedule="5 * * * *"), sync("r2", name="Le[a]vers"), sync("r3")],
@@ -40,6 +41,21 @@ def test_the_view_of_a_snapshot_shows_them_after_what_the_sync_does() -> None:
         "⇢ Ads 'Le[a]vers'",
         "⇢ Ads 5 * * * *, 'Buyers'",
     ]
+
+
+def test_connections_and_syncs_that_are_alike_are_listed_with_their_ids() -> None:
+    bodies = [
+        {"id": f"{kind}{n}", "type": kind, "fromId": "wh", "toId": "d", "data": {}}
+        for kind in ("push", "sync")
+        for n in (1, 2)
+    ]
+    snapshot = make_snapshot({"destination": DESTINATIONS, "link": bodies})
+    names = told_apart(snapshot.entities)
+    assert [names[link.key] for link in snapshot.of_type("link")] == [
+        f"Warehouse → Ads ({link['id']})" for link in bodies
+    ]
+    lines = [line for line in shown(snapshot_view(snapshot, "0" * 64)) if line.startswith(("→", "⇢"))]
+    assert lines == ["→ Ads (push1)", "→ Ads (push2)", "⇢ Ads (sync1)", "⇢ Ads (sync2)"]
 
 
 def test_the_list_of_entities_shows_them_beside_the_names_of_the_ends() -> None:

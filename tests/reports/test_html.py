@@ -283,9 +283,9 @@ def test_a_conflict_shows_source_last_clone_and_target_side_by_side() -> None:
     assert (source, base, json.loads(target)) == ('"staging"', '"acme"', {"id": ["staging", "production"]})
     (sides,) = re.findall('<div class="sides">.*?</div>\n</div>', text, re.DOTALL)
     assert (
-        sides.index("Source, since the last clone")
+        sides.index("Changed in the source since the last clone")
         < sides.index("+// staging")
-        < sides.index("Target, since")
+        < sides.index("Changed in the target since")
     )
     assert "+production" in sides
 

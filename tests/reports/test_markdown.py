@@ -345,8 +345,8 @@ def test_a_conflict_shows_three_values_and_both_differences_of_the_code() -> Non
     target = '{"id": ["staging", "production"]}'
     assert f'- `project`\n  - source: `"staging"`\n  - last clone: `"acme"`\n  - target: `{target}`\n' in text
     source, target = (
-        text.index("- `code`, source, since the last clone:"),
-        text.index("- `code`, target, since"),
+        text.index("- `code`, changed in the source since the last clone:"),
+        text.index("- `code`, changed in the target since"),
     )
     assert "\n+// staging\n" in text[source:target]
     assert "\n+staging\n+production\n```" in text[target:]

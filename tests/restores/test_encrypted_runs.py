@@ -73,6 +73,20 @@ def test_a_clone_leaves_nothing_in_the_clear_where_archives_are_encrypted(
     assert any(name.cloned_from for name in archives(tmp_path))
 
 
+def test_a_comment_on_a_plan_names_the_overlay_and_identity_that_the_plan_needs(
+    shell: Shell, before: Snapshot, recipient: str, tmp_path: Path
+) -> None:
+    shell("backup", "acme-staging", "--encrypt-to", recipient)
+    (tmp_path / "own").mkdir()
+    write_overlay(before, tmp_path / "own" / "o.json")
+    flags = ("--overlay", "own/o.json", "--skip", "domain", "--plan-out", "p.json", "--markdown", "plan.md")
+    done = shell("restore", "latest", "--into", "acme-production", *flags, *IDENTITY)
+    assert done.returncode == 0, done.stderr
+    command = "jitsu-backup restore --plan p.json --overlay own/o.json --identity identity"
+    assert command in done.stderr
+    assert f"`{command} --keys-out keys.json`" in (tmp_path / "plan.md").read_text()
+
+
 def test_a_store_of_plain_archives_stays_plain(
     shell: Shell, sandbox: Sandbox, recipient: str, tmp_path: Path
 ) -> None:

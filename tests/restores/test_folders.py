@@ -362,6 +362,6 @@ def test_reports_of_a_folder_tell_what_changed_since_it_was_unpacked(repo: Repos
     assert "the secrets differ" in page
     assert '<th scope="col">As unpacked</th>' in page
     assert "Kept in the target, changed since the folder was unpacked (1)" in page
-    assert "Source, since the folder was unpacked" in page
+    assert "Changed in the source since the folder was unpacked" in page
     assert '  - as unpacked: `"acme"`' in comment
-    assert "- `code`, target, since the folder was unpacked:" in comment
+    assert "- `code`, changed in the target since the folder was unpacked:" in comment

@@ -168,18 +168,18 @@ def test_what_an_update_newly_confirms_is_named_and_what_is_not_written_is_not()
     assert not [
         n
         for n in plan_of(sandbox, before, PRODUCTION, only=("stream/*",)).notes
-        if "you give it by running this" in n
+        if "gives it in your name" in n
     ]
     sandbox.state.workspaces[PRODUCTION].features = []
     assert not [
-        note for note in plan_of(sandbox, before, PRODUCTION).notes if "you give it by running this" in note
+        note for note in plan_of(sandbox, before, PRODUCTION).notes if "gives it in your name" in note
     ]
     sandbox.state.workspaces[PRODUCTION].features = ["reverse-etl"]
     restored(sandbox, before, PRODUCTION)
     (row,) = link_rows(sandbox, PRODUCTION)
     row.data = {**row.data, "streamOptions": {}}
     notes = plan_of(sandbox, before, PRODUCTION).notes
-    assert [note for note in notes if "gave in the source (deliveryAttested): you give it" in note]
+    assert [note for note in notes if "gave in the source (deliveryAttested): carrying out" in note]
 
 
 @pytest.mark.parametrize("values", [{"data.schedule": None}, {"data.name": "  Padded  "}])
@@ -212,6 +212,8 @@ def test_a_sync_to_a_webhook_that_cannot_sign_because_its_secret_is_nowhere_is_l
     assert (skipped.kind, plan.blocked) == (ActionKind.SKIPPED, ())
     assert "toId: the webhook signs its requests, but has no signatureSecret" in skipped.reason
     assert skipped.reason.endswith("provide it with --overlay")
+    plan = plan_of(sandbox, before, PRODUCTION, overlay=given)
+    assert skipped.key in {action.key for action in plan.blocked}  # as a model would be
 
 
 def test_a_webhook_that_signs_already_is_as_good_as_one_whose_secret_is_given() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -82,7 +83,7 @@ def test_another_value_of_a_variable_or_file_blocks_a_saved_plan_before_anything
 def test_a_plan_file_holds_no_value_and_no_path_of_the_machine(here: Machine) -> None:
     saved(here, HIDDEN)
     text = (here.folder / "plan.json").read_text()
-    assert "4711" not in text
+    assert "4711" not in re.sub(r"\b[0-9a-f]{64}\b", "", text)  # a digest may contain it
     assert "from a file" not in text
     assert str(here.folder) not in text
     assert '"/' not in text

@@ -23,7 +23,7 @@ from jitsu_backup.errors import (
     WrongAddressError,
 )
 from jitsu_backup.model import HARMFUL
-from jitsu_backup.operations.alarms import LONGEST_REASON, Alarm, What, remedy_for, told_in
+from jitsu_backup.operations.alarms import FOR_EVER, LONGEST_REASON, Alarm, What, remedy_for, told_in
 from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, running
@@ -148,7 +148,7 @@ def test_what_a_run_finds_beside_its_workspaces_is_in_the_figures_until_it_is_ov
     (found,) = [one for one in samples(bench.folder / "m") if one.name == "jitsu_backup_run_problem"]
     assert (found.labels["problem"], found.labels["workspace"]) == ("unseen", "acme-production")
     assert found.labels["reason"] == "is in the store, but this key cannot see it"
-    remedy = "if it was deleted on purpose, silence this with --allow-unseen acme-production"
+    remedy = "if it was deleted on purpose, silence this with --allow-unseen acme-production, or with allow_unseen in the settings"
     assert found.labels["remedy"] == remedy
     bench.state.workspaces[gone.id] = gone
     assert bench.run("backup", "--all", "--metrics", "m").returncode == 0
@@ -203,6 +203,8 @@ def late(*, away: bool) -> LateError:
         (UnreachableError("refused"), 6.0, "a --retry-for of more than 6s", "10m"),
         (RefusedError(RefusalKind.REFUSED, "no"), None, "the next run", "--retry-for"),
         (IntegrityError("damaged"), None, "snapshots", "use another"),
+        (UnreachableError("refused"), FOR_EVER, "the watch tries again by itself", "--retry-for"),
+        (late(away=False), FOR_EVER, "the watch tries again by itself", "--deadline"),
     ],
     ids=str,
 )
@@ -301,4 +303,4 @@ def test_workspaces_that_only_the_store_has_are_one_line_by_slug() -> None:
     assert told.startswith(
         "2 workspaces are in the store, but this key cannot see them: team-3 (cm29srj379q32xq53rvnzja2s), team-4; if"
     )
-    assert told.endswith("silence each with --allow-unseen NAME")
+    assert told.endswith("silence each with --allow-unseen NAME, or with allow_unseen in the settings")

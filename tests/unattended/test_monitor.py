@@ -42,10 +42,13 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
     bench.forget("destination", 0)
     with monitor() as (url, told):
         assert bench.run("backup", "acme-staging", "--ping", url).returncode == 3
+    now = bench.archives[1].digest_prefix
     body = (
-        "exit code 3: 1 workspace: 1 backed up; of these 1 shrunk\n"
-        f"acme-staging has shrunk: destination: 4 before, 0 now; `restore` the previous state from acme-staging/{before},"
-        " or accept every loss of this workspace with `jitsu-backup backup acme-staging --accept-shrink`"
+        "exit code 3: 1 workspace: 1 backed up; alarms: 1 shrunk\n"
+        "acme-staging has shrunk: destination: 4 before, 0 now; see what is gone with"
+        f" `jitsu-backup diff acme-staging/{before} acme-staging/{now}`;"
+        f" then `restore` the previous state from acme-staging/{before},"
+        " or if that was on purpose, accept every loss of this workspace with `jitsu-backup backup acme-staging --accept-shrink`"
     )
     assert told[1] == ("/ping/CANARY/fail?create=1", body)
 
@@ -157,3 +160,24 @@ def test_a_monitor_gets_no_longest_body_whatever_a_run_says_of_itself() -> None:
     ((_, body),) = told
     assert len(body.encode()) <= LONGEST_BODY
     assert "more" in body.splitlines()[-1]
+
+
+def test_the_monitor_hears_of_an_outage_of_a_service_once_for_each_reason_and_when_it_is_over() -> None:
+    away = [Alarm(What.FAILED, "console x: away", "wait", name) for name in ("a", "b")]
+    listing = Alarm(What.RUN_FAILED, "console x: away", "wait")
+    shrunk = [Alarm(What.SHRUNK, "stream: 8 before, 2 now", "look", name) for name in ("a", "b")]
+    with monitor() as (url, told):
+        heard = Monitor(url, silent, {})
+        for alarms in ([], [], away[:1], [*away, listing], [*away, shrunk[0]], away[1:], [*shrunk], [], away):
+            heard.stands(3 if alarms else 0, "", alarms)
+    ends = [path.partition("?")[0].removeprefix("/ping/CANARY") for path, _ in told]
+    assert ends == ["", "", "/fail", "/fail", "/fail", "", "/fail"]
+
+
+def test_what_the_monitor_did_not_take_is_reported_again() -> None:
+    away = [Alarm(What.FAILED, "console x: away", "wait", "a")]
+    with monitor(404) as (url, told):
+        heard = Monitor(url, silent, {})
+        heard.stands(1, "", away)
+        heard.stands(1, "", away)
+    assert len(told) == 2

@@ -390,6 +390,7 @@ def test_an_outage_with_reasons_that_take_turns_is_told_once_for_each(bench: Ben
     assert len(told) == len(set(told)), told
     assert len(told) < 20
     assert not any("token" in why for _, why in told), told
+    assert not any("next run" in why or ONE in why for _, why in told), told
     assert bench.standings[-1].well
 
 

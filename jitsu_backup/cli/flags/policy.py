@@ -17,7 +17,7 @@ with_policy_options = group(
         "--keep-within",
         metavar="SPAN",
         help="Keep all of a time span, such as 14d.",
-        more="Units: 36h, 14d, 8w, 6m, 2y.",
+        more="Units: 36h, 14d, 8w, 6mo, 2y.",
     ),
     _keep("last", "the last N"),
     _keep("daily", "one a day, for N days that have one"),
