@@ -148,7 +148,7 @@ def refuse(*_: Any) -> Any:
 
 @pytest.mark.parametrize("state", [{"generation": Generation.NEWEST}], indirect=True)
 @pytest.mark.parametrize("switched_on", [True, False])
-def test_a_sync_that_is_deleted_and_cannot_be_made_again_is_told_with_the_command_that_brings_it_back(
+def test_a_sync_that_is_deleted_and_cannot_be_recreated_is_reported_with_the_command_that_brings_it_back(
     ask: Any, state: State, switched_on: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (row,) = (row for row in state.live_links(STAGING) if row.type == "reverse-sync")
@@ -265,7 +265,7 @@ def test_a_leading_tilde_is_the_home_folder_in_every_path(ask: Any, tmp_path: Pa
     assert not (tmp_path / "~").exists()
 
 
-def test_what_is_not_named_as_an_archive_is_told_of(ask: Any, tmp_path: Path) -> None:
+def test_what_is_not_named_as_an_archive_is_reported(ask: Any, tmp_path: Path) -> None:
     assert ask("backup", "acme-staging").returncode == 0
     store = tmp_path / "jitsu-backups"
     (store / "before-upgrade.json.gz").write_bytes(next(store.iterdir()).read_bytes())
@@ -275,7 +275,7 @@ def test_what_is_not_named_as_an_archive_is_told_of(ask: Any, tmp_path: Path) ->
         assert "before-upgrade.json.gz" in done.stderr
 
 
-def test_a_key_of_another_console_is_told_as_that(ask: Any) -> None:
+def test_a_key_of_another_console_is_reported_as_that(ask: Any) -> None:
     done = ask("--host", "http://127.0.0.1:9", "check", "acme-staging")
     assert done.returncode == 2
     assert "belongs to http://127.0.0.1" in done.stderr
@@ -368,7 +368,7 @@ def test_an_archive_with_the_operators_secrets_says_so_and_shows_them_when_asked
         (("--store", "nope", "restore", "latest"), 1, "the store nope is empty (the folder does not exist)"),
     ],
 )  # fmt: skip
-def test_a_slip_of_the_hand_is_told_with_what_was_meant(
+def test_a_slip_of_the_hand_is_reported_with_what_was_intended(
     arguments: tuple[str, ...], code: int, words: str, ask: Any
 ) -> None:
     assert ask("backup", "acme-staging").returncode == 0
@@ -376,7 +376,7 @@ def test_a_slip_of_the_hand_is_told_with_what_was_meant(
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
 
 
-def test_a_console_that_does_not_answer_is_told_with_the_reason(ask: Any) -> None:
+def test_a_console_that_does_not_answer_is_reported_with_the_reason(ask: Any) -> None:
     refused = ask("backup", "acme-staging", JITSU_HOST="http://127.0.0.1:9")
     assert "cannot be reached: connection refused" in last_message(refused.stderr).splitlines()[0]
     host = re.search(r"127\S+", ask("check", "acme-staging").stdout)

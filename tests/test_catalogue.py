@@ -264,7 +264,7 @@ def test_a_living_connection_and_a_builder_tell_what_the_archive_lacks() -> None
     ]
 
 
-def test_a_classic_key_of_a_deleted_stream_is_told_as_what_it_is() -> None:
+def test_a_classic_key_of_a_deleted_stream_is_reported_as_what_it_is() -> None:
     (found,) = dangling_references(side({"misc": [{"id": "m", "name": "Keys", "value": "gone=key"}]}))
     assert found == Dangling(Key("misc", "m"), "value", "gone", True, "Keys", ("stream",))
     assert str(found) == (

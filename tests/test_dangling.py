@@ -90,7 +90,7 @@ def test_verify_lists_a_connection_that_was_dead_in_the_source_without_alarm(tmp
     assert told in done.stdout
 
 
-def test_a_classic_key_of_a_deleted_stream_is_told_as_what_it_is(tmp_path: Path) -> None:
+def test_a_classic_key_of_a_deleted_stream_is_reported_as_what_it_is(tmp_path: Path) -> None:
     name = archive_of(tmp_path, side({"misc": [{"id": "m", "name": "Keys", "value": "gone=key"}]}))
     done = cli("verify", name, cwd=tmp_path)
     assert done.returncode == 0, done.stdout

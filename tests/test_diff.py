@@ -43,7 +43,7 @@ def test_since_the_last_backup_and_between_two(sandbox: Sandbox, ask: Any) -> No
     assert report["changes"][0]["fields"][0]["code"][-1] == "-// more"
 
 
-def test_a_pattern_that_finds_nothing_is_told_and_changes_no_code(ask: Any, tmp_path: Path) -> None:
+def test_a_pattern_that_finds_nothing_is_reported_and_changes_no_code(ask: Any, tmp_path: Path) -> None:
     (tmp_path / "jitsu-backup.toml").write_text('[sets.none]\nonly = ["stream/y*"]\n')
     assert ask("backup", "acme-staging").returncode == 0
     note = "--only: 'function/x*' matches nothing on either side"
@@ -114,7 +114,9 @@ def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask:
         (("diff", "live:", "latest"), 2, "no workspace"),
     ],
 )
-def test_what_cannot_be_compared_is_told(arguments: tuple[str, ...], code: int, words: str, ask: Any) -> None:
+def test_what_cannot_be_compared_is_reported(
+    arguments: tuple[str, ...], code: int, words: str, ask: Any
+) -> None:
     done = ask(*arguments)
     assert done.returncode == code
     assert words in done.stderr

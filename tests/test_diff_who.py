@@ -148,7 +148,7 @@ def test_where_the_log_is_off_that_is_said_once_and_the_last_saving_stands_in(ac
     assert not any(line.strip().startswith("by ") for line in lines)
 
 
-def test_a_key_that_may_not_read_the_log_is_told_once_and_the_operators_token_reads_it(
+def test_a_key_that_may_not_read_the_log_is_reported_once_and_the_operators_token_reads_it(
     acme: Workspace,
 ) -> None:
     acme.change("PUT", "function/enrich-0001", {"code": "// one"})
@@ -177,7 +177,7 @@ def test_what_a_restore_did_is_shown_as_such(acme: Workspace, key: str) -> None:
     assert f"    by {how} WHEN" in told
 
 
-def test_two_snapshots_are_told_by_the_key_of_their_place_or_a_note_says_why_not(acme: Workspace) -> None:
+def test_two_snapshots_are_reported_by_the_key_of_their_place_or_a_note_says_why_not(acme: Workspace) -> None:
     acme.change("PUT", "function/enrich-0001", {"code": "// one"})
     acme.ask("backup", "acme-staging")
     arguments = ("diff", "latest~1", "latest", "--who")
@@ -247,7 +247,9 @@ def test_a_log_that_was_cut_says_until_when_it_told(monkeypatch: pytest.MonkeyPa
     assert "so it is unknown who changed what before 2026-11-20 10:31:07 UTC" in note
 
 
-def test_certificates_that_cannot_be_used_are_told_as_any_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates_that_cannot_be_used_are_reported_as_any_trouble(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise BackupError("no such certificates")
 

@@ -59,7 +59,7 @@ def test_a_mistake_of_ours_says_where_it_was_met_and_nothing_that_it_may_hold() 
         (socket.gaierror(-2, "Name or service not known"), "bug in jitsu-backup (gaierror"),
     ],
 )
-def test_only_what_writing_raises_is_told_as_an_output_that_cannot_be_written(
+def test_only_what_writing_raises_is_reported_as_an_output_that_cannot_be_written(
     problem: OSError, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given_up: list[bool] = []

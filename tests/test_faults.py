@@ -118,7 +118,7 @@ def test_one_fault_at_any_write_leaves_the_same_end_state(generation: Generation
             assert_whole(sandbox, before, id_map(result))
 
 
-def test_a_sync_that_a_lost_request_makes_a_second_time_later_is_told(before: Snapshot) -> None:
+def test_a_sync_that_a_lost_request_makes_a_second_time_later_is_reported(before: Snapshot) -> None:
     # so that no two syncs are equally old, however fast the machine is
     ticks = itertools.count(1_800_000_000)
     sandbox = Sandbox(default_state(clock=lambda: float(next(ticks))), rate_limit=False)

@@ -57,7 +57,9 @@ def test_what_somebody_authorised_has_a_grant() -> None:
         ("brand-new", {"oauthConnectionId": "brand-new.x"}, True),
     ],
 )
-def test_a_grant_is_told_by_its_type_and_fields(kind: str, body: dict[str, object], granted: bool) -> None:
+def test_a_grant_is_reported_by_its_type_and_fields(
+    kind: str, body: dict[str, object], granted: bool
+) -> None:
     assert has_grant(Entity(Key(kind, "x"), body)) is granted
 
 

@@ -265,7 +265,7 @@ def test_there_and_back_are_two_changes_and_equal_snapshots_are_read_once(bench:
     assert len(found.archives) == 6
 
 
-def test_what_does_not_count_is_told_once(bench: Bench) -> None:
+def test_what_does_not_count_is_reported_once(bench: Bench) -> None:
     bench.keep(workspace())
     bench.keep(workspace(function=None), PACKED)
     bench.put(replace(make_snapshot(workspace(stream=None)), taken_at=datetime(2099, 1, 1, tzinfo=UTC)))
@@ -280,7 +280,7 @@ def reference_of(path: Path) -> str:
     return archive.reference
 
 
-def test_what_cannot_be_read_is_told_and_left_out(bench: Bench) -> None:
+def test_what_cannot_be_read_is_reported_and_left_out(bench: Bench) -> None:
     bench.keep(workspace())
     damaged = bench.folder / "store" / bench.keep(workspace(function={"code": "damaged"}))
     damaged.write_bytes(damaged.read_bytes()[:-5])

@@ -102,7 +102,7 @@ def test_what_of_two_consoles_has_not_changed_is_read_once(bench: Bench) -> None
 
 @pytest.mark.parametrize("harm", ["cut", "turned"])
 @pytest.mark.parametrize("sized", [True, False])
-def test_what_became_damaged_since_it_was_read_is_told(bench: Bench, harm: str, sized: bool) -> None:
+def test_what_became_damaged_since_it_was_read_is_reported(bench: Bench, harm: str, sized: bool) -> None:
     names = [bench.keep(workspace(function={"code": f"// {number}"})) for number in range(5)]
     if not sized:  # as names were before 0.8.0
         for name in names:
@@ -121,7 +121,7 @@ def test_what_became_damaged_since_it_was_read_is_told(bench: Bench, harm: str, 
     assert bench.ask().stdout.count("~ ") == 4
 
 
-def test_one_that_cannot_be_read_is_told_the_second_time_too_where_another_holds_the_same(
+def test_one_that_cannot_be_read_is_reported_the_second_time_too_where_another_holds_the_same(
     bench: Bench,
 ) -> None:
     first = bench.keep(workspace())
@@ -211,7 +211,7 @@ def test_entities_of_one_name_are_told_apart_by_their_ids(bench: Bench) -> None:
     assert {one["id"] for one in stat["entities"]} == {"f0", "f1", "f2"}
 
 
-def test_a_selector_that_finds_nothing_at_all_is_told(bench: Bench) -> None:
+def test_a_selector_that_finds_nothing_at_all_is_reported(bench: Bench) -> None:
     bench.keep(workspace())
     bench.keep(workspace(function={"code": BETTER}))
     nothing = bench.ask("function/x*")

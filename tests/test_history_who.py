@@ -73,7 +73,9 @@ def test_where_the_log_is_off_that_is_said_once_and_the_last_saving_stands_in(ac
         assert not any(line.startswith("    by ") for line in lines)
 
 
-def test_a_console_that_the_settings_do_not_name_is_told_and_the_history_is_shown(acme: Workspace) -> None:
+def test_a_console_that_the_settings_do_not_name_is_reported_and_the_history_is_shown(
+    acme: Workspace,
+) -> None:
     acme.url = "http://127.0.0.1:9"
     lines = told(acme)
     assert sum("the audit log could not be read" in line for line in lines) == 1

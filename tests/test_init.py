@@ -390,7 +390,7 @@ def test_files_that_were_written_without_settings_are_named(monkeypatch: Any, tm
     assert OWNER not in repr(first)
 
 
-def test_a_store_that_cannot_be_written_to_is_told_though_it_was_begun(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_to_is_reported_though_it_was_begun(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(first_settings.BackupError):
         run(begin(FolderStore(str(tmp_path / "file")), lambda: MOMENT))

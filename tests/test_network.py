@@ -213,7 +213,7 @@ def test_an_empty_lower_case_name_means_no_proxy_for_all_three(
     assert not through
 
 
-def test_a_proxy_that_refuses_is_told_as_the_proxy(machine: Callable[..., dict[str, str]]) -> None:
+def test_a_proxy_that_refuses_is_reported_as_the_proxy(machine: Callable[..., dict[str, str]]) -> None:
     with recording() as (proxy, through):
         machine("https://jitsu.example.com", HTTPS_PROXY=f"http://user:CANARY@127.0.0.1:{proxy}")
         with pytest.raises(BackupError, match="the proxy answers HTTP 403") as caught:
@@ -241,7 +241,7 @@ def told_by(ask: Callable[..., None], url: str, environment: Mapping[str, str]) 
         ("https", 502, ""),
     ],
 )  # fmt: skip
-def test_a_proxy_that_answers_in_the_place_of_another_is_told_as_the_proxy_with_what_to_do(
+def test_a_proxy_that_answers_in_the_place_of_another_is_reported_as_the_proxy_with_what_to_do(
     scheme: str, status: int, words: str, ask: Callable[..., None], machine: Callable[..., dict[str, str]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -280,7 +280,7 @@ WRONG = pytest.mark.parametrize(
 
 @WRONG
 @pytest.mark.parametrize("ask", [ask_console, ask_store])
-def test_what_is_wrong_with_a_certificate_is_told_with_what_to_do(
+def test_what_is_wrong_with_a_certificate_is_reported_with_what_to_do(
     certificate: str,
     words: str,
     ask: Callable[..., None],
@@ -308,7 +308,7 @@ def test_a_certificate_that_is_right_is_trusted_wherever_its_issuer_stands_in_th
 
 
 @pytest.mark.parametrize("ask", [ask_console, ask_store])
-def test_tls_to_a_server_without_it_is_told(
+def test_tls_to_a_server_without_it_is_reported(
     ask: Callable[..., None], machine: Callable[..., dict[str, str]]
 ) -> None:
     with recording() as (port, _):
@@ -318,7 +318,7 @@ def test_tls_to_a_server_without_it_is_told(
 
 
 @pytest.mark.parametrize("ask", [ask_console, ask_store])
-def test_a_request_in_clear_to_a_server_that_speaks_tls_is_told(
+def test_a_request_in_clear_to_a_server_that_speaks_tls_is_reported(
     ask: Callable[..., None], certificates: Path, machine: Callable[..., dict[str, str]]
 ) -> None:
     with tls_server(certificates / "good.pem") as url:
@@ -327,7 +327,7 @@ def test_a_request_in_clear_to_a_server_that_speaks_tls_is_told(
 
 
 @pytest.mark.parametrize("ask", [ask_console, ask_store])
-def test_an_answer_that_asks_for_tls_is_told(
+def test_an_answer_that_asks_for_tls_is_reported(
     ask: Callable[..., None], machine: Callable[..., dict[str, str]]
 ) -> None:
     with recording(400, b"Client sent an HTTP request to an HTTPS server.\n") as (port, _):
@@ -336,7 +336,7 @@ def test_an_answer_that_asks_for_tls_is_told(
     assert told.endswith(": speaks TLS; write https:// instead of http://")
 
 
-def test_a_certificate_of_a_ca_that_a_server_shows_is_told_by_the_store(
+def test_a_certificate_of_a_ca_that_a_server_shows_is_reported_by_the_store(
     certificates: Path, machine: Callable[..., dict[str, str]]
 ) -> None:
     told = pytest.raises(BackupError, match="its TLS certificate is that of a CA, not of a server")

@@ -47,7 +47,9 @@ def test_no_path_is_built_that_leads_elsewhere(one: str) -> None:
 
 
 @pytest.mark.parametrize("one", [".", ".."])
-def test_an_object_of_such_an_id_is_backed_up_and_what_it_would_need_is_told_in_the_plan(one: str) -> None:
+def test_an_object_of_such_an_id_is_backed_up_and_what_it_would_need_is_reported_in_the_plan(
+    one: str,
+) -> None:
     sandbox = with_functions(one, "plain")
     before = snapshot_of(sandbox)
     assert Key("function", one) in {entity.key for entity in before.entities}

@@ -109,7 +109,7 @@ def test_what_does_not_come_back_is_named_and_no_rehearsal_is_called_whole() -> 
     assert (found.restored, found.meant) == (0, 2)
 
 
-def test_connections_that_lost_an_end_in_the_source_are_told_and_no_failure() -> None:
+def test_connections_that_lost_an_end_in_the_source_are_reported_and_no_failure() -> None:
     sandbox = example_sandbox()
     sandbox.state.objects["web-0001"].deleted = True
     found = rehearsed(taken(sandbox))
@@ -300,7 +300,7 @@ def test_the_latest_of_every_workspace_is_one_word(store: Path, tmp_path: Path) 
     assert cli("verify", "--latest", "latest", cwd=tmp_path).returncode == 2
 
 
-def test_verify_of_an_empty_store_is_told(tmp_path: Path) -> None:
+def test_verify_of_an_empty_store_is_reported(tmp_path: Path) -> None:
     done = cli("verify", "--all", cwd=tmp_path)
     assert done.returncode == 1
     assert "is empty" in done.stderr

@@ -274,7 +274,7 @@ def test_the_last_from_before_a_change_stays_for_a_day_with_the_first_after_it()
     )
 
 
-def test_a_damaged_one_stays_takes_no_place_and_is_told_with_its_sizes() -> None:
+def test_a_damaged_one_stays_takes_no_place_and_is_reported_with_its_sizes() -> None:
     found = [sized(1, found=7), sized(2), sized(3)]
     assert list(kept(found, Policy(last=1)).values()) == [
         ("damaged: it has 7 of 100 bytes; move it away with prune --quarantine",),

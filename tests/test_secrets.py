@@ -165,7 +165,9 @@ def test_no_secret_reaches_any_output_of_any_command_in_success_or_failure(
             assert path.stat().st_mode & 0o077 == 0 or path.name == "m.prom", path
 
 
-def test_a_refused_entity_is_told_by_its_field_without_its_values(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_refused_entity_is_reported_by_its_field_without_its_values(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     (tmp_path / "o.toml").write_text('["function/Enrich"]\nname = "2026-01-01T00:00:00Z"\n')
     with running(sandbox) as url:
         env = {"JITSU_HOST": url, "JITSU_APIKEY": f"key1:{CANARY}"}

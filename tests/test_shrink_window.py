@@ -76,7 +76,7 @@ def test_the_last_sound_archive_counts_however_old_it_is() -> None:
     assert history.falls(5, 24 * 90) == ["function: 27 before, 5 now"]
 
 
-def test_what_was_accepted_starts_anew_and_is_marked_so() -> None:
+def test_what_was_accepted_starts_again_and_is_marked_so() -> None:
     history = History()
     history.backup(27)
     history.backup(14)
@@ -104,7 +104,7 @@ def test_once_there_are_as_many_again_the_alarm_ends() -> None:
     assert history.falls(20) == []
 
 
-def test_what_was_above_the_share_of_a_laxer_run_is_told_by_a_stricter_one() -> None:
+def test_what_was_above_the_share_of_a_laxer_run_is_reported_by_a_stricter_one() -> None:
     history = History()
     history.backup(27)
     assert history.falls(3, shrink_alarm=1) == []
@@ -141,7 +141,7 @@ COUNTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 30))
 
 
 @given(COUNTS, COUNTS, st.floats(0, 1))
-def test_a_fall_is_told_exactly_where_a_type_fell_to_none_or_by_more_than_the_share(
+def test_a_fall_is_reported_exactly_where_a_type_fell_to_none_or_by_more_than_the_share(
     before: dict[str, int], now: dict[str, int], share: float
 ) -> None:
     told = {fall.type for fall in falls(before, now, share)}

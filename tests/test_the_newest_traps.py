@@ -230,7 +230,7 @@ def test_trap_n5_04_a_sync_to_an_account_that_nobody_authorised_is_made(
     assert len(target.state.reverse_syncs(PRODUCTION)) == 2
 
 
-def test_trap_n5_06_a_list_of_issues_is_a_refusal_and_told_by_its_paths(
+def test_trap_n5_06_a_list_of_issues_is_a_refusal_and_reported_by_its_paths(
     sandbox: Sandbox, target: Sandbox
 ) -> None:
     google_sync(sandbox, conversionActionId="no number")

@@ -174,12 +174,12 @@ def test_trap_09_a_deleted_objects_secret_is_revived(sandbox: Sandbox, state: St
     assert state.objects[new_id].config["keyFile"] == state.objects["lake-0001"].config["keyFile"]
 
 
-def test_trap_10_write_keys_are_made_anew_and_told_once(sandbox: Sandbox, target: Sandbox) -> None:
+def test_trap_10_write_keys_are_recreated_and_reported_once(sandbox: Sandbox, target: Sandbox) -> None:
     assert len(copy(sandbox, target).keys) == 4
     assert copy(sandbox, target).keys == []
 
 
-def test_trap_11_a_domain_of_another_workspace_is_left_out_and_told(sandbox: Sandbox) -> None:
+def test_trap_11_a_domain_of_another_workspace_is_left_out_and_reported(sandbox: Sandbox) -> None:
     result = run(restore(lambda: console_of(sandbox), backup(sandbox)))
     assert {r.key.type for r in result.found} == {"domain", "stream"}
     assert all("in use by workspace acme-staging" in r.reason for r in result.found)
@@ -270,7 +270,7 @@ def test_trap_19_a_body_beyond_20_mb_fails_alone(sandbox: Sandbox, state: State,
     assert failed == {"Enrich": "Body exceeded 20mb limit"}
 
 
-def test_trap_20_a_refusal_is_told_without_the_secrets_that_it_carries(
+def test_trap_20_a_refusal_is_reported_without_the_secrets_that_it_carries(
     sandbox: Sandbox, target: Sandbox
 ) -> None:
     overlay = parse_overlay({"destination/Warehouse": {"password": "canary-secret", "port": "canary-secret"}})
@@ -338,7 +338,9 @@ def test_trap_25_a_grant_is_never_copied_and_the_targets_own_stays(
     assert new.config["authorized"] is True
 
 
-def test_trap_26_what_no_path_can_name_is_told_and_nothing_is_sent(sandbox: Sandbox, state: State) -> None:
+def test_trap_26_what_no_path_can_name_is_reported_and_nothing_is_sent(
+    sandbox: Sandbox, state: State
+) -> None:
     state.add_object(STAGING, "function", "..", {"name": "Odd", "code": "then", "kind": "event"})
     before = backup(sandbox)
     state.objects[".."].config["code"] = "now"

@@ -84,7 +84,7 @@ def test_unpacked_and_packed_the_archive_is_the_same(place: Path, snapshot: Snap
     assert cli("verify", digest(snapshot)[:12], cwd=place).returncode == 0
 
 
-def test_files_and_folders_are_their_owners_only_and_the_secrets_in_them_are_told(place: Path) -> None:
+def test_files_and_folders_are_their_owners_only_and_the_secrets_in_them_are_reported(place: Path) -> None:
     for path in [place / "tree", *(place / "tree").rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
     done = cli("unpack", "a.json.gz", "other", cwd=place)
@@ -111,7 +111,7 @@ def test_an_edited_folder_packs_and_is_what_a_restore_then_plans(place: Path, sn
     assert "cursors.json refers to 1" in done.stderr
 
 
-def test_a_merge_that_was_not_finished_is_told(place: Path) -> None:
+def test_a_merge_that_was_not_finished_is_reported(place: Path) -> None:
     (code,) = (place / "tree" / "function").glob("enrich-*.js")
     code.write_text("<<<<<<< HEAD\none\n=======\ntwo\n>>>>>>> theirs\n")
     done = cli("pack", "tree", "--output", "b.json.gz", cwd=place)
@@ -326,7 +326,7 @@ def test_what_was_redacted_never_gets_secrets_and_is_for_reading_only(place: Pat
     assert not (place / "jitsu-backups").exists()
 
 
-def test_files_of_others_are_left_alone_and_told(place: Path) -> None:
+def test_files_of_others_are_left_alone_and_reported(place: Path) -> None:
     tree = place / "tree"
     (tree / "function" / "my-facade.js").write_text("mine")
     (tree / ".gitignore").write_text("mine")
@@ -398,7 +398,7 @@ def test_what_is_wrong_is_one_line_with_the_file_and_nothing_is_stored(
     assert not (place / "jitsu-backups").exists()
 
 
-def test_an_unreadable_name_in_the_folder_is_told_in_json_too(place: Path) -> None:
+def test_an_unreadable_name_in_the_folder_is_reported_in_json_too(place: Path) -> None:
     (place / "tree" / os.fsdecode(b"\xff.json")).write_text("{}")
     done = cli("--json", "unpack", "a.json.gz", "tree", cwd=place)
     assert json.loads(done.stdout)["foreign"] == ["?.json"]

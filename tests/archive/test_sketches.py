@@ -54,19 +54,19 @@ def test_the_order_in_which_a_console_lists_does_not_matter(content: Content, ra
 
 
 @given(contents, st.integers(4, 12))
-def test_additions_and_deletions_are_told_to_the_last_one(content: Content, more: int) -> None:
+def test_additions_and_deletions_are_reported_to_the_last_one(content: Content, more: int) -> None:
     after = content | {("stream", 100 + number): "new" for number in range(more)}
     assert least_changed(named(content), named(after)) >= more
     assert least_changed(named(after), named(content)) >= more
 
 
-def test_edits_are_told_though_no_count_changes() -> None:
+def test_edits_are_reported_though_no_count_changes() -> None:
     before = {("function", number): "a" for number in range(20)}
     after = before | {("function", number): "b" for number in range(8)}
     assert 4 <= least_changed(named(before), named(after)) <= 8
 
 
-def test_one_type_for_another_is_told_though_the_total_is_the_same() -> None:
+def test_one_type_for_another_is_reported_though_the_total_is_the_same() -> None:
     before, after = {("stream", n): "a" for n in range(6)}, {("function", n): "a" for n in range(6)}
     assert least_changed(named(before, old=True), named(after, old=True)) >= 6
 

@@ -374,7 +374,9 @@ def drop(pattern: str) -> Callable[[dict[str, bytes]], None]:
         (put("secrets.json", b'{"stream": "CANARY"}'), "secrets.json is not valid"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_with_its_file(change: Callable[[dict[str, bytes]], None], words: str) -> None:
+def test_what_is_wrong_is_reported_with_its_file(
+    change: Callable[[dict[str, bytes]], None], words: str
+) -> None:
     files = unpacked()
     change(files)
     message = refusal(files)

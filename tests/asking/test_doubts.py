@@ -308,7 +308,7 @@ def test_of_an_unknown_type_nobody_knows_whether_listen_tells_so_it_is_listed(tm
     at_rest(world, story)
 
 
-def test_a_sync_that_reads_all_anew_is_asked_for_its_cursor_once_it_has_one_or_may_keep_one(
+def test_a_sync_that_reads_all_again_is_asked_for_its_cursor_once_it_has_one_or_may_keep_one(
     world: World,
 ) -> None:
     sync = next(

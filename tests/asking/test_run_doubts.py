@@ -98,7 +98,7 @@ def test_an_operators_token_is_asked_with_once_a_run(world: World) -> None:
         (404, b"<html>"),
     ],
 )  # fmt: skip
-def test_an_operators_token_that_was_withdrawn_is_told_as_a_whole_reading_tells_it(
+def test_an_operators_token_that_was_withdrawn_is_reported_as_a_whole_reading_tells_it(
     world: World, answer: tuple[int, Any]
 ) -> None:
     async def story(world: World) -> None:
@@ -183,7 +183,7 @@ def test_an_archive_of_before_that_comes_back_and_had_more_sets_off_its_alarm(
     at_rest(world, story)
 
 
-def test_an_archive_of_a_better_key_that_comes_back_is_told(world: World, folder: Path) -> None:
+def test_an_archive_of_a_better_key_that_comes_back_is_reported(world: World, folder: Path) -> None:
     async def story(world: World) -> None:
         (better,) = archives(folder)
         data = better.read_bytes()
@@ -220,7 +220,7 @@ def test_an_incomplete_reading_is_not_remembered(world: World) -> None:
     at_rest(world, story)
 
 
-def test_an_archive_that_the_figures_tell_of_and_that_is_gone_is_told(world: World) -> None:
+def test_an_archive_that_the_figures_tell_of_and_that_is_gone_is_reported(world: World) -> None:
     """The alarm of a lost archive is looked for although nothing would have to be read."""
 
     async def story(world: World) -> None:

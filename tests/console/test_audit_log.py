@@ -122,7 +122,7 @@ def test_a_change_with_the_operators_token_has_no_user_and_no_key() -> None:
     ]  # fmt: skip
 
 
-def test_the_way_is_told_only_where_the_console_tells_it() -> None:
+def test_the_way_is_reported_only_where_the_console_tells_it() -> None:
     token = {"id": "key7", "type": "api", "name": None}
     lines = [line(0, origin="mcp", token=token, tokenId="key7"), line(1, token=token), line(2)]
     assert [entry.way for entry in read(lambda _: page(*lines)).entries] == ["mcp", "api", None]
@@ -196,7 +196,7 @@ def test_pages_of_any_length_are_followed_and_no_line_counts_twice() -> None:
     assert [entry.object_id for entry in log.entries] == [f"object-{n}" for n in range(4)]
 
 
-def test_no_more_pages_are_read_than_were_allowed_and_that_is_told() -> None:
+def test_no_more_pages_are_read_than_were_allowed_and_that_is_reported() -> None:
     numbers = iter(range(1000))
     log = read(lambda _: page(line(n := next(numbers)), cursor=str(n)), most_pages=3)
     assert (len(log.entries), log.state, log.why) == (3, LogState.CUT, "more than 600 changes")
@@ -209,7 +209,7 @@ def test_no_more_pages_are_read_than_were_allowed_and_that_is_told() -> None:
         {"objectId": None}, {"changes": None}, {"changes": {"objectType": ["x"]}},
     ],
 )  # fmt: skip
-def test_a_damaged_line_hides_no_other_and_is_told(damage: dict[str, Any]) -> None:
+def test_a_damaged_line_hides_no_other_and_is_reported(damage: dict[str, Any]) -> None:
     log = read(lambda _: page(line(0), line(1, **damage), line(2)))
     assert [entry.object_id for entry in log.entries] == ["object-0", "object-2"]
     assert (log.state, log.why) == (LogState.DAMAGED, "1 line of it cannot be read")

@@ -198,7 +198,7 @@ async def endless_hints(writer: asyncio.StreamWriter) -> None:
 
 
 @pytest.mark.parametrize("answer", [drip, endless_hints])
-def test_a_reply_that_never_ends_is_given_up_however_steadily_it_goes_on(answer: Answer) -> None:
+def test_a_reply_that_never_ends_is_given_up_however_steadily_it_continues(answer: Answer) -> None:
     with pytest.raises(UnreachableError, match="no reply in time"):
         ask(answer, timeout=0.02)
 
@@ -233,7 +233,7 @@ def test_schemas_are_bounded_together_and_those_beyond_are_left_out(monkeypatch:
     assert len(found) == 1
 
 
-def test_the_operators_exports_are_bounded_together_and_too_much_is_told(
+def test_the_operators_exports_are_bounded_together_and_too_much_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bodies, "MAX_REPLY_BYTES", 2**16)

@@ -99,7 +99,7 @@ BROKEN_LIST = httpx.Response(500, json={"error": "Invalid `prisma.workspace.find
         (answers(export=httpx.Response(200, json={"id": "w1"})), UnreachableError, "does not answer like a Jitsu console"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_listed_is_told_plainly(
+def test_what_cannot_be_listed_is_reported_plainly(
     known: dict[str, Any], kind: type[BackupError], told: str
 ) -> None:
     with pytest.raises(kind) as raised:

@@ -87,7 +87,7 @@ def test_all_requests_of_a_console_wait_for_it_together_and_what_comes_later_is_
     run(ask())
 
 
-def test_an_answer_begins_the_time_anew_and_says_that_nothing_is_wrong() -> None:
+def test_an_answer_begins_the_time_again_and_says_that_nothing_is_wrong() -> None:
     transport = Away(time := FakeTime(), time.now + 500, refused)
 
     async def ask() -> None:

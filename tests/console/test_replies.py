@@ -258,7 +258,7 @@ TLS_ALERT = NO_STATUS_LINE.format(r"\x15\x03")
         (NO_STATUS_LINE.format("SSH-2.0"), "http", NO_HTTP),
     ],
 )  # fmt: skip
-def test_what_answers_without_http_is_no_jitsu_and_tls_is_told_where_the_request_came_in_clear(
+def test_what_answers_without_http_is_no_jitsu_and_tls_is_reported_where_the_request_came_in_clear(
     words: str, scheme: str | None, told: str
 ) -> None:
     for method in ("GET", "POST"):
@@ -289,7 +289,7 @@ def test_a_tls_port_that_answers_a_request_in_clear_is_told_to_want_https(conten
     )
 
 
-def test_what_a_proxy_answers_is_told_as_the_proxys() -> None:
+def test_what_a_proxy_answers_is_reported_as_the_proxys() -> None:
     squid = {"X-Squid-Error": "ERR_ACCESS_DENIED 0"}
     for status, headers in ((400, squid), (403, squid), (407, {}), (407, squid)):
         for method in ("GET", "POST"):

@@ -80,7 +80,7 @@ def test_a_console_that_lacks_the_export_is_not_complained_of() -> None:
         assert (exports.reverse_syncs, exports.unread) == ([], "")
 
 
-def test_an_export_that_a_broken_sync_cuts_short_is_told_and_no_failure_and_nobody_waits_for_it() -> None:
+def test_an_export_that_a_broken_sync_cuts_short_is_reported_and_no_failure_and_nobody_waits_for_it() -> None:
     asked: list[httpx.Request] = []
 
     def cut(request: httpx.Request) -> httpx.Response:
@@ -92,7 +92,7 @@ def test_an_export_that_a_broken_sync_cuts_short_is_told_and_no_failure_and_nobo
     assert len(asked) == 3
 
 
-def test_an_export_that_is_refused_is_told_without_secrets() -> None:
+def test_an_export_that_is_refused_is_reported_without_secrets() -> None:
     refused = httpx.Response(
         500, json={"error": [{"code": "invalid_literal", "path": ["version"], "received": "whsecret"}]}
     )

@@ -84,7 +84,7 @@ def test_a_console_without_the_routes_is_not_said_to_lack_them() -> None:
     assert snapshot.manifest.refused == ()
 
 
-def test_a_section_that_is_there_and_refused_is_told_and_does_not_make_a_backup_incomplete() -> None:
+def test_a_section_that_is_there_and_refused_is_reported_and_does_not_make_a_backup_incomplete() -> None:
     refused = httpx.Response(500, json={"message": "Odd settings"})
     snapshot = read_with({"observability-exports": refused})
     assert [line.what for line in snapshot.manifest.refused] == ["workspace/observability-exports"]

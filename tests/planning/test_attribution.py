@@ -150,7 +150,7 @@ def test_every_change_has_those_who_made_it_and_what_no_snapshot_saw_is_listed(s
 
 
 @given(stories(), st.floats(-400, 400), st.data())
-def test_whatever_the_clocks_say_a_deed_is_told_once_at_most_and_of_what_it_changed(
+def test_whatever_the_clocks_say_a_deed_is_reported_once_at_most_and_of_what_it_changed(
     story: Story, skew: float, data: st.DataObject
 ) -> None:
     lost = data.draw(st.sets(st.sampled_from(story.deeds))) if story.deeds else set()
@@ -175,7 +175,7 @@ def test_whatever_the_clocks_say_a_deed_is_told_once_at_most_and_of_what_it_chan
     assert {passing.id for passing in found.passing} <= story.passing()
 
 
-def test_authors_are_told_newest_first_and_each_way_of_one_person_once() -> None:
+def test_authors_are_reported_newest_first_and_each_way_of_one_person_once() -> None:
     before = history([0, 60], (1, [changed("function", "f")]))
     entries = [
         entry(10, "update", "f", "Ada"),
@@ -238,7 +238,7 @@ def test_an_entity_with_a_new_id_has_those_who_deleted_the_old_and_made_the_new_
     assert (told(found), found.passing) == ([[["Bob", "Ada"]]], ())
 
 
-def test_a_builders_function_is_told_with_its_builder_and_with_itself_where_that_changed() -> None:
+def test_a_builders_function_is_reported_with_its_builder_and_with_itself_where_that_changed() -> None:
     builder = {"id": "pb", "functions": [{"functionId": "owned"}]}
     newest = make_snapshot({"profile-builder": [builder], "function": [{"id": "owned"}]})
     entries = [entry(1, "update", "owned")]
@@ -286,7 +286,7 @@ def comparison(*changes: EntityChange, backwards: bool = False) -> Changes:
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_comparison_is_told_in_either_order(backwards: bool) -> None:
+def test_a_comparison_is_reported_in_either_order(backwards: bool) -> None:
     added = change(ChangeKind.ADDED, None, Key("function", "new"))
     removed = change(ChangeKind.REMOVED, Key("function", "old"), None)
     changes = comparison(changed("function", "f"), added, removed, backwards=backwards)
@@ -303,7 +303,7 @@ def test_a_comparison_is_told_in_either_order(backwards: bool) -> None:
     assert [one.id for one in found.passing] == ["gone"]
 
 
-def test_nobody_is_told_where_the_log_tells_nobody() -> None:
+def test_no_author_is_named_where_the_log_names_none() -> None:
     found = attribute_changes(comparison(changed("function", "f")), [], NOBODY)
     assert (found.of(changed("function", "f")), found.passing) == ((), ())
 

@@ -33,7 +33,7 @@ def test_a_sync_that_is_blocked_for_its_webhook_confirms_nothing_in_a_persons_na
         "a_reverse_sync_that_would_share_its_webhook_is_not_deleted_to_be_made_again",
     ],
 )
-def test_a_blocked_rebind_lists_no_deletion_of_a_sync_that_would_not_be_made_again(name: str) -> None:
+def test_a_blocked_rebind_lists_no_deletion_of_a_sync_that_would_not_be_recreated(name: str) -> None:
     plan = plan_of(name)
     assert plan.blocked
     assert not [action for action in plan.actions if action.kind is ActionKind.DELETE]

@@ -67,7 +67,7 @@ def test_after_a_restore_elsewhere_nothing_differs_from_either_side(
 @given(seed=SEEDS, size=SIZES, changes=st.integers(0, 20))
 @example(seed=2820, size=11, changes=2)
 @LAW
-def test_what_was_changed_is_told_and_seen_from_the_other_side_it_is_the_same_change(
+def test_what_was_changed_is_reported_and_seen_from_the_other_side_it_is_the_same_change(
     seed: int, size: int, changes: int
 ) -> None:
     state = default_state()
@@ -152,7 +152,7 @@ def changed() -> Changes:
     return differ(before, run(read(console_of(sandbox), STAGING)))
 
 
-def test_changes_are_told_by_name_and_field_and_secrets_only_as_changed(changed: Changes) -> None:
+def test_changes_are_reported_by_name_and_field_and_secrets_only_as_changed(changed: Changes) -> None:
     assert [line for line in told(changed) if line[1] != "custom-image"] == [
         ("changed", "destination", "Alerts webhook", ["headers", "url"]),
         ("removed", "destination", "BigQuery", []),
@@ -195,7 +195,7 @@ def test_selectors_choose_by_type_name_and_by_the_ends_of_a_link(changed: Change
     assert left() == [c.name for c in changed.entities]
 
 
-def test_what_a_builders_function_is_called_chooses_the_builder_that_its_changes_are_told_with() -> None:
+def test_what_a_builders_function_is_called_chooses_the_builder_that_its_changes_are_reported_with() -> None:
     def of(code: str, name: str) -> Snapshot:
         function = {"id": "pf-1", "name": name, "kind": "profile", "code": code}
         builders = [builder("pb-1", "pf-1", "db-1", code), builder("pb-2", "unlisted", "db-1", code)]
@@ -222,7 +222,7 @@ def test_a_function_that_a_builder_came_to_own_is_no_other_one() -> None:
     assert told(differ(owned, alone)) == [("removed", "profile-builder", "Pb-1", [])]
 
 
-def test_what_one_side_could_not_read_is_no_difference_and_is_told() -> None:
+def test_what_one_side_could_not_read_is_no_difference_and_is_reported() -> None:
     lists: dict[str, Any] = {"function": [{"id": "f", "name": "F", "code": "x"}], "stream": []}
     before = make_snapshot(lists)
     after = make_snapshot({"stream": []}, refused=(Refusal("function", "HTTP 500"),))
@@ -267,7 +267,7 @@ def test_two_syncs_of_one_pair_that_both_changed_are_paired_with_the_likest() ->
     assert [path for *_, path in told(changes)] == [["data.schedule"], ["data.schedule"]]
 
 
-def test_what_was_made_again_in_its_workspace_works_with_the_grant_of_the_old_one() -> None:
+def test_what_was_recreated_in_its_workspace_works_with_the_grant_of_the_old_one() -> None:
     def of(one: str) -> Snapshot:
         granted = {"authorized": True, "oauthConnectionId": "destination.sf-1"}
         return side({"destination": [{"id": one, "name": "S", "destinationType": "salesforce", **granted}]})
@@ -282,7 +282,7 @@ def test_a_truth_value_is_no_number() -> None:
     assert told(differ(before, before)) == []
 
 
-def test_names_that_two_entities_share_are_told_with_ids() -> None:
+def test_names_that_two_entities_share_are_reported_with_ids() -> None:
     def of(function: str, *functions: str) -> Snapshot:
         return make_snapshot({
             "stream": [{"id": "s", "name": "S"}], "destination": [{"id": "d", "name": "D"}],

@@ -89,12 +89,12 @@ def test_values_from_outside_go_to_the_table_that_names_them() -> None:
         ([], "an overlay must be a table"),
     ],
 )
-def test_what_is_wrong_is_told_with_the_table_and_the_workspace(document: Any, told: str) -> None:
+def test_what_is_wrong_is_reported_with_the_table_and_the_workspace(document: Any, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         overlay_tables(document)
 
 
-def test_what_two_tables_together_make_wrong_is_told_with_file_and_workspace() -> None:
+def test_what_two_tables_together_make_wrong_is_reported_with_file_and_workspace() -> None:
     given = overlay_tables(
         {"service/S": {"credentials.password": "x"}, "acme:service/S": {"credentials": {"password": "y"}}},
         called="overlay o.toml",

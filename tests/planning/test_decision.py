@@ -25,7 +25,7 @@ from tests.planning.scenarios.scenario import (
 )
 
 
-def test_fields_are_told_in_the_order_of_their_paths() -> None:
+def test_fields_are_reported_in_the_order_of_their_paths() -> None:
     then = db("db-1", host="a", deep={"must": "a"}) | {"deep-er": "a"}
     now = db("db-1", host="b", deep={"must": "b"}) | {"deep-er": "b"}
     found = action_of(in_place({"destination": [then]}, {"destination": [now]}, schemas={}), "db-1")
@@ -40,7 +40,7 @@ def test_fields_are_told_in_the_order_of_their_paths() -> None:
         (7, "7 write keys only in the target are kept, because deleted write keys cannot be recovered: k0, k1, k2, k3, k4, k5 and 1 more"),
     ],
 )  # fmt: skip
-def test_write_keys_that_only_the_target_has_are_told_up_to_six(count: int, told: str) -> None:
+def test_write_keys_that_only_the_target_has_are_reported_up_to_six(count: int, told: str) -> None:
     live = with_(BASE, stream=[{**WEB, "publicKeys": [{"id": f"k{n}"} for n in range(count)]}])
     assert f"stream 'Web': {told}" in plan_of(in_place(BASE, live)).notes
 
@@ -80,7 +80,7 @@ def test_a_function_that_something_else_has_the_id_of_is_not_there() -> None:
     assert (found.kind, found.reason) == (ActionKind.BLOCKED, told)
 
 
-def test_a_text_that_happens_to_be_an_id_keeps_nothing_from_being_made_again() -> None:
+def test_a_text_that_happens_to_be_an_id_keeps_nothing_from_being_recreated() -> None:
     note = {"id": "note", "name": "Note", "code": "x", "description": "db-1"}
     actions = plan_of(recreate(live={"function": [ENRICH, note]})).actions
     kinds = [action.kind for action in actions if action.key == Key("destination", "db-1")]
@@ -88,7 +88,7 @@ def test_a_text_that_happens_to_be_an_id_keeps_nothing_from_being_made_again() -
 
 
 @pytest.mark.parametrize("one", [".", ".."])
-def test_what_no_path_can_name_is_not_made_again(one: str) -> None:
+def test_what_no_path_can_name_is_not_recreated(one: str) -> None:
     then, now = (db(one, host="h"), db(one, host="h", mode="a", apiKey="shown"))
     found = action_of(
         recreate(before={"destination": [then], "link": []}, live={"destination": [now], "link": []}), one
@@ -115,7 +115,7 @@ def test_the_secrets_of_the_source_that_are_copied_are_all_named() -> None:
     assert told(9) == [words.format(named(9))]
 
 
-def test_dead_connections_are_told_up_to_six() -> None:
+def test_dead_connections_are_reported_up_to_six() -> None:
     def told(count: int) -> list[str]:
         links = [link(f"l{n}", "web-1", f"gone-{n}") for n in range(count)]
         plan = plan_of(elsewhere({"stream": [WEB], "link": links}, {}))
@@ -128,7 +128,7 @@ def test_dead_connections_are_told_up_to_six() -> None:
     assert told(7) == [f"7 dead connections are left out, because their {words} them: {six} and 1 more"]
 
 
-def test_namesakes_are_told_up_to_six() -> None:
+def test_namesakes_are_reported_up_to_six() -> None:
     functions = [{**ENRICH, "id": f"f{n}", "name": f"F {n}"} for n in range(7)]
     own = [{**ENRICH, "id": f"own{n}", "name": f"F {n}"} for n in range(7)]
     plan = plan_of(elsewhere({"function": functions}, {"function": own}))

@@ -79,7 +79,7 @@ def test_connections_that_lost_an_end_go_uncounted() -> None:
     }
 
 
-def test_what_is_made_again_elsewhere_does_not_count_as_gone() -> None:
+def test_what_is_recreated_elsewhere_does_not_count_as_gone() -> None:
     names = ("a", "b", "c", "d")
     before: Lists = {"destination": [db(name, host="h") for name in names]}
     live: Lists = {"destination": [db(name, host="h", mode="a", apiKey="shown") for name in names]}

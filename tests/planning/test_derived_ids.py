@@ -13,7 +13,7 @@ from jitsu_backup.catalogue.derived_ids import (
 
 @pytest.mark.parametrize("first", [0, 1, 2])
 @pytest.mark.parametrize("second", [0, 1, 15])
-def test_what_was_made_again_of_what_was_made_is_known_by_the_first_source(first: int, second: int) -> None:
+def test_what_was_recreated_of_what_was_made_is_known_by_the_first_source(first: int, second: int) -> None:
     child = derived_id("w", "stream", "source", first)
     grandchild = derived_id("w", "stream", child, second)
     known = KnownIds("w", "stream", ["source", grandchild])

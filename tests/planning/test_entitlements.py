@@ -117,7 +117,7 @@ def test_a_domain_that_only_an_overlay_gives_is_left_out_too() -> None:
     assert (made.body["domains"], made.losses) == ([], cannot("be added", "mine.example"))
 
 
-def test_without_a_domain_that_cannot_be_added_nothing_is_written_again_and_it_is_told_again() -> None:
+def test_without_a_domain_that_cannot_be_added_nothing_is_written_again_and_it_is_reported_again() -> None:
     live = {"stream": [{**streams([])["stream"][0], "id": here("stream", "web-1")}]}
     plan = plan_of(elsewhere(streams(["a.example"]), live, entitlements=NOTHING))
     assert [one.kind for one in plan.actions] == [ActionKind.UNCHANGED]
@@ -139,7 +139,7 @@ def test_a_domain_leaves_a_stream_where_another_one_has_it_already_or_nothing_wa
     assert (changed.kind, changed.body["domains"], changed.losses) == (ActionKind.UPDATE, [], ())
 
 
-def test_another_workspaces_domain_is_told_as_such() -> None:
+def test_another_workspaces_domain_is_reported_as_such() -> None:
     options = {"domains_elsewhere": {"a.example": "acme-staging"}, "entitlements": NOTHING}
     made = action(elsewhere(streams(["a.example"]), {}, **options), "stream/web-1")
     assert made.losses == (Loss("domains", "domain a.example not set: in use by workspace acme-staging"),)
@@ -164,20 +164,20 @@ def test_a_link_is_made_without_identity_stitching_but_with_all_else() -> None:
     assert made.losses == (Loss("data.functions", NO_STITCHING),)
 
 
-def test_a_link_that_stitches_in_the_target_goes_on_with_it() -> None:
+def test_a_link_that_stitches_in_the_target_continues_with_it() -> None:
     before = with_(BASE, link=[link("l1", "web-1", "db-1", STITCHES)])
     live = with_(BASE, link=[link("l1", "web-1", "db-1", {**STITCHES, "mode": "stream"})])
     changed = action(in_place(before, live, entitlements=NOTHING), "link/l1")
     assert (changed.kind, changed.body["data"], changed.losses) == (ActionKind.UPDATE, STITCHES, ())
 
 
-def test_a_link_that_lacks_only_identity_stitching_is_not_written_and_it_is_told() -> None:
+def test_a_link_that_lacks_only_identity_stitching_is_not_written_and_it_is_reported() -> None:
     before = with_(BASE, link=[link("l1", "web-1", "db-1", {"functions": [*RUNS["functions"], STITCHING]})])
     found = action(in_place(before, BASE, entitlements=NOTHING), "link/l1")
     assert (found.kind, found.losses) == (ActionKind.UNCHANGED, (Loss("data.functions", NO_STITCHING),))
 
 
-def test_nothing_is_made_anew_where_its_connection_would_lose_identity_stitching() -> None:
+def test_nothing_is_recreated_where_its_connection_would_lose_identity_stitching() -> None:
     links = [link("l1", "web-1", "db-1", STITCHES)]
     assert plan_of(recreate(before={"link": links}, live={"link": links})).writes
     plan = plan_of(recreate(before={"link": links}, live={"link": links}, entitlements=NOTHING))

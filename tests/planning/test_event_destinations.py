@@ -136,14 +136,14 @@ def test_what_an_update_leaves_as_it_is_counts_too() -> None:
     assert action(scenario).kind is ActionKind.CREATE
 
 
-def test_a_connection_is_blocked_where_it_would_be_changed_and_left_where_it_is_as_meant() -> None:
+def test_a_connection_is_blocked_where_it_would_be_changed_and_left_where_it_is_as_intended() -> None:
     before = connected(meta(), {"mode": "batch"})
     changed = action(in_place(before, connected(meta(), {"mode": "stream"}), **NEWEST))
     assert (changed.kind, changed.target_id, changed.reason) == (ActionKind.BLOCKED, "l1", NO_PIXEL)
     assert action(in_place(before, before, **NEWEST)).kind is ActionKind.UNCHANGED
 
 
-def test_a_destination_that_is_made_again_has_nothing_of_the_old_one() -> None:
+def test_a_destination_that_is_recreated_has_nothing_of_the_old_one() -> None:
     before = connected(meta())
     scenario = in_place(before, connected(meta(pixelId="9", extra=1)), recreate=True, **NEWEST)
     assert action(scenario, "destination/meta-1").kind is ActionKind.CREATE

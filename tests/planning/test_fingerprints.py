@@ -24,7 +24,7 @@ def test_nothing_changed() -> None:
     assert changed() == []
 
 
-def test_a_change_is_told_by_its_entity() -> None:
+def test_a_change_is_reported_by_its_entity() -> None:
     assert changed(service=[{**CRM, "version": "2"}]) == ["service/crm-1 is changed"]
     assert changed(service=[{**CRM, "id": "new"}], destination=[]) == [
         "destination/db-1 is gone", "service/crm-1 is gone", "service/new is new",
@@ -82,7 +82,7 @@ def test_a_fingerprint_tells_nothing_without_its_salt() -> None:
     assert not {*one.values()} & {*other.values()}
 
 
-def test_changes_are_told_by_name_the_first_five_and_then_by_their_counts() -> None:
+def test_changes_are_reported_by_name_the_first_five_and_then_by_their_counts() -> None:
     changes = {f"stream/s{n}": how for n, how in enumerate(["changed", "new", "gone"])}
     names = {"stream/s0": "Web", "stream/s1": "App"}
     told = "stream 'Web' (stream/s0) has changed; stream 'App' (stream/s1) is new; stream/s2 was deleted"
@@ -91,7 +91,7 @@ def test_changes_are_told_by_name_the_first_five_and_then_by_their_counts() -> N
     assert changes_in_words(more, names).endswith("stream/t1 is new and 3 more (1 changed, 1 deleted, 1 new)")
 
 
-def test_an_id_with_a_slash_is_told_with_its_type() -> None:
+def test_an_id_with_a_slash_is_reported_with_its_type() -> None:
     assert (
         changes_in_words({"stream/a/b": "new"}, {"stream/a/b": "Web"}) == "stream 'Web' (stream/a/b) is new"
     )

@@ -31,7 +31,7 @@ PATTERNS = st.lists(st.sampled_from(["a", "b", "c", "*"]), min_size=1, max_size=
 
 @settings(max_examples=examples(300))
 @given(BODIES, BODIES, st.lists(PATTERNS, max_size=3))
-def test_what_is_kept_is_as_in_the_target_and_all_else_is_as_meant(
+def test_what_is_kept_is_as_in_the_target_and_all_else_is_as_intended(
     body: Any, live: Any, patterns: list[tuple[str, ...]]
 ) -> None:
     own = OwnFields(tuple(patterns))

@@ -170,7 +170,7 @@ def test_a_value_beyond_the_end_of_a_list_is_none() -> None:
     assert value_at({"a": "text"}, ("a", 0)) is value_at({"a": "text"}, ("a", "b")) is None
 
 
-def test_what_a_console_can_do_is_told_from_its_schemas_and_else_from_its_bodies() -> None:
+def test_what_a_console_can_do_is_reported_from_its_schemas_and_else_from_its_bodies() -> None:
     older, newer = Capabilities(False, False, False, False), Capabilities(True, True, True, True)
     dated, plain = (make_snapshot({"function": [{"id": "f", **body}]}) for body in ({"updatedAt": "x"}, {}))
     with_builder = make_snapshot({"profile-builder": [{"id": "p"}]})
@@ -201,7 +201,7 @@ def test_a_plan_consults_the_schemas_of_its_types_and_of_their_kinds() -> None:
     assert schemas_needed(entities) == ["destination", "destination/db", "stream"]
 
 
-def test_what_a_schema_refuses_of_a_whole_body_is_told_too() -> None:
+def test_what_a_schema_refuses_of_a_whole_body_is_reported_too() -> None:
     schema = {
         "minProperties": 3,
         "required": ["a", "b"],

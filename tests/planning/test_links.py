@@ -172,7 +172,7 @@ def test_a_sync_takes_its_cursors_along_unless_it_reads_or_writes_something_else
     assert [note for note in plan.notes if "cursors" in note] == ([] if told is None else [NOTE.format(told)])
 
 
-def test_that_a_sync_began_without_cursors_is_not_told_again() -> None:
+def test_that_a_sync_began_without_cursors_is_not_reported_again() -> None:
     crm, db_1 = here("service", "crm-1"), here("destination", "db-1")
     before = {"service": [CRM], "destination": [DB], "link": [sync("y1", "crm-1", "db-1", {"schedule": "1"})]}
     live = {

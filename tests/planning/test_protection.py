@@ -89,7 +89,7 @@ def test_an_unprotect_that_frees_nothing_is_noted_because_a_second_run_is_no_mis
     assert plan_with(unprotect=("function/Gone",)).notes == (note,)
 
 
-def test_what_is_protected_may_be_updated_and_is_not_told_as_prunable() -> None:
+def test_what_is_protected_may_be_updated_and_is_not_reported_as_prunable() -> None:
     changed = make_snapshot({"function": [{**FUNCTION, "code": "y"}]})
     plan = make_plan(changed, LIVE, PlanOptions(protect=("*",)))
     assert [a.kind for a in plan.actions] == [ActionKind.UPDATE]

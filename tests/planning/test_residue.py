@@ -100,7 +100,7 @@ def test_the_consoles_refusals_are_the_reasons() -> None:
     ]
 
 
-def test_what_new_entities_were_made_without_is_told_though_nobody_can_see_it() -> None:
+def test_what_new_entities_were_made_without_is_reported_though_nobody_can_see_it() -> None:
     losses = (Loss("password", "unread"),)
     found = left_out(
         [action(ActionKind.CREATE, losses=losses), action(ActionKind.UPDATE, TWO, losses=losses)]

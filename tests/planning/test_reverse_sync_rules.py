@@ -283,7 +283,7 @@ def test_each_field_has_its_bounds_and_its_names(schedule: str, wrong: list[str]
     ]
 
 
-def test_of_unknown_settings_a_bad_switch_a_bad_schedule_and_a_bad_end_all_are_told() -> None:
+def test_of_unknown_settings_a_bad_switch_a_bad_schedule_and_a_bad_end_all_are_reported() -> None:
     found = refused({"x": 1, "disabled": 1, "schedule": "daily"}, MODEL, {"destinationType": "postgres"})
     assert [reason.partition(":")[0] for reason in found] == [
         *("data.x", "data.disabled", "data.schedule", "toId"),

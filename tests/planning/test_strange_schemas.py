@@ -46,7 +46,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("schema", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_a_schema_that_cannot_be_used_is_told_as_that(schema: Any) -> None:
+def test_a_schema_that_cannot_be_used_is_reported_as_that(schema: Any) -> None:
     with pytest.raises(UnusableSchemaError, match="function"):
         refusals({"function": schema}, "function", BODY)
 
@@ -119,7 +119,7 @@ def test_a_reference_is_never_followed_out_of_the_schema(
         refusals({"function": {"properties": {"name": {"$ref": target}}}}, "function", BODY)
 
 
-def test_a_plan_tells_of_an_unusable_schema_once_and_goes_on() -> None:
+def test_a_plan_tells_of_an_unusable_schema_once_and_continues() -> None:
     functions = [{"id": name, "name": name, "code": "x"} for name in ("one", "two")]
     options = PlanOptions(ids=Ids.NEW, schemas={"function": {"$ref": "#"}})
     plan = make_plan(make_snapshot({"function": functions}), make_snapshot({"function": []}), options)

@@ -227,7 +227,7 @@ def test_a_selector_of_differences_that_finds_nothing_is_refused(selectors: Any,
     assert str(caught.value) == words
 
 
-def test_differences_are_chosen_counted_and_told_with_both_names() -> None:
+def test_differences_are_chosen_counted_and_reported_with_both_names() -> None:
     before = with_(BASE, function=[ENRICH, {"id": "f-2", "name": "Two"}], gadget=[{"id": "m"}])
     after = with_(BASE, function=[{**ENRICH, "name": "Better"}, {"id": "f-3", "name": "Three"}], service=[])
     changes = compare(side(before), side(after), SCHEMAS)

@@ -157,7 +157,7 @@ def test_a_recovery_deletes_nothing(tmp_path: Path) -> None:
         world.plan(world.job(options=PlanOptions(prune=True)))
 
 
-def test_two_names_of_one_workspace_in_an_overlay_are_told(tmp_path: Path) -> None:
+def test_two_names_of_one_workspace_in_an_overlay_are_reported(tmp_path: Path) -> None:
     world = lost(tmp_path)
     blue = world.old.state.find_workspace("team-blue")
     assert blue is not None

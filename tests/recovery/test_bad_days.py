@@ -30,7 +30,7 @@ def archive_of(world: World, slug: str) -> Path:
     return found
 
 
-def test_a_damaged_archive_is_told_and_the_one_before_it_is_taken(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_reported_and_the_one_before_it_is_taken(tmp_path: Path) -> None:
     world = lost(tmp_path)
     first = archive_of(world, "team-green").read_bytes()
     world.seconds += 3600
@@ -57,7 +57,7 @@ def test_a_workspace_whose_only_archive_is_damaged_is_left_out_alone(tmp_path: P
     assert [(one.slug, one.exit_code) for one in alone.left_out] == [("team-green", 5)]
 
 
-def test_a_name_that_matches_nothing_is_told_with_what_the_store_has(tmp_path: Path) -> None:
+def test_a_name_that_matches_nothing_is_reported_with_what_the_store_has(tmp_path: Path) -> None:
     world = lost(tmp_path)
     there = "it has team-blue, team-green, team-red$"
     for job, message in (
@@ -85,7 +85,7 @@ def test_a_name_that_matches_nothing_is_told_with_what_the_store_has(tmp_path: P
     ],
     ids=["passphrase", "identity"],
 )
-def test_without_an_identity_nothing_is_read_and_each_workspace_is_told(
+def test_without_an_identity_nothing_is_read_and_each_workspace_is_reported(
     slugs: tuple[str, ...], keys: ArchiveKeys, others: ArchiveKeys, tmp_path: Path
 ) -> None:
     world = World(tmp_path, keys=keys)
@@ -99,7 +99,7 @@ def test_without_an_identity_nothing_is_read_and_each_workspace_is_told(
     assert "not to be told" not in str(plan)
 
 
-def test_archives_of_different_ages_are_told_as_old(tmp_path: Path) -> None:
+def test_archives_of_different_ages_are_reported_as_old(tmp_path: Path) -> None:
     world = World(tmp_path)
     add_workspace(world.old.state, "team-blue", filled=False)
     world.back_up()
@@ -261,7 +261,9 @@ def taken_by_others(world: World) -> None:
     assert row.slug == "team-green"
 
 
-def test_a_slug_of_a_workspace_that_the_key_cannot_see_is_told_and_costs_no_budget(tmp_path: Path) -> None:
+def test_a_slug_of_a_workspace_that_the_key_cannot_see_is_reported_and_costs_no_budget(
+    tmp_path: Path,
+) -> None:
     world = lost(tmp_path)
     taken_by_others(world)
     looked = world.plan(world.job(OWNER))
@@ -366,7 +368,7 @@ def test_a_limit_that_somebody_else_has_hit_is_waited_for(tmp_path: Path) -> Non
     equal(world)
 
 
-def test_a_name_that_the_console_does_not_take_becomes_the_slug_and_is_told(tmp_path: Path) -> None:
+def test_a_name_that_the_console_does_not_take_becomes_the_slug_and_is_reported(tmp_path: Path) -> None:
     world = World(tmp_path)
     workspace_id = add_workspace(world.old.state, "team-blue", filled=False)
     world.old.state.workspaces[workspace_id].name = "Blau (Köln)"
@@ -398,7 +400,7 @@ def test_a_slug_that_the_console_does_not_take_is_left_to_a_person(tmp_path: Pat
     assert [row.slug for row in world.new.state.workspaces.values()] == ["team-red"]
 
 
-def test_a_slug_that_the_console_will_not_take_is_told_in_the_plan(tmp_path: Path) -> None:
+def test_a_slug_that_the_console_will_not_take_is_reported_in_the_plan(tmp_path: Path) -> None:
     world = World(tmp_path, Generation.OCTOBER_2024)
     world.add("team-blue")
     (row,) = [one for one in world.old.state.workspaces.values() if one.slug == "team-blue"]
@@ -411,7 +413,7 @@ def test_a_slug_that_the_console_will_not_take_is_told_in_the_plan(tmp_path: Pat
     assert not world.plan().stuck
 
 
-def test_what_two_workspaces_claim_is_planned_for_the_first_and_told(tmp_path: Path) -> None:
+def test_what_two_workspaces_claim_is_planned_for_the_first_and_reported(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add("team-blue", "team-green")
     for one in world.old.state.objects.values():
@@ -484,7 +486,7 @@ def test_names_that_mean_nothing_are_refused_before_anything_is_done(tmp_path: P
         world.plan(world.job(into={"team-red": "nowhere"}))
 
 
-def test_an_empty_store_is_told(tmp_path: Path) -> None:
+def test_an_empty_store_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no backup"):
         World(tmp_path).plan()
 
@@ -498,7 +500,7 @@ def test_one_workspace_alone_can_be_recovered(tmp_path: Path) -> None:
     equal(world, "team-green")
 
 
-def test_which_of_two_keys_is_refused_is_told_before_anything_is_made(tmp_path: Path) -> None:
+def test_which_of_two_keys_is_refused_is_reported_before_anything_is_made(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add("team-blue")
     world.back_up()

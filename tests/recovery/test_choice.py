@@ -65,7 +65,7 @@ def taken(*known: ArchiveName, at: datetime | None = None) -> list[str]:
     return [str(one.archives[0]) if one.archives else "" for one in found]
 
 
-def test_the_newest_whole_archive_is_taken_and_a_newer_one_that_is_not_whole_is_told() -> None:
+def test_the_newest_whole_archive_is_taken_and_a_newer_one_that_is_not_whole_is_reported() -> None:
     whole, older = archive(hours=-2), archive(hours=-3)
     for mark, why, code in (
         (INCOMPLETE, "incomplete", 3),
@@ -217,7 +217,7 @@ def test_what_is_gone_on_purpose_is_left_out_unless_it_is_named() -> None:
     assert choose([one, other], [], [], gone=["beta"], names=["beta"]).kept == (other,)
 
 
-def test_a_name_that_nothing_has_is_told_with_what_there_is() -> None:
+def test_a_name_that_nothing_has_is_reported_with_what_there_is() -> None:
     with pytest.raises(UsageError, match="no workspace 'nope' of this console; it has acme"):
         choose([opened(archive())], [], [], names=["nope"])
 
@@ -264,7 +264,7 @@ def test_nothing_newer_than_the_moment_is_taken(known: list[ArchiveName], tenth:
 
 
 @given(ARCHIVES)
-def test_every_workspace_with_a_backup_is_taken_or_told(known: list[ArchiveName]) -> None:
+def test_every_workspace_with_a_backup_is_taken_or_reported(known: list[ArchiveName]) -> None:
     found = candidates(known, NOON)
     mine = [opened(one.archives[0]) for one in found if one.archives]
     chosen = choose(mine, known, [])

@@ -156,7 +156,7 @@ def test_json_is_one_document_of_the_plan_or_of_the_recovery(desk: Desk) -> None
     assert done["exit_code"] == 0
 
 
-def test_what_is_in_use_is_left_alone_until_asked_and_the_rest_goes_on(desk: Desk) -> None:
+def test_what_is_in_use_is_left_alone_until_asked_and_the_rest_continues(desk: Desk) -> None:
     desk.back_up()
     add_workspace(desk.state(), "team-red", filled=False)
     row = desk.state().find_workspace("team-red")
@@ -173,7 +173,7 @@ def test_what_is_in_use_is_left_alone_until_asked_and_the_rest_goes_on(desk: Des
     assert len(list(desk.state().live_objects(row.id, "stream"))) > 0
 
 
-def test_a_key_that_may_not_write_or_is_wrong_is_told(desk: Desk) -> None:
+def test_a_key_that_may_not_write_or_is_wrong_is_reported(desk: Desk) -> None:
     desk.back_up()
     wrong = desk.recover("--yes", key="key9:secret9secret9secret9")
     assert wrong.returncode == 6, wrong.stderr
@@ -246,7 +246,7 @@ def test_a_profile_names_the_console_and_gives_what_is_different_in_its_workspac
     assert after == ["of all", "of all", "of blue"]
 
 
-def test_tables_of_an_overlay_that_name_nothing_are_told_with_file_and_workspace(desk: Desk) -> None:
+def test_tables_of_an_overlay_that_name_nothing_are_reported_with_file_and_workspace(desk: Desk) -> None:
     desk.back_up()
     for table, told in {
         '["team-none:function/Enrich"]': "overlay o.toml: the table 'team-none:function/Enrich' names a workspace that is not in the store",
@@ -258,7 +258,7 @@ def test_tables_of_an_overlay_that_name_nothing_are_told_with_file_and_workspace
         assert (done.returncode, told in done.stderr) == (2, True), done.stderr
 
 
-def test_a_typo_in_the_table_of_one_workspace_is_told_with_the_file(desk: Desk) -> None:
+def test_a_typo_in_the_table_of_one_workspace_is_reported_with_the_file(desk: Desk) -> None:
     desk.back_up()
     (desk.folder / "o.toml").write_text('["team-red:function/Enrihc"]\ncode = "x"\n')
     done = desk.recover("--dry-run", "--overlay", "o.toml")
@@ -389,7 +389,7 @@ def test_progress_off_a_terminal_is_a_line_a_workspace_and_none_with_quiet(desk:
     assert desk.recover("--yes", "-q").stderr == ""
 
 
-def test_ctrl_c_ends_after_the_requests_under_way_and_the_same_command_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_ends_after_the_requests_under_way_and_the_same_command_continues(tmp_path: Path) -> None:
     old = empty_console()
     state = default_state()
     state.workspaces.clear()

@@ -47,7 +47,7 @@ def test_a_lost_console_comes_back_equal_with_its_ids_and_write_keys(
     assert (run.plan.exit_code, run.exit_code) == (0, 0)
 
 
-def test_what_needs_a_feature_that_no_key_can_switch_on_is_told_and_comes_once_it_is_on(
+def test_what_needs_a_feature_that_no_key_can_switch_on_is_reported_and_comes_once_it_is_on(
     tmp_path: Path,
 ) -> None:
     world = lost(tmp_path, Generation.NEWEST)

@@ -197,7 +197,7 @@ def test_write_keys_and_ids_that_two_workspaces_have_cost_one_of_them_its_own(tm
     assert found.exit_code(fail_on_losses=True) == 3
 
 
-def test_archives_without_an_identity_are_told_each(tmp_path: Path) -> None:
+def test_archives_without_an_identity_are_reported_each(tmp_path: Path) -> None:
     world = World(tmp_path, keys=ArchiveKeys(passphrase="not to be told"))
     world.add("team-blue", "team-green")
     world.back_up()
@@ -215,7 +215,7 @@ def test_archives_without_an_identity_are_told_each(tmp_path: Path) -> None:
     assert not {"would be missing", "senders", "would take"} & facts.keys()
 
 
-def test_a_missing_identity_is_told_as_that_and_nothing_is_promised_about_what_it_locks(
+def test_a_missing_identity_is_reported_as_that_and_nothing_is_promised_about_what_it_locks(
     tmp_path: Path,
 ) -> None:
     world = World(tmp_path)
@@ -258,7 +258,7 @@ def test_two_consoles_and_names_that_mean_nothing_are_refused(tmp_path: Path) ->
         drilled(world, workspaces=("team-blu",))
 
 
-def test_of_two_workspaces_of_one_slug_one_is_told_as_left_out(tmp_path: Path) -> None:
+def test_of_two_workspaces_of_one_slug_one_is_reported_as_left_out(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add("team-blue")
     world.back_up()
@@ -271,7 +271,7 @@ def test_of_two_workspaces_of_one_slug_one_is_told_as_left_out(tmp_path: Path) -
     assert "its slug now belongs to" in told(found)["team-blue"][0]
 
 
-def test_a_provisioned_destination_is_taken_as_given_and_told_as_lacking(tmp_path: Path) -> None:
+def test_a_provisioned_destination_is_taken_as_given_and_reported_as_lacking(tmp_path: Path) -> None:
     world = World(tmp_path)
     workspace_id = add_workspace(world.old.state, "team-blue")
     world.old.state.add_object(
@@ -351,7 +351,7 @@ def test_what_the_overlay_of_a_recovery_gives_is_not_lacking(tmp_path: Path) -> 
     assert "of-blue" not in str(drill_document(found, "store"))
 
 
-def test_an_overlay_that_names_another_host_begins_its_syncs_anew_which_is_told(tmp_path: Path) -> None:
+def test_an_overlay_that_names_another_host_begins_its_syncs_afresh_which_is_reported(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add("team-blue")
     world.back_up()

@@ -117,7 +117,7 @@ def test_losses_fail_only_where_that_is_asked(world: World) -> None:
     assert done.stderr.count("could not be recovered completely on an empty console") == 3
 
 
-def test_what_is_asked_for_wrongly_ends_with_2_and_a_missing_store_is_told(world: World) -> None:
+def test_what_is_asked_for_wrongly_ends_with_2_and_a_missing_store_is_reported(world: World) -> None:
     world.back_up()
     for wrong in (
         ("--at", "soon"),
@@ -155,7 +155,7 @@ def many(tmp_path: Path, count: int) -> Drill:
     return found
 
 
-def test_45_workspaces_are_told_on_one_page_what_is_wrong_first_and_what_is_alike_counted(
+def test_45_workspaces_are_reported_on_one_page_what_is_wrong_first_and_what_is_alike_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from rich.console import Console

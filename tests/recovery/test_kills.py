@@ -106,7 +106,9 @@ def test_killed_anywhere_and_run_again_it_ends_the_same_with_no_workspace_twice(
     assert killed_and_run_again(generation, tmp_path, KILLS) > 0
 
 
-def test_interrupted_it_begins_nothing_more_tells_what_is_left_and_goes_on_next_time(tmp_path: Path) -> None:
+def test_interrupted_it_begins_nothing_more_tells_what_is_left_and_continues_next_time(
+    tmp_path: Path,
+) -> None:
     world = lost(tmp_path)
     for number in range(9):
         add_workspace(world.old.state, f"team-{number:03d}")

@@ -34,7 +34,7 @@ def listed(world: World, run: RecoveryRun, heading: str) -> list[str]:
     return [row[-1] for one in summary.listings if one.heading == heading for row in one.rows]
 
 
-def test_what_people_deleted_or_changed_since_a_recovery_is_told_and_kept(tmp_path: Path) -> None:
+def test_what_people_deleted_or_changed_since_a_recovery_is_reported_and_kept(tmp_path: Path) -> None:
     world = recovered(tmp_path)
     world.recover()
     for one in world.new.state.objects.values():
@@ -60,7 +60,9 @@ def test_what_people_deleted_or_changed_since_a_recovery_is_told_and_kept(tmp_pa
 CALLED = "Renamed on this console"
 
 
-def test_workspaces_that_are_called_otherwise_since_are_told_by_their_names_of_now(tmp_path: Path) -> None:
+def test_workspaces_that_are_called_otherwise_since_are_reported_by_their_names_of_now(
+    tmp_path: Path,
+) -> None:
     world = World(tmp_path)
     world.add("team-blue", "team-red", "team-green")
     world.back_up()
@@ -204,7 +206,7 @@ def test_that_making_waits_for_a_limit_is_said_with_what_makes_all_at_once(tmp_p
         assert said in takes
 
 
-def test_that_nobody_is_a_member_is_told_again(tmp_path: Path) -> None:
+def test_that_nobody_is_a_member_is_reported_again(tmp_path: Path) -> None:
     world = recovered(tmp_path)
     for _ in range(2):
         run = world.recover()

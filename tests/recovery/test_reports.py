@@ -166,12 +166,12 @@ def test_the_time_left_is_what_the_plan_foresees_or_its_own_pace_where_that_is_s
     assert progress.in_words() == f"1 of 30 workspaces, {lasting(progress.left())} left"
 
 
-def test_durations_are_told_in_words() -> None:
+def test_durations_are_reported_in_words() -> None:
     told = {0: "less than a minute", 60: "about 1 minute", 754: "about 13 minutes", 8400: "about 2 h 20 min"}
     assert {seconds: lasting(seconds) for seconds in told} == told
 
 
-def test_a_range_of_durations_is_told_in_words() -> None:
+def test_a_range_of_durations_is_reported_in_words() -> None:
     told = {
         (0, 0): "less than a minute",
         (0.5, 60.5): "up to 1 minute",

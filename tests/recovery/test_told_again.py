@@ -55,7 +55,7 @@ def summary(world: World, run: RecoveryRun) -> str:
     return "\n".join([*(f"{label}: {value}" for label, value in found.facts), *map(str, found.next_steps)])
 
 
-def test_a_secret_that_was_sent_empty_is_told_until_it_is_given_and_then_sent(tmp_path: Path) -> None:
+def test_a_secret_that_was_sent_empty_is_reported_until_it_is_given_and_then_sent(tmp_path: Path) -> None:
     world = without_secrets(tmp_path)
     first = again(world)
     assert told(first) == [UnreadSecret.SENT_EMPTY] * 2
@@ -77,7 +77,7 @@ def test_a_secret_that_was_sent_empty_is_told_until_it_is_given_and_then_sent(tm
         assert world.writes() == before
 
 
-def test_where_a_console_shows_that_a_secret_is_empty_it_is_told_until_it_is_given_and_nothing_is_stored(
+def test_where_a_console_shows_that_a_secret_is_empty_it_is_reported_until_it_is_given_and_nothing_is_stored(
     tmp_path: Path,
 ) -> None:
     world = without_secrets(tmp_path)
@@ -117,7 +117,7 @@ def in_place(tmp_path: Path) -> World:
 OVER = {"over_existing": True}
 
 
-def test_a_secret_that_was_sent_empty_in_place_is_told_until_it_is_given_and_then_sent(
+def test_a_secret_that_was_sent_empty_in_place_is_reported_until_it_is_given_and_then_sent(
     tmp_path: Path,
 ) -> None:
     world = in_place(tmp_path)
@@ -196,7 +196,7 @@ def save_in_the_ui(world: World) -> None:
             one.config["password"], one.updated_at = "given in the UI", "2030-01-01T00:00:00.000Z"
 
 
-def test_an_entity_that_somebody_has_saved_since_may_have_its_secret_which_is_told_once(
+def test_an_entity_that_somebody_has_saved_since_may_have_its_secret_which_is_reported_once(
     tmp_path: Path,
 ) -> None:
     world = without_secrets(tmp_path)

@@ -128,7 +128,7 @@ def test_a_click_on_a_day_and_on_a_step_goes_there(watch: Any) -> None:
     assert place(page) == LAST
 
 
-def test_a_chip_leads_to_its_change_and_the_keyboard_goes_on_there(watch: Any) -> None:
+def test_a_chip_leads_to_its_change_and_the_keyboard_continues_there(watch: Any) -> None:
     page = watch().show(PAGE)
     chip = page.locator(".just [data-mark]").first
     chip.focus()

@@ -115,7 +115,7 @@ def test_what_shares_a_place_was_never_there_at_once(seed: int) -> None:
         assert len(drawn_at) == len(set(drawn_at)), [life.name for life in alike]
 
 
-def test_every_change_is_told_once_with_the_line_that_takes_it_back() -> None:
+def test_every_change_is_reported_once_with_the_line_that_takes_it_back() -> None:
     history = recorded()
     parsed = Parsed(page(history))
     changes = [a["id"] for _, a in parsed.elements if a.get("id", "").startswith("change-")]
@@ -174,7 +174,7 @@ def test_a_timeline_has_every_day_and_its_tallest_bar_is_as_high_as_it_is() -> N
     assert 0 <= line.at(names[0].taken_at) < line.at(names[-1].taken_at) <= line.seconds
 
 
-def test_who_made_a_change_and_what_no_snapshot_saw_are_told() -> None:
+def test_who_made_a_change_and_what_no_snapshot_saw_are_reported() -> None:
     text = page(recorded())
     assert "by anna@acme.example (UI) 2026-09-" in text
     assert "by ci-bot (API, key key-7) 2026-09-" in text

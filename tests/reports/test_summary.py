@@ -242,7 +242,7 @@ def test_no_note_names_a_connection_that_is_gone() -> None:
     assert not any("link" in note for note in plan.notes)
 
 
-def test_a_stream_that_is_made_again_in_place_says_that_its_senders_need_new_keys() -> None:
+def test_a_stream_that_is_recreated_in_place_says_that_its_senders_need_new_keys() -> None:
     keyed = {**WEB, "publicKeys": [{"id": "js.one"}]}
     plan = plan_of(in_place({"stream": [keyed]}, {}))
     assert "    senders need new write keys" in [line.rstrip() for line in text(plan).split("\n")]

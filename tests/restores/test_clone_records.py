@@ -119,7 +119,7 @@ def test_a_record_from_the_future_hides_no_other(store: FolderStore) -> None:
         (replace(FROM, workspace_id="new", slug=None), INTO, False),
     ],
 )
-def test_a_console_that_was_set_up_anew_has_the_records_of_before(
+def test_a_console_that_was_set_up_again_has_the_records_of_before(
     store: FolderStore, source: Source, target: Source, fits: bool
 ) -> None:
     kept(store, record("one"), record("two", minutes=1))
@@ -159,7 +159,7 @@ def finder(
     return record_finder(lambda: store, NO_KEYS, wanted, now=lambda: LATER, report=report)(source, live)
 
 
-def test_a_damaged_record_is_told_with_what_to_do_and_left_out_where_the_source_is_taken(
+def test_a_damaged_record_is_reported_with_what_to_do_and_left_out_where_the_source_is_taken(
     store: FolderStore,
 ) -> None:
     kept(store, record("older"))
@@ -204,7 +204,7 @@ def test_a_record_under_the_name_of_another_is_refused(store: FolderStore) -> No
         found(store)
 
 
-def test_a_store_that_cannot_be_read_is_told_before_anything_is_overwritten(
+def test_a_store_that_cannot_be_read_is_reported_before_anything_is_overwritten(
     store: FolderStore, tmp_path: Path
 ) -> None:
     (tmp_path / "store").write_text("no folder")
@@ -250,7 +250,7 @@ def test_a_run_that_failed_was_interrupted_or_not_read_back_leaves_no_record(end
     assert run(ended.store.names()) == []
 
 
-def test_a_record_is_told_what_was_not_done(ended: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_says_what_was_not_done(ended: Ended, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
 
     def noting(*given: Any) -> Snapshot:
@@ -356,7 +356,7 @@ def test_a_record_that_cannot_be_read_stops_a_clone_before_anything_is_written(m
     assert "it was ignored" in machine.clone("--take", "source", JITSU_BACKUP_PASSPHRASE="another")
 
 
-def test_a_record_that_cannot_be_kept_is_told_and_the_result_is_shown(machine: Machine) -> None:
+def test_a_record_that_cannot_be_kept_is_reported_and_the_result_is_shown(machine: Machine) -> None:
     (machine.folder / "store").write_text("no folder")
     told = machine.clone("--store", "store", "--take", "source", code=3)
     assert "changes applied" in told

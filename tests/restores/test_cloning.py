@@ -101,7 +101,7 @@ def test_with_the_operators_token_no_key_goes_to_a_second_stream_of_a_console(
     assert [row.workspace_id for row in rows if stored in repr(row.config)] == ["cone"]
 
 
-def test_a_key_that_cannot_see_every_workspace_is_told_of_the_hashes_that_it_sends(
+def test_a_key_that_cannot_see_every_workspace_hears_of_the_hashes_that_it_sends(
     sandbox: Sandbox, before: Snapshot
 ) -> None:
     stored = sandbox.state.objects["web-0001"].config["publicKeys"][0]["hash"]
@@ -115,7 +115,7 @@ def test_a_key_that_cannot_see_every_workspace_is_told_of_the_hashes_that_it_sen
 
 
 @pytest.mark.parametrize("generation", Generation)
-def test_hashes_that_the_operators_token_could_not_compare_are_told_with_why(
+def test_hashes_that_the_operators_token_could_not_compare_are_reported_with_the_reason(
     generation: Generation, before: Snapshot
 ) -> None:
     known = replace(before, secrets={Key("stream", "web-0001"): {"publicKeys.js.web.hash": "salt.hash"}})

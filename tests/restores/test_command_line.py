@@ -34,7 +34,7 @@ def test_a_restore_that_updates_backs_up_first_and_prints_the_way_back_which_wor
     assert "pre-restore" not in json.dumps(names)
 
 
-def test_what_only_the_target_has_is_told_before_and_after_and_the_target_does_not_match(
+def test_what_only_the_target_has_is_reported_before_and_after_and_the_target_does_not_match(
     shell: Any, sandbox: Sandbox
 ) -> None:
     shell("backup", "acme-staging")
@@ -76,7 +76,7 @@ def test_a_stream_made_again_ends_with_0_where_its_senders_can_be_told(
     assert shell("restore", "latest", "--yes").returncode == 0
 
 
-def test_a_stream_made_again_ends_with_3_where_its_keys_were_only_shown(
+def test_a_stream_recreated_ends_with_3_where_its_keys_were_only_shown(
     shell: Any, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     shell("backup", "acme-staging")
@@ -183,7 +183,9 @@ def test_flags_that_a_saved_plan_has_decided_and_empty_paths_are_refused(shell: 
         assert shell("restore", "latest", option, "").returncode == 2
 
 
-def test_a_key_that_may_only_read_is_told_before_anything_is_stored(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_key_that_may_only_read_is_reported_before_anything_is_stored(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     with running(sandbox) as url:
         env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
         cli("backup", "acme-staging", env=env, cwd=tmp_path)
@@ -195,7 +197,7 @@ def test_a_key_that_may_only_read_is_told_before_anything_is_stored(sandbox: San
         assert writes(sandbox) == 0
 
 
-def test_a_builders_deleted_function_is_told_with_the_flag_that_brings_it_back(
+def test_a_builders_deleted_function_is_reported_with_the_flag_that_brings_it_back(
     shell: Any, sandbox: Sandbox
 ) -> None:
     shell("backup", "acme-staging")

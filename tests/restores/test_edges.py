@@ -58,7 +58,7 @@ def test_the_targets_own_environment_and_classic_keys_survive_later_clones(sandb
     assert link.data["functionsEnv"]["API_TOKEN"] == "given"
 
 
-def test_comments_among_classic_keys_come_along_once(sandbox: Sandbox) -> None:
+def test_comments_among_classic_keys_are_copied_once(sandbox: Sandbox) -> None:
     sandbox.state.objects["classic-0001"].config["value"] += "\n# of the old site\n\nother"
     before = run(read(console_of(sandbox), STAGING))
     target = run(restore(lambda: console_of(sandbox), before)).plan.ids[Key("misc", "classic-0001")]
@@ -74,7 +74,7 @@ def test_comments_among_classic_keys_come_along_once(sandbox: Sandbox) -> None:
     assert run(restore(lambda: console_of(sandbox), before)).plan.writes == ()
 
 
-def test_a_builder_whose_function_was_deleted_is_named_and_made_anew_when_asked(
+def test_a_builder_whose_function_was_deleted_is_named_and_recreated_when_asked(
     sandbox: Sandbox, before: Snapshot
 ) -> None:
     builder = sandbox.state.builders["profiles-0001"]
@@ -181,7 +181,7 @@ def test_names_pair_only_what_is_of_the_same_kind(before: Snapshot) -> None:
         make_plan(before, live, replace(options, mapping=mapping))
 
 
-def test_an_overlay_that_moves_a_link_to_nowhere_holds_a_mask_or_adds_a_field_is_told(
+def test_an_overlay_that_moves_a_link_to_nowhere_holds_a_mask_or_adds_a_field_is_reported(
     sandbox: Sandbox, before: Snapshot
 ) -> None:
     with pytest.raises(UsageError, match="toId 'nope' is not an id in the snapshot"):
@@ -282,7 +282,9 @@ def test_the_code_of_a_profile_builder_can_be_given_by_overlay(sandbox: Sandbox,
     assert roll_back(sandbox, before, overlay=overlay).plan.writes == ()
 
 
-def test_a_write_key_is_told_with_the_stream_that_was_really_made(sandbox: Sandbox, before: Snapshot) -> None:
+def test_a_write_key_is_reported_with_the_stream_that_was_really_made(
+    sandbox: Sandbox, before: Snapshot
+) -> None:
     for _ in range(2):
         live = [
             o
@@ -358,7 +360,7 @@ def test_a_clone_after_the_source_was_rolled_back_asks_before_anything_gets_ever
     assert len(links) == len(set(links)) == 3
 
 
-def test_a_clone_after_the_whole_source_was_made_again_asks_before_it_doubles_or_deletes_the_target(
+def test_a_clone_after_the_whole_source_was_recreated_asks_before_it_doubles_or_deletes_the_target(
     sandbox: Sandbox,
 ) -> None:
     source = run(read(console_of(sandbox), STAGING))

@@ -70,7 +70,7 @@ def found(result: Result) -> list[tuple[str, str, str]]:
     return sorted((one.key.type, one.path, one.reason) for one in result.found)
 
 
-def test_what_is_not_included_is_left_out_and_told_and_never_refused(
+def test_what_is_not_included_is_left_out_and_reported_and_never_refused(
     before: Snapshot, target: Sandbox
 ) -> None:
     subscription = Subscription(200, NOTHING)
@@ -120,7 +120,7 @@ def test_what_is_included_or_not_known_is_restored_whole(
     assert found(Subscription(status, answer).restore(target, before)) == []
 
 
-def test_custom_domains_come_along_where_a_feature_of_the_workspace_grants_them(
+def test_custom_domains_are_copied_where_a_feature_of_the_workspace_grants_them(
     before: Snapshot, target: Sandbox
 ) -> None:
     described = {"id": PRODUCTION, "slug": "acme-production", "name": "Acme", "featuresEnabled": ["misc"]}

@@ -129,7 +129,7 @@ def test_a_file_that_was_removed_is_deleted_with_prune_unless_a_colleague_change
     assert state.objects["spare"].deleted
 
 
-def test_a_write_key_that_a_colleague_deleted_is_not_made_again(repo: Repository) -> None:
+def test_a_write_key_that_a_colleague_deleted_is_not_recreated(repo: Repository) -> None:
     edit(repo.sandbox.state, "web-0001", publicKeys=[])
     repo.edit("stream/web-site-*.json", authorizedJavaScriptDomains="edited.example")
     plan = repo.apply().plan
@@ -239,7 +239,7 @@ def test_a_hidden_item_of_a_list_that_got_longer_is_blocked_and_nothing_of_the_l
     assert hidden.sandbox.state.objects["hook-0001"].config["headers"] == ["X-New: 1", "X-Old: 2"]
 
 
-def test_what_was_deleted_in_the_target_is_not_made_again_of_hidden_values(hidden: Repository) -> None:
+def test_what_was_deleted_in_the_target_is_not_recreated_of_hidden_values(hidden: Repository) -> None:
     delete(hidden.sandbox.state, "hook-0001", cascade=True)
     hidden.silent_apply()
     plan = hidden.plan(take=("source:destination/Alerts webhook",))
@@ -311,7 +311,7 @@ def test_a_secret_of_the_folder_goes_back_only_where_it_was_edited(repo: Reposit
     assert action_of(repo.plan(), BIGQUERY).body["keyFile"] == "of-the-folder"
 
 
-def test_what_is_made_anew_gets_the_hidden_values_of_what_it_takes_the_place_of(hidden: Repository) -> None:
+def test_what_is_recreated_gets_the_hidden_values_of_what_it_takes_the_place_of(hidden: Repository) -> None:
     state = hidden.sandbox.state
     edit(state, "hook-0001", dataLayout="legacy")
     hidden.unpack()

@@ -113,7 +113,9 @@ def test_an_ignored_field_is_unchanged_after_a_clone_and_the_next_one_is_silent(
     assert {action.key for action in cloned(sandbox, **options).plan.writes} <= refused
 
 
-def test_an_ignored_field_is_sent_as_it_is_where_a_put_replaces_the_whole_body_and_is_told_as_kept() -> None:
+def test_an_ignored_field_is_sent_as_it_is_where_a_put_replaces_the_whole_body_and_is_reported_as_kept() -> (
+    None
+):
     sandbox = example_sandbox()
     source = run(read(console_of(sandbox), STAGING))
     run(restore(lambda: console_of(sandbox), source))
@@ -142,7 +144,7 @@ def test_a_new_entity_gets_the_ignored_field_from_the_source() -> None:
     assert made.config["code"]
 
 
-def test_an_entity_that_is_made_anew_keeps_its_ignored_fields_and_hidden_ones_too(sandbox: Sandbox) -> None:
+def test_an_entity_that_is_recreated_keeps_its_ignored_fields_and_hidden_ones_too(sandbox: Sandbox) -> None:
     before = run(read(console_of(sandbox), STAGING))
     warehouse = sandbox.state.objects["warehouse-0001"].config
     warehouse |= {"parameters": {"extra": "only here"}, "host": "of the target", "password": "of the target"}
@@ -188,7 +190,7 @@ def test_ignored_write_keys_are_neither_made_nor_missed(sandbox: Sandbox) -> Non
 # -- protected entities ------------------------------------------------------------
 
 
-def test_what_is_protected_is_not_made_anew_without_the_flag(sandbox: Sandbox, before: Snapshot) -> None:
+def test_what_is_protected_is_not_recreated_without_the_flag(sandbox: Sandbox, before: Snapshot) -> None:
     sandbox.state.objects["warehouse-0001"].config["parameters"] = {"extra": "only here"}
     plan = plan_for(sandbox, before, recreate=True, protect=("destination/Warehouse",))
     (blocked,) = plan.blocked
@@ -288,7 +290,7 @@ def test_a_saved_plan_obeys_the_settings_of_whoever_carries_it_out_and_those_tha
 # -- sets --------------------------------------------------------------------------
 
 
-def test_a_set_chooses_as_its_selectors_do_and_what_they_need_is_told(
+def test_a_set_chooses_as_its_selectors_do_and_what_they_need_is_reported(
     shell: Any, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sets = '[sets.web]\nonly = ["link/Web site -> *", "function/*"]\nskip = ["link/Web site -> Warehouse"]'
@@ -329,7 +331,7 @@ def test_a_set_that_there_is_not_is_one_line_with_the_nearest_known(
     "command", [("diff", "latest"), ("restore", "latest"), ("clone", "@staging", "@production")]
 )
 @pytest.mark.parametrize("key", ["only", "skip"])
-def test_a_selector_that_finds_nothing_is_told_with_the_set_that_it_is_from(
+def test_a_selector_that_finds_nothing_is_reported_with_the_set_that_it_is_from(
     shell: Any, tmp_path: Path, command: tuple[str, ...], key: str
 ) -> None:
     gone = {"only": ["stream/*"], key: ["function/Gone"]}

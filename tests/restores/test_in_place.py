@@ -160,7 +160,7 @@ def test_recreate_leaves_alone_what_a_connection_outside_the_snapshot_uses(
     assert "not re-created: connection 'Backend events → ClickHouse'" in result.found[0].reason
 
 
-def test_write_keys_stay_in_place_and_only_unknown_ones_are_made_anew(
+def test_write_keys_stay_in_place_and_only_unknown_ones_are_recreated(
     sandbox: Sandbox, before: Snapshot
 ) -> None:
     stream = sandbox.state.objects["web-0001"].config
@@ -181,7 +181,7 @@ def test_write_keys_stay_in_place_and_only_unknown_ones_are_made_anew(
     )
 
 
-def test_a_console_set_up_anew_at_the_same_address_is_another_one(before: Snapshot) -> None:
+def test_a_console_set_up_again_at_the_same_address_is_another_one(before: Snapshot) -> None:
     time = FakeTime(1.0)
     reborn = Sandbox(default_state(time.clock), rate_limit=False)
     plan = plan_for(reborn, before)

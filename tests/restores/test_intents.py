@@ -191,7 +191,7 @@ def test_where_nothing_was_written_nothing_is_left(shop: Shop) -> None:
     assert shop.known == before
 
 
-def test_an_intent_that_cannot_be_kept_is_told_in_one_line_and_the_clone_goes_on(
+def test_an_intent_that_cannot_be_kept_is_reported_in_one_line_and_the_clone_continues(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = FolderStore.create

@@ -31,7 +31,7 @@ def interrupted(shell: Shell, sandbox: Sandbox, tmp_path: Path) -> Shell:
     return shell
 
 
-def test_an_interrupted_undo_goes_on_when_it_is_run_again(
+def test_an_interrupted_undo_continues_when_it_is_run_again(
     interrupted: Shell, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     half = archives(tmp_path)[-1]
@@ -49,7 +49,7 @@ def test_an_interrupted_undo_goes_on_when_it_is_run_again(
     assert "More" not in names_of(sandbox, STAGING)
 
 
-def test_one_that_is_interrupted_again_and_carried_out_by_a_plan_goes_on_too(
+def test_one_that_is_interrupted_again_and_carried_out_by_a_plan_continues_too(
     interrupted: Shell, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     assert interrupted("undo", "--plan-out", "plan.json", "--only", "function/*").returncode == 0

@@ -31,7 +31,7 @@ def test_promoted_is_the_newest_record_of_a_clone_from_elsewhere(store: FolderSt
     assert promoted(store, PRODUCTION)[0] == "promoted"
 
 
-def test_a_later_clone_that_did_not_end_is_told_beside_what_was_promoted(store: FolderStore) -> None:
+def test_a_later_clone_that_did_not_end_is_reported_beside_what_was_promoted(store: FolderStore) -> None:
     intent = record("begun", minutes=2)
     assert intent.manifest.cloned is not None
     begun = replace(intent.manifest, cloned=replace(intent.manifest.cloned, deletes=()))

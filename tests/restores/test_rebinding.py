@@ -82,7 +82,7 @@ def test_once_one_is_not_deleted_the_next_is_left_alone() -> None:
     assert (deletions(sandbox), state_of(sandbox), result.lost) == ([], was, ())
 
 
-def test_a_sync_that_holds_something_else_is_made_again_all_the_same() -> None:
+def test_a_sync_that_holds_something_else_is_recreated_all_the_same() -> None:
     sandbox, before, _ = two_syncs(HOOK)
     sandbox.state.objects["extra-hook"].config["name"] = "Renamed"
     result = meddled(sandbox, before, STATES, lambda: start_attempt(sandbox), rebind=True)

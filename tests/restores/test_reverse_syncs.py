@@ -196,7 +196,7 @@ def test_a_model_whose_warehouse_lacks_its_secret_is_left_out_with_that_reason()
     assert [action_on(plan, kind).kind for kind in ("model", SYNC)] == [ActionKind.SKIPPED] * 2
 
 
-def test_several_secrets_that_a_warehouse_lacks_are_told_as_several() -> None:
+def test_several_secrets_that_a_warehouse_lacks_are_reported_as_several() -> None:
     sandbox = newest()
     sandbox.state.objects[WAREHOUSE].config["sslClientKey"] = "hidden"
     before = backed_up(sandbox)
@@ -255,7 +255,7 @@ def test_making_a_webhook_again_counts_as_a_change_of_it_and_leaves_no_stray_one
     assert_silent(sandbox, before, recreate=True)
 
 
-def test_a_sync_that_only_an_attempt_keeps_from_being_made_again_blocks_with_that_reason() -> None:
+def test_a_sync_that_only_an_attempt_keeps_from_being_recreated_blocks_with_that_reason() -> None:
     sandbox = newest()
     before = backed_up(sandbox)
     sandbox.state.objects[HOOK].config["name"] = "Renamed"
@@ -266,7 +266,7 @@ def test_a_sync_that_only_an_attempt_keeps_from_being_made_again_blocks_with_tha
     assert "one of its attempts is running or waiting" in blocked.reason
 
 
-def test_a_sync_that_is_no_part_of_the_restore_is_not_made_again() -> None:
+def test_a_sync_that_is_no_part_of_the_restore_is_not_recreated() -> None:
     sandbox = newest()
     before = backed_up(sandbox)
     sandbox.state.objects[HOOK].config["name"] = "Renamed"

@@ -214,7 +214,7 @@ def test_a_disabled_sync_whose_deletion_fails_stays_disabled() -> None:
     assert row_of(sandbox).data["disabled"] is True
 
 
-def test_a_sync_that_cannot_be_enabled_again_is_told() -> None:
+def test_a_sync_that_cannot_be_enabled_again_is_reported() -> None:
     sandbox, before = with_extra()
 
     def refuse() -> None:
@@ -332,7 +332,7 @@ def test_without_the_wish_the_plan_says_that_the_sync_is_disabled_and_was_not() 
     ]
 
 
-def test_of_a_sync_that_was_made_again_once_before_a_note_says_so() -> None:
+def test_of_a_sync_that_was_recreated_once_before_a_note_says_so() -> None:
     sandbox, before = with_renamed()
     restored(sandbox, before, rebind=True, enable_reverse_syncs=True)
     sandbox.state.objects[HOOK].config["name"] = "Renamed"
@@ -349,7 +349,7 @@ def test_of_a_sync_that_was_made_again_once_before_a_note_says_so() -> None:
 # -- a change that fails -------------------------------------------------------------
 
 
-def test_a_sync_is_made_again_even_where_the_change_it_was_deleted_for_is_refused() -> None:
+def test_a_sync_is_recreated_even_where_the_change_it_was_deleted_for_is_refused() -> None:
     sandbox, before = with_renamed(MODEL)
     warehouses = list(sandbox.state.warehouses)
     result = meddled(sandbox, before, DELETION, sandbox.state.warehouses.clear, rebind=True)
@@ -363,7 +363,7 @@ def test_a_sync_is_made_again_even_where_the_change_it_was_deleted_for_is_refuse
     assert_silent(sandbox, before, rebind=True)
 
 
-def test_a_sync_is_not_made_again_where_something_new_that_it_needs_is_refused() -> None:
+def test_a_sync_is_not_recreated_where_something_new_that_it_needs_is_refused() -> None:
     sandbox = newest()
     before = backed_up(sandbox)
     state = sandbox.state
@@ -393,7 +393,7 @@ def refuse(*_: Any) -> Any:
     raise Refusal(409, {"message": "A rule of tomorrow"})
 
 
-def test_a_sync_that_could_not_be_made_again_is_lost_with_the_reason_until_the_next_run_makes_it(
+def test_a_sync_that_could_not_be_recreated_is_lost_with_the_reason_until_the_next_run_makes_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sandbox, before = with_renamed()
@@ -409,7 +409,7 @@ def test_a_sync_that_could_not_be_made_again_is_lost_with_the_reason_until_the_n
     assert_silent(sandbox, before)
 
 
-def test_a_sync_that_the_end_of_a_run_kept_from_being_made_again_is_lost_too() -> None:
+def test_a_sync_that_the_end_of_a_run_kept_from_being_recreated_is_lost_too() -> None:
     sandbox, before = with_renamed()
     prepared = run(prepare(console_of(sandbox), STAGING, before, PlanOptions(rebind=True), lambda _: None))
 
@@ -435,7 +435,7 @@ def test_a_sync_that_somebody_changed_meanwhile_is_neither_deleted_nor_lost() ->
 # -- the first refusal ends the run ---------------------------------------------------
 
 
-def test_with_fail_fast_a_sync_is_made_again_after_the_change_it_was_deleted_for_is_refused() -> None:
+def test_with_fail_fast_a_sync_is_recreated_after_the_change_it_was_deleted_for_is_refused() -> None:
     sandbox, before = with_renamed(MODEL)
     clear = sandbox.state.warehouses.clear
     result = meddled(sandbox, before, DELETION, clear, fail_fast=True, rebind=True)
@@ -463,7 +463,7 @@ def test_with_fail_fast_only_what_a_deleted_sync_needs_is_still_made() -> None:
 # -- words ---------------------------------------------------------------------------
 
 
-def test_a_refusal_by_a_rule_of_the_consoles_own_is_told_in_its_words() -> None:
+def test_a_refusal_by_a_rule_of_the_consoles_own_is_reported_in_its_words() -> None:
     sandbox = newest()
     options = {
         "audience": {"kind": "existing", "audienceId": "12"},

@@ -69,7 +69,7 @@ def test_a_snapshot_that_did_not_read_syncs_counts_on_no_deletion_of_them() -> N
     assert "this restore does not include that sync" in blocked.reason
 
 
-def test_two_syncs_whose_webhooks_were_swapped_are_made_again_together() -> None:
+def test_two_syncs_whose_webhooks_were_swapped_are_recreated_together() -> None:
     sandbox = newest()
     extra_sync(sandbox)
     before = backed_up(sandbox)
@@ -85,7 +85,7 @@ def test_two_syncs_whose_webhooks_were_swapped_are_made_again_together() -> None
     assert_silent(sandbox, before)
 
 
-def test_a_clone_never_replaces_a_running_sync_because_the_source_was_made_again() -> None:
+def test_a_clone_never_replaces_a_running_sync_because_the_source_was_recreated() -> None:
     sandbox = newest()
     restored(sandbox, backed_up(sandbox), PRODUCTION)
     (running,) = link_rows(sandbox, PRODUCTION)
@@ -232,7 +232,7 @@ def test_a_webhook_that_signs_already_is_as_good_as_one_whose_secret_is_given() 
         (None, {"data.timezone": "Mars/Olympus"}, "data.timezone: unknown time zone"),
     ],
 )  # fmt: skip
-def test_what_the_console_would_refuse_blocks_before_a_sync_is_deleted_to_be_made_again(
+def test_what_the_console_would_refuse_blocks_before_a_sync_is_deleted_to_be_recreated(
     held: str | None, values: dict[str, Any], told: str
 ) -> None:
     sandbox = newest()
@@ -314,7 +314,7 @@ def test_syncs_on_the_same_ends_are_told_apart_by_their_given_names_wherever_the
     assert {extra.name for extra in plan_of(sandbox, later).extras} >= {"Users → Ads (One)"}
 
 
-def test_a_blocked_plan_lists_nothing_that_would_follow_from_what_is_not_made_again() -> None:
+def test_a_blocked_plan_lists_nothing_that_would_follow_from_what_is_not_recreated() -> None:
     sandbox = newest()
     before = backed_up(sandbox)
     sandbox.state.objects[WAREHOUSE].config["parameters"] = "only=here"

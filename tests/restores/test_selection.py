@@ -25,7 +25,7 @@ def test_only_takes_what_was_chosen_and_what_it_needs_and_says_so(before: Snapsh
         run(restore(lambda: console_of(target, OTHER), before, only=("stream/nothing",)))
 
 
-def test_what_still_names_a_deleted_object_outside_the_selection_is_told(
+def test_what_still_names_a_deleted_object_outside_the_selection_is_reported(
     sandbox: Sandbox, before: Snapshot
 ) -> None:
     delete(sandbox.state, "hook-0001")

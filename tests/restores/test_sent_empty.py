@@ -32,7 +32,7 @@ def told(result: Result) -> list[str]:
     return [one.reason for one in result.found if (one.name, one.path) == ("ClickHouse", "password")]
 
 
-def test_an_empty_secret_is_told_by_each_clone_and_sent_once_it_is_given() -> None:
+def test_an_empty_secret_is_reported_by_each_clone_and_sent_once_it_is_given() -> None:
     made = staging()
     assert told(clone(made)) == [UnreadSecret.SENT_EMPTY]
     for _ in range(2):

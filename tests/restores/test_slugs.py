@@ -110,7 +110,7 @@ def test_diff_follows_the_id_and_not_the_slug(console: Console) -> None:
     assert json.loads(done.stdout)["after"]["workspace_id"] == STAGING
 
 
-def test_a_backup_of_a_slug_that_moved_is_made_and_told_until_it_is_accepted(console: Console) -> None:
+def test_a_backup_of_a_slug_that_moved_is_made_and_reported_until_it_is_accepted(console: Console) -> None:
     console.take_slug()
     done = console.run("backup", "@staging")
     assert done.returncode == 3, done.stderr
@@ -164,7 +164,7 @@ def test_two_profiles_of_one_workspace_have_one_series_and_are_no_clone(console:
     assert console.run("clone", "@staging", "@again", "--yes").returncode == 2
 
 
-def test_a_console_set_up_anew_under_the_same_host_is_not_taken_for_the_old_one(console: Console) -> None:
+def test_a_console_set_up_again_under_the_same_host_is_not_taken_for_the_old_one(console: Console) -> None:
     state = console.sandbox.state
     del state.workspaces[STAGING]
     for row in list(state.objects.values()):

@@ -455,7 +455,7 @@ def _shape(made: Promotion) -> dict[str, int]:
     return {**live.manifest.counts, "write keys": keys}
 
 
-def test_in_a_target_that_was_set_up_anew_nothing_counts_as_deleted(cloned: Promotion) -> None:
+def test_in_a_target_that_was_set_up_again_nothing_counts_as_deleted(cloned: Promotion) -> None:
     anew = promotion()
     anew.record = cloned.record
     anew.target.state.workspaces[PRODUCTION].created_at = "2026-11-26T00:00:00.000Z"
@@ -466,7 +466,7 @@ def test_in_a_target_that_was_set_up_anew_nothing_counts_as_deleted(cloned: Prom
     assert _shape(anew) == _shape(cloned)
 
 
-def test_what_is_made_again_keeps_what_the_target_changed() -> None:
+def test_what_is_recreated_keeps_what_the_target_changed() -> None:
     made = promotion(Generation.JULY_2026)
     key = key_named(made.snapshot(), "destination", "ClickHouse")
     edit(made.source.state, key.id, cluster="c")

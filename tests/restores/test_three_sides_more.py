@@ -51,7 +51,7 @@ def made_by_hand(cloned: Promotion) -> Key:
     ],
     ids=["map", "match-by-name"],
 )
-def test_what_the_target_made_again_by_hand_is_paired_on_request(
+def test_what_the_target_recreated_by_hand_is_paired_on_request(
     cloned: Promotion, options: dict[str, object]
 ) -> None:
     key = made_by_hand(cloned)
@@ -61,7 +61,7 @@ def test_what_the_target_made_again_by_hand_is_paired_on_request(
     cloned.silent_clone()
 
 
-def test_what_stays_deleted_beside_a_namesake_is_told(cloned: Promotion) -> None:
+def test_what_stays_deleted_beside_a_namesake_is_reported(cloned: Promotion) -> None:
     key = made_by_hand(cloned)
     plan = cloned.plan(match_by_name=True)
     assert [a.kind for a in plan.actions if a.key == key] == [ActionKind.SKIPPED]
@@ -239,7 +239,7 @@ def test_a_part_of_a_promotion_goes_with_the_overlay_of_the_whole(cloned: Promot
         cloned.plan(overlay=alone, only=("destination/ClickHouse",))
 
 
-def test_what_prune_would_be_blocked_by_is_not_told_as_kept_with_prune(cloned: Promotion) -> None:
+def test_what_prune_would_be_blocked_by_is_not_reported_as_kept_with_prune(cloned: Promotion) -> None:
     lake = cloned.id_in_target(key_named(cloned.snapshot(), "destination", "BigQuery"))
     cloned.source.state.objects[lake].deleted = True
     edit(cloned.target.state, lake, project="of-production")

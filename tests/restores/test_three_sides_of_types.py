@@ -94,7 +94,7 @@ def test_a_connection_that_still_names_a_function_that_the_target_deleted_takes_
     cloned.silent_clone()
 
 
-def test_a_deleted_function_that_the_source_newly_runs_blocks_and_can_be_made_again(
+def test_a_deleted_function_that_the_source_newly_runs_blocks_and_can_be_recreated(
     cloned: Promotion,
 ) -> None:
     key, there = both(cloned, "function", "Only known users")
@@ -112,7 +112,7 @@ def test_a_deleted_function_that_the_source_newly_runs_blocks_and_can_be_made_ag
     cloned.silent_clone()
 
 
-def test_a_function_that_is_made_again_does_not_come_back_to_where_the_target_replaced_it(
+def test_a_function_that_is_recreated_does_not_come_back_to_where_the_target_replaced_it(
     cloned: Promotion,
 ) -> None:
     _, there = both(cloned, "function", "Enrich")

@@ -83,7 +83,7 @@ def test_a_comment_names_the_command_for_write_keys_that_a_job_cannot_hand_over(
     )
 
 
-def test_a_choice_for_the_source_that_overwrites_nothing_is_not_told(cloned: Promotion) -> None:
+def test_a_choice_for_the_source_that_overwrites_nothing_is_not_reported(cloned: Promotion) -> None:
     key, _ = both(cloned, "function", "Enrich")
     edit(cloned.source.state, key.id, code="// of staging")
     plan = cloned.plan(take=("source",))

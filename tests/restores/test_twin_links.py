@@ -67,7 +67,7 @@ def test_a_chosen_sync_is_made_once_though_an_older_one_is_its_twin(
     assert (again.found, writes(sandbox), list(there(sandbox))) == ([], 0, [made])
 
 
-def test_a_twin_that_an_earlier_run_made_without_its_cursors_gets_them_and_is_not_made_again() -> None:
+def test_a_twin_that_an_earlier_run_made_without_its_cursors_gets_them_and_is_not_recreated() -> None:
     sandbox, before, ids = with_twins([(HOURLY, NEW), (HOURLY, SECOND)])
     remove(sandbox, ids)
     roll_back(sandbox, before, only=(f"link/{ids[1]}",))

@@ -172,7 +172,7 @@ def test_what_was_made_since_goes_only_with_prune_own(cloned: Shell, sandbox: Sa
     assert names_of(sandbox, PRODUCTION) == {"Mine"}
 
 
-def test_what_a_restore_made_again_under_new_ids_goes_back_to_what_it_stood_for(
+def test_what_a_restore_recreated_under_new_ids_goes_back_to_what_it_stood_for(
     shell: Shell, sandbox: Sandbox
 ) -> None:
     shell("backup", "acme-staging")
@@ -264,7 +264,7 @@ def test_of_several_workspaces_one_has_to_be_named(cloned: Shell, sandbox: Sandb
     assert "Enrich" in names_of(sandbox, PRODUCTION)
 
 
-def test_a_damaged_backup_is_told_and_no_older_one_is_taken_for_it(
+def test_a_damaged_backup_is_reported_and_no_older_one_is_taken_for_it(
     restored: Shell, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox.state.objects["enrich-0001"].config["code"] = "of tomorrow"
@@ -307,7 +307,7 @@ def test_a_run_on_another_console_is_not_taken_for_one_here(restored: Shell) -> 
     refused(done, 2, "the last restore or clone of acme-staging was on http")
 
 
-def test_a_record_that_cannot_be_read_is_told_and_counts_as_none(
+def test_a_record_that_cannot_be_read_is_reported_and_counts_as_none(
     restored: Shell, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (record,) = [name for name in archives(tmp_path) if name.cloned_from]
@@ -331,7 +331,7 @@ def test_a_restore_that_only_adds_is_undone_too(shell: Shell, sandbox: Sandbox) 
     assert "BigQuery" not in names_of(sandbox, STAGING, "destination")
 
 
-def test_a_run_that_only_adds_goes_on_without_a_store_and_says_that_it_cannot_be_undone(
+def test_a_run_that_only_adds_continues_without_a_store_and_says_that_it_cannot_be_undone(
     shell: Shell, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     shell("backup", "acme-staging", "--output", "a.json.gz")
@@ -355,7 +355,7 @@ def test_on_a_terminal_it_asks_and_no_leaves_all_as_it_is(
     assert all(len(line) <= 80 for line in said.splitlines()), said
 
 
-def test_a_hidden_password_that_the_run_replaced_is_told_and_goes_back_with_an_overlay(
+def test_a_hidden_password_that_the_run_replaced_is_reported_and_goes_back_with_an_overlay(
     shell: Shell, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (row,) = [r for r in sandbox.state.live_objects(STAGING, "destination") if "password" in r.config][:1]
@@ -448,7 +448,7 @@ def test_workspaces_of_one_id_on_two_consoles_are_told_apart(
         assert (code_of(sandbox), code_of(other)) == ("of today", "over there, today")
 
 
-def test_a_later_run_without_a_backup_is_told_of_and_not_taken_back(
+def test_a_later_run_without_a_backup_is_reported_and_not_taken_back(
     restored: Shell, sandbox: Sandbox
 ) -> None:
     sandbox.state.objects["lake-0001"].config["project"] = "of-a-colleague"

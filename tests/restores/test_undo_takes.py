@@ -63,7 +63,7 @@ def test_what_others_alone_deleted_stays_deleted_unless_it_is_named(both: Shell,
     assert named["destination", "BigQuery"] == "create"
 
 
-def test_what_the_run_changed_and_others_deleted_is_made_again_where_the_state_of_before_is_taken(
+def test_what_the_run_changed_and_others_deleted_is_recreated_where_the_state_of_before_is_taken(
     both: Shell, sandbox: Sandbox
 ) -> None:
     delete(sandbox.state, "enrich-0001", cascade=True)

@@ -110,7 +110,7 @@ def test_a_field_that_was_ignored_for_a_while_is_the_targets_own_as_before(clone
     assert cloned.target.state.objects[lake].config["project"] == "of-production"
 
 
-def test_a_link_that_lost_an_end_does_not_hide_the_one_that_was_made_again(cloned: Promotion) -> None:
+def test_a_link_that_lost_an_end_does_not_hide_the_one_that_was_recreated(cloned: Promotion) -> None:
     hook = there_of(cloned, "destination", "Alerts webhook")
     link = next(row for row in cloned.target.state.live_links(PRODUCTION) if row.to_id == hook)
     link.data = {**(link.data or {}), "frequency": 9}
@@ -184,7 +184,7 @@ def test_rollbacks_to_the_same_backup_again_and_again_make_nothing_a_second_time
     assert made.live().manifest.counts == live.manifest.counts
 
 
-def test_what_the_source_made_again_in_the_target_is_known_by_what_it_was_before(cloned: Promotion) -> None:
+def test_what_the_source_recreated_in_the_target_is_known_by_what_it_was_before(cloned: Promotion) -> None:
     live = cloned.live()
     delete(cloned.target.state, there_of(cloned, "function", "Enrich"))
     cloned.clone(take=("source:function/Enrich",))
@@ -193,7 +193,7 @@ def test_what_the_source_made_again_in_the_target_is_known_by_what_it_was_before
     assert [a.key for a in cloned.plan().actions if a.kind in (ActionKind.CREATE, ActionKind.SKIPPED)] == []
 
 
-def test_what_both_sides_lost_by_a_clone_comes_along_where_the_source_alone_got_it_back(
+def test_what_both_sides_lost_by_a_clone_is_copied_where_the_source_alone_got_it_back(
     cloned: Promotion,
 ) -> None:
     snapshot = cloned.snapshot()
@@ -279,7 +279,7 @@ def test_what_both_sides_made_under_one_name_is_a_conflict_where_it_is_paired(cl
     cloned.silent_clone()
 
 
-def test_what_the_target_made_again_by_hand_keeps_what_it_changed_on_the_way(cloned: Promotion) -> None:
+def test_what_the_target_recreated_by_hand_keeps_what_it_changed_on_the_way(cloned: Promotion) -> None:
     there = there_of(cloned, "function", "Enrich")
     row = cloned.target.state.objects[there]
     row.deleted = True

@@ -82,7 +82,7 @@ def test_on_a_terminal_the_keys_are_shown(url: str, sandbox: Sandbox, tmp_path: 
     assert not list(tmp_path.glob("jitsu-backup-keys-*"))
 
 
-def test_where_nobody_can_answer_that_is_told_first(shell: Any) -> None:
+def test_where_nobody_can_answer_that_is_said_first(shell: Any) -> None:
     assert shell(*CLONE).returncode == 2
 
 

@@ -90,7 +90,7 @@ def test_another_workspace_and_a_cursor_are_not_heard(call: Caller, clock: Clock
     assert changed(call) == before
 
 
-def test_a_quiet_workspace_is_waited_for_once_and_what_comes_meanwhile_is_told(
+def test_a_quiet_workspace_is_waited_for_once_and_what_comes_meanwhile_is_reported(
     call: Caller, clock: Clock
 ) -> None:
     since = later(changed(call), hours=1)

@@ -244,7 +244,7 @@ def test_a_name_or_schedule_can_be_taken_away_by_a_whole_put_only(call: Caller) 
     assert options["disabled"] is False
 
 
-def test_a_body_that_is_neither_settings_nor_a_sync_is_told_what_both_miss(call: Caller) -> None:
+def test_a_body_that_is_neither_settings_nor_a_sync_is_reported_what_both_miss(call: Caller) -> None:
     sync_id = add_sync(call).json()["id"]
     reply = call("PUT", f"{SYNC}?syncId={sync_id}", {"name": 5})
     (issue,) = reply.json()["zodError"]["issues"]

@@ -188,14 +188,14 @@ def test_stale_is_what_was_not_read_for_long_whole_or_not() -> None:
     ]
 
 
-def test_what_was_wrong_is_told_on_while_nothing_can_be_read() -> None:
+def test_what_was_wrong_is_reported_on_while_nothing_can_be_read() -> None:
     shrunk = figures_of(Alarm(What.SHRUNK, "r", "", "acme"), before=WELL)
     failed = RunFigures("acme", "w1", 1, 1.0, MOMENT, alarms=(Alarm(What.FAILED, "r", "", "acme"),))
     fired = firing(metrics_text(shrunk, [failed], 1, MOMENT), LATER)
     assert sorted(fired) == ["JitsuBackupFailed", "JitsuBackupShrunk"]
 
 
-def test_what_belongs_to_no_workspace_of_the_run_is_told_with_its_exit_code() -> None:
+def test_what_belongs_to_no_workspace_of_the_run_is_reported_with_its_exit_code() -> None:
     alarm = Alarm(What.RUN_FAILED, "--deadline: 'soon' is no duration")
     (told,) = firing(metrics_text(WELL, [], 2, MOMENT, [alarm]), LATER).values()
     assert (
@@ -237,7 +237,7 @@ def test_figures_that_one_of_several_machines_has_no_longer_are_missed() -> None
     assert firing({"one:9100": WELL}, LATER, {"one:9100": WELL}) == {}
 
 
-def test_a_drill_that_does_not_run_any_more_is_told() -> None:
+def test_a_drill_that_does_not_run_any_more_is_reported() -> None:
     well = DrillFigures("acme", "w1", MOMENT, whole=True, lacks={})
     long = MOMENT + timedelta(hours=51)
     text = metrics_text(figures_of(code=0, ended=long), [well], 0, long, run="verify_run")

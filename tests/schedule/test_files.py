@@ -125,7 +125,7 @@ def test_no_two_backups_overlap() -> None:
     assert workflow()["concurrency"] == {"group": "jitsu-backup", "cancel-in-progress": False}
 
 
-def test_no_monitors_check_is_told_by_two_jobs() -> None:
+def test_no_monitors_check_is_reported_by_two_jobs() -> None:
     checks = [parsed(words).params["ping"] for name, words in ARGUMENTS if name.startswith("crontab")]
     assert len(set(checks)) == len(checks) == 4
     assert parsed(BACKUPS[INDEXED_JOB]).params["ping"].endswith("-$(JOB_COMPLETION_INDEX)")

@@ -101,7 +101,7 @@ def test_sets_add_up(tmp_path: Path) -> None:
         ('[sets.x]\nonly = "stream"\nskip = {}', "'sets.x.skip' must be text or a list of texts"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line_that_names_the_file_and_the_key(
+def test_what_is_wrong_is_reported_in_one_line_that_names_the_file_and_the_key(
     text: str, problem: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as raised:

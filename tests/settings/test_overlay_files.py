@@ -86,7 +86,9 @@ def test_a_reference_that_may_be_meant_as_it_stands_says_how_to_write_that(tmp_p
         ('{ env = "A", command = "x", plain = true }', "command and env"),
     ],
 )
-def test_what_was_meant_as_a_reference_and_is_none_is_told(given: str, by: str, tmp_path: Path) -> None:
+def test_what_was_intended_as_a_reference_and_is_none_is_reported(
+    given: str, by: str, tmp_path: Path
+) -> None:
     message = refusal(tmp_path, f'["destination/A"]\npassword = {given}\n')
     assert (
         f"destination/A.password has {by} in one reference; write only {{ env = … }} or {{ file = … }}"

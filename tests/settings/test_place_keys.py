@@ -163,7 +163,7 @@ def test_a_file_of_the_working_folder_names_no_console_for_a_key_of_the_environm
         ("", {"JITSU_APIKEY": "one:secret"}, "set JITSU_APIKEY to it"),
     ],
 )
-def test_whose_key_is_rejected_is_told_where_the_new_one_belongs(
+def test_whose_key_is_rejected_is_reported_where_the_new_one_belongs(
     settings: str, environment: dict[str, str], told: str, tmp_path: Path
 ) -> None:
     file_names(tmp_path, settings)

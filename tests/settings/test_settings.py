@@ -116,7 +116,7 @@ def test_an_empty_place_is_not_the_default(text: str, tmp_path: Path) -> None:
         read(tmp_path, "", {"JITSU_APIKEY": KEY, "JITSU_WORKSPACE": "w"}).place(text)
 
 
-def test_a_workspace_named_nowhere_is_told_unless_none_is_needed(tmp_path: Path) -> None:
+def test_a_workspace_named_nowhere_is_reported_unless_none_is_needed(tmp_path: Path) -> None:
     found = read(tmp_path, "", {"JITSU_APIKEY": KEY})
     with pytest.raises(UsageError, match="JITSU_WORKSPACE"):
         found.place(None)
@@ -237,7 +237,7 @@ def test_a_key_never_shows_in_repr_text_or_format(tmp_path: Path) -> None:
         (["/bin/sleep", "5"], "took longer"),
     ],
 )
-def test_a_failing_command_is_told_without_what_it_said(
+def test_a_failing_command_is_reported_without_what_it_said(
     command: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(secret_module, "COMMAND_SECONDS", 0.5)
@@ -274,7 +274,7 @@ def test_one_newline_at_the_end_of_a_file_is_no_part_of_its_secret(
 
 
 @pytest.mark.parametrize("content", [b"\xff", None])
-def test_a_secret_file_that_cannot_be_read_is_told(content: bytes | None, tmp_path: Path) -> None:
+def test_a_secret_file_that_cannot_be_read_is_reported(content: bytes | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "s").write_bytes(content)
     with pytest.raises(UsageError, match="secret file"):

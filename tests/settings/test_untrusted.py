@@ -201,7 +201,7 @@ def test_what_is_no_regular_file_is_refused_and_never_waited_for(
     assert "Traceback" not in done.stderr
 
 
-def test_a_pipe_for_figures_or_keys_is_told_as_what_cannot_be_written(tmp_path: Path) -> None:
+def test_a_pipe_for_figures_or_keys_is_reported_as_what_cannot_be_written(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x")
     env = {"JITSU_HOST": "http://127.0.0.1:9", "JITSU_APIKEY": OWNER}
     done = cli("clone", "a", "b", "--keys-out", "x", env=env, cwd=tmp_path)
@@ -285,7 +285,7 @@ def test_what_the_shell_hands_over_may_be_a_pipe(tmp_path: Path) -> None:
     assert "not a regular file" not in done.stderr
 
 
-def test_figures_that_are_a_pipe_are_told_and_harm_no_backup(tmp_path: Path, url: str) -> None:
+def test_figures_that_are_a_pipe_are_reported_and_harm_no_backup(tmp_path: Path, url: str) -> None:
     os.mkfifo(tmp_path / "x")
     env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
     done = cli("backup", "acme-staging", "--metrics", "x", env=env, cwd=tmp_path)
@@ -369,7 +369,7 @@ def test_a_file_behind_an_ssh_key_is_a_recipient_of_its_own(
     assert _split("ssh-ed25519 AAAA jane,keys") == ["ssh-ed25519 AAAA jane", "keys"]
 
 
-def test_a_malformed_table_of_profiles_in_a_file_of_others_is_told_as_such(tmp_path: Path) -> None:
+def test_a_malformed_table_of_profiles_in_a_file_of_others_is_reported_as_such(tmp_path: Path) -> None:
     (tmp_path / "jitsu-backup.toml").write_text('profiles = { a = 5 }\nhost = "x"\n')
     (tmp_path / "jitsu-backup.toml").chmod(0o666)
     done = cli("backup", "acme-staging", cwd=tmp_path)

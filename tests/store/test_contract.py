@@ -139,7 +139,7 @@ def test_one_listing_gives_the_sizes_of_archives_and_control_files(store: Store)
     assert run(store.names()) == [NAME]
 
 
-def test_an_archive_that_was_written_anew_has_another_stamp(store: Store) -> None:
+def test_an_archive_that_was_written_again_has_another_stamp(store: Store) -> None:
     run(keep(store, ONE, b"one"))
     run(store.create(MARKER, b"{}"))
     before = run(store.stamps())
@@ -192,7 +192,7 @@ def test_an_archive_of_another_size_than_its_name_says_is_listed_as_damaged(stor
     ]  # fmt: skip
 
 
-def test_of_many_writers_at_once_one_wins_whole_and_the_others_are_told(store: Store) -> None:
+def test_of_many_writers_at_once_one_wins_whole_and_the_others_are_reported(store: Store) -> None:
     def write(data: bytes) -> bytes | None:
         try:
             run(keep(store, ONE, data))

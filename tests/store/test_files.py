@@ -60,7 +60,7 @@ def test_a_failure_at_any_step_leaves_the_old_file_and_no_other(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_size_limit_is_told_and_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_file_size_limit_is_reported_and_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     code = (
@@ -85,7 +85,7 @@ def test_a_file_size_limit_is_told_and_leaves_the_old_file(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_missing_folder_a_file_for_a_folder_and_a_folder_for_a_file_are_told(tmp_path: Path) -> None:
+def test_a_missing_folder_a_file_for_a_folder_and_a_folder_for_a_file_are_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     assert "no such file or directory" in failure(tmp_path / "missing" / "x")
     assert "not a directory" in failure(tmp_path / "file" / "x")
@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_synced_is_no_failure(
     assert read_file(tmp_path / "file") == b"new"
 
 
-def test_a_file_that_cannot_be_read_is_told_with_the_reason(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match=r"cannot read .*missing: no such file or directory"):
         read_file(tmp_path / "missing")
     with pytest.raises(BackupError, match="is a directory"):

@@ -54,7 +54,7 @@ def test_without_hard_links_the_archive_is_renamed_and_never_over_another(
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     store = FolderStore(str(tmp_path / "file"))
     with pytest.raises(BackupError, match=r"file: not a directory"):
@@ -63,7 +63,7 @@ def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
         put(store, NAME, b"")
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
     mount = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], check=False, capture_output=True
     )
@@ -119,7 +119,7 @@ def test_leftovers_are_looked_for_once_a_run_and_not_once_a_file(
     assert looked == [tmp_path]
 
 
-def test_a_writer_whose_file_was_tidied_away_before_it_had_its_lock_begins_anew(
+def test_a_writer_whose_file_was_tidied_away_before_it_had_its_lock_begins_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock, begun = fcntl.flock, list[int]()

@@ -82,7 +82,7 @@ def test_it_is_given_back_at_the_end_and_leaves_nothing(store: FolderStore, time
     assert files(store) == []
 
 
-def test_a_waiting_run_goes_on_when_the_other_has_ended_and_says_that_it_waited(
+def test_a_waiting_run_continues_when_the_other_has_ended_and_says_that_it_waited(
     store: FolderStore, time: Time
 ) -> None:
     told: list[Event] = []

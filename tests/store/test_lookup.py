@@ -79,7 +79,7 @@ def test_an_ambiguous_prefix_names_its_candidates() -> None:
         find([ONE, close], "aaaa")
 
 
-def test_what_is_not_there_is_told_with_what_is() -> None:
+def test_what_is_not_there_is_reported_with_what_is() -> None:
     with pytest.raises(BackupError, match="which is empty"):
         find([], "latest")
     with pytest.raises(BackupError, match="use one of acme"):
@@ -103,7 +103,7 @@ def test_a_date_means_the_state_at_its_end(reference: str, found: str) -> None:
     assert find([THREE, CUT, ONE, TWO, before_restore], reference) == found
 
 
-def test_a_date_before_all_archives_is_told_with_the_oldest() -> None:
+def test_a_date_before_all_archives_is_reported_with_the_oldest() -> None:
     with pytest.raises(
         BackupError, match=r"no snapshot from 2026-11-22 or before; the oldest is of 2026-11-23 01"
     ):
@@ -149,7 +149,7 @@ def test_a_relative_date_means_the_newest_that_is_not_of_later(reference: str, f
     assert at_noon([*names.values(), set_aside, future], reference) == names[found]
 
 
-def test_a_relative_date_before_all_archives_is_told_with_the_oldest() -> None:
+def test_a_relative_date_before_all_archives_is_reported_with_the_oldest() -> None:
     with pytest.raises(
         BackupError, match=r"no snapshot from 9d or before; the oldest is of 2026-11-24 12:00"
     ):
@@ -213,7 +213,7 @@ def test_a_word_with_several_meanings_is_refused_with_all_of_them(
     assert str(caught.value).endswith("write the one that you want")
 
 
-def test_what_is_nearly_a_name_is_told() -> None:
+def test_what_is_nearly_a_name_is_reported() -> None:
     names = [day(1, "aaaa", mark=".before-upgrade"), day(2, "bbbb", slug="other", workspace="w2")]
     for slip, meant in (("othr", "other"), ("before-update", "before-upgrade"), ("lastest", "latest")):
         with pytest.raises(UsageError, match=f"did you mean '{meant}'"):

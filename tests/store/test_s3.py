@@ -70,7 +70,7 @@ def store(s3: S3Server) -> Store:
         ((507, "StorageFull"), BackupError, "HTTP 507 StorageFull"),
     ],
 )
-def test_a_refusal_is_told_in_words_with_its_branch_and_without_secrets(
+def test_a_refusal_is_reported_in_words_with_its_branch_and_without_secrets(
     fault: tuple[int, str], kind: type[BackupError], words: str, store: Store, s3: S3Server
 ) -> None:
     s3.befall = lambda _number, _method: fault
@@ -87,7 +87,7 @@ def test_a_refusal_is_told_in_words_with_its_branch_and_without_secrets(
     assert run(store.names()) == []
 
 
-def test_what_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch, s3: S3Server) -> None:
+def test_what_cannot_be_reached_is_reported(monkeypatch: pytest.MonkeyPatch, s3: S3Server) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(BackupError, match=f"cannot list the store {PLACE}: cannot be reached"):
         run(open_store(PLACE, {}).names())
@@ -178,7 +178,7 @@ def test_a_400_is_never_taken_for_no_conditional_create(
     assert [method for method, _ in s3.seen] == ["PUT", "PUT"]
 
 
-def test_a_server_that_knows_no_checksums_is_told_with_the_variable_that_helps(s3: S3Server) -> None:
+def test_a_server_that_knows_no_checksums_is_reported_with_the_variable_that_helps(s3: S3Server) -> None:
     def old(environ: Any, start_response: Any, real: Any) -> Any:
         if environ.get("HTTP_X_AMZ_CHECKSUM_SHA256"):
             start_response("400 No", [])

@@ -111,7 +111,7 @@ def test_kinds_of_encryption_that_s3_knows_are_taken(monkeypatch: pytest.MonkeyP
         open_store("s3://b/prefix", environment)
 
 
-def test_a_token_file_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_file_that_is_gone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {"AWS_REGION": "x", "AWS_ROLE_ARN": "x", "AWS_WEB_IDENTITY_TOKEN_FILE": "/CANARY"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

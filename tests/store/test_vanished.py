@@ -143,7 +143,7 @@ def test_a_store_of_before_the_marker_gets_one_at_the_next_write(
     assert MARKER in names(site)
 
 
-def test_a_store_restored_from_an_older_copy_is_told_once_where_figures_tell(site: Site) -> None:
+def test_a_store_restored_from_an_older_copy_is_reported_once_where_figures_tell(site: Site) -> None:
     (old,) = (name for name in names(site) if name.endswith(".gz"))
     assert site.backup("--metrics", "m", "--label", "newer").returncode == 0
     remove(site, "newer.json.gz")

@@ -44,7 +44,9 @@ def test_a_label_that_is_none_is_refused_before_anything_is_read(label: str, ben
     assert bench.archives == []
 
 
-def test_a_workspace_that_has_shrunk_is_kept_marked_and_told_until_somebody_accepts_it(bench: Bench) -> None:
+def test_a_workspace_that_has_shrunk_is_kept_marked_and_reported_until_somebody_accepts_it(
+    bench: Bench,
+) -> None:
     bench.run("backup", "acme-staging")
     bench.an_hour_passes()
     bench.forget("destination", 1)
@@ -137,7 +139,7 @@ def test_every_workspace_is_in_one_shard_and_an_empty_shard_is_no_failure(bench:
     assert sorted(archive.slug for archive in bench.archives) == ["acme-production", "acme-staging"]
 
 
-def test_a_key_that_reads_no_workspace_is_told_and_no_quiet_success(bench: Bench) -> None:
+def test_a_key_that_reads_no_workspace_is_reported_and_no_quiet_success(bench: Bench) -> None:
     for row in bench.state.workspaces.values():
         row.access.clear()
     done = bench.run("backup", "--all")
@@ -145,7 +147,7 @@ def test_a_key_that_reads_no_workspace_is_told_and_no_quiet_success(bench: Bench
     assert "this key cannot read any workspace" in done.stderr
 
 
-def test_an_archive_of_later_than_now_is_told_and_the_backup_made(bench: Bench) -> None:
+def test_an_archive_of_later_than_now_is_reported_and_the_backup_made(bench: Bench) -> None:
     folder = bench.folder / "jitsu-backups"
     folder.mkdir()
     future = f"acme-staging.{STAGING}.20990101T000000Z.0123456789ab.900_900stream.json.gz"
@@ -216,7 +218,7 @@ def test_after_a_clock_that_ran_ahead_the_alarm_is_given_again_and_again(bench: 
     assert [bench.run("backup", "acme-staging", "--if-changed").returncode for _ in range(3)] == [3, 3, 3]
 
 
-def test_a_workspace_that_the_key_no_longer_sees_is_told(bench: Bench) -> None:
+def test_a_workspace_that_the_key_no_longer_sees_is_reported(bench: Bench) -> None:
     assert bench.run("backup", "--all").returncode == 0
     bench.state.workspaces[STAGING].access.clear()
     gone = bench.run("backup", "--all")

@@ -46,7 +46,7 @@ def test_a_place_whose_settings_are_wrong_fails_alone(bench: Bench) -> None:
     assert bench.run("backup", "@broken", "@nobody").returncode == 2
 
 
-def test_a_full_standard_output_is_told_as_that(bench: Bench) -> None:
+def test_a_full_standard_output_is_reported_as_that(bench: Bench) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "jitsu_backup", "backup", "acme-staging"], cwd=bench.folder, text=True,
@@ -57,7 +57,7 @@ def test_a_full_standard_output_is_told_as_that(bench: Bench) -> None:
     assert len(bench.archives) == 1
 
 
-def test_a_store_whose_path_is_no_text_is_told_as_far_as_it_can_be(bench: Bench) -> None:
+def test_a_store_whose_path_is_no_text_is_reported_as_far_as_it_can_be(bench: Bench) -> None:
     store = os.fsdecode(b"odd-\xff")
     done = bench.run("backup", "acme-staging", "--store", store, "--new-store", "--log-format", "json")
     assert done.returncode == 0

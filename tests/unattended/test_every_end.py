@@ -56,7 +56,7 @@ def test_a_wrong_command_line_is_in_the_figures_that_a_flag_names(
 
 
 @pytest.mark.parametrize("line", [("bakcup",), ("xyz", "--all"), ("--config", "c.toml")], ids=" ".join)
-def test_a_line_of_which_no_command_can_be_told_may_have_been_a_backup(
+def test_a_line_of_which_no_command_can_be_reported_may_have_been_a_backup(
     line: tuple[str, ...], bench: Bench
 ) -> None:
     well(bench)
@@ -68,7 +68,7 @@ def test_a_line_of_which_no_command_can_be_told_may_have_been_a_backup(
     assert "jitsu-backup jitsu-backup" not in told[-1][1]
 
 
-def test_another_command_that_goes_wrong_is_told_by_its_own_name_and_to_the_monitor_of_its_flags_alone(
+def test_another_command_that_goes_wrong_is_reported_by_its_own_name_and_to_the_monitor_of_its_flags_alone(
     bench: Bench,
 ) -> None:
     with monitor() as (url, told):
@@ -181,7 +181,7 @@ def test_an_empty_variable_is_told_to_those_whom_the_settings_file_names(variabl
 
 
 @pytest.mark.parametrize("wrong", ["stroe = 'x'", "shrink_alarm = 7", "retention = 5", "profiles = 1"])
-def test_wrong_settings_are_told_to_those_whom_they_name(wrong: str, bench: Bench) -> None:
+def test_wrong_settings_are_reported_to_those_whom_they_name(wrong: str, bench: Bench) -> None:
     well(bench)
     with monitor() as (url, told):
         text = f'metrics = "m"\nping = "{url}"\n{wrong}\n'

@@ -221,7 +221,7 @@ def test_a_run_that_is_ended_while_it_reads_has_what_was_saved_in_the_log_and_th
     assert figures(bench.folder / "m")["last_success_timestamp_seconds", "acme-staging"] > 0
 
 
-def test_a_monitor_that_the_settings_cannot_name_is_told_of_and_stops_no_backup(bench: Bench) -> None:
+def test_a_monitor_that_the_settings_cannot_name_is_reported_and_stops_no_backup(bench: Bench) -> None:
     (bench.folder / "jitsu-backup.toml").write_text('ping = {env = "UNSET"}\n')
     done = bench.run("-q", "backup", "acme-staging")
     assert done.returncode == 0

@@ -54,7 +54,7 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_a_monitor_that_refuses_is_told_of_without_its_secret_and_harms_nothing(
+def test_a_monitor_that_refuses_is_reported_without_its_secret_and_harms_nothing(
     status: int, bench: Bench
 ) -> None:
     with monitor(status) as (url, _):
@@ -88,7 +88,7 @@ def test_a_monitor_behind_a_proxy_set_wrong_harms_nothing_that_it_need_not(
     assert done.returncode == (1 if variable == "SSL_CERT_FILE" else 0)
 
 
-def test_settings_that_cannot_be_read_are_told_to_the_monitor_of_the_environment(bench: Bench) -> None:
+def test_settings_that_cannot_be_read_are_reported_to_the_monitor_of_the_environment(bench: Bench) -> None:
     (bench.folder / "jitsu-backup.toml").write_text('stroe = "x"\n')
     with monitor() as (url, told):
         assert bench.run("backup", "acme-staging", JITSU_BACKUP_PING=url).returncode == 2

@@ -60,7 +60,7 @@ def named(found: News | None) -> list[str]:
     return [change.name for change in found.changes.entities]
 
 
-def test_changes_are_told_since_what_was_told_last_and_not_twice() -> None:
+def test_changes_are_reported_since_what_was_told_last_and_not_twice() -> None:
     one, two, three = snapshot(0, "a"), snapshot(1, "a", "b"), snapshot(2, "a", "b", "c")
     assert named(news(saved(three), None, one, two)) == ["c"]
     told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
@@ -71,7 +71,7 @@ def test_changes_are_told_since_what_was_told_last_and_not_twice() -> None:
     assert news(saved(three, written=False), after, one, two, three) is None
 
 
-def test_a_first_backup_that_could_not_be_told_is_told_with_the_next_that_has_the_same() -> None:
+def test_a_first_backup_that_could_not_be_reported_is_reported_with_the_next_that_has_the_same() -> None:
     one = snapshot(0, "a")
     first = news(saved(one), None)
     assert first is not None
@@ -82,7 +82,7 @@ def test_a_first_backup_that_could_not_be_told_is_told_with_the_next_that_has_th
     assert news(saved(snapshot(2, "a")), after_telling(later, MOMENT, failed), one, snapshot(1, "a")) is None
 
 
-def test_what_could_not_be_told_is_told_with_the_next_even_if_nothing_changes_until_then() -> None:
+def test_what_could_not_be_reported_is_reported_with_the_next_even_if_nothing_changes_until_then() -> None:
     first = news(saved(snapshot(0, "a")), None)
     assert first is not None
     assert first.before is None
@@ -96,7 +96,7 @@ def test_what_could_not_be_told_is_told_with_the_next_even_if_nothing_changes_un
     assert named(news(saved(two, written=False), untold, one, two)) == ["b"]
 
 
-def test_an_incomplete_backup_is_mentioned_once_and_its_changes_are_told_once_it_is_whole() -> None:
+def test_an_incomplete_backup_is_mentioned_once_and_its_changes_are_reported_once_it_is_whole() -> None:
     lacking = (Refusal("stream", "HTTP 500"),)
     one, two = snapshot(0, "a"), snapshot(1, refused=lacking)
     told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
@@ -124,7 +124,7 @@ def test_what_a_weaker_key_reads_is_compared_with_what_such_a_key_has_read() -> 
     assert named(news(saved(snapshot(2, "a", "b", mask=True)), None, strong, weak)) == ["b"]
 
 
-def test_what_cannot_be_opened_is_told_by_its_counts() -> None:
+def test_what_cannot_be_opened_is_reported_by_its_counts() -> None:
     async def read(_: ArchiveName) -> Snapshot:
         raise LockedError("no key")
 

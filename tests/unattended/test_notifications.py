@@ -74,7 +74,7 @@ def test_a_first_backup_a_change_and_nothing_for_none(bench: Bench) -> None:
     assert told[0][0] == "/ping/CANARY?create=1"
 
 
-def test_what_is_held_back_is_told_with_the_next_message_also_where_nothing_changed_then(
+def test_what_is_held_back_is_reported_with_the_next_message_also_where_nothing_changed_then(
     bench: Bench,
 ) -> None:
     with monitor() as (url, told):
@@ -163,7 +163,7 @@ def test_no_name_in_a_subject_adds_a_header_or_a_body_to_a_mail(slug: str) -> No
 
 
 @pytest.mark.parametrize(("status", "times"), [(404, 1), (500, 3), (429, 3)])
-def test_a_message_that_is_not_taken_fails_no_backup_and_is_told_with_the_next(
+def test_a_message_that_is_not_taken_fails_no_backup_and_is_reported_with_the_next(
     status: int, times: int, bench: Bench
 ) -> None:
     with monitor(status) as (url, told):
@@ -180,7 +180,7 @@ def test_a_message_that_is_not_taken_fails_no_backup_and_is_told_with_the_next(
     assert "cannot be reached" in other  # another address owes the same
 
 
-def test_what_failed_is_told_once_the_address_answers(bench: Bench) -> None:
+def test_what_failed_is_reported_once_the_address_answers(bench: Bench) -> None:
     run(bench, "http://127.0.0.1:9/CANARY", *ALWAYS)
     with monitor() as (url, _):
         port = url.split(":")[2].split("/")[0]
@@ -239,7 +239,7 @@ def test_settings_that_are_wrong_are_named(bench: Bench) -> None:
     assert "'notify_every' must be a duration such as 90s, 10m or 2h, not 'soon'" in done.stdout
 
 
-def test_a_shrunken_workspace_is_told_with_its_alarm_and_what_is_gone(bench: Bench) -> None:
+def test_a_shrunken_workspace_is_reported_with_its_alarm_and_what_is_gone(bench: Bench) -> None:
     with monitor() as (url, told):
         run(bench, url, *ALWAYS)
         bench.forget("destination", 0)

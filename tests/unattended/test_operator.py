@@ -60,7 +60,7 @@ def test_encrypted_archives_need_no_other_word(bench: Bench) -> None:
     assert [archive.key_class for archive in bench.archives] == [OPERATOR]
 
 
-def test_what_even_the_token_cannot_read_is_told_by_entity_in_one_line(bench: Bench) -> None:
+def test_what_even_the_token_cannot_read_is_reported_by_entity_in_one_line(bench: Bench) -> None:
     for number in range(5):
         bench.state.add_object(
             PRODUCTION, "destination", f"mongo-{number}", {**MONGO, "name": f"Mongo {number}"}
@@ -77,12 +77,12 @@ def test_what_even_the_token_cannot_read_is_told_by_entity_in_one_line(bench: Be
     assert unchanged.returncode == 0
 
 
-def test_nothing_is_told_where_the_token_reads_everything(bench: Bench) -> None:
+def test_nothing_is_reported_where_the_token_reads_everything(bench: Bench) -> None:
     done = as_operator(bench, "backup", "acme-staging", "--plaintext-secrets")
     assert (done.returncode, "not readable even" in done.stderr, "masks" in done.stdout) == (0, False, False)
 
 
-def test_workspaces_that_only_the_token_sees_are_told_where_a_users_key_reads(bench: Bench) -> None:
+def test_workspaces_that_only_the_token_sees_are_reported_where_a_users_key_reads(bench: Bench) -> None:
     bench.state.add_workspace(OTHERS, "Others", "others-co", {})
     run = ("backup", "--all", "--plaintext-secrets")
     done = bench.run(*run, JITSU_ADMIN_TOKEN=TOKEN)

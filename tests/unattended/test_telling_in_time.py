@@ -74,7 +74,7 @@ def channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Channel:
     return Channel(tmp_path, monkeypatch)
 
 
-def test_messages_that_hang_take_a_minute_in_all_and_the_rest_is_told_later(channel: Channel) -> None:
+def test_messages_that_hang_take_a_minute_in_all_and_the_rest_is_reported_later(channel: Channel) -> None:
     channel.waits = 25.0
     assert channel.tell(10) == (8, pytest.approx(RUN_SECONDS))
     assert len(channel.told) == 2

@@ -72,7 +72,7 @@ def test_a_run_that_only_asks_tells_what_could_not_be_sent(bench: Bench) -> None
     assert "the notification about acme-staging could not be sent" in again.stderr
 
 
-def test_where_all_is_told_no_archive_is_read(bench: Bench) -> None:
+def test_where_all_is_reported_no_archive_is_read(bench: Bench) -> None:
     with monitor() as (url, told):
         run(bench, "--notify", url, *ALWAYS)
         edit(bench)
@@ -86,7 +86,7 @@ def test_where_all_is_told_no_archive_is_read(bench: Bench) -> None:
     assert len(told) == 2
 
 
-def test_what_was_pruned_is_told_as_far_as_the_archives_that_are_left_tell(bench: Bench) -> None:
+def test_what_was_pruned_is_reported_as_far_as_the_archives_that_are_left_tell(bench: Bench) -> None:
     with monitor() as (url, told):
         run(bench, "--notify", url)
         for name in ("One", "Two", "Three"):
@@ -125,7 +125,7 @@ def settings(bench: Bench, text: str) -> None:
     (bench.folder / "jitsu-backup.toml").write_text('notify_every = "0s"\n' + text)
 
 
-def test_an_address_that_cannot_be_read_at_the_moment_is_told_by_a_later_run(bench: Bench) -> None:
+def test_an_address_that_cannot_be_read_at_the_moment_is_reported_by_a_later_run(bench: Bench) -> None:
     settings(bench, 'notify = {env = "TEAM"}\n')
     with monitor() as (url, told):
         edit(bench)
@@ -151,7 +151,7 @@ def test_a_change_that_a_wrong_address_was_not_told_is_told_the_right_one(bench:
     assert changes(only[1]) == [("Enrich", "changed")]
 
 
-def test_a_run_that_is_killed_before_it_tells_is_told_by_the_next(bench: Bench) -> None:
+def test_a_run_that_is_killed_before_it_tells_is_reported_by_the_next(bench: Bench) -> None:
     (bench.folder / "wait.sh").write_text("#!/bin/sh\nkill -9 $PPID\n")
     (bench.folder / "wait.sh").chmod(0o755)
     settings(bench, 'notify = {command = ["./wait.sh"]}\n')

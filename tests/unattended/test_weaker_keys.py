@@ -75,7 +75,7 @@ def names(folder: Path) -> list[ArchiveName]:
     return sorted(found, key=lambda one: one.sort_key)
 
 
-def test_a_backup_with_a_weaker_key_is_told_until_a_better_one_reads_again_and_latest_stays(
+def test_a_backup_with_a_weaker_key_is_reported_until_a_better_one_reads_again_and_latest_stays(
     ask: Any, state: State, tmp_path: Path
 ) -> None:
     assert ask("backup", "acme-staging").returncode == 0
@@ -114,7 +114,7 @@ def test_what_a_weaker_key_reads_counts_from_where_somebody_has_accepted_it(ask:
     assert ask(*weak, JITSU_APIKEY=ANALYST).returncode == 3  # a better one has read since
 
 
-def test_a_newer_incomplete_archive_that_latest_passes_over_is_told_with_quiet_too(
+def test_a_newer_incomplete_archive_that_latest_passes_over_is_reported_with_quiet_too(
     ask: Any, tmp_path: Path
 ) -> None:
     assert ask("backup", "acme-staging").returncode == 0

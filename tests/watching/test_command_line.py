@@ -165,7 +165,7 @@ def test_a_signal_while_a_monitor_does_not_answer_ends_it_as_later(bench: Bench)
     assert (last["exit_code"], last["message"]) == (0, "ended: watching 0 workspaces")
 
 
-def test_a_key_that_is_refused_is_told_to_the_monitor_at_once_and_it_goes_on(bench: Bench) -> None:
+def test_a_key_that_is_refused_is_told_to_the_monitor_at_once_and_it_continues(bench: Bench) -> None:
     with (
         monitor() as (ping, told),
         watching(bench, "--all", "--new-store", "--ping", ping, JITSU_APIKEY="key1:x") as process,
@@ -180,7 +180,7 @@ def test_a_key_that_is_refused_is_told_to_the_monitor_at_once_and_it_goes_on(ben
     assert "create a new API key" in told[-1][1]
 
 
-def test_killed_in_the_middle_of_a_backup_it_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:
+def test_killed_in_the_middle_of_a_backup_it_leaves_nothing_half_and_continues(tmp_path: Path) -> None:
     sandbox = Sandbox(default_state())
     example_workspace(sandbox.state, STAGING)
     with running(sandbox) as url:
@@ -222,7 +222,7 @@ def test_wrong_usage_ends_it_with_2(bench: Bench, flags: tuple[str, ...]) -> Non
     assert bench.run("watch", *flags).returncode == 2
 
 
-def test_a_store_that_was_never_begun_is_told_and_waited_for(bench: Bench) -> None:
+def test_a_store_that_was_never_begun_is_reported_and_waited_for(bench: Bench) -> None:
     with watching(bench, "--all", "--store", str(bench.folder / "mount")) as process:
         assert process.stderr is not None
         told = ""

@@ -84,7 +84,7 @@ def channel(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Channel:
 
 
 @pytest.mark.parametrize("writable", [True, False])
-def test_what_is_held_back_is_told_once_the_silence_is_over_though_nothing_else_changes(
+def test_what_is_held_back_is_reported_once_the_silence_is_over_though_nothing_else_changes(
     bench: Bench, channel: Channel, *, writable: bool
 ) -> None:
     if not writable:
@@ -109,7 +109,7 @@ def test_what_is_held_back_is_told_once_the_silence_is_over_though_nothing_else_
 
 
 @pytest.mark.parametrize("ending", ["by a signal", "killed", "killed while it tells"])
-def test_what_is_held_back_when_it_ends_is_told_by_the_next_once_and_pruned_is_nothing_that_this_needs(
+def test_what_is_held_back_when_it_ends_is_reported_by_the_next_once_and_pruned_is_nothing_that_this_needs(
     bench: Bench, channel: Channel, ending: str
 ) -> None:
     while_it_tells = ending == "killed while it tells"
@@ -151,7 +151,7 @@ def test_what_is_held_back_when_it_ends_is_told_by_the_next_once_and_pruned_is_n
     assert "Earlier changes are not shown" not in message.text
 
 
-def test_what_was_not_taken_is_told_with_the_next_and_the_watch_goes_on(
+def test_what_was_not_taken_is_reported_with_the_next_and_the_watch_continues(
     bench: Bench, channel: Channel
 ) -> None:
     async def story() -> None:
@@ -206,7 +206,7 @@ def change(bench: Process, code: str) -> None:
 FLAGS = ("acme-staging", "--new-store", "--settle", "1s")
 
 
-def test_a_change_is_told_with_who_made_it_to_whom_the_settings_name(process: Process) -> None:
+def test_a_change_is_reported_with_who_made_it_to_whom_the_settings_name(process: Process) -> None:
     (process.folder / "jitsu-backup.toml").write_text('notify = {env = "TEAM"}\nnotify_every = "0s"\n')
     with monitor() as (url, told), watching(process, *FLAGS, TEAM=url) as running_watch:
         until(lambda: len(told) == 1)

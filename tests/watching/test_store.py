@@ -146,7 +146,7 @@ def test_the_store_is_listed_once_for_all_that_begin_within_seconds_and_nothing_
     run_virtually(story(), loop)
 
 
-def test_a_store_that_is_never_listed_is_told(bench: Bench) -> None:
+def test_a_store_that_is_never_listed_is_reported(bench: Bench) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
         bench.disk.listing = hang  # type: ignore[method-assign]
@@ -165,7 +165,7 @@ def test_a_store_that_is_never_listed_is_told(bench: Bench) -> None:
     assert max(bench.delays.values()) < 900
 
 
-def test_a_store_that_never_takes_what_is_written_is_told_and_tried_again(bench: Bench) -> None:
+def test_a_store_that_never_takes_what_is_written_is_reported_and_tried_again(bench: Bench) -> None:
     create = bench.disk.create
 
     async def hang(name: str, data: bytes) -> bool:
@@ -189,7 +189,7 @@ def test_a_store_that_never_takes_what_is_written_is_told_and_tried_again(bench:
 # -- pruning ---------------------------------------------------------------------------
 
 
-def test_it_is_told_before_old_archives_are_removed_and_pruning_that_hangs_delays_nothing(
+def test_it_is_reported_before_old_archives_are_removed_and_pruning_that_hangs_delays_nothing(
     bench: Bench,
 ) -> None:
     there: list[bool] = []
@@ -251,7 +251,7 @@ def test_what_is_still_needed_is_not_pruned(bench: Bench) -> None:
     assert [str(one) for one in left[1:]] == first
 
 
-def test_old_archives_that_cannot_be_removed_are_told_until_they_can(bench: Bench) -> None:
+def test_old_archives_that_cannot_be_removed_are_reported_until_they_can(bench: Bench) -> None:
     remove = bench.disk.remove
 
     async def refuse(name: str) -> None:
@@ -275,7 +275,7 @@ def test_old_archives_that_cannot_be_removed_are_told_until_they_can(bench: Benc
     assert bench.standings[-1].well
 
 
-def test_what_only_the_store_has_is_told_by_its_id_where_its_slug_lives_and_not_where_it_was_recovered(
+def test_what_only_the_store_has_is_reported_by_its_id_where_its_slug_lives_and_not_where_it_was_recovered(
     bench: Bench,
 ) -> None:
     began = datetime.fromtimestamp(bench.loop.time(), UTC)

@@ -52,7 +52,7 @@ def about(workspace: str, *, but_list: bool = False) -> Any:
 # -- a key that sees nothing -----------------------------------------------------------
 
 
-def test_a_trouble_is_told_with_what_to_do_and_the_same_one_of_several_in_one_line() -> None:
+def test_a_trouble_is_reported_with_what_to_do_and_the_same_one_of_several_in_one_line() -> None:
     told: list[tuple[str, str, str]] = []
     troubles = Troubles(lambda *line: told.append(line), lambda: None)
     for name in ("a", "b", "c"):
@@ -68,7 +68,7 @@ def test_a_trouble_is_told_with_what_to_do_and_the_same_one_of_several_in_one_li
     )
 
 
-def test_a_key_that_sees_no_workspace_is_told_until_it_sees_one(bench: Bench) -> None:
+def test_a_key_that_sees_no_workspace_is_reported_until_it_sees_one(bench: Bench) -> None:
     bench.state.workspaces.clear()
 
     async def story() -> None:
@@ -88,7 +88,7 @@ def test_a_key_that_sees_no_workspace_is_told_until_it_sees_one(bench: Bench) ->
     assert archived(bench) == {"cnew"}
 
 
-def test_a_key_that_sees_its_workspaces_no_longer_is_told_until_it_sees_one(bench: Bench) -> None:
+def test_a_key_that_sees_its_workspaces_no_longer_is_reported_until_it_sees_one(bench: Bench) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
         gone = bench.state.workspaces.pop(ONE)
@@ -200,7 +200,7 @@ def test_a_place_that_cannot_be_found_keeps_no_other_unwatched(
 # -- what troubles belong to -----------------------------------------------------------
 
 
-def test_a_workspace_made_anew_with_the_slug_of_one_in_trouble_is_well(bench: Bench) -> None:
+def test_a_workspace_recreated_with_the_slug_of_one_in_trouble_is_well(bench: Bench) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
         bench.down = lambda scope: 500 if ONE in scope["path"] else 0
@@ -216,7 +216,7 @@ def test_a_workspace_made_anew_with_the_slug_of_one_in_trouble_is_well(bench: Be
     assert archived(bench) == {ONE, "canew"}
 
 
-def test_a_place_whose_workspace_was_made_anew_is_found_again(bench: Bench) -> None:
+def test_a_place_whose_workspace_was_recreated_is_found_again(bench: Bench) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
         del bench.state.workspaces[ONE]
@@ -248,7 +248,7 @@ def test_a_slug_that_moves_to_another_workspace_is_followed_though_the_old_one_l
     assert bench.standings[-1].well
 
 
-def test_a_place_whose_slug_is_gone_is_told_and_its_workspace_still_watched(bench: Bench) -> None:
+def test_a_place_whose_slug_is_gone_is_reported_and_its_workspace_still_watched(bench: Bench) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
         rename(bench, ONE, "team-old")
@@ -327,7 +327,7 @@ def test_workspaces_with_one_label_on_two_consoles_have_troubles_of_their_own(
     assert len(errors(bench)) == 2
 
 
-def test_the_same_id_on_two_consoles_is_watched_on_both_and_told(bench: Bench, loop: VirtualLoop) -> None:
+def test_the_same_id_on_two_consoles_is_watched_on_both_and_reported(bench: Bench, loop: VirtualLoop) -> None:
     copy = Bench(loop, bench.folder, host=OTHER_HOST)
 
     async def story() -> None:
@@ -374,7 +374,7 @@ def test_a_workspace_that_fails_while_its_console_answers_is_tried_more_and_more
     assert bench.standings[-1].well
 
 
-def test_an_outage_with_reasons_that_take_turns_is_told_once_for_each(bench: Bench) -> None:
+def test_an_outage_with_reasons_that_take_turns_is_reported_once_for_each(bench: Bench) -> None:
     turns = cycle((500, 502, 503, -1))
 
     async def story() -> None:
@@ -448,7 +448,7 @@ def test_a_clock_that_was_ahead_makes_no_watch_deaf(
     )
 
 
-def test_an_archive_of_later_than_now_is_in_trouble_and_told_once(bench: Bench) -> None:
+def test_an_archive_of_later_than_now_is_in_trouble_and_reported_once(bench: Bench) -> None:
     lines: list[Any] = []
     watch = bench.watch
 
@@ -482,7 +482,7 @@ def test_an_archive_of_later_than_now_is_in_trouble_and_told_once(bench: Bench) 
 # -- what cannot be done ---------------------------------------------------------------
 
 
-def test_a_full_every_that_the_budget_does_not_allow_is_told(loop: VirtualLoop, tmp_path: Path) -> None:
+def test_a_full_every_that_the_budget_does_not_allow_is_reported(loop: VirtualLoop, tmp_path: Path) -> None:
     bench = Bench(loop, str(tmp_path / "many"), 20)
 
     async def story() -> None:

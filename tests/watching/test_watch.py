@@ -57,7 +57,7 @@ def test_what_changes_all_the_time_is_backed_up_every_minute_and_not_each_time(b
     assert 4 <= len(bench.disk.reached) <= 10
 
 
-def test_what_changes_while_it_is_read_is_told_with_the_time_that_it_took_into_the_store(
+def test_what_changes_while_it_is_read_is_reported_with_the_time_that_it_took_into_the_store(
     bench: Bench,
 ) -> None:
     async def story() -> None:
@@ -80,7 +80,7 @@ def refuse(status: int) -> Any:
 
 
 @pytest.mark.parametrize("status", [-1, 401, 403, 500, 502, 503])
-def test_a_console_that_is_away_or_a_key_that_is_withdrawn_is_told_once_and_caught_up_with(
+def test_a_console_that_is_away_or_a_key_that_is_withdrawn_is_reported_once_and_caught_up_with(
     bench: Bench, status: int
 ) -> None:
     async def story() -> None:
@@ -100,7 +100,7 @@ def test_a_console_that_is_away_or_a_key_that_is_withdrawn_is_told_once_and_caug
 
 
 @pytest.mark.parametrize("what", ["full", "away"])
-def test_a_store_that_is_full_or_away_is_told_once_and_caught_up_with(bench: Bench, what: str) -> None:
+def test_a_store_that_is_full_or_away_is_reported_once_and_caught_up_with(bench: Bench, what: str) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
         setattr(bench.disk, what, True)
@@ -149,7 +149,7 @@ def test_it_ends_within_5_seconds_from_anything(bench: Bench) -> None:
     assert tell(bench, story) < 5
 
 
-def test_a_change_that_it_cannot_take_along_is_told_at_the_end(bench: Bench) -> None:
+def test_a_change_that_it_cannot_take_along_is_reported_at_the_end(bench: Bench) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
         bench.latency = 3.0
@@ -163,7 +163,7 @@ def test_a_change_that_it_cannot_take_along_is_told_at_the_end(bench: Bench) -> 
     assert last.message == "its last change is not in the store yet; the next start backs it up"
 
 
-def test_killed_at_any_point_it_goes_on_where_it_was(bench: Bench) -> None:
+def test_killed_at_any_point_it_continues_where_it_was(bench: Bench) -> None:
     async def story() -> None:
         for number in range(40):
             bench.change(ONE)
@@ -228,7 +228,7 @@ def test_what_no_console_tells_of_is_looked_at(bench: Bench) -> None:
     assert max(bench.delays.values()) < 75
 
 
-def test_a_new_workspace_is_watched_and_one_that_is_gone_is_told(bench: Bench) -> None:
+def test_a_new_workspace_is_watched_and_one_that_is_gone_is_reported(bench: Bench) -> None:
     async def story() -> None:
         await asyncio.sleep(100)
         bench.state.add_workspace("cnew", "New", "new-team", {OWNER.id: "owner"})
@@ -266,7 +266,7 @@ def test_old_archives_go_by_the_policy(bench: Bench) -> None:
     tell(bench, story, retention=Retention(policy_of({"keep_last": 2}), UTC))
 
 
-def test_it_is_told_how_it_stands_every_two_minutes(bench: Bench) -> None:
+def test_it_is_reported_how_it_stands_every_two_minutes(bench: Bench) -> None:
     async def story() -> None:
         await asyncio.sleep(HOUR / 2)
 
