@@ -207,6 +207,8 @@ def _ages(report: RecoveryReport) -> Iterator[tuple[str, str]]:
                 else ""
             ),
         )
+    for host in report.plan.other_hosts:
+        yield "note", f"the store also has archives of {host}; --from {host} restores from them"
 
 
 def _moment(moment: datetime, now: datetime) -> str:

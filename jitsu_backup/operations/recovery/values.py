@@ -291,7 +291,8 @@ class RecoveryPlan:
 
     `source_host` is the console of the archives, `host` the one to recover into. `clashes` are claimed by several workspaces.
     `limited` says whether the key that writes has rate limits, `made_limited` whether the key that creates workspaces has
-    them. The operator's token has none, and a console of 2024 sets none.
+    them. The operator's token has none, and a console of 2024 sets none. `other_hosts` are consoles of older archives in the
+    store, which are not used.
     """
 
     source_host: str
@@ -301,6 +302,7 @@ class RecoveryPlan:
     clashes: tuple[Clash, ...] = ()
     limited: bool = True
     made_limited: bool = True
+    other_hosts: tuple[str, ...] = ()
 
     @property
     def going(self) -> tuple[WorkspaceRecovery, ...]:
