@@ -37,7 +37,7 @@ from jitsu_backup.operations.recovery.choice import (
 )
 from jitsu_backup.operations.recovery.claims import settle_claims, with_taken_ids
 from jitsu_backup.operations.recovery.opening import Taken, newest_elsewhere, open_all, other_hosts
-from jitsu_backup.operations.recovery.target import Planner, find_living, living
+from jitsu_backup.operations.recovery.target import Planner, find_living, living, with_holders
 from jitsu_backup.operations.recovery.values import (
     LeftOut,
     Member,
@@ -219,7 +219,7 @@ async def plan_choice(
         )
         begun[n] = replace(begun[n], plan_options=options)
     planned = await _plan_all(planner, begun, targets, listed, report)
-    planned = with_taken_ids(planned, planner.neighbours.ids)
+    planned = with_holders(with_taken_ids(planned, planner.neighbours.ids))
     return RecoveryPlan(
         choice.chosen.host, planner.console.host, tuple(planned), choice.left_out, clashes,
         limited=limited, made_limited=made_limited, other_hosts=choice.other_hosts,

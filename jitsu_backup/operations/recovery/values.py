@@ -152,7 +152,8 @@ class WorkspaceRecovery:
     options of the plan, including the claims of the other workspaces. `without` are entities left out because something they
     need had already been deleted when the workspace was backed up. `renamed` is the new name, if the console rejects the
     previous one. `members_before` are the members before an earlier recovery, which created the workspace without any.
-    `taken` are entities that get a new id, as far as the planning has seen who has theirs.
+    `taken` are entities that get a new id, as far as the planning has seen who has theirs. A `stranger` is a target that has
+    nothing in common with the archive but the slug.
     """
 
     archive: ArchiveName
@@ -173,6 +174,7 @@ class WorkspaceRecovery:
     renamed: str = ""
     members_before: tuple[Member, ...] = ()
     taken: tuple[TakenId, ...] = ()
+    stranger: bool = False
 
     @property
     def workspace_id(self) -> str:
@@ -187,7 +189,7 @@ class WorkspaceRecovery:
     @property
     def called_now(self) -> Source | None:
         """The name and slug of an existing target if they differ from the archive, else None. They are kept."""
-        if self.prepared is None or self.presence is Presence.NEW:
+        if self.prepared is None or self.presence is Presence.NEW or self.stranger:
             return None
         was, now = self.snapshot.manifest.source, self.prepared.live.manifest.source
         same_name = now.name in (was.name, self.renamed)
