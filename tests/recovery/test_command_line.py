@@ -427,3 +427,15 @@ def test_what_was_recovered_is_no_alarm_of_the_next_backup(desk: Desk) -> None:
     assert desk.recover("--yes", JITSU_ADMIN_TOKEN=ADMIN_KEY).returncode == 0
     kept = desk.run("backup", "--all")
     assert (kept.returncode, "--allow-unseen" in kept.stderr) == (0, False), kept.stderr
+    lost = next(row.id for row in desk.old.state.workspaces.values() if row.slug == "team-blue")
+    (mine,) = desk.state().workspaces
+    shown = desk.run("show", "team-blue/latest")
+    assert shown.returncode == 2
+    assert f"{mine}/latest ({desk.new_url}, last backup " in words(shown.stderr)
+    assert f"{lost}/latest ({desk.old_url}, last backup " in words(shown.stderr)
+    for command in (("diff", "team-blue/latest"), ("restore", "team-blue/latest", "--dry-run")):
+        done = desk.run(*command)
+        assert (done.returncode, f"the one that exists is used, {mine}" in words(done.stderr)) == (0, True)
+    listed = "".join(desk.run("snapshots", "team-blue").stdout.split())
+    assert f"({mine})" in listed
+    assert f"({lost})" in listed
