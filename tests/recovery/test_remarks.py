@@ -224,7 +224,7 @@ def test_an_entity_whose_id_is_in_use_is_listed_with_its_new_one(tmp_path: Path)
     other = add_workspace(world.new.state, "by-hand", filled=False)
     world.new.state.add_object(other, "function", "mine-0001", {"name": "Theirs", "code": "export default 2"})
     run = world.recover()
-    (new_id,) = listed(world, run, "Created with a new id, because theirs is in use")
+    (new_id,) = listed(world, run, "Created with a new id, because theirs is or was in use")
     assert world.new.state.objects[new_id].config["name"] == "Mine"
     again = world.recover()
     assert again.exit_code == 0

@@ -108,6 +108,7 @@ class Choice:
 
     `overlays` are the overlays of single workspaces, `members_before` their members before an earlier recovery. Both are
     keyed by workspace id as spelled in file names. `other_hosts` are consoles of older archives, which are not used.
+    `undone` are the backups from before the last undo of a workspace, by its id.
     """
 
     chosen: Chosen
@@ -116,6 +117,7 @@ class Choice:
     overlays: Mapping[str, Overlay] = field(default_factory=dict, repr=False)
     members_before: Mapping[str, tuple[Member, ...]] = field(default_factory=dict, repr=False)
     other_hosts: tuple[str, ...] = ()
+    undone: Mapping[str, ArchiveName] = field(default_factory=dict)
 
 
 async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], datetime]) -> Listed:
@@ -165,7 +167,10 @@ async def choose_archives(
     others: tuple[str, ...] = ()
     if job.from_host is None and chosen.host == job.target.host:
         others = await other_hosts(chosen.host, listed.found, taken, store, keys)
-    return Choice(chosen, tuple(kept), tuple(left_out), _overlays(job, listed.known, taken), before, others)
+    overlays = _overlays(job, listed.known, taken)
+    undos = (one for one in sorted(listed.known, key=lambda one: one.sort_key) if one.undoes is not None)
+    undone = {one.workspace_id: one for one in undos}
+    return Choice(chosen, tuple(kept), tuple(left_out), overlays, before, others, undone)
 
 
 def _certain(
@@ -220,6 +225,7 @@ async def plan_choice(
         begun[n] = replace(begun[n], plan_options=options)
     planned = await _plan_all(planner, begun, targets, listed, report)
     planned = with_holders(with_taken_ids(planned, planner.neighbours.ids))
+    planned = await gather(*(planner.with_deleted_ids(one, choice.undone) for one in planned))
     return RecoveryPlan(
         choice.chosen.host, planner.console.host, tuple(planned), choice.left_out, clashes,
         limited=limited, made_limited=made_limited, other_hosts=choice.other_hosts,

@@ -5,25 +5,26 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jitsu_backup.archive import safe_text
-from jitsu_backup.catalogue import CATALOGUE, dangling_references, offered_with, types_in_lists
+from jitsu_backup.archive import ArchiveName, safe_text
+from jitsu_backup.catalogue import CATALOGUE, dangling_references, is_link, offered_with, types_in_lists
 from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import TYPES_OF_2024, Seen, read_workspace
 from jitsu_backup.console.workspaces import Workspace
 from jitsu_backup.errors import BackupError, BlockedError, KeyRejectedError, UsageError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Manifest, Snapshot, Source, plural, quoted, some_of
+from jitsu_backup.model import Key, Manifest, Snapshot, Source, plural, quoted, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.neighbours import Neighbours
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
 from jitsu_backup.operations.recovery.making import called_by_slug, check_slug
-from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, WorkspaceRecovery
+from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, TakenId, WorkspaceRecovery
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import first_blocked, refuse_read_only
+from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.operations.third_side import RecordFinder
 from jitsu_backup.planning import Action, ActionKind, Extra, PlanOptions, Residue, capabilities
 from jitsu_backup.planning.forecast import Load, load_of
@@ -170,6 +171,23 @@ class Planner:
             return False
         there = {entity.key.id for entity in live.entities}
         return not any(action.target_id in there for action in prepared.plan.actions)
+
+    async def with_deleted_ids(
+        self, one: WorkspaceRecovery, undone: Mapping[str, ArchiveName]
+    ) -> WorkspaceRecovery:
+        """Return a planned workspace with the entities that get a new id because an undo has deleted them in the target."""
+        archive = undone.get(safe_text(one.target_id or ""))
+        if archive is None or one.prepared is None:
+            return one
+        try:
+            before = content_of(archive, await self.store.read(str(archive)), self.keys)
+        except BackupError:  # only a forecast is lost
+            return one
+        ids = {entity.key for entity in before.entities if not is_link(entity.key)}
+        ids -= {entity.key for entity in one.prepared.live.entities}
+        again = (action for action in one.prepared.plan.writes if action.kind is ActionKind.CREATE)
+        deleted = (TakenId(a.key, a.name, "") for a in again if Key(a.key.type, a.target_id or "") in ids)
+        return replace(one, taken=(*one.taken, *deleted))
 
     async def _is_strict(self, prepared: PreparedRestore) -> bool:
         """Return whether the console checks names and slugs; one of 2024 does not [workspace/create-slug-taken]."""

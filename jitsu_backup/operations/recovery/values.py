@@ -133,7 +133,10 @@ class OptionSet:
 
 @dataclass(frozen=True, slots=True)
 class TakenId:
-    """An entity whose id another workspace of the target console has, so that it gets a new id."""
+    """An entity that gets a new id, because another workspace of the target console has its id.
+
+    If `used_by` is empty, an undo has deleted it. Jitsu never frees the id of a deleted entity.
+    """
 
     key: Key
     name: str
