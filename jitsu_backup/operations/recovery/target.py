@@ -26,7 +26,7 @@ from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_ag
 from jitsu_backup.operations.safeguards import first_blocked, refuse_read_only
 from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.operations.third_side import RecordFinder
-from jitsu_backup.planning import Action, ActionKind, Extra, PlanOptions, Residue, capabilities
+from jitsu_backup.planning import Action, ActionKind, Extra, PlanOptions, Residue, capabilities, make_plan
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.planning.sent_empty import fills
 from jitsu_backup.store import Store
@@ -269,7 +269,7 @@ def standing_in_the_way(
             f"{_has_the_slug(prepared)}; {_OWN_TARGET.format(slug=prepared.snapshot.manifest.source.slug)}"
         )
     if plan.blocked:
-        return BlockedError(first_blocked(plan))
+        return BlockedError(_deleted_since(prepared) or first_blocked(plan))
     if not plan.writes:
         return None
     try:
@@ -294,6 +294,23 @@ def standing_in_the_way(
         count = plural(len(touched), "existing entity", "existing entities")
         reasons.append(f"{count} would be overwritten: {named}{' and others' if len(touched) > 1 else ''}")
     return BlockedError(f"{where} is in use: {', and '.join(reasons)}; {_HINT}")
+
+
+def _deleted_since(prepared: PreparedRestore) -> str:
+    """Return why a plan is blocked if only because people deleted most of what a recovery restored, else an empty text."""
+    blocked, options = prepared.plan.blocked, prepared.options
+    if options.record is None or any(action.conflicts or action.losses for action in blocked):
+        return ""
+    taking = replace(options, take=("source", *options.take), checks_selectors=False)
+    if make_plan(prepared.snapshot, prepared.live, taking).blocked:
+        return ""
+    first = f"{blocked[0].key.type} {quoted(blocked[0].name)}"
+    which = f"{first} and {len(blocked) - 1} more were" if len(blocked) > 1 else f"{first} was"
+    them = "them" if len(blocked) > 1 else "it"
+    return (
+        f"{which} deleted in the target since the last recovery, most of what it restored; add --over-existing to restore"
+        f" {them}, or leave {them} deleted with --take=target"
+    )
 
 
 def _has_the_slug(prepared: PreparedRestore) -> str:
