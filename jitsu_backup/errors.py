@@ -93,6 +93,12 @@ class UsageError(BackupError):
     exit_code = 2
 
 
+class SeveralWorkspacesError(UsageError):
+    """A SNAPSHOT could be of several workspaces. `workspace_ids` are theirs, spelled as in file names."""
+
+    workspace_ids: tuple[str, ...] = ()
+
+
 class NoKeyError(UsageError):
     """An archive is encrypted, and no identity or passphrase was given that could open it."""
 

@@ -10,7 +10,7 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import sets_beside
 from jitsu_backup.cli.files import check_outside, check_pages, write_page
 from jitsu_backup.cli.log_access import known_archives, log_access
-from jitsu_backup.cli.snapshot_argument import LIVE, open_snapshot, place_of_origin
+from jitsu_backup.cli.snapshot_argument import LIVE, Live, open_snapshot, place_of_origin
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import diff as comparing
@@ -85,14 +85,15 @@ def _sides(app: App, a: str, b: str | None) -> tuple[Side, Side]:
     if b is None:
         if a.startswith(LIVE):
             raise UsageError(f"{a} is only one side; name the other one too, such as latest or {LIVE}PLACE")
-        one = _side(app, a)
+        one = _side(app, a, app.settings.place)
         instead = f"name the workspace to compare with: {LIVE}PLACE"
         return one, _read(app, place_of_origin(app, one.snapshot.manifest.source, instead=instead)[1])
     if a.startswith(LIVE) and not b.startswith(LIVE):
-        app.settings.place(a.removeprefix(LIVE) or None)
-        other = _side(app, b)
+        place = app.settings.place(a.removeprefix(LIVE) or None)
+        other = _side(app, b, lambda _: place)
         return _side(app, a), other
-    return _side(app, a), _side(app, b)
+    live = None if not b.startswith(LIVE) else lambda _: app.settings.place(b.removeprefix(LIVE) or None)
+    return _side(app, a, live), _side(app, b)
 
 
 def _who(app: App, sides: tuple[str, str | None], changes: Changes) -> Attribution:
@@ -122,10 +123,10 @@ def _guard(app: App, side: Side) -> Guard:
     return app.settings.guard(source.host, (source.workspace_id, source.slug))
 
 
-def _side(app: App, reference: str) -> Side:
+def _side(app: App, reference: str, live: Live = None) -> Side:
     if reference.startswith(LIVE):
         return _read(app, app.settings.place(reference.removeprefix(LIVE) or None))
-    return Side(open_snapshot(app, reference)[1])
+    return Side(open_snapshot(app, reference, live)[1])
 
 
 def _read(app: App, place: Place) -> Side:

@@ -29,6 +29,7 @@ from jitsu_backup.operations.recovery import (
 )
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.safeguards import Safeguards
+from jitsu_backup.operations.safety_backup import undo_flags
 from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
@@ -270,7 +271,7 @@ class _Recovery:
         return {
             outcome.target_id: self.app.again(
                 "undo", "/".join((*there, outcome.target_id)),
-                *_age_flags(self.app),
+                *undo_flags(outcome.result.way_back), *_age_flags(self.app),
             )
             for outcome in run.outcomes
             if outcome.target_id and outcome.result is not None and outcome.result.way_back is not None

@@ -39,7 +39,7 @@ def restore(
         raise UsageError(
             "no snapshot given: name one (latest, 7d, a date, an id prefix, a label, a workspace, a path), or give --plan FILE"
         )
-    opened = open_source(app, snapshot)
+    opened = open_source(app, snapshot, lambda workspace: app.settings.place(into or workspace))
     name, wanted = opened.name, opened.snapshot
     if opened.folder is not None:
         check_outside(opened.folder.path, outputs_of(given, plan_out))

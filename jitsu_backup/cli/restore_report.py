@@ -13,7 +13,7 @@ from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.model import plural, printable, quoted, shortened, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.restore import PreparedRestore, Result
-from jitsu_backup.operations.safety_backup import WayBack
+from jitsu_backup.operations.safety_backup import WayBack, undo_flags
 from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.planning import Extra, Plan, asked_in_vain, same_workspace
 from jitsu_backup.planning.switches import created_off
@@ -106,7 +106,8 @@ def write_overlay(app: App, path: Path | None, plan: Plan) -> None:
 
 def undo_command(app: App, way_back: WayBack, target: str) -> str:
     """Return the command that undoes a run into the PLACE `target` and keeps what others changed since."""
-    return app.again("undo", target, *(app.identity_flags if way_back.archive.encrypted else ()))
+    keys = app.identity_flags if way_back.archive.encrypted else ()
+    return app.again("undo", target, *undo_flags(way_back), *keys)
 
 
 def _restore_command(app: App, way_back: WayBack, into: str | None) -> str:

@@ -1,15 +1,17 @@
 """SNAPSHOT on the command line: a path, a URL or an archive of the store; and the PLACE that a snapshot came from."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from jitsu_backup.addresses import without_credentials
-from jitsu_backup.archive import PRE_RESTORE, ArchiveName, parse_name
+from jitsu_backup.archive import PRE_RESTORE, ArchiveName, parse_name, safe_text
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.console import Console
 from jitsu_backup.console.workspaces import find_workspace
-from jitsu_backup.errors import BackupError, UsageError
+from jitsu_backup.errors import BackupError, SeveralWorkspacesError, UsageError
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations import snapshots
 from jitsu_backup.operations.folder import Folder, is_folder, open_folder
@@ -26,6 +28,10 @@ LIVE = "live:"
 """Begins a side of `diff` that is the current workspace."""
 
 
+Live = Callable[[str], Place] | None
+"""A function that returns the place that a command reads or writes, for the workspace that SNAPSHOT names; None without one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What SNAPSHOT means: its name or path, the snapshot, and the folder if it is one of `unpack`."""
@@ -35,15 +41,18 @@ class Opened:
     folder: Folder | None = None
 
 
-def open_source(app: App, reference: str) -> Opened:
-    """Return what SNAPSHOT means, which may be a folder of `unpack`. Raise BackupError, UsageError, IntegrityError."""
+def open_source(app: App, reference: str, live: Live = None) -> Opened:
+    """Return what SNAPSHOT means, which may be a folder of `unpack`. Raise BackupError, UsageError, IntegrityError.
+
+    If it could be of several workspaces, the one that exists at the place `live` is meant.
+    """
     text = expand(reference, home_folder())
     path = Path(text.removeprefix("file://localhost").removeprefix("file://"))
     if is_folder(path) or (path.is_dir() and _is_path(text)):
         folder = open_folder(path)
         return Opened(str(path), folder.snapshot, folder)
     try:
-        return Opened(*_open_archive(app, text, path))
+        return Opened(*_open_archive(app, text, path, live))
     except UsageError as problem:
         if not path.is_dir():
             raise
@@ -55,13 +64,13 @@ def _is_path(text: str) -> bool:
     return text.startswith(_PATHS) or text.endswith("/") or text in _FOLDERS
 
 
-def open_snapshot(app: App, reference: str) -> tuple[str, Snapshot]:
-    """Return the name or path and the snapshot that SNAPSHOT means. Raise BackupError, UsageError, IntegrityError."""
-    found = open_source(app, reference)
+def open_snapshot(app: App, reference: str, live: Live = None) -> tuple[str, Snapshot]:
+    """Return the name or path and the snapshot that SNAPSHOT means, as `open_source` does."""
+    found = open_source(app, reference, live)
     return found.name, found.snapshot
 
 
-def _open_archive(app: App, reference: str, path: Path) -> tuple[str, Snapshot]:
+def _open_archive(app: App, reference: str, path: Path, live: Live) -> tuple[str, Snapshot]:
     named = parse_name(reference)
     if not path.is_file() and named is not None:
         return open_stored(app, named)
@@ -77,12 +86,34 @@ def _open_archive(app: App, reference: str, path: Path) -> tuple[str, Snapshot]:
             last_promotion(known, workspace, app.store, app.keys, now=utc_now(), report=app.tell)
         )
         return str(kept), record
-    found = snapshots.choose_archive(
-        known, reference, app.store, now=utc_now(), shrink_alarm=app.settings.shrink_alarm, report=app.tell
-    )
+    choose = partial(
+        snapshots.choose_archive, known, store=app.store, now=utc_now(),
+        shrink_alarm=app.settings.shrink_alarm, report=app.tell,
+    )  # fmt: skip
+    try:
+        found = choose(reference=reference)
+    except SeveralWorkspacesError as problem:
+        if not slash:
+            raise
+        newest = run_async(snapshots.newest_hosts(problem.workspace_ids, known, app.store, app.keys))
+        there = None if live is None else _that_lives(app, live(workspace), newest)
+        if there is None:
+            raise snapshots.several_workspaces(reference, newest) from None
+        app.say(f"{workspace} names several workspaces of the store; the one that exists is used, {there}")
+        found = choose(reference=f"{there}/{word}")
     name, snapshot = open_stored(app, found)
     snapshots.check_digest(reference, found, snapshot)
     return name, snapshot
+
+
+def _that_lives(app: App, place: Place, newest: Iterable[tuple[ArchiveName, str | None]]) -> str | None:
+    """Return the id of the workspace at a place if one of the archives is of it, on the same console."""
+    try:
+        now = run_async(_id_of(app.console(place, app.tell), place.workspace or ""))
+    except BackupError:  # only a guess is lost: the person chooses
+        return None
+    of_place = (one.workspace_id for one, host in newest if host == place.host)
+    return next((one for one in of_place if one == safe_text(now)), None)
 
 
 def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.apply_options import check_outputs, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
@@ -86,13 +87,19 @@ def _tell(app: App, run: LastRun, *, dry_run: bool) -> None:
         app.warn(
             "the backup from before that run is incomplete, so what the run created is unknown: such entities are kept and listed"
         )
-    if run.unended is not None:
-        app.say(
-            f"The run before it, of {shown_time(run.unended.taken_at)}, left no record. The state before that run is"
-            f" {run.unended.reference}."
-        )
+    if run.unended:
+        app.say(_about_unended(run.unended))
     if run.unbacked is not None:
         app.warn(
             f"a later run, which ended at {shown_time(run.unbacked.taken_at)}, made no backup, so it cannot be undone; its changes"
             " count as changes by somebody else"
         )
+
+
+def _about_unended(backups: Sequence[ArchiveName]) -> str:
+    """Return which state was before the runs that left no record, given their backups, the last one first."""
+    first = backups[-1]
+    runs = "The run before it" if len(backups) == 1 else f"The {len(backups)} runs before it"
+    since = f"{'of' if len(backups) == 1 else 'since'} {shown_time(first.taken_at)}"
+    before = "that run" if len(backups) == 1 else "the first of them"
+    return f"{runs}, {since}, left no record. The state before {before} is {first.reference}."

@@ -23,7 +23,8 @@ class WayBack:
 
     `prune` says that the entities which the restore creates must be deleted for that, `accept_shrink` that these are most
     of a type, or of all entities. `rebind` says that reverse syncs were re-created so that what they use could change, and
-    must be again. `enable_reverse_syncs` says that an enabled one is deleted, and would be restored disabled.
+    must be again. `enable_reverse_syncs` says that an enabled one is deleted, and would be restored disabled. `recovers` says
+    that the run brings most of a workspace back from another console, which `undo` deletes only with `accept_shrink`.
     """
 
     archive: ArchiveName
@@ -31,6 +32,12 @@ class WayBack:
     accept_shrink: bool
     rebind: bool = False
     enable_reverse_syncs: bool = False
+    recovers: bool = False
+
+
+def undo_flags(way_back: WayBack) -> tuple[str, ...]:
+    """Return the flags without which `undo` would not revert a run."""
+    return ("--accept-shrink",) if way_back.recovers and way_back.accept_shrink else ()
 
 
 def dated_last(snapshot: Snapshot, known: Iterable[ArchiveName], now: datetime) -> Snapshot:
@@ -68,7 +75,9 @@ async def back_up(
     made = Counter(action.key.type for action in plan.actions if action.kind is ActionKind.CREATE)
     gone = Counter(action.key.type for action in plan.actions if action.kind is ActionKind.DELETE)
     had = Counter(entity.key.type for entity in live.entities)
-    shrinks = mostly_gone({name: had[name] + made[name] - gone[name] for name in had | made}, made)
+    left = {name: had[name] + made[name] - gone[name] for name in had | made}
+    shrinks = mostly_gone(left, made)
+    elsewhere = plan.source.host != plan.target.host and plan.source.slug == plan.target.slug
     freed = [
         action for action in plan.actions if action.kind is ActionKind.DELETE and action.key.type == _SYNC
     ]
@@ -79,4 +88,5 @@ async def back_up(
         accept_shrink=bool(made and shrinks),
         rebind=any(action.after for action in freed),
         enable_reverse_syncs=any(action.key in running for action in freed),
+        recovers=elsewhere and 2 * made.total() > sum(left.values()),
     )

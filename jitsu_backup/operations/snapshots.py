@@ -18,11 +18,14 @@ from jitsu_backup.archive import (
     safe_text,
 )
 from jitsu_backup.archive.shrinkage import compared_with, falls_since, with_most
-from jitsu_backup.errors import BackupError, IntegrityError
+from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.events import Notice, Problem, Reporter
-from jitsu_backup.model import Snapshot, plural, shown_time
+from jitsu_backup.model import Snapshot, plural, shown_time, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.store import Store, exists, find, names_archive, of_workspace, read_file
+
+_NAMED = 10
+"""The most workspaces that a message names."""
 
 _LONG_ID = re.compile(r"[0-9a-fA-F]{13,64}", re.ASCII)
 """An id prefix that is longer than the digest in a file name."""
@@ -161,6 +164,38 @@ def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm
     if before is None:
         return size
     return f"{size}; the previous {before.reference} has {before.total}"
+
+
+async def newest_hosts(
+    workspace_ids: Iterable[str], known: Iterable[ArchiveName], store: Store, keys: ArchiveKeys
+) -> list[tuple[ArchiveName, str | None]]:
+    """Return the newest archive of each workspace, and its console, None if it cannot be opened; the newest comes first.
+
+    Archives that runs have left do not count.
+    """
+    wanted = set(workspace_ids)
+    own = (one for one in known if one.workspace_id in wanted and not one.set_aside)
+    newest = {one.workspace_id: one for one in sorted(own, key=lambda one: one.sort_key)}
+    found: list[tuple[ArchiveName, str | None]] = []
+    for archive in sorted(newest.values(), key=lambda one: one.sort_key, reverse=True):
+        try:
+            source = content_of(archive, await store.read(str(archive)), keys).manifest.source
+        except BackupError:
+            found.append((archive, None))
+        else:
+            found.append((archive, source.host))
+    return found
+
+
+def several_workspaces(reference: str, found: Iterable[tuple[ArchiveName, str | None]]) -> UsageError:
+    """Return the error that `WORKSPACE/…` means several workspaces, with the console and the last backup of each."""
+    slug, _, word = reference.rpartition("/")
+    named = []
+    for archive, host in found:
+        where = host or ("encrypted" if archive.encrypted else "its archive cannot be read")
+        backed_up = f"last backup {shown_time(archive.taken_at)}"
+        named.append(f"{archive.workspace_id}/{word} ({where}, {backed_up})")
+    return UsageError(f"{slug} names several workspaces of the store; write one of {some_of(named, _NAMED)}")
 
 
 async def slug_owners(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import takewhile
 
 from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark, source_mark, undo_mark
 from jitsu_backup.errors import BackupError, UsageError
@@ -23,7 +24,7 @@ class LastRun:
     """The last restore or clone that wrote into a workspace, by what it stored.
 
     `archive` is the backup from before it, with the content `snapshot`. `left` is the workspace as the run left it, or None
-    if the run did not end. `unended` is the backup from before the preceding run, if that one left no record. `begun` is
+    if the run did not end. `unended` are the backups from before the preceding runs that left no record, the last one first. `begun` is
     the backup from before an undo of the run that did not end. `unbacked` is the state left by a later run that made no
     backup. `recovered_from` is the console from which the run brought most of the workspace back, None for any other run.
     """
@@ -31,7 +32,7 @@ class LastRun:
     archive: ArchiveName
     snapshot: Snapshot = field(repr=False)
     left: Snapshot | None = field(default=None, repr=False)
-    unended: ArchiveName | None = None
+    unended: tuple[ArchiveName, ...] = ()
     begun: ArchiveName | None = None
     unbacked: ArchiveName | None = None
     recovered_from: str | None = None
@@ -100,7 +101,7 @@ async def last_run(
         last,
         snapshot,
         await _left_by(left.get(backup_mark(last)), store, keys, report),
-        unended=next((one for one in before[-1:] if backup_mark(one) not in left), None),
+        unended=tuple(takewhile(lambda one: backup_mark(one) not in left, reversed(before))),
         begun=begun,
         unbacked=next((one for one in without if one.sort_key > last.sort_key), None),
     )

@@ -6,8 +6,11 @@ from typing import Any
 
 from jitsu_backup.catalogue import (
     KEY_FIELDS,
+    Form,
     entity_type,
+    find_references,
     is_link,
+    joins,
     subtype,
     without_grant,
     without_volatile,
@@ -45,11 +48,22 @@ def stays_deleted(sides: Sides, key: Key) -> bool:
     """Return whether an entity of the source that the target has deleted since the last clone stays deleted.
 
     In an undo, `--take source` without a selector re-creates only what the run changed, because it settles conflicts only.
+    With `with_links`, a link without a choice of its own is re-created with an end that was deleted too.
     """
     choice = sides.take.choice(sides.sides_of(key, None))
+    if choice is None and sides.options.with_links and joins(key):
+        gone = (end for end in _ends(sides, key) if sides.lineage.was_deleted(end))
+        return all(stays_deleted(sides, end) for end in gone)
     if choice is None or choice.winner is not Winner.SOURCE:
         return True
     return sides.undoes and not choice.selector and not _changed_by_run(sides, key)
+
+
+def _ends(sides: Sides, key: Key) -> Iterator[Key]:
+    """Yield the keys of what a link of the snapshot joins."""
+    for reference, source_id in find_references(entity_type(key.type).references, sides.desired[key].body):
+        if reference.form is Form.WHOLE:
+            yield from sides.named(reference.types, source_id)
 
 
 def _changed_by_run(sides: Sides, key: Key) -> bool:

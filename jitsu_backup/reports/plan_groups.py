@@ -63,6 +63,13 @@ def names_of(group: Group, names: Sequence[str]) -> str:
     return f"{len(names)}: {', '.join([*shown, *more])}"
 
 
+def share_reasons(group: Group, following: Group) -> bool:
+    """Return whether all actions of two groups are blocked for the same reasons, so that they are shown once, at the end."""
+    both = (*group, *following)
+    blocked = bool(following) and all(a.kind is ActionKind.BLOCKED and not a.conflicts for a in both)
+    return blocked and len({tuple(why(action, told=False)) for action in both}) == 1
+
+
 def reasons_of(group: Group) -> Iterator[str]:
     """Yield the reasons of a group: those of its first action, and how many others there are."""
     reasons = [tuple(why(action, told=False)) for action in group]

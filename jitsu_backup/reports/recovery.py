@@ -207,6 +207,8 @@ def _ages(report: RecoveryReport) -> Iterator[tuple[str, str]]:
                 else ""
             ),
         )
+    for host in report.plan.other_hosts:
+        yield "note", f"the store also has archives of {host}; --from {host} restores from them"
 
 
 def _moment(moment: datetime, now: datetime) -> str:
@@ -374,7 +376,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     )
     renumbered = tuple(_renumbered(run))
     yield Listing(
-        "Created with a new id, because theirs is in use", ("Workspace", "What", "New id"), renumbered
+        "Created with a new id, because theirs is or was in use", ("Workspace", "What", "New id"), renumbered
     )
     yield _left_out(run.plan.left_out)
     yield _passed_over(run.plan.workspaces)

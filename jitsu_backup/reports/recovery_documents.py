@@ -50,6 +50,7 @@ def _head(report: RecoveryReport) -> dict[str, Any]:
         "store": report.store,
         "source_host": plan.source_host,
         "host": plan.host,
+        "other_hosts": list(plan.other_hosts),
     }
 
 

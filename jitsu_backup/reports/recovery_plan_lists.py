@@ -42,8 +42,10 @@ def _fields(action: Action) -> str:
 
 def taken_ids(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     """Return the entities that get a new id, as far as the plan has read who uses theirs."""
-    rows = tuple((one.slug, called(taken), taken.used_by) for one in workspaces for taken in one.taken)
-    heading = "Get a new id, because theirs is in use (as far as the plan can see)"
+    rows = tuple(
+        (one.slug, called(taken), taken.used_by or "deleted") for one in workspaces for taken in one.taken
+    )
+    heading = "Get a new id, because theirs is or was in use (as far as the plan can see)"
     return Listing(heading, ("Workspace", "Entity", "Used by"), rows)
 
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice, zip_longest
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -44,7 +45,7 @@ from jitsu_backup.planning import Action, ActionKind, ChangeKind, Changes, Field
 from jitsu_backup.planning.attribution import Attribution
 from jitsu_backup.planning.history import Passing
 from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
-from jitsu_backup.reports.plan_groups import Group as Actions, grouped, names_of, reasons_of
+from jitsu_backup.reports.plan_groups import Group as Actions, grouped, names_of, reasons_of, share_reasons
 from jitsu_backup.reports.summary import (
     beside_the_change,
     conflict_sides,
@@ -210,19 +211,21 @@ def archive_table(
 ) -> RenderableType:
     """Return a table of archives, made from their names: those of `latest` are marked, and what runs have left is dim.
 
-    `sources` maps the mark of a clone to the slug of the workspace that was cloned.
+    Workspaces that share a slug are shown with ids. `sources` maps the mark of a clone to the slug of the workspace that was cloned.
     """
     table = _table("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
     table.columns[2].no_wrap, table.columns[3].justify = True, "right"
     listed = list(archives)
+    owners = Counter(slug for slug, _ in {(one.slug, one.workspace_id) for one in listed})
     all_encrypted = len(listed) > 1 and all(archive.encrypted for archive in listed)
     for archive in listed[:_LONGEST_TABLE]:
         shown = replace(archive, encrypted=False) if all_encrypted else archive
+        if owners[archive.slug] > 1:
+            shown = replace(shown, slug=f"{archive.slug} ({archive.workspace_id})")
         *row, marks = _archive_row(shown, sources, ["latest"] if archive in latest else [])
         count = "" if archive.total is None else str(archive.total)
         table.add_row(*row, count, marks, style="dim" if archive.set_aside else None)
-    rest = [Text("All are encrypted.")] if all_encrypted else []
-    return Group(_with_rest(table, len(listed)), *rest)
+    return Group(_with_rest(table, len(listed)), *([Text("All are encrypted.")] if all_encrypted else []))
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
@@ -314,9 +317,10 @@ def _listed(
     groups: list[Actions] = grouped(actions) if folds else [[action] for action in actions]
     width = max((len(action.key.type) for action in actions), default=0)
     shown = groups[:_FOLD_AT] if folds else groups
-    for group in shown:
+    for group, following in zip_longest(shown, shown[1:], fillvalue=()):
         names = [_with_given(action.name, given.get(action.key, "")) for action in group]
-        yield from _group_lines(plan, group, width, names, verbose=verbose)
+        lines = _group_lines(plan, group, width, names, verbose=verbose)
+        yield from islice(lines, 1 if share_reasons(group, following) else None)
     more = Counter(action.kind for group in groups[len(shown) :] for action in group)
     if more:
         kinds = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
 from jitsu_backup.archive import ACCEPTED, INCOMPLETE, WEAKER, ArchiveName
-from jitsu_backup.errors import BackupError, IntegrityError, UsageError
+from jitsu_backup.errors import BackupError, IntegrityError, SeveralWorkspacesError, UsageError
 from jitsu_backup.model import nearest, plural, shown_time, some_of
 
 _BY_AGE = attrgetter("sort_key")
@@ -221,11 +221,13 @@ def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list
 
 
 def _of_one(archives: list[ArchiveName], count: list[ArchiveName], reference: str) -> list[ArchiveName]:
-    """Return `archives`. Raise UsageError, which says what to write, if those that `count` are of several workspaces."""
+    """Return `archives`. Raise SeveralWorkspacesError, which says what to write, if those that `count` are of several workspaces."""
     workspaces = _workspaces(count)
     if len(workspaces) > 1:
         some = ", ".join(f"{workspace}/{reference}" for workspace in workspaces)
-        raise UsageError(f"the store holds several workspaces; write one of {some}")
+        problem = SeveralWorkspacesError(f"the store holds several workspaces; write one of {some}")
+        problem.workspace_ids = tuple(sorted({archive.workspace_id for archive in count}))
+        raise problem
     return archives
 
 

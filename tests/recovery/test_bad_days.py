@@ -206,8 +206,11 @@ def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path
     before = tables(world.new.state, "team-green")
     run = world.recover()
     assert re.search(
-        r"team-green is in use: it has function .Somebody's.*--over-existing", problems(run)["team-green"]
+        rf"another workspace has its slug and is in use: {mine} \('Team Green'\).*--into team-green=OTHER.*create.*--over-existing",
+        problems(run)["team-green"],
     )
+    (green,) = [one for one in run.plan.workspaces if one.slug == "team-green"]
+    assert green.called_now is None
     assert tables(world.new.state, "team-green") == before
     assert run.exit_code == 7
     equal(world, "team-blue", "team-red")
@@ -284,6 +287,14 @@ def test_another_workspace_can_be_named_for_one_whose_slug_is_taken(tmp_path: Pa
     assert {one.recovery.slug: one.target_id for one in run.outcomes}["team-green"] == mine
     there, was = tables(world.new.state, "team-green-2"), tables(world.old.state, "team-green")
     assert there["objects"] == was["objects"]
+    stranger = "csomebodys00000000000000x"
+    world.new.state.add_object(stranger, "function", "theirs", {"name": "Theirs", "code": "export default 1"})
+    again = problems(world.recover())["team-green"]
+    assert f"another workspace has its slug and is in use: {stranger}" in again
+    assert "team-green-2 has" in again
+    assert again.endswith("add --into team-green=team-green-2 to continue there")
+    with pytest.raises(UsageError, match="create it in the UI first"):
+        world.plan(world.job(into={"team-green": "nowhere"}))
 
 
 @pytest.mark.parametrize("generation", Generation)

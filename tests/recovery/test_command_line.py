@@ -347,13 +347,22 @@ def test_the_way_back_runs_as_it_is_printed(desk: Desk) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         (workspace,) = json.loads(done.stdout)["workspaces"]
         _, *line = shlex.split(workspace["way_back"])
+        assert line.pop() == "--accept-shrink"
         stopped = cli(*line, "--yes", env=env, cwd=desk.folder)
         assert stopped.returncode == 7, stopped.stdout + stopped.stderr
         assert "is the recovery of 20" in stopped.stderr
         assert "add --accept-shrink to allow it" in stopped.stderr
+        assert stopped.stdout.count("add --accept-shrink to allow it") == 1
         undone = cli(*line, "--yes", "--accept-shrink", env=env, cwd=desk.folder)
         assert undone.returncode == 0, (line, undone.stdout, undone.stderr)
         assert list(desk.state().live_objects(workspace["target_id"], "stream")) == []
+    looked = desk.recover("--dry-run", "--json", "--workspace", "team-blue", JITSU_ADMIN_TOKEN=ADMIN_KEY)
+    (again,) = json.loads(looked.stdout)["plan"]["workspaces"]
+    assert {one["used_by"] for one in again["taken_ids"]} == {""}
+    assert (
+        len(again["taken_ids"])
+        == len(list(desk.old.state.live_objects(again["workspace_id"], "stream"))) + 12
+    )
 
 
 def test_names_that_could_command_a_terminal_are_harmless_everywhere(desk: Desk) -> None:
@@ -427,3 +436,15 @@ def test_what_was_recovered_is_no_alarm_of_the_next_backup(desk: Desk) -> None:
     assert desk.recover("--yes", JITSU_ADMIN_TOKEN=ADMIN_KEY).returncode == 0
     kept = desk.run("backup", "--all")
     assert (kept.returncode, "--allow-unseen" in kept.stderr) == (0, False), kept.stderr
+    lost = next(row.id for row in desk.old.state.workspaces.values() if row.slug == "team-blue")
+    (mine,) = desk.state().workspaces
+    shown = desk.run("show", "team-blue/latest")
+    assert shown.returncode == 2
+    assert f"{mine}/latest ({desk.new_url}, last backup " in words(shown.stderr)
+    assert f"{lost}/latest ({desk.old_url}, last backup " in words(shown.stderr)
+    for command in (("diff", "team-blue/latest"), ("restore", "team-blue/latest", "--dry-run")):
+        done = desk.run(*command)
+        assert (done.returncode, f"the one that exists is used, {mine}" in words(done.stderr)) == (0, True)
+    listed = "".join(desk.run("snapshots", "team-blue").stdout.split())
+    assert f"({mine})" in listed
+    assert f"({lost})" in listed

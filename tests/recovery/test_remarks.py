@@ -179,6 +179,25 @@ def test_what_both_changed_since_a_recovery_is_blocked_with_a_command_that_names
     assert f"(`jitsu-backup --store s --host h restore {blue.archive.reference} --into " in said
 
 
+def test_what_people_deleted_for_the_most_part_is_restored_with_a_flag_that_recover_has(
+    tmp_path: Path,
+) -> None:
+    world = recovered(tmp_path)
+    world.recover()
+    for one in world.new.state.objects.values():
+        if one.type in ("function", "stream", "destination"):
+            one.deleted = True
+    for link in world.new.state.links.values():
+        link.deleted = True
+    looked = world.plan()
+    (blue,) = looked.stuck
+    assert (
+        "deleted in the target since the last recovery, most of what it restored; add --over-existing"
+        in str(blue.problem)
+    )
+    assert world.plan(world.job(over_existing=True)).stuck == ()
+
+
 def test_a_reason_that_names_a_flag_of_restore_says_how_to_go_on() -> None:
     one = plan().workspaces[0]
     command = partial(restore_command, profile="new")
@@ -224,7 +243,7 @@ def test_an_entity_whose_id_is_in_use_is_listed_with_its_new_one(tmp_path: Path)
     other = add_workspace(world.new.state, "by-hand", filled=False)
     world.new.state.add_object(other, "function", "mine-0001", {"name": "Theirs", "code": "export default 2"})
     run = world.recover()
-    (new_id,) = listed(world, run, "Created with a new id, because theirs is in use")
+    (new_id,) = listed(world, run, "Created with a new id, because theirs is or was in use")
     assert world.new.state.objects[new_id].config["name"] == "Mine"
     again = world.recover()
     assert again.exit_code == 0

@@ -96,6 +96,21 @@ def test_what_the_target_keeps_is_named_with_the_flag_that_restores_it(cloned: P
     assert kept_there(cloned.plan(only=("function/Only known users",))) == ""
 
 
+def test_with_links_what_was_deleted_with_an_entity_is_restored_with_it(cloned: Promotion) -> None:
+    key, gone = both(cloned, "destination", "ClickHouse")
+    delete(cloned.target.state, gone, cascade=True)
+
+    def links(*take: str) -> tuple[set[ActionKind], set[str]]:
+        prepared = cloned.prepared(only=(str(key),), with_links=True, take=take)
+        kept = asked_in_vain(prepared.plan, prepared.options)
+        actions = (action for action in prepared.plan.actions if action.key.type == "link")
+        return {action.kind for action in actions}, {action.key.type for action in kept}
+
+    assert links(f"source:{key}") == ({ActionKind.CREATE}, set())
+    assert links() == ({ActionKind.SKIPPED}, {"destination", "link"})
+    assert links(f"source:{key}", "target:link") == ({ActionKind.SKIPPED}, set())
+
+
 @EACH
 def test_what_the_source_changes_after_the_targets_own_change_was_kept_is_a_conflict(
     cloned: Promotion,

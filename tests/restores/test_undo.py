@@ -234,6 +234,13 @@ def test_the_backup_of_an_earlier_run_that_did_not_end_is_named(
     assert restored("restore", "latest", "--yes").returncode == 0
     done = restored("undo", "--dry-run")
     assert f"left no record. The state before that run is {first.reference}" in done.stderr
+    for name in archives(tmp_path):
+        if name.cloned_from:
+            (tmp_path / "jitsu-backups" / str(name)).unlink()
+    sandbox.state.objects["enrich-0001"].config["code"] = "of the day after"
+    assert restored("restore", "latest", "--yes").returncode == 0
+    done = restored("undo", "--dry-run")
+    assert f"left no record. The state before the first of them is {first.reference}" in done.stderr
 
 
 def test_a_restore_that_wrote_nothing_is_not_the_last_one(restored: Shell, sandbox: Sandbox) -> None:

@@ -121,7 +121,7 @@ def test_what_a_second_killed_clone_notes_of_the_first_is_not_taken_for_what_eit
     before, earlier = shop.made.live(), last(shop).archive
     shop.killed(2, **options)
     found = last(shop)
-    assert (found.left, found.unended) == (None, earlier)
+    assert (found.left, found.unended) == (None, (earlier,))
     undone = undo(shop, prune=True)
     assert content(shop) == comparable(before, id_map(undone))
 

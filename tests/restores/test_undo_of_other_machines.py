@@ -48,7 +48,7 @@ class Machines:
         known = run(archives(self.store))
         last = run(last_run(known, STAGING, self.store, NO_KEYS, now=self.now(), report=silent))
         assert last.left is not None
-        assert last.unended is None
+        assert last.unended == ()
         return self._carry_out(last.snapshot, undo_options(PlanOptions(overlay=Overlay()), last))
 
     def _carry_out(self, wanted: object, options: PlanOptions) -> Result:

@@ -69,13 +69,15 @@ class Chosen:
     """What is recovered, and what is left out.
 
     `successors` maps the id of a recovered workspace to the id of the workspace that an earlier recovery created for it.
-    Both ids are spelled as in file names.
+    Both ids are spelled as in file names. `of_others` exist on the target, and are left out because their archive is of
+    another console than `host`.
     """
 
     host: str
     kept: tuple[Opened, ...]
     left_out: tuple[LeftOut, ...] = ()
     successors: Mapping[str, str] | None = None
+    of_others: tuple[Opened, ...] = ()
 
 
 def candidates(known: Iterable[ArchiveName], now: datetime, at: datetime | None = None) -> list[Candidate]:
@@ -169,11 +171,13 @@ def choose(
     gone: Collection[str] = (),
     unreadable: Collection[str] = (),
     elsewhere: Iterable[Opened] = (),
+    target_host: str = "",
 ) -> Chosen:
     """Return which of the `opened` workspaces are recovered; `known` are all archives of the store.
 
     `unreadable` are the ids and slugs of workspaces whose archives could not be opened, and `elsewhere` older archives of
-    `opened` workspaces from other consoles, which only count in messages.
+    `opened` workspaces from other consoles, which only count in messages. If nothing is lost, and one other console besides
+    `target_host` has archives, that one is recovered.
 
     A workspace that was itself recovered from another one is the target of that one as long as it exists; once it is lost
     too, it replaces that one. Among several workspaces with the same slug, the one that exists keeps it, or else the one
@@ -184,9 +188,10 @@ def choose(
     consoles = _hosts([*by_id, *elsewhere], "named workspace" if names else "workspace")
     of_others: list[LeftOut] = []
     if from_host is not None:
-        by_id, of_others = _of_named_host(by_id, from_host, consoles, unreadable)
+        by_id, not_named = _of_named_host(by_id, from_host, consoles, unreadable)
+        of_others = [_of_another(one, target_host) for one in not_named]
     sources, successors, left_out = _without_recoveries(by_id, known, there)
-    host, sources, living_elsewhere = _of_one_host(sources, there, consoles)
+    host, sources, living_elsewhere = _of_one_host(sources, there, consoles, target_host)
     slugs = {one.slug for one in there.values()}
     heirs = successors_of(by_id, known)
     sources, missing = _named(
@@ -198,8 +203,9 @@ def choose(
         unreadable,
     )
     kept, clashing = _one_for_each_slug(sources, there, names)
+    of_others += [_of_another(one, target_host) for one in living_elsewhere]
     return Chosen(
-        host, tuple(kept), (*of_others, *left_out, *living_elsewhere, *missing, *clashing), successors
+        host, tuple(kept), (*of_others, *left_out, *missing, *clashing), successors, tuple(living_elsewhere)
     )
 
 
@@ -274,7 +280,7 @@ def _left_out(one: Opened, why: str, exit_code: int = 0) -> LeftOut:
 
 def _of_named_host(
     opened: list[Opened], named: str, consoles: str, unreadable: Collection[str]
-) -> tuple[list[Opened], list[LeftOut]]:
+) -> tuple[list[Opened], list[Opened]]:
     """Return the workspaces of the console that a person named, and those of other consoles.
 
     `consoles` are those of the store, in words. Raise UsageError if the name matches none or several, unless no archive could
@@ -288,29 +294,34 @@ def _of_named_host(
         )
     if len({one.source.host for one in kept}) > 1:
         raise UsageError(f"--from {named} matches several consoles; give the whole address: {_hosts(kept)}")
-    return kept, [_of_another(one) for one in opened if one not in kept]
+    return kept, [one for one in opened if one not in kept]
 
 
-def _of_another(one: Opened) -> LeftOut:
-    return _left_out(one, f"its archives are of another console, {one.source.host}")
+def _of_another(one: Opened, target_host: str) -> LeftOut:
+    which = "the console that is written into" if one.source.host == target_host else "another console"
+    return _left_out(one, f"its archives are of {which}, {one.source.host}")
 
 
 def _of_one_host(
-    sources: list[Opened], there: Mapping[str, Living], consoles: str
-) -> tuple[str, list[Opened], list[LeftOut]]:
+    sources: list[Opened], there: Mapping[str, Living], consoles: str, target_host: str
+) -> tuple[str, list[Opened], list[Opened]]:
     """Return the console to recover, its workspaces, and those of other consoles, which exist on the target.
 
     `consoles` are those of the store, in words. Raise UsageError if lost workspaces belong to several consoles.
     """
     lost = {one.source.host for one in sources if not lives(one, there)}
+    hosts = {one.source.host for one in sources}
+    others = hosts - {target_host}
+    if not lost and len(others) == 1 and others != hosts:
+        lost = others
     if len(lost) > 1:
         raise UsageError(
             f"the store has archives of several consoles; choose one with --from HOST: {consoles}"
         )
     if lost:
         (host,) = lost
-        others = [_of_another(one) for one in sources if one.source.host != host]
-        return host, [one for one in sources if one.source.host == host], others
+        own = [one for one in sources if one.source.host == host]
+        return host, own, [one for one in sources if one.source.host != host]
     newest = max(sources, key=lambda one: one.archive.sort_key, default=None)
     return "" if newest is None else newest.source.host, sources, []
 

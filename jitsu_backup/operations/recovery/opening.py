@@ -26,6 +26,9 @@ TRIES = 5
 
 _AT_ONCE = 8
 
+_OLDEST_READ = 3
+"""Of how many workspaces the oldest archive is read, to see whether the store has another console too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -160,6 +163,29 @@ async def newest_elsewhere(
 
     await gather(*(worker() for _ in range(min(_AT_ONCE, len(waiting)))))
     return elsewhere
+
+
+async def other_hosts(
+    host: str, found: Iterable[Candidate], taken: Iterable[Taken], store: Store, keys: ArchiveKeys
+) -> tuple[str, ...]:
+    """Return the consoles that some workspaces of `host` had before, as far as a few of the oldest archives show them."""
+    newest = {one.opened.archive.workspace_id: one.opened for one in taken if one.opened.source.host == host}
+    known = [(*one.archives, *one.others) for one in found if one.workspace_id in newest]
+    oldest = [min(archives, key=lambda one: one.sort_key) for archives in known]
+    first = sorted(
+        (one for one in oldest if one != newest[one.workspace_id].archive), key=lambda one: one.sort_key
+    )
+    contents = await gather(*(_content_or_none(one, store, keys) for one in first[:_OLDEST_READ]))
+    hosts = {one.manifest.source.host for one in contents if one is not None}
+    return tuple(sorted(hosts - {host}))
+
+
+async def _content_or_none(archive: ArchiveName, store: Store, keys: ArchiveKeys) -> Snapshot | None:
+    try:
+        content = await _content(archive, store, keys)
+    except BackupError:
+        return None
+    return content if isinstance(content, Snapshot) else None
 
 
 async def _newest_elsewhere(

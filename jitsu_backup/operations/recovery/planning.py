@@ -36,8 +36,8 @@ from jitsu_backup.operations.recovery.choice import (
     worth_opening,
 )
 from jitsu_backup.operations.recovery.claims import settle_claims, with_taken_ids
-from jitsu_backup.operations.recovery.opening import Taken, newest_elsewhere, open_all
-from jitsu_backup.operations.recovery.target import Planner, find_living, living
+from jitsu_backup.operations.recovery.opening import Taken, newest_elsewhere, open_all, other_hosts
+from jitsu_backup.operations.recovery.target import Planner, find_living, living, with_holders
 from jitsu_backup.operations.recovery.values import (
     LeftOut,
     Member,
@@ -107,7 +107,8 @@ class Choice:
     """The opened archives to use, in the order in which their workspaces are started, and what is left out.
 
     `overlays` are the overlays of single workspaces, `members_before` their members before an earlier recovery. Both are
-    keyed by workspace id as spelled in file names.
+    keyed by workspace id as spelled in file names. `other_hosts` are consoles of older archives, which are not used.
+    `undone` are the backups from before the last undo of a workspace, by its id.
     """
 
     chosen: Chosen
@@ -115,6 +116,8 @@ class Choice:
     left_out: tuple[LeftOut, ...] = ()
     overlays: Mapping[str, Overlay] = field(default_factory=dict, repr=False)
     members_before: Mapping[str, tuple[Member, ...]] = field(default_factory=dict, repr=False)
+    other_hosts: tuple[str, ...] = ()
+    undone: Mapping[str, ArchiveName] = field(default_factory=dict)
 
 
 async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], datetime]) -> Listed:
@@ -141,19 +144,33 @@ async def choose_archives(
     taken, waiting = _certain(job, taken, unreadable, {one.id: one for one in there})
     unreadable += waiting
     chosen_with = partial(
-        choose, [one.opened for one in taken], listed.known, there,
-        from_host=job.from_host, names=job.workspaces, gone=job.gone,
+        choose, known=listed.known, living=there, from_host=job.from_host, names=job.workspaces, gone=job.gone,
         unreadable={name for one in unreadable for name in (one.workspace_id, one.slug)},
+        target_host=job.target.host,
     )  # fmt: skip
     try:
-        chosen = chosen_with()
+        chosen = chosen_with([one.opened for one in taken])
     except UsageError:  # it may count the workspaces of each console
-        chosen = chosen_with(elsewhere=await newest_elsewhere(listed.found, taken, store, keys))
+        elsewhere = await newest_elsewhere(listed.found, taken, store, keys)
+        chosen = chosen_with([one.opened for one in taken], elsewhere=elsewhere)
+    if job.from_host is None and chosen.of_others:
+        strangers = {one.archive.workspace_id for one in chosen.of_others}
+        again = [one for one in listed.found if one.workspace_id in strangers]
+        older, unread = await open_all(again, store, keys, report, from_host=chosen.host)
+        taken = [one for one in taken if one.opened not in chosen.of_others] + older
+        unreadable += unread
+        chosen = chosen_with([one.opened for one in taken])
     left_out = sorted((*chosen.left_out, *unreadable), key=lambda one: one.slug)
     _check_names(job, listed, taken)
     kept = _in_order(job, chosen, taken)
     before = _members_before(listed.known, taken)
-    return Choice(chosen, tuple(kept), tuple(left_out), _overlays(job, listed.known, taken), before)
+    others: tuple[str, ...] = ()
+    if job.from_host is None and chosen.host == job.target.host:
+        others = await other_hosts(chosen.host, listed.found, taken, store, keys)
+    overlays = _overlays(job, listed.known, taken)
+    undos = (one for one in sorted(listed.known, key=lambda one: one.sort_key) if one.undoes is not None)
+    undone = {one.workspace_id: one for one in undos}
+    return Choice(chosen, tuple(kept), tuple(left_out), overlays, before, others, undone)
 
 
 def _certain(
@@ -207,10 +224,11 @@ async def plan_choice(
         )
         begun[n] = replace(begun[n], plan_options=options)
     planned = await _plan_all(planner, begun, targets, listed, report)
-    planned = with_taken_ids(planned, planner.neighbours.ids)
+    planned = with_holders(with_taken_ids(planned, planner.neighbours.ids))
+    planned = await gather(*(planner.with_deleted_ids(one, choice.undone) for one in planned))
     return RecoveryPlan(
         choice.chosen.host, planner.console.host, tuple(planned), choice.left_out, clashes,
-        limited=limited, made_limited=made_limited,
+        limited=limited, made_limited=made_limited, other_hosts=choice.other_hosts,
     )  # fmt: skip
 
 

@@ -1,30 +1,32 @@
 """Find the target of each workspace on the console, or assume a new, empty one, and plan the recovery into it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jitsu_backup.archive import safe_text
-from jitsu_backup.catalogue import CATALOGUE, dangling_references, offered_with, types_in_lists
+from jitsu_backup.archive import ArchiveName, safe_text
+from jitsu_backup.catalogue import CATALOGUE, dangling_references, is_link, offered_with, types_in_lists
 from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import TYPES_OF_2024, Seen, read_workspace
 from jitsu_backup.console.workspaces import Workspace
 from jitsu_backup.errors import BackupError, BlockedError, KeyRejectedError, UsageError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Manifest, Snapshot, Source, plural, quoted, some_of
+from jitsu_backup.model import Key, Manifest, Snapshot, Source, plural, quoted, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.neighbours import Neighbours
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
 from jitsu_backup.operations.recovery.making import called_by_slug, check_slug
-from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, WorkspaceRecovery
+from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, TakenId, WorkspaceRecovery
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import first_blocked, refuse_read_only
+from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.operations.third_side import RecordFinder
-from jitsu_backup.planning import Action, ActionKind, Extra, PlanOptions, Residue, capabilities
+from jitsu_backup.planning import Action, ActionKind, Extra, PlanOptions, Residue, capabilities, make_plan
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.planning.sent_empty import fills
 from jitsu_backup.store import Store
@@ -36,6 +38,10 @@ _WITHOUT_SCHEMA = frozenset({"profile-builder"})
 """Types that no console has in its index of schemas."""
 
 _HINT = "to write into it anyway, as `restore` would, add --over-existing"
+_OWN_TARGET = (
+    "name a workspace for it with --into {slug}=OTHER (create that one in the UI if it does not exist), or write into this one"
+    " with --over-existing"
+)
 
 
 def living(found: Iterable[Workspace]) -> list[Living]:
@@ -61,8 +67,8 @@ def find_living(
         if found is None:
             known = some_of(sorted(other.slug or other.id for other in there.values()), 10)
             raise UsageError(
-                f"--into {one.slug}={named}: the target console has no workspace {named!r} that this key can see; it has:"
-                f" {known or 'none'}"
+                f"--into {one.slug}={named}: the target console has no workspace {named!r} that this key can see; create it in"
+                f" the UI first, or name one that exists: {known or 'it has none'}"
             )
         return found
     if lives(one, there):
@@ -132,7 +138,8 @@ class Planner:
                 is_strict = await self._is_strict(prepared)
                 await check_slug(self.console, workspace, is_strict=is_strict, sees_all=self.info.is_operator)
                 renamed = renamed if is_strict else ""
-            problem = standing_in_the_way(prepared, over_existing=self.job.over_existing)
+            stranger = self._is_stranger(workspace, prepared)
+            problem = standing_in_the_way(prepared, over_existing=self.job.over_existing, stranger=stranger)
         except KeyRejectedError:
             raise
         except BackupError as failure:
@@ -151,7 +158,36 @@ class Planner:
             load=load + Load(workspaces=1) if new else load,
             without=without,
             renamed=renamed,
+            stranger=stranger,
         )
+
+    def _is_stranger(self, workspace: WorkspaceRecovery, prepared: PreparedRestore) -> bool:
+        """Return whether a target has nothing in common with the archive but its slug, and is in use."""
+        wanted, live = workspace.workspace_id, prepared.live
+        into = self.job.into
+        if workspace.target_id in (None, wanted) or wanted in into or workspace.slug in into:
+            return False
+        if prepared.options.record is not None or not live.entities:
+            return False
+        there = {entity.key.id for entity in live.entities}
+        return not any(action.target_id in there for action in prepared.plan.actions)
+
+    async def with_deleted_ids(
+        self, one: WorkspaceRecovery, undone: Mapping[str, ArchiveName]
+    ) -> WorkspaceRecovery:
+        """Return a planned workspace with the entities that get a new id because an undo has deleted them in the target."""
+        archive = undone.get(safe_text(one.target_id or ""))
+        if archive is None or one.prepared is None:
+            return one
+        try:
+            before = content_of(archive, await self.store.read(str(archive)), self.keys)
+        except BackupError:  # only a forecast is lost
+            return one
+        ids = {entity.key for entity in before.entities if not is_link(entity.key)}
+        ids -= {entity.key for entity in one.prepared.live.entities}
+        again = (action for action in one.prepared.plan.writes if action.kind is ActionKind.CREATE)
+        deleted = (TakenId(a.key, a.name, "") for a in again if Key(a.key.type, a.target_id or "") in ids)
+        return replace(one, taken=(*one.taken, *deleted))
 
     async def _is_strict(self, prepared: PreparedRestore) -> bool:
         """Return whether the console checks names and slugs; one of 2024 does not [workspace/create-slug-taken]."""
@@ -223,11 +259,17 @@ def gone_before(prepared: PreparedRestore) -> tuple[Residue, ...]:
     )  # fmt: skip
 
 
-def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> BackupError | None:
-    """Return why a plan needs a decision before it is carried out, or None."""
+def standing_in_the_way(
+    prepared: PreparedRestore, *, over_existing: bool, stranger: bool = False
+) -> BackupError | None:
+    """Return why a plan needs a decision before it is carried out, or None. A `stranger` only has the slug of the archive."""
     plan = prepared.plan
+    if stranger and plan.writes and not over_existing:
+        return BlockedError(
+            f"{_has_the_slug(prepared)}; {_OWN_TARGET.format(slug=prepared.snapshot.manifest.source.slug)}"
+        )
     if plan.blocked:
-        return BlockedError(first_blocked(plan))
+        return BlockedError(_deleted_since(prepared) or first_blocked(plan))
     if not plan.writes:
         return None
     try:
@@ -252,6 +294,46 @@ def standing_in_the_way(prepared: PreparedRestore, *, over_existing: bool) -> Ba
         count = plural(len(touched), "existing entity", "existing entities")
         reasons.append(f"{count} would be overwritten: {named}{' and others' if len(touched) > 1 else ''}")
     return BlockedError(f"{where} is in use: {', and '.join(reasons)}; {_HINT}")
+
+
+def _deleted_since(prepared: PreparedRestore) -> str:
+    """Return why a plan is blocked if only because people deleted most of what a recovery restored, else an empty text."""
+    blocked, options = prepared.plan.blocked, prepared.options
+    if options.record is None or any(action.conflicts or action.losses for action in blocked):
+        return ""
+    taking = replace(options, take=("source", *options.take), checks_selectors=False)
+    if make_plan(prepared.snapshot, prepared.live, taking).blocked:
+        return ""
+    first = f"{blocked[0].key.type} {quoted(blocked[0].name)}"
+    which = f"{first} and {len(blocked) - 1} more were" if len(blocked) > 1 else f"{first} was"
+    them = "them" if len(blocked) > 1 else "it"
+    return (
+        f"{which} deleted in the target since the last recovery, most of what it restored; add --over-existing to restore"
+        f" {them}, or leave {them} deleted with --take=target"
+    )
+
+
+def _has_the_slug(prepared: PreparedRestore) -> str:
+    """Return in words that another workspace has the slug of the archive."""
+    live, wanted = prepared.live.manifest.source, prepared.snapshot.manifest.source.workspace_id
+    name = f" ({quoted(live.name)})" if live.name else ""
+    return (
+        f"another workspace has its slug and is in use: {live.workspace_id}{name}; the archive is of {wanted}"
+    )
+
+
+def with_holders(planned: Iterable[WorkspaceRecovery]) -> list[WorkspaceRecovery]:
+    """Return planned workspaces; where a stranger has the slug, name the workspace with most of the archive's ids, if any."""
+    return [replace(one, problem=_held(one) or one.problem) for one in planned]
+
+
+def _held(one: WorkspaceRecovery) -> BackupError | None:
+    if one.prepared is None or not one.stranger or not isinstance(one.problem, BlockedError) or not one.taken:
+        return None
+    ((holder, count),) = Counter(taken.used_by for taken in one.taken).most_common(1)
+    return BlockedError(
+        f"{_has_the_slug(one.prepared)}; {holder} has {count} of its entities; add --into {one.slug}={holder} to continue there"
+    )
 
 
 def _touches(action: Action, options: PlanOptions) -> bool:

@@ -133,7 +133,10 @@ class OptionSet:
 
 @dataclass(frozen=True, slots=True)
 class TakenId:
-    """An entity whose id another workspace of the target console has, so that it gets a new id."""
+    """An entity that gets a new id, because another workspace of the target console has its id.
+
+    If `used_by` is empty, an undo has deleted it. Jitsu never frees the id of a deleted entity.
+    """
 
     key: Key
     name: str
@@ -152,7 +155,8 @@ class WorkspaceRecovery:
     options of the plan, including the claims of the other workspaces. `without` are entities left out because something they
     need had already been deleted when the workspace was backed up. `renamed` is the new name, if the console rejects the
     previous one. `members_before` are the members before an earlier recovery, which created the workspace without any.
-    `taken` are entities that get a new id, as far as the planning has seen who has theirs.
+    `taken` are entities that get a new id, as far as the planning has seen who has theirs. A `stranger` is a target that has
+    nothing in common with the archive but the slug.
     """
 
     archive: ArchiveName
@@ -173,6 +177,7 @@ class WorkspaceRecovery:
     renamed: str = ""
     members_before: tuple[Member, ...] = ()
     taken: tuple[TakenId, ...] = ()
+    stranger: bool = False
 
     @property
     def workspace_id(self) -> str:
@@ -187,7 +192,7 @@ class WorkspaceRecovery:
     @property
     def called_now(self) -> Source | None:
         """The name and slug of an existing target if they differ from the archive, else None. They are kept."""
-        if self.prepared is None or self.presence is Presence.NEW:
+        if self.prepared is None or self.presence is Presence.NEW or self.stranger:
             return None
         was, now = self.snapshot.manifest.source, self.prepared.live.manifest.source
         same_name = now.name in (was.name, self.renamed)
@@ -291,7 +296,8 @@ class RecoveryPlan:
 
     `source_host` is the console of the archives, `host` the one to recover into. `clashes` are claimed by several workspaces.
     `limited` says whether the key that writes has rate limits, `made_limited` whether the key that creates workspaces has
-    them. The operator's token has none, and a console of 2024 sets none.
+    them. The operator's token has none, and a console of 2024 sets none. `other_hosts` are consoles of older archives in the
+    store, which are not used.
     """
 
     source_host: str
@@ -301,6 +307,7 @@ class RecoveryPlan:
     clashes: tuple[Clash, ...] = ()
     limited: bool = True
     made_limited: bool = True
+    other_hosts: tuple[str, ...] = ()
 
     @property
     def going(self) -> tuple[WorkspaceRecovery, ...]:
