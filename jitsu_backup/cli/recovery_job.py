@@ -105,7 +105,7 @@ def job_of(
     job = RecoveryJob(
         target,
         maker,
-        at=moment_of(given["at"]),
+        at=moment_of(app, given["at"]),
         from_host=given["from_host"],
         workspaces=given["workspaces"],
         first=given["first"],
@@ -115,13 +115,22 @@ def job_of(
         overlays=overlay.own,
         guarded=lambda own, names: guarded(own, app.settings.guard(place.host, names, everywhere)),
         over_existing=given["over_existing"],
+        named_by=place.named_by,
     )
     return job, overlay
 
 
-def moment_of(at: str | None) -> datetime | None:
-    """Return the last moment that --at means, in UTC. Raise UsageError for an invalid time."""
-    return None if at is None else period(at, utc_now())[1]
+def moment_of(app: App, at: str | None) -> datetime | None:
+    """Return the last moment that --at means, in UTC; warn if it is in the future. Raise UsageError for an invalid time."""
+    if at is None:
+        return None
+    now = utc_now()
+    begin, end = period(at, now)
+    if begin > now:
+        app.warn(
+            f"--at {at} is in the future, so the newest archives are used; give a past time to use others"
+        )
+    return end
 
 
 def overlays_of(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.errors import BlockedError
+from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import ago, lasting, lasting_between, plural, quoted, shown_time, some_of
 from jitsu_backup.operations.recovery import (
     Clash,
@@ -114,7 +114,14 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
         yield NextStep(
             f"Give the key that opens the archives of {of}, --identity FILE or the passphrase, then run the same command again"
         )
-    unplanned = sum(not isinstance(one.problem, BlockedError) for one in plan.stuck)
+    wrong = sum(isinstance(one.problem, UsageError) for one in plan.stuck)
+    if wrong:
+        yield NextStep(
+            f"Correct the overlay or the flag that the reason of {plural(wrong, 'blocked workspace')} names, then run the same"
+            " command again",
+            report.again,
+        )
+    unplanned = sum(not isinstance(one.problem, BlockedError) for one in plan.stuck) - wrong
     if unplanned := unplanned + sum(one.later for one in plan.left_out):
         yield NextStep(
             f"Run the same command again, because {plural(unplanned, 'workspace')} could not be planned",
