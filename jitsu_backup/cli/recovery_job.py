@@ -1,6 +1,5 @@
 """The job of `recover`, from its flags, the settings and the overlay file."""
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +10,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import refuse_quotes
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.apply_options import guarded, refuse_own_keys
+from jitsu_backup.cli.files import opened_overlay
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.network import without_credentials
@@ -20,7 +20,6 @@ from jitsu_backup.operations.recovery.choice import in_store
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.planning.console_overlay import ConsoleOverlay, OverlayTables, console_overlay
 from jitsu_backup.settings import Place
-from jitsu_backup.settings.overlay_file import open_overlay
 from jitsu_backup.store import of_workspace, period, shown_url
 
 
@@ -140,7 +139,7 @@ def overlays_of(
 
     Without a `place`, no profile describes the console. If some workspaces are `chosen`, tables for others are left out.
     """
-    given = OverlayTables("overlay") if path is None else open_overlay(path, os.environ).tables()
+    given = OverlayTables("overlay") if path is None else opened_overlay(app, path).tables()
     for name in given.own:
         if not of_workspace(known, name):
             table = next(iter(given.own[name]))
@@ -151,7 +150,7 @@ def overlays_of(
     identify = _identify(known)
     chosen_ids = {identify(name) for name in chosen}
     profiles = {
-        name: open_overlay(file, os.environ).tables()
+        name: opened_overlay(app, file).tables()
         for name, file in ({} if place is None else app.settings.overlays(place.host)).items()
         if of_workspace(known, name) and (not chosen_ids or identify(name) in chosen_ids)
     }

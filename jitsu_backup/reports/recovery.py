@@ -132,7 +132,7 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
         given = all(one.plan_options.allow_missing_secrets for one in plan.stuck)
         them = "it" if secrets == 1 else "them"
         yield NextStep(
-            f"Provide {plural(secrets, 'missing secret')} with --overlay FILE (--overlay-out FILE writes a template)"
+            f"Provide {plural(secrets, 'missing secret')} with {_form(report)}"
             + ("" if given else f", or continue without {them}: --allow-missing-secrets")
         )
     if (keys := plan.unblocked.made_keys) and report.keys_out is None:
@@ -140,6 +140,16 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
     yield from about_damaged(report)
     if any(one.kept for one in plan.workspaces):
         yield NextStep(TAKE_BACK)
+
+
+def _form(report: RecoveryReport) -> str:
+    """Return which file to give secrets in, and where its template is."""
+    out = report.overlay_out
+    return (
+        f"--overlay {out}, once you have filled it in"
+        if out
+        else "--overlay FILE (--overlay-out FILE writes a template)"
+    )
 
 
 def _why_stuck(one: WorkspaceRecovery, command: RestoreCommand) -> str:
