@@ -20,9 +20,8 @@ def checked_key(text: str, name: str = "", if_rejected: str = "") -> SecretText:
     """
     key = text.strip()
     if key[:1] in _QUOTES and key[-1:] in _QUOTES:
-        raise AccessError(
-            f"{name or 'the API key'} is in quotation marks, which belong to no key; remove them, so that it looks like"
-            " keyId:keySecret"
+        raise AccessError(f"{name or 'the API key'} is in quotation marks, which no key has").with_remedy(
+            "remove them"
         )
     key_id, colon, secret = key.partition(":")
     printable = key.isascii() and key.isprintable() and " " not in key
