@@ -29,6 +29,8 @@ import errno
 from pathlib import Path
 from typing import ClassVar, Self
 
+from jitsu_backup.addresses import without_secrets_of_urls
+
 _ADVICE = {
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path",
@@ -66,6 +68,10 @@ class BackupError(Exception):
     archive = ""
     """The file name of the archive that this is about, if it is about one of a store."""
 
+    def __init__(self, message: str = "") -> None:
+        """Hide the credentials of URLs, because a message may repeat what somebody wrote in the wrong place."""
+        super().__init__(without_secrets_of_urls(message))
+
     def with_remedy(self, remedy: str) -> Self:
         """Return a copy of this error whose message ends with what to do."""
         again = self.with_context(after=after_sentence(str(self), remedy))
@@ -76,7 +82,7 @@ class BackupError(Exception):
         """Return a copy of this error, attributes included, with text before and after its message."""
         again = type(self).__new__(type(self))
         again.__dict__.update(self.__dict__)
-        again.args = (f"{before}{self}{after}",)
+        again.args = (without_secrets_of_urls(f"{before}{self}{after}"),)
         again.__cause__ = self.__cause__
         return again
 

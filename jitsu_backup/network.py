@@ -1,4 +1,4 @@
-"""Network settings shared by consoles, monitors and stores: addresses to show, proxies and trusted certificates."""
+"""Network settings shared by consoles, monitors and stores: proxies and trusted certificates."""
 
 import functools
 import ipaddress
@@ -17,20 +17,6 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ENTRY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>\d{1,5}))?", re.ASCII)
-
-_NAMED_HOST = re.compile(r"(?:\[[^][@]*\]|[^][:@\s]*)(?::\d{1,5})?", re.ASCII)
-
-
-def without_credentials(url: str) -> str:
-    """Return a URL, or a host alone, without user, password, query and fragment; `URL` if it is unclear where these end."""
-    scheme, slashes, rest = url.rpartition("://") if url.count("://") == 1 else ("", "", url)
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    following = rest.removeprefix(authority)
-    host = authority.rpartition("@")[2]
-    unescaped = "@" in following and not {":", "@"}.isdisjoint(authority)  # such as a slash in a password
-    if unescaped or not _NAMED_HOST.fullmatch(host):
-        return "URL"
-    return f"{scheme}{slashes}{host}{re.split('[?#]', following, maxsplit=1)[0]}"
 
 
 # -- proxies -----------------------------------------------------------------------

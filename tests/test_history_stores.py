@@ -220,7 +220,9 @@ def test_a_selector_that_finds_nothing_at_all_is_reported(bench: Bench) -> None:
     assert bench.ask("stream/*").stderr == ""
 
 
-def test_many_of_one_type_that_were_added_or_removed_together_are_one_line(bench: Bench) -> None:
+def test_many_of_one_type_that_were_added_together_are_one_line_and_each_removed_one_has_its_way_back(
+    bench: Bench,
+) -> None:
     many = [{"id": f"f{n}", "name": f"Step {n}", "code": CODE} for n in range(1, 7)]
     bench.keep(workspace())
     bench.keep({**workspace(), "function": [*workspace()["function"], *many], "stream": []})
@@ -230,3 +232,5 @@ def test_many_of_one_type_that_were_added_or_removed_together_are_one_line(bench
     for flag in ("-v", "--patch"):
         assert bench.ask(flag).stdout.count("+ added    function") == 6
     assert len(bench.lines()) == 7
+    bench.keep(workspace())
+    assert bench.ask().stdout.count("- removed  function") == 6

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from jitsu_backup.addresses import without_credentials
 from jitsu_backup.archive import ArchiveName, archives_in
 from jitsu_backup.cli.archive_keys import NamedArchiveKeys
 from jitsu_backup.cli.files import output_name
@@ -20,7 +21,6 @@ from jitsu_backup.console import Console, Gates
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
-from jitsu_backup.network import without_credentials
 from jitsu_backup.operations.alarms import advised, remedy_for
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.monitoring import Monitor

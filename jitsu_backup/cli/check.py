@@ -102,7 +102,7 @@ def _store_in_words(app: App, store: dict[str, Any], problem: BackupError | None
         words = plural(count, "archive")
     else:
         flag = " with --new-store" if app.settings.store_named else ""
-        words = f"does not exist yet; create it with the first backup{flag}"
+        words = f"does not exist yet; the first backup{flag} creates it"
     return f"{store['url']}: {words}" + ("" if free is None else f", {_free(free)} free")
 
 

@@ -16,6 +16,7 @@ import orjson
 import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from jitsu_backup.addresses import without_secrets_of_urls
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Caution, Event, Notice, Problem, Progress as Step, Reporter
 from jitsu_backup.model import HARMFUL, one_line, printable
@@ -66,6 +67,7 @@ class Output:
 
     def say(self, text: str) -> None:
         """Print a note; not with --quiet."""
+        text = without_secrets_of_urls(text)
         if self.logs:
             self.notices.extend({text}.difference(self.notices))  # simultaneous requests report the same
         elif not self.options["quiet"]:
@@ -79,6 +81,7 @@ class Output:
     def problem(self, text: str) -> None:
         """Print a problem that did not end the run, even with --quiet."""
         self.warned = True
+        text = without_secrets_of_urls(text)
         if self.logs:
             self.notices.append(text)
         else:

@@ -1,24 +1,17 @@
 """What is printed of failures that are no errors of ours: of click, of the operating system, and bugs."""
 
 import os
-import re
 import sys
 
 import click
 
+from jitsu_backup.addresses import without_secrets_of_urls
 from jitsu_backup.errors import REPORT, MistakeError, advice_on
-
-_URL = re.compile(r"""\w[\w+.-]*://\S+?(?=['").,]*(?:\s|$))""")
 
 
 def of_usage(problem: click.ClickException) -> str:
     """Return click's message about a wrong command line. What it repeats of that may be a URL with credentials."""
-    message = problem.format_message()
-    if "://" not in message:
-        return message
-    from jitsu_backup.network import without_credentials  # noqa: PLC0415  few messages need what it loads
-
-    return _URL.sub(lambda url: without_credentials(url[0]), message)
+    return without_secrets_of_urls(problem.format_message())
 
 
 def is_of_output(problem: OSError) -> bool:

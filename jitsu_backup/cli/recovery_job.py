@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.addresses import without_credentials
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import refuse_quotes
 from jitsu_backup.cli.app import App, utc_now
@@ -13,7 +14,6 @@ from jitsu_backup.cli.apply_options import guarded, refuse_own_keys
 from jitsu_backup.cli.files import opened_overlay
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Reporter
-from jitsu_backup.network import without_credentials
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryPlan
 from jitsu_backup.operations.recovery.choice import in_store

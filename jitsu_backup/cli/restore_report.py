@@ -62,7 +62,7 @@ def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str)
         if alone:
             _show_kept(app, plan, command)
             if different := stays_different(plan):
-                app.line(printable(different))
+                app.line(f"Stays different: {different}")
     elif alone:
         app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
 

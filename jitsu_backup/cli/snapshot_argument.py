@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jitsu_backup.addresses import without_credentials
 from jitsu_backup.archive import PRE_RESTORE, ArchiveName, parse_name
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.paths import home_folder
@@ -117,6 +118,10 @@ async def _id_of(console: Console, workspace: str) -> str:
 
 
 def _open_url(app: App, url: str) -> tuple[str, Snapshot]:
+    if (shown := without_credentials(url)) != url:
+        raise UsageError(
+            f"snapshot {shown}: the URL has credentials or options; put them into the environment instead"
+        )
     folder, _, last = url.rpartition("/")
     if "://" not in folder:
         shown = shown_url(url)

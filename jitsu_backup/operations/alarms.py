@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
+from jitsu_backup.addresses import without_secrets_of_urls
 from jitsu_backup.errors import (
     REPORT,
     AccessError,
@@ -104,7 +105,7 @@ class Alarm:
 
 def cut(text: str) -> str:
     """Return a text as one line of at most LONGEST_REASON characters."""
-    line = one_line(text)
+    line = one_line(without_secrets_of_urls(text))
     if len(line) <= LONGEST_REASON:
         return line
     start = LONGEST_REASON * 2 // 3

@@ -47,7 +47,11 @@ class ArchiveKeys:
 
         Raise IntegrityError, UsageError, AccessError.
         """
-        return decode(decrypt(data, self.identities, self.passphrase) if is_encrypted(data) else data, like)
+        return decode(self.unsealed(data), like)
+
+    def unsealed(self, data: bytes) -> bytes:
+        """Return an archive decrypted, or unchanged if it is not encrypted. Raise IntegrityError, UsageError, AccessError."""
+        return decrypt(data, self.identities, self.passphrase) if is_encrypted(data) else data
 
 
 async def keys_to_write(

@@ -13,6 +13,8 @@ from jitsu_backup.operations.outgoing import Outgoing, is_address
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
 LONGEST_BODY = 10_000
 """Bytes of the body of a ping."""
+_FORGOTTEN_AFTER = 5
+"""In how many reports of a service a trouble must be absent to be new when it comes back. Several may take turns."""
 
 
 class Monitor:
@@ -32,21 +34,25 @@ class Monitor:
         self._at = self._parts.netloc.rpartition("@")[2]
         self._outgoing = Outgoing(environment, seconds)
         self._problem = ""
-        self._heard = set[str]()
-        """The reasons for the trouble of a service that were reported since it was last well."""
+        self._heard = dict[str, int]()
+        """The reasons for a service's trouble that the monitor knows, and the number of the report that last had each."""
+        self._reports = 0
 
     def start(self) -> None:
         """Report that a run has started."""
         self._send("/start", "", attempts=1)
 
     def stands(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> None:
-        """Report the status of a service, as `end` does; a trouble only once for each reason, until all is well again."""
+        """Report the status of a service, as `end` does; a trouble only when it begins, until all is well again."""
         alarms = [*alarms]
+        self._reports += 1
+        known = {one: last for one, last in self._heard.items() if self._reports - last <= _FORGOTTEN_AFTER}
         reasons = {_reason(alarm) for alarm in alarms} if code else set()
-        if reasons and reasons <= self._heard:
+        self._heard = known | dict.fromkeys(reasons & known.keys(), self._reports)
+        if reasons and reasons <= known.keys():
             return
         if self.end(code, outcome, alarms):
-            self._heard = self._heard | reasons if code else set()
+            self._heard = self._heard | dict.fromkeys(reasons, self._reports) if code else {}
 
     def end(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> bool:
         """Report how a run has ended: its exit code, its outcome, and a line for each alarm. Return whether that was sent."""

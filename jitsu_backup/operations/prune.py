@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from jitsu_backup.archive import ArchiveName, is_encrypted
+from jitsu_backup.archive import ArchiveName, decode, is_encrypted
 from jitsu_backup.archive.retention import Policy, Verdict, judge
 from jitsu_backup.errors import (
     AccessError,
@@ -105,11 +105,11 @@ async def find_damage(
                 raise
             continue  # removed by another run after the store was listed
         try:
-            keys.open(data)
+            content = keys.unsealed(data)
             opened = opened or is_encrypted(data)
+            decode(content)
         except NewerFormatError:
             newer.append(archive)
-            opened = opened or is_encrypted(data)
         except IntegrityError as problem:
             damaged.append((archive, str(problem)))
         except (UsageError, AccessError) as problem:

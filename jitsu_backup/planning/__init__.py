@@ -47,9 +47,12 @@ from jitsu_backup.planning.plan import (
     Plan as Plan,
 )
 from jitsu_backup.planning.planner import make_plan as make_plan
-from jitsu_backup.planning.reasons import BeyondUpdate as BeyondUpdate, UnreadSecret as UnreadSecret
+from jitsu_backup.planning.reasons import (
+    BeyondUpdate as BeyondUpdate,
+    NotRecreated as NotRecreated,
+    UnreadSecret as UnreadSecret,
+)
 from jitsu_backup.planning.records import new_record as new_record, record_in_place as record_in_place
-from jitsu_backup.planning.recreation import beyond_update as beyond_update
 from jitsu_backup.planning.residue import (
     Residue as Residue,
     cut_off as cut_off,

@@ -31,6 +31,12 @@ class BeyondUpdate(StrEnum):
         return made
 
 
+class NotRecreated(str):
+    """Why an entity that an update cannot restore is not re-created either."""
+
+    __slots__ = ()
+
+
 class AwaitsGrant(str):
     """A reason that no longer applies once somebody authorises an object in the UI."""
 

@@ -13,7 +13,7 @@ from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import candidate_of, out_of_reach, plan_object
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Loss
-from jitsu_backup.planning.reasons import BeyondUpdate
+from jitsu_backup.planning.reasons import BeyondUpdate, NotRecreated
 from jitsu_backup.planning.secrets import with_own_secrets
 from jitsu_backup.planning.selection import selected
 from jitsu_backup.planning.three_sides import with_own_changes
@@ -30,7 +30,7 @@ def recreate(
     planned = {
         key: _made_again(pairs, action, links, chosen)
         for key, action in actions.by_key.items()
-        if beyond_update(action) and key in pairs.found and key not in without
+        if _beyond_update(action) and key in pairs.found and key not in without
     }
     new_ids = {
         key: one.action.target_id
@@ -48,7 +48,7 @@ def recreate(
     return after.after(follow, after.pairs)
 
 
-def beyond_update(action: Action) -> tuple[Loss, ...]:
+def _beyond_update(action: Action) -> tuple[Loss, ...]:
     """Return what an update of an entity cannot restore, and re-creating it may."""
     return tuple(loss for loss in action.losses if isinstance(loss.reason, BeyondUpdate))
 
@@ -74,7 +74,7 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
         return replace(again, action=_not_made_again(action, again.action.reason))
     if new_id is None:
         return replace(again, action=_not_made_again(action, "its ids are used up"))
-    paths = ", ".join(loss.path for loss in beyond_update(action))
+    paths = ", ".join(loss.path for loss in _beyond_update(action))
     reason = f"re-created, because an update cannot restore {paths}"
     made = replace(
         again.action, target_id=new_id, reason=reason, replaced=action.replaced, overwrites=action.overwrites
@@ -84,7 +84,7 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
 
 def _not_made_again(action: Action, why: str) -> Action:
     losses = tuple(
-        Loss(loss.path, f"{loss.reason.shortfall}; not re-created: {why}")
+        Loss(loss.path, NotRecreated(f"{loss.reason.shortfall}; not re-created: {why}"))
         if isinstance(loss.reason, BeyondUpdate)
         else loss
         for loss in action.losses

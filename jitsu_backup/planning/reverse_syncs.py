@@ -86,8 +86,8 @@ def _switch(pairs: Pairs, candidate: Candidate) -> dict[str, Any]:
 def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mapping[Key, Planned]) -> Planned:
     """Return what is planned for a reverse sync, stopped if the console would reject it.
 
-    `earlier` is what is planned already: a webhook cannot sign its requests without its secret. With
-    --allow-missing-secrets the sync is then skipped, otherwise blocked. The action says whether a sync that runs in the snapshot is disabled in the target.
+    `earlier` is what is planned already: a webhook cannot sign its requests without its secret, and if somebody decided to do
+    without that, the sync is skipped. The action says whether a sync that runs in the snapshot is disabled in the target.
     """
     action, key, found = planned.action, candidate.key, candidate.found
     data = members_of(candidate.desired.get("data"))
@@ -105,8 +105,9 @@ def checked(pairs: Pairs, candidate: Candidate, planned: Planned, earlier: Mappi
     if action.writes and (refused := refused_with(earlier)):
         why = f"the target console would reject it: {'; '.join(refused)}"
         if not refused_with({}):
-            kind = ActionKind.SKIPPED if pairs.sides.options.allow_missing_secrets else ActionKind.BLOCKED
-            return replace(planned, action=action.stopped(kind, f"{why}; provide it with --overlay"))
+            return replace(
+                planned, action=action.stopped(ActionKind.SKIPPED, f"{why}; provide it with --overlay")
+            )
         reason = f"{why}; change it with --overlay, or leave it out with {flag('--skip', key)}"
         return replace(planned, action=action.stopped(ActionKind.BLOCKED, reason))
     is_off = data.get(_SWITCH) is True

@@ -40,8 +40,8 @@ def history_view(
     """Yield the lines of histories, newest step first: each change with the command that restores the previous state.
 
     With `patch`, whole fields are shown, code as unified diffs. With `who`, each change names its authors. Without
-    these and `verbose`, many entities of one type that were added or removed together are one line. Print the text
-    without wrapping, so that the commands can be copied.
+    these and `verbose`, many entities of one type that were added together are one line. Print the text without wrapping,
+    so that the commands can be copied.
     """
     known = list(histories)
     shared = _shared_names(known)
@@ -125,11 +125,10 @@ def _name(archive: ArchiveName, one: HistoryChange) -> tuple[str, ...]:
 
 
 def _alike(changes: Iterable[HistoryChange]) -> list[list[HistoryChange]]:
-    """Return the changes of a step in groups: what was added or removed by type, each other one alone."""
+    """Return the changes of a step in groups: what was added by type, each other one alone."""
     found: dict[object, list[HistoryChange]] = defaultdict(list)
     for number, one in enumerate(changes):
-        alone = number if one.change.kind is ChangeKind.CHANGED else None
-        found[one.change.kind, one.change.type, alone].append(one)
+        found[one.change.type if one.change.kind is ChangeKind.ADDED else number].append(one)
     return list(found.values())
 
 

@@ -50,6 +50,7 @@ from jitsu_backup.reports.summary import (
     counted_changes,
     end_of_restore,
     fields_of,
+    stays_different,
     three_lines,
     told_first,
     why,
@@ -81,6 +82,8 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
         keys = plural(plan.made_keys, "new write key")
         decide = [] if lines[DECIDE] == NOTHING else [lines[DECIDE]]
         lines[DECIDE] = "; ".join([*decide, f"{keys}: carry this plan out by hand, with {code(by_hand)}"])
+    if different := stays_different(plan):
+        lines["Stays different"] = prose(different)
     return document(
         _head(plan, "Plan of an undo" if plan.since is Since.RUN else "Plan", snapshot, lines),
         (

@@ -13,15 +13,16 @@ from jitsu_backup.planning import (
     CODE_FIELDS,
     Action,
     ActionKind,
+    BeyondUpdate,
     ChangeKind,
     Changes,
     EntityChange,
     Extra,
     FieldChange,
+    NotRecreated,
     Plan,
     Residue,
     Since,
-    beyond_update,
 )
 
 _OF_A_KIND = 3  # the most similar notes that are shown
@@ -210,10 +211,18 @@ def conflict_sides(plan: Plan, found: FieldChange) -> tuple[tuple[str, Any], ...
 
 
 def stays_different(plan: Plan) -> str:
-    """Return what only --recreate restores, or an empty text if that is nothing."""
-    found = ((action, [loss.path for loss in beyond_update(action)]) for action in plan.actions)
-    named = [_called(action, paths) for action, paths in found if paths]
-    return f"Different unless you add --recreate: {some_of(named, _NAMED)}" if named else ""
+    """Return what a plan leaves different because an update cannot restore it, or an empty text if that is nothing."""
+    found = []
+    for kind, words in (
+        (BeyondUpdate, "unless you add --recreate"),
+        (NotRecreated, "and cannot be re-created"),
+    ):
+        paths = (
+            (one, [loss.path for loss in one.losses if isinstance(loss.reason, kind)]) for one in plan.actions
+        )
+        if named := [_called(one, of) for one, of in paths if of]:
+            found.append(f"{some_of(named, _NAMED)}, {words}")
+    return "; ".join(found)
 
 
 def why(action: Action, *, told: bool) -> Iterator[str]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from jitsu_backup.addresses import without_credentials
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Reporter, silent
-from jitsu_backup.network import read_certificates, without_credentials
+from jitsu_backup.network import read_certificates
 from jitsu_backup.store.base import Store
 from jitsu_backup.store.environment import check_environment, checksum, culprit, proxy_options
 from jitsu_backup.store.folder import FolderStore

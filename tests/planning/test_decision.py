@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.model import MASK, Key
-from jitsu_backup.planning import ActionKind
+from jitsu_backup.planning import ActionKind, NotRecreated
 from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
@@ -95,7 +95,7 @@ def test_what_no_path_can_name_is_not_recreated(one: str) -> None:
     )
     told = f"not re-created: the console's API cannot address the id '{one}', so it cannot be deleted"
     assert found.losses
-    assert all(loss.reason.endswith(told) for loss in found.losses)
+    assert all(isinstance(loss.reason, NotRecreated) and loss.reason.endswith(told) for loss in found.losses)
 
 
 def test_the_secrets_of_the_source_that_are_copied_are_all_named() -> None:

@@ -204,7 +204,7 @@ def test_a_builders_deleted_function_is_reported_with_the_flag_that_brings_it_ba
     sandbox.state.objects[sandbox.state.builders["profiles-0001"].function_id].deleted = True
     looked = shell("restore", "latest", "--dry-run")
     assert looked.returncode == 3
-    assert "Different unless you add --recreate: profile-builder Profiles (code)" in looked.stdout
+    assert "Stays different: profile-builder Profiles (code), unless you add --recreate" in looked.stdout
     assert shell("restore", "latest", "--dry-run", "--recreate").returncode == 0
     done = shell("restore", "latest", "--yes")
     assert done.returncode == 3

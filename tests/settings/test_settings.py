@@ -325,6 +325,7 @@ def test_a_host_has_one_spelling(text: str, host: str) -> None:
         f"https://user:{CANARY}@a",
         f"https://a?{CANARY}",
         f"a/#{CANARY}",
+        f"https:/u:{CANARY}@a",
         "https://a:99999",
         "https://a b",
         "http://[x",

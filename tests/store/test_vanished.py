@@ -94,7 +94,7 @@ def test_nothing_is_read_and_nothing_written_where_the_store_vanished(site: Site
     assert checked.returncode == 0  # a first look comes before the first backup
     assert json.loads(checked.stdout)["store"].items() >= {"archives": 0, "begun": False}.items()
     told = site.run("check", "acme-staging", store=place).stdout
-    assert "not created yet; the first backup creates it, with --new-store" in told
+    assert "does not exist yet; the first backup with --new-store creates it" in told
     site.env["JITSU_BACKUP_METRICS"] = "m"
     expected = site.run("check", "acme-staging", store=place)
     assert (expected.returncode, "new-store" in expected.stdout + expected.stderr) == (1, False)

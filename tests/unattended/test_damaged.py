@@ -8,7 +8,7 @@ from pyrage import x25519
 
 from jitsu_backup.archive import ArchiveName, new_identity
 from jitsu_backup.errors import BackupError, LockedError, NewerFormatError, StorageAccessError, UsageError
-from jitsu_backup.model import Snapshot, shown_time
+from jitsu_backup.model import shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.prune import Damage, Pruned, find_damage
 from jitsu_backup.store import FolderStore, archives
@@ -185,9 +185,25 @@ def test_quarantine_with_keys_that_open_nothing_fails_and_names_an_archive(
     assert run(find_damage(store, found, ArchiveKeys(identities=(b"", own[0].encode())))) == Damage()
 
 
+def test_quarantine_takes_a_damaged_archive_that_the_key_opens_though_it_opens_no_other(
+    tmp_path: Path,
+) -> None:
+    class Flipped(ArchiveKeys):
+        def unsealed(self, data: bytes) -> bytes:
+            content = super().unsealed(data)
+            return content[:-20] + bytes([content[-20] ^ 1]) + content[-19:]
+
+    store, own, other = FolderStore(str(tmp_path / "store")), new_identity(), new_identity()
+    (broken,) = kept(store, record("one"), keys=ArchiveKeys([own[1]]))
+    kept(store, record("another", minutes=1), keys=ArchiveKeys([other[1]]))
+    found = run(find_damage(store, run(archives(store)), Flipped(identities=(own[0].encode(),))))
+    assert [archive for archive, _ in found.archives] == [broken]
+    assert found.unopened == 1
+
+
 def test_quarantine_lists_what_only_a_newer_version_reads(tmp_path: Path) -> None:
     class Newer(ArchiveKeys):
-        def open(self, data: bytes, like: Snapshot | None = None) -> Snapshot:
+        def unsealed(self, data: bytes) -> bytes:
             raise NewerFormatError("format 99")
 
     store = FolderStore(str(tmp_path / "store"))

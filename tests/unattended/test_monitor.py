@@ -174,6 +174,18 @@ def test_the_monitor_hears_of_an_outage_of_a_service_once_for_each_reason_and_wh
     assert ends == ["", "", "/fail", "/fail", "/fail", "", "/fail"]
 
 
+def test_a_trouble_that_comes_back_is_reported_though_another_lasts() -> None:
+    lasting, full = (
+        Alarm(What.SHRUNK, "stream: 8 before, 2 now", "look", "a"),
+        Alarm(What.RUN_FAILED, "full", ""),
+    )
+    with monitor() as (url, told):
+        heard = Monitor(url, silent, {})
+        for alarms in ([lasting], [lasting, full], *[[lasting]] * 6, [lasting, full]):
+            heard.stands(3, "", alarms)
+    assert ["full" in body for _, body in told] == [False, True, True]
+
+
 def test_what_the_monitor_did_not_take_is_reported_again() -> None:
     away = [Alarm(What.FAILED, "console x: away", "wait", "a")]
     with monitor(404) as (url, told):
