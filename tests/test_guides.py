@@ -30,7 +30,7 @@ GUIDES = (
     "alarms.md", "archive-format.md", "clone.md", "concepts.md", "configuration.md", "coverage.md",
     "drill.md", "faq.md", "figures.md", "get-started.md", "git-folder.md", "history-page.md", "history-who.md",
     "history.md", "naming.md", "network.md", "notify.md", "overlay.md", "promotion-access.md",
-    "promotion-after.md", "promotion-ci.md", "promotion.md", "recovery-json.md", "recovery-rules.md", "recovery.md", "report.md",
+    "promotion-after.md", "promotion-ci.md", "promotion.md", "recovered.md", "recovery-json.md", "recovery-rules.md", "recovery.md", "report.md",
     "restore-one.md", "restore-rules.md", "restore.md", "retention.md", "reverse-syncs.md", "runbook.md",
     "runbook-checks.md", "sandbox.md", "saved-plans.md", "secrets.md", "store.md", "three-sides.md", "troubleshooting.md",
     "undo.md", "upgrading.md", "../README.md",
@@ -62,7 +62,9 @@ LONGEST = 125
 """The lines of two screens, more or less."""
 
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]+) -->\n)?```sh\n(?P<lines>.*?)```", re.DOTALL)
-"""A block that is run; the mark before it is `stage`, `ends with CODE` or `not run: REASON`."""
+"""A block that is run; the mark before it is `stage`, `ends with CODE` or `not run: REASON`. One in a comment is run too."""
+STAND_IN = re.compile(r"^# (\S+) stands for (\S+)$", re.MULTILINE)
+"""A line of a block in a comment: what the reader replaces by a value of their own, and what the test replaces it by."""
 
 
 def read(name: str) -> str:
@@ -110,6 +112,8 @@ def test_a_guide_runs_as_written(name: str, tmp_path: Path) -> None:
         host, key = re.findall(r"export JITSU_HOST=(\S+) JITSU_APIKEY=(\S+)", stage[1])[0]
         lines = tour[1].replace("https://jitsu.example.com", host).replace("keyId:keySecret", key)
         script = script_of([stage, ("", lines)])
+    for shown, real in STAND_IN.findall(script):
+        script = script.replace(shown, real)
     clean = {k: v for k, v in os.environ.items() if not k.startswith("JITSU")}
     done = subprocess.run(
         ["bash", "-c", with_free_ports(script)],

@@ -287,7 +287,7 @@ def test_what_no_flag_sets_is_left_out(url: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "key", "code", "words"),
     [
-        ((), "", 2, "give JITSU_APIKEY, and --workspace SLUG or --all, and --yes"),
+        ((), "", 2, "give JITSU_APIKEY or JITSU_ADMIN_TOKEN, and --workspace SLUG or --all, and --yes"),
         (("--all",), OWNER, 2, "give --yes"),
         (("--all", "--yes", "--schedule", "kubernetes"), OWNER, 2, "give --store with a bucket or the path of a volume"),
         (("--all", "--workspace", "acme-staging", "--yes"), OWNER, 2, "give one of them"),
@@ -306,7 +306,7 @@ def test_what_no_flag_sets_is_left_out(url: str, tmp_path: Path) -> None:
 def test_what_is_wrong_ends_with_one_line_and_leaves_nothing(
     flags: tuple[str, ...], key: str, code: int, words: str, url: str, tmp_path: Path
 ) -> None:
-    environment = {"JITSU_APIKEY": key} if key else {}
+    environment = {"JITSU_ADMIN_TOKEN" if key == TOKEN else "JITSU_APIKEY": key} if key else {}
     done = cli("--host", url, "init", *flags, env=environment, cwd=tmp_path)
     last, *command = last_message(done.stderr).splitlines()
     assert (done.returncode, done.stdout, words in last) == (code, "", True), done.stderr

@@ -1,6 +1,5 @@
 """`jitsu-backup clone`."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +8,12 @@ from typing import Any
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import check_outputs, refuse_own_keys, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
+from jitsu_backup.cli.files import opened_overlay
 from jitsu_backup.cli.saved_plans import carry_out_saved, check_plan_out, keep_beside, keep_plan
 from jitsu_backup.errors import UsageError
 from jitsu_backup.operations.clone import read_source
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
-from jitsu_backup.settings.overlay_file import open_overlay
 
 
 def clone(
@@ -37,7 +36,7 @@ def clone(
         raise UsageError(f"{given_only}; name SOURCE and TARGET, or give --plan FILE")
     origin, place = app.settings.place(source), app.settings.place(target)
     path = given["overlay"] or place.overlay
-    overlay = None if path is None else open_overlay(path, os.environ)
+    overlay = None if path is None else opened_overlay(app, path)
     options, run = split_options(app.settings, given, target, overlay)
     refuse_own_keys(app.settings, options, origin)
     with app.progress() as report:

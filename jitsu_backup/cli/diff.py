@@ -1,6 +1,5 @@
 """`jitsu-backup diff`."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from jitsu_backup.catalogue import Selector
 from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import sets_beside
-from jitsu_backup.cli.files import check_outside, check_pages, write_page
+from jitsu_backup.cli.files import check_outside, check_pages, opened_overlay, write_page
 from jitsu_backup.cli.log_access import known_archives, log_access
 from jitsu_backup.cli.snapshot_argument import LIVE, Live, open_snapshot, place_of_origin
 from jitsu_backup.errors import BackupError, UsageError
@@ -25,7 +24,6 @@ from jitsu_backup.reports import changes_document, changes_stat, changes_view
 from jitsu_backup.reports.html import changes_page
 from jitsu_backup.reports.markdown import changes_markdown
 from jitsu_backup.settings import Guard, Place
-from jitsu_backup.settings.overlay_file import open_overlay
 
 
 def diff(
@@ -55,7 +53,7 @@ def diff(
     guards = [_guard(app, side) for side in (before, after)]
     ignored = tuple(dict.fromkeys(text for guard in guards for text in guard.ignore))
     options = PlanOptions(
-        overlay=Overlay() if overlay is None else open_overlay(overlay, os.environ).parse(),
+        overlay=Overlay() if overlay is None else opened_overlay(app, overlay).parse(),
         mapping=tuple(map(split_mapping, mapping)),
         match_by_name=match_by_name,
         ignored=ignored,

@@ -51,7 +51,7 @@ def drill(
     known = app.archives()  # raises for a store that was never created
     overlays = overlays_of(app, None, overlay, workspaces, known)
     job = DrillJob(
-        moment_of(at), from_host, workspaces, app.settings.allow_unseen, overlays.shared, overlays.own
+        moment_of(app, at), from_host, workspaces, app.settings.allow_unseen, overlays.shared, overlays.own
     )
     with planning_progress(app) as report:
         drilled = run_async(

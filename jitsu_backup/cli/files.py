@@ -8,6 +8,7 @@ from pathlib import Path
 from jitsu_backup.archive.tree_layout import is_ignored
 from jitsu_backup.cli.output import Output
 from jitsu_backup.errors import BackupError, FileAccessError, UsageError, advice_on
+from jitsu_backup.settings.overlay_file import OverlayFile, open_overlay
 from jitsu_backup.store import read_file, write_file
 
 _STANDARD_OUTPUT = Path("-")
@@ -16,6 +17,14 @@ _OWN = {
     "--markdown": b"<!-- jitsu-backup: ",
 }
 """How our pages have always begun."""
+
+
+def opened_overlay(app: Output, path: Path) -> OverlayFile:
+    """Read an overlay file; warn if others can read secrets in it. Raise UsageError."""
+    overlay = open_overlay(path, os.environ)
+    if warning := overlay.warning():
+        app.warn(warning)
+    return overlay
 
 
 def check_output(app: Output, path: Path | None) -> None:

@@ -110,6 +110,11 @@ def _answers(
     return first, names
 
 
+def _key_of_environment() -> str | None:
+    """Return the API key that the environment has, else the operator's token, which serves as one."""
+    return os.environ.get("JITSU_APIKEY") or os.environ.get("JITSU_ADMIN_TOKEN") or None
+
+
 class _Setup:
     """A dialogue. Without a terminal, each answer is what a flag gives, or nothing."""
 
@@ -133,7 +138,11 @@ class _Setup:
     def check_flags(self, *, named: bool, yes: bool) -> None:
         """Raise UsageError, with the flags that are missing where nothing can be asked."""
         missing = [
-            *([] if self.app.options["apikey"] or os.environ.get("JITSU_APIKEY") else ["JITSU_APIKEY"]),
+            *(
+                []
+                if self.app.options["apikey"] or _key_of_environment()
+                else ["JITSU_APIKEY or JITSU_ADMIN_TOKEN"]
+            ),
             *([] if named else ["--workspace SLUG or --all"]),
             *([] if self._store_named or not self.in_pods else [_STORE_OF_PODS]),
             *([] if yes else ["--yes"]),
@@ -221,11 +230,10 @@ class _Setup:
 
     def _key(self, host: str) -> tuple[SecretText, Visible]:
         flags = {"host": host, "key": self.app.options["apikey"]}
-        environment = {name: os.environ.get(f"JITSU_{name.upper()}") or None for name in ("host", "apikey")}
         sources: tuple[Mapping[str, Any], ...] = (
             flags,
             {},
-            {"host": environment["host"], "key": environment["apikey"]},
+            {"host": os.environ.get("JITSU_HOST") or None, "key": _key_of_environment()},
             {},
             {},
         )

@@ -134,13 +134,14 @@ class _Recovery:
         app, alone = self.app, not self.is_run
         report = self._report()
         summary = plan_summary(report)
+        self._write_overlay()
         if not app.as_json:
-            app.out.print(recovery_view(summary, verbose=app.verbose))
+            shown = summary if report.overlay_out is None else replace(summary, overlay=())
+            app.out.print(recovery_view(shown, verbose=app.verbose))
         elif alone:
             app.emit(recovery_plan_document(report))
         if alone:
             self._write_pages(summary)
-        self._write_overlay()
 
     def _report(self, run: RecoveryRun | None = None) -> RecoveryReport:
         named = None if self._keys_out is None else str(self._keys_out)
@@ -149,8 +150,9 @@ class _Recovery:
         restore = partial(
             restore_command, again=self.app.again_with_keys(archives), profile=self.place.profile
         )
+        form = None if self.given["overlay_out"] is None else str(self.given["overlay_out"])
         return RecoveryReport(
-            self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again, restore
+            self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again, form, restore
         )
 
     def _write_pages(self, summary: RecoverySummary) -> None:

@@ -1,6 +1,5 @@
 """The job of `recover`, from its flags, the settings and the overlay file."""
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -12,6 +11,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import refuse_quotes
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.apply_options import guarded, refuse_own_keys
+from jitsu_backup.cli.files import opened_overlay
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.operations.connection import Connection
@@ -20,7 +20,6 @@ from jitsu_backup.operations.recovery.choice import in_store
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.planning.console_overlay import ConsoleOverlay, OverlayTables, console_overlay
 from jitsu_backup.settings import Place
-from jitsu_backup.settings.overlay_file import open_overlay
 from jitsu_backup.store import of_workspace, period, shown_url
 
 
@@ -105,7 +104,7 @@ def job_of(
     job = RecoveryJob(
         target,
         maker,
-        at=moment_of(given["at"]),
+        at=moment_of(app, given["at"]),
         from_host=given["from_host"],
         workspaces=given["workspaces"],
         first=given["first"],
@@ -115,13 +114,22 @@ def job_of(
         overlays=overlay.own,
         guarded=lambda own, names: guarded(own, app.settings.guard(place.host, names, everywhere)),
         over_existing=given["over_existing"],
+        named_by=place.named_by,
     )
     return job, overlay
 
 
-def moment_of(at: str | None) -> datetime | None:
-    """Return the last moment that --at means, in UTC. Raise UsageError for an invalid time."""
-    return None if at is None else period(at, utc_now())[1]
+def moment_of(app: App, at: str | None) -> datetime | None:
+    """Return the last moment that --at means, in UTC; warn if it is in the future. Raise UsageError for an invalid time."""
+    if at is None:
+        return None
+    now = utc_now()
+    begin, end = period(at, now)
+    if begin > now:
+        app.warn(
+            f"--at {at} is in the future, so the newest archives are used; give a past time to use others"
+        )
+    return end
 
 
 def overlays_of(
@@ -131,7 +139,7 @@ def overlays_of(
 
     Without a `place`, no profile describes the console. If some workspaces are `chosen`, tables for others are left out.
     """
-    given = OverlayTables("overlay") if path is None else open_overlay(path, os.environ).tables()
+    given = OverlayTables("overlay") if path is None else opened_overlay(app, path).tables()
     for name in given.own:
         if not of_workspace(known, name):
             table = next(iter(given.own[name]))
@@ -142,7 +150,7 @@ def overlays_of(
     identify = _identify(known)
     chosen_ids = {identify(name) for name in chosen}
     profiles = {
-        name: open_overlay(file, os.environ).tables()
+        name: opened_overlay(app, file).tables()
         for name, file in ({} if place is None else app.settings.overlays(place.host)).items()
         if of_workspace(known, name) and (not chosen_ids or identify(name) in chosen_ids)
     }

@@ -1,6 +1,5 @@
 """`jitsu-backup restore`."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from jitsu_backup.archive import PRE_RESTORE, SHRUNK, parse_name
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.apply_options import check_outputs, outputs_of, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
-from jitsu_backup.cli.files import check_outside
+from jitsu_backup.cli.files import check_outside, opened_overlay
 from jitsu_backup.cli.saved_plans import carry_out_saved, check_plan_out, keep_plan, reference_beside_plan
 from jitsu_backup.cli.snapshot_argument import open_source, place_of_origin
 from jitsu_backup.errors import BlockedError, UsageError
@@ -18,7 +17,6 @@ from jitsu_backup.model import Snapshot, flag
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
 from jitsu_backup.operations.snapshots import before_loss
-from jitsu_backup.settings.overlay_file import open_overlay
 from jitsu_backup.store import names_archive
 
 
@@ -47,7 +45,7 @@ def restore(
     path = given["overlay"]
     if path is None and into is not None and not _is_rollback(app, into, name, wanted):
         path = app.settings.place(into).overlay
-    overlay = None if path is None else open_overlay(path, os.environ)
+    overlay = None if path is None else opened_overlay(app, path)
     options, run = split_options(app.settings, given, into, overlay)
     where, place = (
         (into, app.settings.place(into))

@@ -1,6 +1,5 @@
 """--plan-out and --plan of `restore` and `clone`: saving a plan to a file and carrying out a saved one."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from jitsu_backup.archive import ENCRYPTED_SUFFIX, ArchiveName, digest, parse_na
 from jitsu_backup.cli.app import App, run_async
 from jitsu_backup.cli.apply_options import outputs_of, refuse_beside_plan, run_options
 from jitsu_backup.cli.applying import ApplyJob, apply
-from jitsu_backup.cli.files import check_folder, check_outside, check_path
+from jitsu_backup.cli.files import check_folder, check_outside, check_path, opened_overlay
 from jitsu_backup.cli.snapshot_argument import Opened, find_last_run, open_source, open_stored
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
 from jitsu_backup.model import Snapshot
@@ -30,7 +29,6 @@ from jitsu_backup.operations.undo import with_record
 from jitsu_backup.planning import Overlay
 from jitsu_backup.reports import plan_document
 from jitsu_backup.settings import Place
-from jitsu_backup.settings.overlay_file import open_overlay
 from jitsu_backup.store import read_file, write_file, write_new_file
 
 
@@ -104,7 +102,7 @@ def carry_out_saved(
     saved = load_plan(path, read_file(path))
     run = replace(run_options(given, into or saved.into), command=saved.command)
     place = app.settings.place(into or saved.into)
-    overlay = _overlay(saved, given["overlay"], place)
+    overlay = _overlay(app, saved, given["overlay"], place)
     wanted = _source(app, saved, snapshot)
     if wanted.folder is not None:
         check_outside(wanted.folder.path, outputs_of(given, None))
@@ -120,7 +118,7 @@ def carry_out_saved(
     return apply(job)
 
 
-def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:
+def _overlay(app: App, saved: SavedPlan, given: Path | None, place: Place) -> Overlay:
     if not saved.has_overlay:
         if given is not None:
             raise UsageError(f"plan {saved.path}: it was created without an overlay; leave out --overlay")
@@ -130,7 +128,7 @@ def _overlay(saved: SavedPlan, given: Path | None, place: Place) -> Overlay:
         raise UsageError(
             f"plan {saved.path}: its overlay{_called(saved.overlay)} is not beside it; name it with --overlay FILE"
         )
-    return check_overlay(saved, open_overlay(path, os.environ))
+    return check_overlay(saved, opened_overlay(app, path))
 
 
 def _source(app: App, saved: SavedPlan, given: str | None) -> Opened:

@@ -1,6 +1,5 @@
 """`jitsu-backup undo`."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.apply_options import check_outputs, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
+from jitsu_backup.cli.files import opened_overlay
 from jitsu_backup.cli.saved_plans import check_plan_out, keep_plan
 from jitsu_backup.cli.snapshot_argument import find_last_run, place_of_origin
 from jitsu_backup.model import plural, shown_time
@@ -17,7 +17,6 @@ from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
 from jitsu_backup.operations.undo import LastRun, undo_options
 from jitsu_backup.settings import Place
-from jitsu_backup.settings.overlay_file import open_overlay
 
 _AS_RESTORE: dict[str, Any] = {
     "sets": (), "cursors": True, "check_schemas": True, "safety_backup": True, "fail_fast": False,
@@ -31,7 +30,7 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
     check_plan_out(plan_out)
     check_outputs(given, plan_out)
     path = given["overlay"]
-    overlay = None if path is None else open_overlay(path, os.environ)
+    overlay = None if path is None else opened_overlay(app, path)
     options, how = split_options(app.settings, given, place, overlay)
     run, where, target = _found(app, place)
     _tell(app, run, dry_run=given["dry_run"] or plan_out is not None)

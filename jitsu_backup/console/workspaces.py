@@ -40,7 +40,7 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
         body = await console.get(api_path("workspace", id_or_slug), beside=small_replies())
     except RefusedError as refusal:
         if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
-            raise WrongAddressError(f"console {console.host} is not a Jitsu console ({refusal})") from None
+            raise _no_root(console, refusal) from None
         if refusal.kind is RefusalKind.NOT_FOUND:
             raise NotFoundError(
                 f"console {console.host}: no workspace {id_or_slug!r} that this key can see{await _visible(console)}"
@@ -49,6 +49,13 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
     if not isinstance(body, Mapping) or not isinstance(body.get("id"), str):
         raise WrongAddressError(f"console {console.host} does not answer like a Jitsu console")
     return _workspace(body)
+
+
+def _no_root(console: Console, refusal: RefusedError) -> WrongAddressError:
+    """Return the error for an address below which the console's API is not."""
+    return WrongAddressError(
+        f"{console.host} is not the address of a console's root ({refusal})"
+    ).with_remedy("give the address that the UI has, without a path behind it")
 
 
 LACKING = (RefusalKind.NOT_FOUND, RefusalKind.NO_SUCH_ROUTE)
@@ -93,6 +100,8 @@ async def workspaces(console: Console) -> Workspaces:
     try:
         return Workspaces(_listed(console, await console.get("/api/workspace")))
     except RefusedError as refusal:
+        if refusal.kind is RefusalKind.NO_SUCH_ROUTE:
+            raise _no_root(console, refusal) from None
         if refusal.kind is not RefusalKind.NOT_FOUND:  # the key is that of a user
             raise ConsoleError(
                 f"console {console.host}: its workspaces cannot be listed ({refusal})"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.errors import BlockedError, IntegrityError
+from jitsu_backup.errors import BlockedError, UsageError
 from jitsu_backup.model import ago, lasting, lasting_between, plural, quoted, shown_time, some_of
 from jitsu_backup.operations.recovery import (
     Clash,
@@ -16,18 +16,24 @@ from jitsu_backup.operations.recovery import (
     WorkspaceRecovery,
 )
 from jitsu_backup.operations.recovery_losses import LossKind
-from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.planning import ActionKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_endings import (
     Ending,
     Standing,
     ending,
-    how_to_run_again,
     standing,
     written,
 )
-from jitsu_backup.reports.recovery_keys import for_senders, made_keys, planned_keys
+from jitsu_backup.reports.recovery_keys import made_keys, planned_keys
+from jitsu_backup.reports.recovery_next_steps import (
+    CHANGED_IDS,
+    TAKE_BACK,
+    WAYS_BACK,
+    about_damaged,
+    changed_ids,
+    next_steps,
+)
 from jitsu_backup.reports.recovery_plan_lists import called, over_existing, taken_ids, will_differ
 from jitsu_backup.reports.recovery_remarks import (
     RestoreCommand,
@@ -49,9 +55,6 @@ _MOST_MEMBERS = 10
 _WITHOUT = "Left out, because something they need no longer existed"
 _CALLED = "Renamed on this console"
 _KEPT = "Kept as changed in the target since the last recovery"
-_TAKE_BACK = (
-    "To restore what was deleted or changed since the last recovery, run it again with --over-existing"
-)
 _SHORT = {
     LossKind.SECRET: ("secret", "secrets"),
     LossKind.GRANT: ("grant", "grants"),
@@ -83,7 +86,7 @@ def run_summary(report: RecoveryReport, run: RecoveryRun) -> RecoverySummary:
     return RecoverySummary(
         "Recovery", _subject(run.plan), "; ".join(filter(None, (state, troubles(run)))), run.exit_code == 0,
         tuple(_run_facts(report, run)), tuple(filter(_filled, _run_listings(report, run))),
-        tuple(_next_steps(report, run)),
+        tuple(next_steps(report, run)),
     )  # fmt: skip
 
 
@@ -111,7 +114,14 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
         yield NextStep(
             f"Give the key that opens the archives of {of}, --identity FILE or the passphrase, then run the same command again"
         )
-    unplanned = sum(not isinstance(one.problem, BlockedError) for one in plan.stuck)
+    wrong = sum(isinstance(one.problem, UsageError) for one in plan.stuck)
+    if wrong:
+        yield NextStep(
+            f"Correct the overlay or the flag that the reason of {plural(wrong, 'blocked workspace')} names, then run the same"
+            " command again",
+            report.again,
+        )
+    unplanned = sum(not isinstance(one.problem, BlockedError) for one in plan.stuck) - wrong
     if unplanned := unplanned + sum(one.later for one in plan.left_out):
         yield NextStep(
             f"Run the same command again, because {plural(unplanned, 'workspace')} could not be planned",
@@ -122,26 +132,24 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
         given = all(one.plan_options.allow_missing_secrets for one in plan.stuck)
         them = "it" if secrets == 1 else "them"
         yield NextStep(
-            f"Provide {plural(secrets, 'missing secret')} with --overlay FILE (--overlay-out FILE writes a template)"
+            f"Provide {plural(secrets, 'missing secret')} with {_form(report)}"
             + ("" if given else f", or continue without {them}: --allow-missing-secrets")
         )
     if (keys := plan.unblocked.made_keys) and report.keys_out is None:
         yield NextStep(f"Save {plural(keys, 'new write key')} to a file: --keys-out keys.json")
-    yield from _about_damaged(report)
+    yield from about_damaged(report)
     if any(one.kept for one in plan.workspaces):
-        yield NextStep(_TAKE_BACK)
+        yield NextStep(TAKE_BACK)
 
 
-def _about_damaged(report: RecoveryReport) -> Iterator[NextStep]:
-    """Yield what to do about workspaces that have only damaged archives."""
-    left_out = report.plan.left_out
-    damaged = [one.slug for one in left_out if one.exit_code == IntegrityError.exit_code]
-    if damaged:
-        archives, them = (
-            ("archive", "the damaged one") if len(damaged) == 1 else ("archives", "the damaged ones")
-        )
-        text = f"Put the {archives} of {some_of(damaged, 3)} from a copy of the store in place of {them}"
-        yield NextStep(f"{text}, then run the same command again", report.again)
+def _form(report: RecoveryReport) -> str:
+    """Return which file to give secrets in, and where its template is."""
+    out = report.overlay_out
+    return (
+        f"--overlay {out}, once you have filled it in"
+        if out
+        else "--overlay FILE (--overlay-out FILE writes a template)"
+    )
 
 
 def _why_stuck(one: WorkspaceRecovery, command: RestoreCommand) -> str:
@@ -392,10 +400,14 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     recoveries = [outcome.recovery for outcome in run.outcomes]
     yield _lacking(recoveries)
     yield _members(recoveries)
-    ways = ((o.recovery.slug, report.ways_back.get(o.target_id or "", "")) for o in run.outcomes)
     yield Listing(
-        "How to undo this", ("Workspace", "Command"), tuple(way for way in ways if way[1]), detailed=True
+        CHANGED_IDS,
+        ("Workspace", "Previous id", "Id on this console"),
+        tuple(changed_ids(run)),
+        detailed=True,
     )
+    ways = ((o.recovery.slug, report.ways_back.get(o.target_id or "", "")) for o in run.outcomes)
+    yield Listing(WAYS_BACK, ("Workspace", "Command"), tuple(way for way in ways if way[1]), detailed=True)
 
 
 def _why(outcome: RecoveryOutcome, command: RestoreCommand) -> str:
@@ -448,42 +460,6 @@ def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str,
     word = "created, restored" if how is Ending.BACK and outcome.made else how.words
     lacks = ", ".join(lacking(one))
     return one.slug, word, ago(one.archive.taken_at, now), f"{written(outcome):,}", str(keys or ""), lacks
-
-
-def _next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
-    endings = Counter(map(ending, run.outcomes))
-    again = how_to_run_again(run, report.store)
-    if again:
-        yield NextStep(again, report.again)
-    elif any(outcome.unbacked for outcome in run.outcomes):
-        yield NextStep(f"For the backups of the next run, {make_room(report.store)}")
-    if endings[Ending.BLOCKED]:
-        blocked = plural(endings[Ending.BLOCKED], "workspace")
-        yield NextStep(
-            f"Resolve what is blocked ({blocked}), then run the same command again",
-            "" if again else report.again,
-        )
-    yield from _about_damaged(report)
-    yield from map(NextStep, for_senders(run, report.keys_out))
-    losses = Counter(
-        loss.kind for o in run.outcomes if ending(o).good or o.result for loss in o.recovery.losses
-    )
-    for kind in LossKind:
-        if losses[kind] and kind is not LossKind.WRITE_KEY:
-            yield NextStep(f"Still to do: {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
-    if lonely := [o.recovery.slug for o in run.outcomes if o.memberless]:
-        yield NextStep(
-            f"Ask an administrator of the console to add an owner to {some_of(lonely, 3)}, because nobody is a member yet"
-        )
-    if members := sum(len(o.recovery.members) for o in run.outcomes):
-        roles = "role" if members == 1 else "roles"
-        yield NextStep(f"Invite {plural(members, 'member')} with their previous {roles}")
-    if any(outcome.recovery.kept for outcome in run.outcomes):
-        yield NextStep(_TAKE_BACK)
-    if report.ways_back:
-        several = len(report.ways_back)
-        them = "it" if several == 1 else f"one of the {several} workspaces that were written (-v lists all)"
-        yield NextStep(f"To undo {them}", next(iter(report.ways_back.values())))
 
 
 def kinds_of(rows: Iterable[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:

@@ -9,6 +9,7 @@ from jitsu_backup.network import is_local, proxy_for
 from jitsu_backup.settings.secret import SecretText
 
 DEFAULT_HOST = "https://use.jitsu.com"
+_QUOTES = tuple("\"'`\u201c\u201d\u2018\u2019")
 _CALLED = {"key": "API key", "admin_token": "operator's token"}
 
 
@@ -18,6 +19,10 @@ def checked_key(text: str, name: str = "", if_rejected: str = "") -> SecretText:
     Messages call it `name`, by default an API key with its id.
     """
     key = text.strip()
+    if key[:1] in _QUOTES and key[-1:] in _QUOTES:
+        raise AccessError(f"{name or 'the API key'} is in quotation marks, which no key has").with_remedy(
+            "remove them"
+        )
     key_id, colon, secret = key.partition(":")
     printable = key.isascii() and key.isprintable() and " " not in key
     if not (colon and key_id and secret and printable):

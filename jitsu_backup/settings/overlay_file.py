@@ -1,6 +1,7 @@
 """Overlay files: TOML or JSON, with values that may come from the environment or from other files."""
 
 import json
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.catalogue import is_secret_path
 from jitsu_backup.errors import EMPTY_IN_CI, BackupError, UsageError
 from jitsu_backup.model import format_path
 from jitsu_backup.planning import Outside, Overlay, parse_overlay
 from jitsu_backup.planning.console_overlay import OverlayTables, overlay_tables
-from jitsu_backup.settings.secret import resolve_secret
+from jitsu_backup.settings.secret import open_to_others, resolve_secret
 from jitsu_backup.store.files import read_text_file
 
 _REFERENCES = frozenset({"env", "file"})
@@ -52,8 +54,20 @@ class OverlayFile:
         """The name of the file in messages."""
         return f"overlay {self.path}"
 
+    def warning(self) -> str:
+        """Return a warning if others can read the file and it holds a secret in clear, else an empty text."""
+        try:
+            mode = self.path.stat().st_mode
+            clear = stat.S_ISREG(mode) and mode & 0o077 and _holds_secret(self._document())
+        except (OSError, UsageError, RecursionError):  # reported when it is parsed
+            return ""
+        return open_to_others(self.path) if clear else ""
+
+    def _document(self) -> Any:
+        return _document(self.data, as_json=self.path.suffix.lower() == ".json")
+
     def _resolved(self) -> tuple[Any, frozenset[str], tuple[Outside, ...]]:
-        document = _document(self.data, as_json=self.path.suffix.lower() == ".json")
+        document = self._document()
         references = _References(self.path.parent, self.environment)
         resolved = references.resolve(document)
         references.check()
@@ -96,6 +110,17 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise UsageError(f"{name!r} occurs twice in one object; merge the two")
         found[name] = value
     return found
+
+
+def _holds_secret(value: Any, at: tuple[str, ...] = ()) -> bool:
+    """Return whether a document has a secret that is written into it, by the names of its fields."""
+    if isinstance(value, str):
+        return bool(value) and is_secret_path(at[1:])
+    if isinstance(value, list):
+        return any(_holds_secret(item, at) for item in value)
+    if not isinstance(value, Mapping) or _is_reference(value):
+        return False
+    return any(_holds_secret(item, (*at, str(name))) for name, item in value.items())
 
 
 class _References:

@@ -42,6 +42,11 @@ class SecretText:
         return self._text
 
 
+def open_to_others(path: Path) -> str:
+    """Return the warning that others can read a file with a secret in clear."""
+    return f"{path} contains an unencrypted secret, and others can read it; run chmod 600 on it, or use {{env}} or {{file}}"
+
+
 def own_secrets(
     environment: Mapping[str, str], settings: Iterable[object] = (), folder: Path = Path()
 ) -> list[str]:

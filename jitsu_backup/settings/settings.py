@@ -47,6 +47,7 @@ class Place:
 
     `host` is a base URL without credentials, `admin_token` the operator's token if one is known for this console,
     `overlay` the file with this workspace's own values, and `profile` the name of the profile that named the place.
+    `named_by` is what names the console, in words for a person, such as `JITSU_HOST`.
     """
 
     host: str
@@ -56,6 +57,7 @@ class Place:
     admin_token: SecretText | None = None
     overlay: Path | None = None
     profile: str | None = None
+    named_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,20 @@ class Settings:
             if own and profile.get("overlay")
             else None,
             profile=named if own else None,
+            named_by=self._named_by(named, profile),
         )
+
+    def _named_by(self, profile_name: str | None, profile: Mapping[str, Any]) -> str:
+        """Return what names the console of a place, in words for a person."""
+        sources = {
+            "--host": self._flags,
+            f"the profile @{profile_name}": profile,
+            "JITSU_HOST": self._environment,
+            f"`host` in {self.file}": self._config,
+            "~/.jitsu/jitsu-cli.json": self._official,
+        }
+        named = (words for words, source in sources.items() if source.get("host") is not None)
+        return next(named, "")
 
     def _split(self, text: str | None) -> tuple[str | None, str | None]:
         """Return the profile and the workspace of a PLACE that begins with @."""

@@ -10,6 +10,7 @@ from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import members_of
 from jitsu_backup.settings.console_keys import DEFAULT_HOST, normal_host
 from jitsu_backup.settings.schema import SECRET_KEYS, decides_who_is_trusted, tables_of
+from jitsu_backup.settings.secret import open_to_others
 from jitsu_backup.settings.settings import Overrides
 from jitsu_backup.store.files import read_text_file
 
@@ -64,9 +65,7 @@ def warnings_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str,
     if not any(isinstance(table.get(name), str) for table in tables_of(document) for name in SECRET_KEYS):
         return ()
     if path.stat().st_mode & 0o077:
-        return (
-            f"{path} contains an unencrypted secret, and others can read it; run chmod 600 on it, or use {{env}} or {{file}}",
-        )
+        return (open_to_others(path),)
     return ()
 
 

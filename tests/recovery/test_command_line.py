@@ -99,9 +99,9 @@ def test_the_operators_token_alone_is_enough_and_nobody_is_a_member_then(desk: D
     token = ("--admin-token", ADMIN_KEY)
     done = cli("recover", "--yes", *token, env={"JITSU_HOST": desk.new_url}, cwd=desk.folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "add an owner to team-blue, team-green, team-red, because nobody is a member yet." in words(
-        done.stdout
-    )
+    said = words(done.stdout)
+    assert "Invite an owner to team-blue, team-green, team-red, because nobody is a member yet" in said
+    assert "Send one event with a previous write key" in said
     assert "only as long as the console needs, because it sets no rate limits here" in words(done.stdout)
 
 
@@ -118,9 +118,12 @@ def test_without_secrets_the_plan_is_blocked_and_the_form_that_it_writes_unblock
     blocked = desk.recover("--yes", "--overlay-out", "form.toml")
     assert blocked.returncode == 7, blocked.stdout
     assert "3 blocked." in blocked.stdout
+    assert "with --overlay form.toml, once you have filled it in" in words(blocked.stdout)
+    assert "Overlay for the missing secrets" not in blocked.stdout
     assert not desk.new.state.workspaces
     form = (desk.folder / "form.toml").read_text()
     assert form.count('["team-blue:destination/') == 3
+    assert "contains an unencrypted secret" not in blocked.stderr
     variables = dict.fromkeys(re.findall(r'env = "(\w+)"', form), "CANARY-secret")
     refused = desk.recover("--yes", "--overlay", "form.toml")
     assert (refused.returncode, "variables TEAM_BLUE_" in refused.stderr) == (2, True)

@@ -1,8 +1,13 @@
 """What a recovery says to do next, with the whole command where the same one has to be run again."""
 
 import io
+import re
 import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +15,7 @@ from rich.console import Console as Screen
 
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.recover import _again
-from jitsu_backup.errors import BackupError, ConsoleError
+from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError, UsageError, WrongAddressError
 from jitsu_backup.operations.alarms import What
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.drill import DrillJob, alarms_of, drill
@@ -23,6 +28,7 @@ from tests.recovery.kit import World, add_workspace, problems
 from tests.recovery.test_console import equal, lost
 from tests.support import OWNER, Meddling
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 GIVEN = {
     "at": "yesterday", "from_host": "lost.example", "overlay": Path("o.toml"), "keys_out": Path("keys.json"),
     "html_out": Path("r.html"), "markdown_out": None, "overlay_out": None, "workspaces": ("team-red",), "first": (),
@@ -125,6 +131,11 @@ def test_a_plan_says_to_run_again_what_a_failure_of_the_console_kept_from_being_
     assert [str(step) for step in plan_summary(report).next_steps] == [
         "Run the same command again, because 1 workspace could not be planned: recover --yes"
     ]
+    wrong = replace(plan.workspaces[0], problem=UsageError("overlay o.toml: 'x' cannot change 'id'"))
+    (step,) = plan_summary(replace(report, plan=replace(plan, workspaces=(wrong,)))).next_steps
+    assert step.text.startswith(
+        "Correct the overlay or the flag that the reason of 1 blocked workspace names, then"
+    )
     with pytest.raises(ConsoleError, match=r"\(boom\); nothing was written; run the same command again$"):
         world.plan(failing(world, "GET", "/api/workspace"))
 
@@ -216,3 +227,60 @@ def test_the_command_to_run_again_is_whole_and_names_no_key() -> None:
         "--workspace", "team-red", "--at", "yesterday", "--from", "lost.example", "--overlay", "o.toml",
         "--keys-out", "keys.json", "--html", "r.html", "--over-existing", "--wait", "--yes", "--identity", "id.txt",
     ]  # fmt: skip
+
+
+def meeting(world: World, answer: Callable[[httpx.Request], httpx.Response]) -> RecoveryJob:
+    """A job for a console whose address gives the same answer to every request."""
+    job = world.job(wrap=lambda inner: Meddling(inner, lambda _, request: answer(request)))
+    return replace(job, target=replace(job.target, retry_for=0.0), named_by="JITSU_HOST")
+
+
+def test_a_console_that_cannot_be_reached_may_be_the_lost_one(tmp_path: Path) -> None:
+    def gone(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused", request=request)
+
+    world = with_options(tmp_path)
+    with pytest.raises(
+        UnreachableError,
+        match="nothing was written; JITSU_HOST names this console; if it is the lost one, name",
+    ):
+        world.plan(meeting(world, gone))
+
+
+def test_an_address_with_a_path_is_not_a_consoles_root(tmp_path: Path) -> None:
+    def no_route(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404, json={"error": f"API route not found: {request.url.path}"})
+
+    world = with_options(tmp_path)
+    with pytest.raises(
+        WrongAddressError, match=r"not the address of a console's root .*; give the address that the UI has"
+    ):
+        world.plan(meeting(world, no_route))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"workspaces": ("team-blu",)},
+            "' has no backup of 'team-blu'; it has team-blue; did you mean 'team-blue'?",
+        ),
+        ({"at": LONG_AGO}, "has no backup from before 2020-01-01 00:00:00 UTC; the oldest is of 2026-11-"),
+        (
+            {"at": LONG_AGO, "workspaces": ("team-blue",)},
+            "has no backup of 'team-blue' from before 2020-01-01 00:00:00 UTC; the oldest is of 2026-11-",
+        ),
+    ],
+)
+def test_what_the_store_lacks_is_named_with_what_it_has_nearest(
+    options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    world = with_options(tmp_path)
+    with pytest.raises(UsageError, match=re.escape(message)):
+        world.plan(world.job(**options))
+
+
+def test_a_store_without_any_archive_is_an_error_that_says_how_to_name_another(tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match=r"has no archive.*; name the store with --store") as told:
+        World(tmp_path).plan()
+    assert told.value.exit_code == 1

@@ -56,6 +56,34 @@ def test_nothing_is_claimed_about_write_keys_of_workspaces_that_are_not_recovere
     assert alone == "no new keys; senders need no change if this console has the hash secret of the old one"
 
 
+def test_the_new_id_of_a_created_workspace_is_in_every_report() -> None:
+    report = ended()
+    assert report.run is not None
+    summary = run_summary(report, report.run)
+    (step,) = [one.text for one in summary.next_steps if "have a new id" in one.text]
+    assert step.endswith("listed under 'Workspaces with a new id'")
+    assert "nblue" not in shown(summary).partition("To undo")[0]
+    for text in (shown(summary, verbose=True), recovery_markdown(summary), recovery_page(summary)):
+        assert re.search(
+            r"cteam-blue\b.*\bnblue\b", text.partition("Workspaces with a new id (")[2], re.DOTALL
+        )
+    assert {one["workspace_id"]: one["target_id"] for one in recovery_document(report)["workspaces"]}[
+        "cteam-blue"
+    ] == "nblue"
+
+
+def test_owner_and_members_are_one_step() -> None:
+    (step,) = [one.text for one in summaries()["report"].next_steps if "nvite" in one.text]
+    assert step == (
+        "Invite an owner to team-blue, because nobody is a member yet (docs/recovered.md says how); that person then invites"
+        " 2 members with their previous roles"
+    )
+
+
+def test_a_step_never_speaks_of_a_flag_that_a_page_lacks() -> None:
+    assert "-v lists" not in recovery_page(summaries()["report"])
+
+
 def test_with_v_every_workspace_loss_and_member_is_listed() -> None:
     assert shown(plan_summary(many(300)), verbose=True).count("team-299") >= 4
     told = shown(summaries()["report"], verbose=True)

@@ -285,3 +285,22 @@ def test_an_overlay_may_hold_what_a_short_secret_of_the_settings_happens_to_stan
     done = cli("clone", "a", "b", "--overlay", "o.toml", env=env, cwd=tmp_path)
     assert "own secrets" not in done.stderr
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "warns"),
+    [
+        ('["destination/A"]\npassword = "CANARY"\n', 0o644, True),
+        ('["a:destination/A"]\n"credentials.secretKey" = "CANARY"\n', 0o640, True),
+        ('["destination/A"]\npassword = "CANARY"\n', 0o600, False),
+        ('["destination/password"]\nhost = "db"\npassword = { env = "DB" }\n', 0o644, False),
+    ],
+)
+def test_a_file_with_secrets_in_clear_that_others_can_read_gets_a_warning(
+    text: str, mode: int, warns: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "o.toml"
+    path.write_text(text)
+    path.chmod(mode)
+    warning = open_overlay(path, {}).warning()
+    assert ("run chmod 600 on it" in warning, "CANARY" in warning) == (warns, False)

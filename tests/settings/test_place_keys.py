@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jitsu_backup.console.replies import Permanent, RefusalKind, error_of
-from jitsu_backup.errors import UsageError
+from jitsu_backup.errors import AccessError, UsageError
 from jitsu_backup.operations.alarms import remedy_for
 from jitsu_backup.settings import Overrides, load
 from jitsu_backup.settings.console_keys import DEFAULT_HOST, checked_key
@@ -195,3 +195,33 @@ def test_an_operators_token_goes_only_to_a_console_that_is_named(key: dict[str, 
     with pytest.raises(UsageError, match="no console is named: set JITSU_HOST"):
         load(None, token, None, tmp_path, Overrides()).place("ws")
     assert load(None, token, None, tmp_path, Overrides(host="use.jitsu.com")).place("ws").host == DEFAULT_HOST
+
+
+@pytest.mark.parametrize(
+    "key", ['"service:CANARY"', "'service:CANARY'", " `service:CANARY` ", "“service:CANARY”"]
+)
+def test_quotation_marks_around_a_key_are_named(key: str) -> None:
+    with pytest.raises(
+        AccessError, match=r"^the operator's token is in quotation marks.*; remove them"
+    ) as told:
+        checked_key(key, "the operator's token")
+    assert "CANARY" not in str(told.value)
+
+
+def test_a_place_says_what_names_its_console(tmp_path: Path) -> None:
+    file_names(tmp_path, 'host = "https://one.example"\n[profiles.p]\nhost = "https://two.example"\n')
+
+    def named_by(variables: dict[str, str], text: str | None = None, host: str | None = None) -> str:
+        given = Overrides(host=host, apikey="k:s" if host else None)
+        settings = load(None, variables, tmp_path, tmp_path, given)
+        return settings.place(text, workspace_needed=False).named_by
+
+    variables = {"JITSU_HOST": "https://three.example", "JITSU_APIKEY": "k:s"}
+    assert named_by(variables) == "JITSU_HOST"
+    assert named_by(variables, host="https://four.example") == "--host"
+    file_names(
+        tmp_path,
+        'host = "https://one.example"\nkey = "k:s"\n[profiles.p]\nhost = "https://two.example"\nkey = "k:s"\n',
+    )
+    assert named_by({}) == f"`host` in {tmp_path / 'jitsu-backup.toml'}"
+    assert named_by({}, "@p") == "the profile @p"

@@ -73,7 +73,12 @@ def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("variable", "flag"),
-    [("JITSU_HOST", "host"), ("JITSU_APIKEY", "apikey"), ("JITSU_BACKUP_STORE", "store")],
+    [
+        ("JITSU_HOST", "host"),
+        ("JITSU_APIKEY", "apikey"),
+        ("JITSU_ADMIN_TOKEN", "admin_token"),
+        ("JITSU_BACKUP_STORE", "store"),
+    ],
 )
 def test_an_empty_variable_never_means_the_default(variable: str, flag: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"{variable} is empty; set it to a value, or unset it"):

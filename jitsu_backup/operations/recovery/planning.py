@@ -16,11 +16,12 @@ from jitsu_backup.errors import (
     BlockedError,
     ConsoleError,
     KeyRejectedError,
+    UnreachableError,
     UsageError,
     WrongAddressError,
 )
 from jitsu_backup.events import Progress, Reporter, silent
-from jitsu_backup.model import some_of
+from jitsu_backup.model import nearest, quoted, shown_time, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery.beside import members_to_invite
 from jitsu_backup.operations.recovery.choice import (
@@ -46,7 +47,7 @@ from jitsu_backup.operations.recovery.values import (
     WorkspaceRecovery,
 )
 from jitsu_backup.planning import Overlay, Since
-from jitsu_backup.store import Store, archives, of_workspace
+from jitsu_backup.store import Store, archives, exists, of_workspace
 
 AT_ONCE = 4
 """How many targets are read at the same time."""
@@ -80,12 +81,23 @@ async def plan_recovery(
 
 
 @contextmanager
-def _nothing_written() -> Iterator[None]:
-    """Say in the error of a console that fails, or rejects the key, that nothing was written yet, and what to do."""
+def _nothing_written(first: RecoveryJob | None = None) -> Iterator[None]:
+    """Say in the error of a console that fails, or rejects the key, that nothing was written yet, and what to do.
+
+    `first` is the job if these are its first requests: then the address may be that of the lost console.
+    """
     try:
         yield
     except WrongAddressError:
         raise
+    except UnreachableError as failure:
+        if first is None:
+            raise failure.with_remedy("nothing was written; run the same command again") from None
+        named = f"{first.named_by} names this console; " if first.named_by else ""
+        raise failure.with_remedy(
+            f"nothing was written; {named}if it is the lost one, name the new one with JITSU_HOST or --host; else check the"
+            " address, and whether the console runs"
+        ) from None
     except ConsoleError as failure:
         raise failure.with_remedy("nothing was written; run the same command again") from None
     except KeyRejectedError as refusal:
@@ -125,8 +137,13 @@ async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], dat
     known = await archives(store)
     backed_up = candidates(known, now(), job.at)
     found = worth_opening(backed_up, job.workspaces)
+    if not known:
+        missing = "" if exists(store) else ", because the folder does not exist"
+        raise BackupError(
+            f"the store '{store.url}' has no archive{missing}; name the store with --store or JITSU_BACKUP_STORE"
+        )
     if not found:
-        raise UsageError(_nothing(store, job, backed_up))
+        raise UsageError(_nothing(store, job, candidates(known, now())))
     return Listed(known, backed_up, found)
 
 
@@ -238,7 +255,7 @@ async def opened(
 ) -> AsyncIterator[tuple[Planner, tuple[Workspace, ...]]]:
     """Open the target console; yield a Planner for it and the workspaces that it lists. Raise ConsoleError, AccessError."""
     async with job.target.open() as console:
-        with _nothing_written():
+        with _nothing_written(job):
             info = await read_console_info(console)
             listed = await workspaces(console)
         yield Planner(console, job, store, keys, now, report, info), listed.found
@@ -257,15 +274,22 @@ async def _look_at_maker(planner: Planner) -> tuple[bool, str | None]:
         return console.is_limited, await own_email(console)
 
 
-def _nothing(store: Store, job: RecoveryJob, backed_up: Sequence[Candidate]) -> str:
-    named = f" of {some_of(list(job.workspaces), 5)}" if job.workspaces else ""
-    until = f" from {job.at:%Y-%m-%d %H:%M} UTC or earlier" if job.at else ""
-    there = (
-        in_store(one.slug for one in backed_up)
-        if backed_up
-        else "name another with --store, --workspace or --at"
-    )
-    return f"the store {store.url} has no backup{named}{until}; {there}"
+def _nothing(store: Store, job: RecoveryJob, ever: Sequence[Candidate]) -> str:
+    """Return that a store has no archive for a job; `ever` are the workspaces that it has backups of, from any time."""
+    named = f" of {some_of(list(map(quoted, job.workspaces)), 5)}" if job.workspaces else ""
+    none = f"the store '{store.url}' has no backup{named}"
+    times = [
+        archive.taken_at
+        for one in worth_opening(ever, job.workspaces)
+        for archive in (*one.archives, *one.others)
+    ]
+    if job.at is not None and times:
+        oldest = shown_time(min(times))
+        return f"{none} from before {shown_time(job.at)}; the oldest is of {oldest}; give a later --at"
+    if not ever:
+        return f"{none}; name another with --store"
+    slugs = {one.slug for one in ever}
+    return f"{none}; {in_store(slugs)}" + "".join(nearest(name, slugs) for name in job.workspaces[:1])
 
 
 def _check_names(job: RecoveryJob, listed: Listed, taken: Sequence[Taken]) -> None:

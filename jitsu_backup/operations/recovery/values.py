@@ -37,7 +37,8 @@ class RecoveryJob:
     on purpose. `into` maps a workspace to its target, both by id or slug. `options` apply to every workspace and delete
     nothing; `overlays`, by id or slug, replace their overlay. `guarded` adds to the options of a workspace, given its names,
     what the settings protect and ignore in it. Unless `over_existing`, nothing is written into a workspace if the recovery
-    would change an entity in it, or if it has an entity that the archive lacks.
+    would change an entity in it, or if it has an entity that the archive lacks. `named_by` says what names the console of
+    `target`, such as `JITSU_HOST`, for a message that it cannot be reached.
     """
 
     target: Connection
@@ -52,6 +53,7 @@ class RecoveryJob:
     overlays: Mapping[str, Overlay] = field(default_factory=dict, repr=False)
     guarded: Callable[[PlanOptions, Collection[str]], PlanOptions] = _as_given
     over_existing: bool = False
+    named_by: str = ""
 
 
 class Presence(Enum):

@@ -1,0 +1,109 @@
+"""What to do after a recovery, in the order in which it is done."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from jitsu_backup.catalogue import KEY_FIELDS
+from jitsu_backup.errors import IntegrityError
+from jitsu_backup.model import items_of, plural, some_of
+from jitsu_backup.operations.apply_plan import Status
+from jitsu_backup.operations.recovery import RecoveryRun
+from jitsu_backup.operations.recovery_losses import LossKind
+from jitsu_backup.operations.store_space import make_room
+from jitsu_backup.reports.recovery_endings import Ending, ending, how_to_run_again
+from jitsu_backup.reports.recovery_keys import for_senders
+from jitsu_backup.reports.recovery_values import NextStep, RecoveryReport
+
+CHANGED_IDS = "Workspaces with a new id"
+WAYS_BACK = "How to undo this"
+TAKE_BACK = (
+    "To restore what was deleted or changed since the last recovery, run it again with --over-existing"
+)
+_PAGE = "docs/recovered.md"
+
+
+def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
+    """Yield what to do after a recovery."""
+    endings = Counter(map(ending, run.outcomes))
+    again = how_to_run_again(run, report.store)
+    if again:
+        yield NextStep(again, report.again)
+    elif any(outcome.unbacked for outcome in run.outcomes):
+        yield NextStep(f"For the backups of the next run, {make_room(report.store)}")
+    if endings[Ending.BLOCKED]:
+        blocked = plural(endings[Ending.BLOCKED], "workspace")
+        yield NextStep(
+            f"Resolve what is blocked ({blocked}), then run the same command again",
+            "" if again else report.again,
+        )
+    yield from about_damaged(report)
+    yield from map(NextStep, for_senders(run, report.keys_out))
+    yield from map(NextStep, _about_hashes(run))
+    losses = Counter(
+        loss.kind for o in run.outcomes if ending(o).good or o.result for loss in o.recovery.losses
+    )
+    for kind in LossKind:
+        if losses[kind] and kind is not LossKind.WRITE_KEY:
+            yield NextStep(f"Still to do: {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
+    yield from map(NextStep, _about_members(run))
+    if changed := len(list(changed_ids(run))):
+        them, have = ("It", "has") if changed == 1 else ("They", "have")
+        yield NextStep(
+            f"Correct what names {plural(changed, 'workspace')} by id, such as scripts and settings. {them} {have} a new id,"
+            f" listed under '{CHANGED_IDS}'"
+        )
+    if any(outcome.recovery.kept for outcome in run.outcomes):
+        yield NextStep(TAKE_BACK)
+    if report.ways_back:
+        several = len(report.ways_back)
+        them = (
+            "it" if several == 1 else f"one of the {several} workspaces that were written (see '{WAYS_BACK}')"
+        )
+        yield NextStep(f"To undo {them}", next(iter(report.ways_back.values())))
+
+
+def about_damaged(report: RecoveryReport) -> Iterator[NextStep]:
+    """Yield what to do about workspaces that have only damaged archives."""
+    left_out = report.plan.left_out
+    damaged = [one.slug for one in left_out if one.exit_code == IntegrityError.exit_code]
+    if damaged:
+        archives, them = (
+            ("archive", "the damaged one") if len(damaged) == 1 else ("archives", "the damaged ones")
+        )
+        text = f"Put the {archives} of {some_of(damaged, 3)} from a copy of the store in place of {them}"
+        yield NextStep(f"{text}, then run the same command again", report.again)
+
+
+def changed_ids(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
+    """Yield the workspaces that were recovered under another id than in the archive: the slug, the previous id and the new one."""
+    for outcome in run.outcomes:
+        one = outcome.recovery
+        recovered = outcome.made or outcome.problem is None
+        if recovered and outcome.target_id not in (None, one.workspace_id):
+            yield one.slug, one.workspace_id, str(outcome.target_id)
+
+
+def _about_hashes(run: RecoveryRun) -> Iterator[str]:
+    """Yield how to find out whether the write keys work that this run restored from their hashes."""
+    results = (outcome.result.outcomes for outcome in run.outcomes if outcome.result is not None)
+    done = (one.action for outcomes in results for one in outcomes if one.status is Status.DONE)
+    keys = (item for action in done for name in KEY_FIELDS for item in items_of(action.body.get(name)))
+    if any(isinstance(item, Mapping) and item.get("hash") for item in keys):
+        yield (
+            "Send one event with a previous write key, because such keys only work if this console has the hash secret of"
+            f" the old one ({_PAGE} says how)"
+        )
+
+
+def _about_members(run: RecoveryRun) -> Iterator[str]:
+    """Yield how people get back into the workspaces, as one step: an owner first, who invites the others."""
+    lonely = [outcome.recovery.slug for outcome in run.outcomes if outcome.memberless]
+    members = sum(len(outcome.recovery.members) for outcome in run.outcomes)
+    invited = f"{plural(members, 'member')} with their previous {'role' if members == 1 else 'roles'}"
+    if lonely:
+        then = f"; that person then invites {invited}" if members else ""
+        yield (
+            f"Invite an owner to {some_of(lonely, 3)}, because nobody is a member yet ({_PAGE} says how){then}"
+        )
+    elif members:
+        yield f"Invite {invited}"
