@@ -19,6 +19,7 @@ import httpx
 
 from jitsu_backup.catalogue.rate_limits import EXTRA_WAIT_SECONDS, WINDOW, WORKSPACE_WINDOW, pace
 from jitsu_backup.console.replies import LONGEST_WAIT
+from jitsu_backup.console.retry_notices import RetryNotices
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import lasting
 
@@ -175,13 +176,17 @@ BEFORE_SENDING = "jitsu_backup.before_sending"
 
 @dataclass(slots=True)
 class Gates:
-    """All gates of a run, so that clients with the same key share theirs. `share` is that of each gate."""
+    """All gates of a run, so that clients with the same key share theirs. `share` is that of each gate.
+
+    The clients of a run also share `retries`, which notices of retries were reported.
+    """
 
     clock: Clock = time.time
     sleep: Sleep = asyncio.sleep
     report: Reporter = silent
     share: float = 1.0
     gates: dict[tuple[str, str, str], Gate] = field(default_factory=dict)
+    retries: RetryNotices = field(default_factory=RetryNotices)
 
     def of(self, host: str, key_id: str, method: str, path: str = "") -> Gate:
         """Return the gate of a console, a key id and an HTTP method. The `path` of a new workspace has its own gate."""
