@@ -198,7 +198,19 @@ def ask(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     width = shutil.get_terminal_size().columns - len(" [y/N]: ") - 1
-    return click.confirm(textwrap.fill(one_line(question), max(20, width), break_on_hyphens=False), err=True)
+    asked = textwrap.fill(one_line(question), max(20, width), break_on_hyphens=False)
+    to_stderr("")
+    with before_writing():
+        return click.confirm(asked, err=True)
+
+
+@contextmanager
+def before_writing() -> Iterator[None]:
+    """Let Ctrl-C say that nothing was changed. Raise KeyboardInterrupt."""
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort):
+        raise KeyboardInterrupt("interrupted; nothing was changed") from None
 
 
 def check_can_ask(*, yes: bool) -> None:

@@ -443,7 +443,7 @@ def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, s
 def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str, ...]:
     one, result = outcome.recovery, outcome.result
     keys = 0 if result is None else len(result.keys)
-    word = "created, restored" if how is Ending.BACK and outcome.made else how.words
+    word = "restored (new)" if how is Ending.BACK and outcome.made else how.words
     lacks = ", ".join(lacking(one))
     return one.slug, word, ago(one.archive.taken_at, now), f"{written(outcome):,}", str(keys or ""), lacks
 

@@ -17,7 +17,7 @@ from jitsu_backup.reports.recovery_documents import recovery_document, recovery_
 from jitsu_backup.reports.recovery_keys import planned_keys
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
-from jitsu_backup.reports.recovery_values import RecoveryReport, RecoverySummary
+from jitsu_backup.reports.recovery_values import Listing, RecoveryReport, RecoverySummary
 from tests.recovery.golden import FOLDER, goldens, shown
 from tests.recovery.samples import CANARY, ended, many, planned, recovery, snapshot
 from tests.reports.parsed import ATTRIBUTES, ELEMENTS, Parsed
@@ -45,6 +45,20 @@ def test_the_plan_for_300_workspaces_is_one_page_that_names_what_is_wrong_first(
         "Workspaces (300)"
     )
     assert sum("is in use" in line for line in lines) == 3
+
+
+@pytest.mark.parametrize("lacks", ["", "1 secret, 2 grants, 3 features"])
+def test_the_state_of_a_workspace_and_a_clause_of_the_first_line_stay_whole_at_80_columns(lacks: str) -> None:
+    columns = ("Workspace", "Ended", "Backed up", "Written", "New keys", "Missing")
+    row = ("acme-production-eu-1", "restored (new)", "12 minutes ago", "1,021", "", lacks)
+    state = "1 of 6 workspaces restored completely; 1 failed, 2 blocked, 1 partly restored, 2 left out"
+    rows = (row, row, (row[0], "partly restored", *row[2:]))
+    lines = shown(
+        RecoverySummary("Recovery", "x", state, False, (), (Listing("Workspaces", columns, rows),))
+    ).split("\n")
+    assert "2 left out." in lines
+    assert sum("restored (new)   12 minutes ago" in line for line in lines) == 2
+    assert not any("New keys" in line for line in lines), "a column without any value"
 
 
 def test_nothing_is_claimed_about_write_keys_of_workspaces_that_are_not_recovered() -> None:
