@@ -81,7 +81,11 @@ def test_a_name_after_verified_commands_no_terminal_and_is_no_markup(
     action = Action(ActionKind.UNCHANGED, Key("function", "f"), name, "f", "", kept=("code",))
     result = Result(Plan(source, source, (action,), {}), verified=True)
     _show_result(
-        App({"as_json": False, "quiet": False, "verbose": False}), result, RunOptions(), way_back=None
+        App({"as_json": False, "quiet": False, "verbose": False}),
+        result,
+        RunOptions(),
+        way_back=None,
+        doubtful=[],
     )
     told = capsys.readouterr().out
     assert "Verified: everything that was to be restored matches" in " ".join(told.split())

@@ -24,7 +24,7 @@ from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import lasting
 
 _MAKING, _MAKING_PATH = "POST a workspace", "/api/workspace"
-_NEW_WORKSPACES = "the console's limit of new workspaces"
+_NEW_WORKSPACES = "the limit of new workspaces"
 
 BURST_TOLERANCE = 3
 """How many requests may become available while pacing before they count as a new budget to spend at once."""
@@ -143,7 +143,7 @@ class Gate:
         if seconds < LONG_SECONDS:
             return f"waiting {seconds:.0f} s for {self.budget}"
         until = datetime.fromtimestamp(self.clock() + seconds, UTC)
-        return f"waiting {lasting(seconds)}, until {until:%H:%M:%S} UTC, for {self.budget}"
+        return f"waiting until {until:%H:%M} UTC ({lasting(seconds)}) for {self.budget}"
 
     def _pace_from(self, moment: float) -> None:
         self.next_paced = moment + self._step()

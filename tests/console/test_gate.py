@@ -1,6 +1,7 @@
 """The gate spends the budget and no more."""
 
 import asyncio
+import re
 from collections import Counter
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.making import make_workspace
+from jitsu_backup.events import Event, Notice
 from jitsu_backup.planning.forecast import Load
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.support import OWNER, STAGING, FakeTime, console_of, run
@@ -110,8 +112,11 @@ def test_workspaces_after_a_run_that_used_up_the_limit_take_no_longer_than_fores
     time = FakeTime(start)
     sandbox = Sandbox(default_state(time.clock), clock=time.clock)
 
+    heard: list[Event] = []
+
     async def make(numbers: range) -> None:
-        async with console_of(sandbox, time=time) as console:
+        gates = Gates(clock=time.clock, sleep=time.sleep, report=heard.append)
+        async with console_of(sandbox, time=time, gates=gates) as console:
             for number in numbers:
                 await make_workspace(console, f"Team {number}", f"team-{number}")
 
@@ -120,6 +125,12 @@ def test_workspaces_after_a_run_that_used_up_the_limit_take_no_longer_than_fores
     run(make(range(2, 5)))
     assert time.now - began <= Load(workspaces=3).seconds(limited=True, spent=True)[1]
     assert sum(request.status == 429 for request in sandbox.requests) == 1
+    said = [event.text for event in heard if isinstance(event, Notice)]
+    assert len(said) == 3, "one line for each wait"
+    assert all(
+        re.search(r"^waiting until \d\d:\d\d UTC \(about .*\) for the limit of new workspaces$", one)
+        for one in said
+    )
 
 
 @pytest.mark.parametrize("start", [1_795_460_400.0, 1_795_460_459.0])
