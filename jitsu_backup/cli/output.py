@@ -200,17 +200,20 @@ def ask(question: str, *, yes: bool) -> bool:
     width = shutil.get_terminal_size().columns - len(" [y/N]: ") - 1
     asked = textwrap.fill(one_line(question), max(20, width), break_on_hyphens=False)
     to_stderr("")
-    with before_writing():
+    with interrupted(NOTHING_CHANGED):
         return click.confirm(asked, err=True)
 
 
+NOTHING_CHANGED = "nothing was changed"
+
+
 @contextmanager
-def before_writing() -> Iterator[None]:
-    """Let Ctrl-C say that nothing was changed. Raise KeyboardInterrupt."""
+def interrupted(then: str) -> Iterator[None]:
+    """Let Ctrl-C end with a message that says what is true or to be done `then`. Raise KeyboardInterrupt."""
     try:
         yield
     except (KeyboardInterrupt, click.Abort):
-        raise KeyboardInterrupt("interrupted; nothing was changed") from None
+        raise KeyboardInterrupt(f"interrupted; {then}") from None
 
 
 def check_can_ask(*, yes: bool) -> None:
