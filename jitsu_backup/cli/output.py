@@ -201,7 +201,22 @@ def ask(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     width = shutil.get_terminal_size().columns - len(" [y/N]: ") - 1
-    return click.confirm(textwrap.fill(one_line(question), max(20, width), break_on_hyphens=False), err=True)
+    asked = textwrap.fill(one_line(question), max(20, width), break_on_hyphens=False)
+    to_stderr("")
+    with interrupted(NOTHING_CHANGED):
+        return click.confirm(asked, err=True)
+
+
+NOTHING_CHANGED = "nothing was changed"
+
+
+@contextmanager
+def interrupted(then: str) -> Iterator[None]:
+    """Let Ctrl-C end with a message that says what is true or to be done `then`. Raise KeyboardInterrupt."""
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort):
+        raise KeyboardInterrupt(f"interrupted; {then}") from None
 
 
 def check_can_ask(*, yes: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import interruptible
 from jitsu_backup.cli.files import check_apart, check_new, check_pages, write_page
-from jitsu_backup.cli.output import ask, check_can_ask
+from jitsu_backup.cli.output import NOTHING_CHANGED, ask, check_can_ask, interrupted
 from jitsu_backup.cli.recovery_job import check_names, check_overlay_is_used, job_of, place_of, use_store
 from jitsu_backup.cli.recovery_progress import RecoveryProgress, planning_progress, recovery_progress
 from jitsu_backup.cli.write_keys import check_keys_out, settle_keys, write_keys
@@ -42,6 +42,7 @@ from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.settings import Place
 from jitsu_backup.store import write_new_file
 
+_CONTINUE = "run the same command again to continue"
 _REMEDY = f"; {make_room()}, then run the same command again"
 
 
@@ -53,20 +54,21 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
     _ = app.keys.identities  # report an unreadable identity once, not for every archive
     place, pairs = place_of(app, into)
     known = app.archives()
-    with planning_progress(app) as report:
+    with interrupted(NOTHING_CHANGED), planning_progress(app) as report:
         job, overlay = job_of(app, place, pairs, given, known, report)
         plan = run_async(plan_recovery(job, app.store, app.keys, report, now=utc_now))
     check_overlay_is_used(app, given["overlay"], overlay, plan)
     found = _Recovery(app, place, job, plan, given, _again(app, archives, into, given))
-    if plan.going or plan.stuck or not found.is_run:
+    if found.is_shown:
         found.show_plan()
     if not found.is_run:
         return plan.exit_code
     found.keys = run_async(keys_to_write(app.keys, lambda: app.store, decrypted=app.keys.decrypted))
     if plan.going and not found.agreed():
-        app.say("nothing was changed")
+        app.say(NOTHING_CHANGED)
         return 1
-    return found.report_run(found.carry_out())
+    with interrupted(_CONTINUE):
+        return found.report_run(found.carry_out())
 
 
 def _check_outputs(given: dict[str, Any]) -> None:
@@ -123,6 +125,11 @@ class _Recovery:
     def is_run(self) -> bool:
         """Whether the plan is carried out, even if nothing is to be written: a killed run may not have left its record."""
         return not self.given["dry_run"] and len(self.plan.stuck) < len(self.plan.workspaces)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the plan is shown: a run that writes nothing only reports its end."""
+        return bool(self.plan.going or self.plan.stuck) or not self.is_run
 
     @property
     def _keys_out(self) -> Path | None:
@@ -255,7 +262,8 @@ class _Recovery:
         if app.as_json:
             app.emit(recovery_document(report))
         else:
-            app.out.print()
+            if self.is_shown:
+                app.out.print()
             app.out.print(recovery_view(summary, verbose=app.verbose))
         try:
             self._write_pages(summary)
@@ -263,7 +271,7 @@ class _Recovery:
             app.problem(str(problem))
             return run.exit_code or 1
         if run.interrupted:
-            app.say("interrupted; run the same command again to continue")
+            app.say(f"interrupted; {_CONTINUE}")
         return run.exit_code
 
     def _ways_back(self, run: RecoveryRun) -> dict[str, str]:

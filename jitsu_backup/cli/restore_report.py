@@ -34,6 +34,7 @@ from jitsu_backup.reports import (
 )
 from jitsu_backup.reports.html import restore_page
 from jitsu_backup.reports.markdown import restore_markdown
+from jitsu_backup.reports.terminal_layout import Clauses, Trimmed
 from jitsu_backup.store import write_new_file
 
 _UNRECORDED = {
@@ -240,7 +241,7 @@ def _show_result(
         if off := to_enable(result.plan, result.found):
             app.out.print(f"{off}.")
     elif result.verified and not doubtful:
-        app.out.print(printable(f"Verified: {matches(result.plan, result.extras)}."), markup=False)
+        app.out.print(Trimmed(Clauses(f"Verified: {matches(result.plan, result.extras)}.")))
     _show_kept(app, result.plan, run.command)
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:

@@ -434,8 +434,10 @@ class Console:
         verdict = _last_answer(state).verdict
         if isinstance(verdict, Done | Permanent):
             return
-        how = f" ({state.attempt_number})" if self.retry_for is None else f" for {self.retry_for:g} s"
-        self._report(Notice(f"{self._at(verdict.reason)}; trying again{how}"))
+        how = "" if self.retry_for is None else f" for {self.retry_for:g} s"
+        text = self.gates.retries.notice(self._at(verdict.reason), how, self._clock())
+        if text is not None:
+            self._report(Notice(text))
 
 
 def _same(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:

@@ -12,16 +12,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 
 import httpx
 
-from jitsu_backup.catalogue.rate_limits import WINDOW, WORKSPACE_WINDOW, pace
+from jitsu_backup.catalogue.rate_limits import EXTRA_WAIT_SECONDS, WINDOW, WORKSPACE_WINDOW, pace
 from jitsu_backup.console.replies import LONGEST_WAIT
+from jitsu_backup.console.retry_notices import RetryNotices
 from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import lasting
 
 _MAKING, _MAKING_PATH = "POST a workspace", "/api/workspace"
+_NEW_WORKSPACES = "the limit of new workspaces"
 
 BURST_TOLERANCE = 3
 """How many requests may become available while pacing before they count as a new budget to spend at once."""
@@ -32,8 +35,8 @@ SHARED_SECONDS = 300.0
 RESERVE = 20
 """How many requests of a shared budget must be left to spend it as fast as it is restored. Below, it is spent slower."""
 
-EXTRA_WAIT_SECONDS = 15.0
-"""The most seconds that a shared key waits beyond the required time, because others spend the restored budget."""
+LONG_SECONDS = 90.0
+"""From how many seconds on a wait is reported with its end."""
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
@@ -51,6 +54,7 @@ class Gate:
     report: Reporter = silent
     share: float = 1.0
     window: float = WINDOW
+    budget: str = "the console's rate limit"
     left: int | None = None  # None: no answer has stated a budget
     limit: int = 0
     window_end: float = 0.0
@@ -76,8 +80,7 @@ class Gate:
         while (wait := self._wait()) > 0:
             if wait >= 5 and self.clock() >= self.told_until:
                 self.told_until = self.clock() + wait
-                words = lasting(wait) if wait >= 90 else f"{wait:.0f} s"
-                self.report(Notice(f"waiting {words} for the console's rate limit"))
+                self.report(Notice(self._waiting(wait)))
             if self.in_flight and wait < 5:
                 await self._until_changed(wait)
             else:
@@ -115,9 +118,12 @@ class Gate:
                 self.left = None  # not the console's own limiter, so the budget is unknown
             else:
                 self.limit, self.left = limit, 0
-                self.shared_until = now + SHARED_SECONDS
                 self.closed_until = max(self.closed_until, now + wait + min(wait, EXTRA_WAIT_SECONDS))
-                self._pace_from(self.closed_until)
+                if limit > RESERVE:
+                    self.shared_until = now + SHARED_SECONDS
+                    self._pace_from(self.closed_until)
+                else:  # too small a budget to leave a part to others; the wait restores one request
+                    self._pace_from(self.closed_until - self._step())
         self.changed.set()
         self.changed = asyncio.Event()
 
@@ -131,6 +137,13 @@ class Gate:
             # used up for the first time in this window: nothing is restored before its end, except the others' share
             self._pace_from(max(self.window_end, now) if self.share == 1 else now)
         return max(0.0, self.next_paced - now)
+
+    def _waiting(self, seconds: float) -> str:
+        """Return what is waited for, how long, and until when if that is long."""
+        if seconds < LONG_SECONDS:
+            return f"waiting {seconds:.0f} s for {self.budget}"
+        until = datetime.fromtimestamp(self.clock() + seconds, UTC)
+        return f"waiting until {until:%H:%M} UTC ({lasting(seconds)}) for {self.budget}"
 
     def _pace_from(self, moment: float) -> None:
         self.next_paced = moment + self._step()
@@ -163,21 +176,26 @@ BEFORE_SENDING = "jitsu_backup.before_sending"
 
 @dataclass(slots=True)
 class Gates:
-    """All gates of a run, so that clients with the same key share theirs. `share` is that of each gate."""
+    """All gates of a run, so that clients with the same key share theirs. `share` is that of each gate.
+
+    The clients of a run also share `retries`, which notices of retries were reported.
+    """
 
     clock: Clock = time.time
     sleep: Sleep = asyncio.sleep
     report: Reporter = silent
     share: float = 1.0
     gates: dict[tuple[str, str, str], Gate] = field(default_factory=dict)
+    retries: RetryNotices = field(default_factory=RetryNotices)
 
     def of(self, host: str, key_id: str, method: str, path: str = "") -> Gate:
         """Return the gate of a console, a key id and an HTTP method. The `path` of a new workspace has its own gate."""
         making = method == "POST" and path.endswith(_MAKING_PATH)
         name = (host, key_id, _MAKING if making else method)
         if name not in self.gates:
-            window = WORKSPACE_WINDOW if making else WINDOW
-            self.gates[name] = Gate(self.clock, self.sleep, self.report, self.share, window)
+            self.gates[name] = Gate(self.clock, self.sleep, self.report, self.share)
+            if making:
+                self.gates[name].window, self.gates[name].budget = WORKSPACE_WINDOW, _NEW_WORKSPACES
         return self.gates[name]
 
     def are_limited(self, host: str, key_id: str) -> bool:

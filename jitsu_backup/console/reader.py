@@ -243,7 +243,8 @@ class _Reader:
                 self.lists[name] = newer = await self._list(name, known)
             except BackupError as failure:
                 self._note_denied(failure)
-                self.refused.setdefault(name, Refusal(name, f"could not be read a second time: {failure}"))
+                reason = f"could not be read again to see whether they had changed: {failure}"
+                self.refused.setdefault(name, Refusal(name, reason))
                 return False
             finally:
                 self._step()

@@ -42,6 +42,7 @@ from jitsu_backup.operations.recovery.planning import (
     opened,
     plan_choice,
 )
+from jitsu_backup.operations.recovery.unused import without_another
 from jitsu_backup.operations.recovery.values import worst
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, counted, in_words, recovery_losses
 from jitsu_backup.operations.safeguards import Safeguards
@@ -288,6 +289,7 @@ def _drilled(outcome: RecoveryOutcome, state: State) -> DrilledWorkspace:
         counts = prepared.live.manifest.counts if result.after is None else result.after.manifest.counts
         rehearsal = come_back(snapshot, prepared.plan, state, result, counts)
         result = replace(result, found=list(rehearsal.residue))
+        recovery = replace(recovery, without=())  # they are in the residue
     if prepared is not None:
         missing = {line.key for line in rehearsal.residue if not line.path}
         lacks = recovery_losses(snapshot, prepared.plan, missing, _NO_FEATURES)
@@ -310,11 +312,11 @@ def alarms_of(drilled: Drill, again: Again, *, fail_on_losses: bool = False) -> 
     `again` is as in `alarms.remedy_for`. With `fail_on_losses`, also yield what a real recovery could not restore.
     """
     for one in drilled.left_out:
-        yield Alarm(*_kind_and_remedy(one, one.why), one.slug)
+        yield Alarm(*_kind_and_remedy(one, without_another(one.why)), one.slug)
     for recovery in drilled.plan.workspaces:
         for past in recovery.passed_over:
             taken = f"the one of {shown_time(recovery.archive.taken_at)} was used instead"
-            why = f"{past.archive.reference}: {past.why}; {taken}"
+            why = f"{past.archive.reference}: {without_another(past.why)}; {taken}"
             yield Alarm(*_kind_and_remedy(past, why), recovery.slug)
     for workspace in drilled.workspaces:
         slug = workspace.outcome.recovery.slug

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
+from jitsu_backup.catalogue import CATALOGUE, names_of_refused
 from jitsu_backup.console import Console
 from jitsu_backup.console.claimed_elsewhere import ClaimedElsewhere, host_names
 from jitsu_backup.console.client import gather
@@ -288,7 +289,9 @@ def check_target(live: Snapshot, seen: Seen) -> None:
     if isinstance(seen.denied, KeyRejectedError):
         raise seen.denied
     failed = ConsoleError if seen.denied is None else AccessError
-    raise failed(f"the target could not be read completely: {missing[0].what}: {missing[0].reason}")
+    what = names_of_refused(live)[missing[0].what]
+    called = f"entities of type {what}" if what in CATALOGUE else what
+    raise failed(f"the target could not be read completely: {called}: {missing[0].reason}")
 
 
 async def carry_out(

@@ -34,19 +34,20 @@ class Load:
         """Return both together."""
         return Load(self.requests + other.requests, self.workspaces + other.workspaces)
 
-    def seconds(self, *, limited: bool) -> tuple[float, float]:
+    def seconds(self, *, limited: bool, spent: bool = False) -> tuple[float, float]:
         """Return the least and the most seconds for which the limits of one key delay it; 0 if not `limited`.
 
-        The operator's token is not limited, nor is any key of a console of 2024.
+        The operator's token is not limited, nor is any key of a console of 2024. With `spent`, an earlier run may just have
+        used up every budget.
         """
         if not limited:
             return 0.0, 0.0
         sent = self.requests
         both = sent["POST"] + sent["PUT"] + sent[_EITHER]
         waits = [
-            *(wait_for(sent[method], limit, WINDOW) for method, limit in PER_MINUTE.items()),
-            wait_for(both, PER_MINUTE["POST"] + PER_MINUTE["PUT"], WINDOW),
-            wait_for(self.workspaces, WORKSPACES_AT_ONCE, WORKSPACE_WINDOW),
+            *(wait_for(sent[method], limit, WINDOW, spent=spent) for method, limit in PER_MINUTE.items()),
+            wait_for(both, PER_MINUTE["POST"] + PER_MINUTE["PUT"], WINDOW, spent=spent),
+            wait_for(self.workspaces, WORKSPACES_AT_ONCE, WORKSPACE_WINDOW, spent=spent),
         ]
         return max(least for least, _ in waits), max(most for _, most in waits)
 

@@ -139,7 +139,7 @@ def _plan(actions: Actions, chosen: Collection[Key], deletions: _Deletions, note
         target=sides.live.manifest.source,
         actions=tuple(_without_secrets(action, hidden) for action in ordered) if hidden else ordered,
         ids=dict(actions.pairs.ids),
-        notes=tuple(dict.fromkeys(scrub(note, iter(hidden)) for note in notes)),
+        notes=tuple(dict.fromkeys(type(note)(scrub(note, iter(hidden))) for note in notes)),
         fixed_ids=sides.options.ids is Ids.KEEP,
         owned_functions=tuple(sorted(sides.owned.items())),
         with_builders=made,

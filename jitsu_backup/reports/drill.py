@@ -6,6 +6,7 @@ from typing import Any
 
 from jitsu_backup.model import ago, iso_time, lasting, lasting_between, plural, some_of
 from jitsu_backup.operations.drill import Drill, DrilledWorkspace
+from jitsu_backup.operations.recovery.unused import locked_workspaces
 from jitsu_backup.operations.recovery_losses import LossKind, counted, in_words
 from jitsu_backup.reports.recovery import claimed_by_several, run_summary, troubles
 from jitsu_backup.reports.recovery_documents import recovery_document
@@ -22,8 +23,8 @@ _OF_A_WORKSPACE = (
 
 def drill_summary(drill: Drill, store: str, *, fail_on_losses: bool = False) -> RecoverySummary:
     """Return the report of a drill; `store` says where the archives are."""
-    report = RecoveryReport(drill.plan, drill.began, store, drill.run)
-    summary = run_summary(report, drill.run)
+    run = replace(drill.run, plan=replace(drill.plan, left_out=drill.left_out))
+    summary = run_summary(RecoveryReport(run.plan, drill.began, store, run), run)
     ages = {label: value for label, value in summary.facts if label == "backed up"}
     clashes = claimed_by_several(drill.plan)
     console = f"an empty console in memory ({drill.generation})"
@@ -32,12 +33,22 @@ def drill_summary(drill: Drill, store: str, *, fail_on_losses: bool = False) -> 
         summary,
         title="Drill",
         subject=subject,
-        state="; ".join(filter(None, (drill_state(drill), troubles(drill.run)))),
+        state="; ".join(filter(None, (drill_state(drill), troubles(run)))),
         good=not drill.exit_code(fail_on_losses=fail_on_losses) and not _without_secrets(drill),
         facts=(("from", store), *ages.items(), *_facts(drill)),
-        listings=_with(clashes, summary.listings) if clashes.rows else summary.listings,
+        listings=(
+            *(_with(clashes, summary.listings) if clashes.rows else summary.listings),
+            *_left_out_on_purpose(drill),
+        ),
         next_steps=tuple(_next_steps(drill)),
     )
+
+
+def _left_out_on_purpose(drill: Drill) -> Iterator[Listing]:
+    """Yield the workspaces that need no recovery: another has taken their place, or they were deleted on purpose."""
+    rows = tuple((one.slug, one.why) for one in drill.plan.left_out if not one.exit_code)
+    if rows:
+        yield Listing("Left out on purpose", ("Workspace", "Why"), rows, detailed=True, alike=True)
 
 
 def drill_state(drill: Drill) -> str:
@@ -112,7 +123,7 @@ def _next_steps(drill: Drill) -> Iterator[NextStep]:
         for one in drill.plan.workspaces
         if one.passed_over
     }
-    locked = sum(unused.values())
+    locked = locked_workspaces(drill.plan)
     if locked:
         of = plural(locked, "workspace")
         yield NextStep(f"Give the --identity or passphrase that opens the archives of {of}, and drill again")

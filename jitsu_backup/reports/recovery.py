@@ -15,6 +15,7 @@ from jitsu_backup.operations.recovery import (
     RecoveryRun,
     WorkspaceRecovery,
 )
+from jitsu_backup.operations.recovery.unused import locked_workspaces, without_another
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.planning import ActionKind
 from jitsu_backup.reports.overlay import console_overlay_tables
@@ -109,7 +110,7 @@ def missing_overlay(plan: RecoveryPlan) -> list[str]:
 def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
     """Yield what to decide before more can be recovered than the plan says."""
     plan = report.plan
-    if locked := sum(one.locked for one in plan.left_out):
+    if locked := locked_workspaces(plan):
         of = plural(locked, "workspace")
         yield NextStep(
             f"Give the key that opens the archives of {of}, --identity FILE or the passphrase, then run the same command again"
@@ -304,7 +305,9 @@ def lacking(one: WorkspaceRecovery) -> list[str]:
 
 
 def _left_out(found: Sequence[LeftOut]) -> Listing:
-    rows = tuple((one.slug, one.why) for one in sorted(found, key=lambda one: not one.exit_code))
+    rows = tuple(
+        (one.slug, without_another(one.why)) for one in sorted(found, key=lambda one: not one.exit_code)
+    )
     urgent = any(one.exit_code for one in found)
     return Listing("Left out", ("Workspace", "Why"), rows, urgent=urgent, alike=True)
 
@@ -313,7 +316,7 @@ def _passed_over(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     rows = tuple(
         (
             one.slug,
-            f"{_archive(past.archive)}: {past.why}; the one of {one.archive.taken_at:%Y-%m-%d %H:%M} UTC is used instead",
+            f"{_archive(past.archive)}: {without_another(past.why)}; the one of {one.archive.taken_at:%Y-%m-%d %H:%M} UTC is used instead",
         )
         for one in workspaces
         for past in one.passed_over
@@ -457,7 +460,7 @@ def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, s
 def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str, ...]:
     one, result = outcome.recovery, outcome.result
     keys = 0 if result is None else len(result.keys)
-    word = "created, restored" if how is Ending.BACK and outcome.made else how.words
+    word = "restored (new)" if how is Ending.BACK and outcome.made else how.words
     lacks = ", ".join(lacking(one))
     return one.slug, word, ago(one.archive.taken_at, now), f"{written(outcome):,}", str(keys or ""), lacks
 

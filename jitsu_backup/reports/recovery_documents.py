@@ -10,6 +10,7 @@ from jitsu_backup.operations.recovery import (
     RecoveryOutcome,
     WorkspaceRecovery,
 )
+from jitsu_backup.operations.recovery.unused import without_another
 from jitsu_backup.operations.recovery_losses import RecoveryLoss, counted
 from jitsu_backup.reports.json_documents import archive_document, extras_document, residue_document
 from jitsu_backup.reports.recovery import missing_overlay, reason, run_summary
@@ -86,7 +87,11 @@ def _workspace(one: WorkspaceRecovery, command: RestoreCommand) -> dict[str, Any
         else {"slug": one.called_now.slug, "name": one.called_now.name},
         "old": one.is_old,
         "not_taken": [
-            {"archive": archive_document(past.archive), "why": past.why, "code": past.exit_code}
+            {
+                "archive": archive_document(past.archive),
+                "why": without_another(past.why),
+                "code": past.exit_code,
+            }
             for past in one.passed_over
         ],
         "entities": len(one.snapshot.entities),
@@ -171,7 +176,12 @@ def _named(one: WorkspaceRecovery) -> dict[str, Any]:
 
 
 def _left_out(one: LeftOut) -> dict[str, Any]:
-    return {"workspace": one.slug, "workspace_id": one.workspace_id, "why": one.why, "code": one.exit_code}
+    return {
+        "workspace": one.slug,
+        "workspace_id": one.workspace_id,
+        "why": without_another(one.why),
+        "code": one.exit_code,
+    }
 
 
 def _losses(found: Iterable[RecoveryLoss]) -> list[dict[str, str]]:

@@ -110,11 +110,10 @@ def forecast_in_words(plan: RecoveryPlan) -> str:
     if not (plan.limited or (plan.to_make and plan.made_limited)):
         return "only as long as the console needs, because it sets no rate limits here"
     takes = lasting_between(plan.seconds, plan.seconds_at_most)
+    used_up = ", which an earlier run may have used up" if plan.continues else ""
     if not (plan.made_limited and len(plan.to_make) > WORKSPACES_AT_ONCE):
-        return f"{takes} (counting only the console's rate limits)"
-    limit = (
-        f"a person's key can create {WORKSPACES_AT_ONCE}, then one every {WORKSPACE_WINDOW / 60:.0f} minutes"
-    )
+        return f"{takes} (counting only the console's rate limits{used_up})"
+    limit = f"a person's key can create {WORKSPACES_AT_ONCE}{used_up}, then one every {WORKSPACE_WINDOW / 60:.0f} minutes"
     token = "the operator's token" if plan.limited else "the operator's token alone"
     return f"{takes}: {limit}; {token} creates all at once (invite members later)"
 

@@ -11,18 +11,20 @@ from rich.text import Text
 from jitsu_backup.model import printable, shortened, some_of
 from jitsu_backup.reports.recovery import kinds_of
 from jitsu_backup.reports.recovery_values import Listing, RecoverySummary
-from jitsu_backup.reports.terminal_layout import Trimmed
+from jitsu_backup.reports.terminal_layout import Clauses, Trimmed
 
 _ROWS, _ALIKE, _KINDS = 10, 3, 8
 _OVERLAY_LINES = 6
 _LONGEST_NAME, _UNBROKEN = 40, 20
+_UNBROKEN_COLUMNS = ("Now", "Ended", "Backed up")
+"""The columns, beside the first, whose short texts stay on one line."""
 
 
 def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> RenderableType:
     """Return a view of a plan or a report: what is wrong first; similar rows are counted unless `verbose`."""
     parts: list[RenderableType] = [
         _plain(f"{summary.title}: {summary.subject}", "bold"),
-        _plain(f"{summary.state}.", "" if summary.good else "bold red"),
+        Clauses(f"{summary.state}.", "" if summary.good else "bold red"),
         Text(),
         _facts(summary),
     ]
@@ -85,16 +87,16 @@ def _folded(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
 
 def _table(listing: Listing, *, verbose: bool) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for place, name in enumerate(listing.columns):
+    used = [n for n, _ in enumerate(listing.columns) if any(row[n] for row in listing.rows)]
+    for place in used:
+        name = listing.columns[place]
         number = name in ("Entities", "To write", "New keys", "Written")
         longest = max((len(row[place]) for row in listing.rows), default=0)
-        least = min(longest, _UNBROKEN) if place == 0 else None  # most names stay on one line
+        least = min(longest, _UNBROKEN) if place == 0 or name in _UNBROKEN_COLUMNS else None
         table.add_column(name, overflow="fold", justify="right" if number else "left", min_width=least)
     rows = listing.rows if verbose or len(listing.rows) == _ROWS + 1 else listing.rows[:_ROWS]
     for row in rows:
-        table.add_row(
-            *(_plain(shortened(cell, _LONGEST_NAME) if n == 0 else cell) for n, cell in enumerate(row))
-        )
+        table.add_row(*(_plain(shortened(row[n], _LONGEST_NAME) if n == 0 else row[n]) for n in used))
     return Padding(Group(table, *_rest(listing.rows[len(rows) :], listing)), (0, 0, 0, 2))
 
 

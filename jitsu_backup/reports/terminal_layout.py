@@ -1,9 +1,11 @@
 """Layout for the terminal: lines without trailing blanks, tables, and items of lists."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.table import Table
@@ -21,6 +23,25 @@ class Trimmed:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines of the view."""
         yield from _trimmed(console.render_lines(self.view, options, pad=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Clauses:
+    """A sentence whose lines end after a comma or semicolon, so that no short clause is broken."""
+
+    text: str
+    style: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines of the sentence. A clause that is longer than a line wraps between words."""
+        line = ""
+        for clause in re.split(r"(?<=[,;]) ", printable(self.text)):
+            longer = f"{line} {clause}".lstrip()
+            if line and cell_len(longer) > options.max_width:
+                yield Text(line, self.style)
+                longer = clause
+            line = longer
+        yield Text(line, self.style)
 
 
 class PlainTable(Table):

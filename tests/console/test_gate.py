@@ -1,14 +1,19 @@
 """The gate spends the budget and no more."""
 
 import asyncio
+import re
+from collections import Counter
 
+import httpx
 import pytest
 
 from jitsu_backup.console import Console, Gates
 from jitsu_backup.console.making import make_workspace
+from jitsu_backup.events import Event, Notice
 from jitsu_backup.planning.forecast import Load
 from jitsu_backup.sandbox import Sandbox, default_state
-from tests.support import STAGING, FakeTime, console_of, run
+from tests.support import OWNER, STAGING, FakeTime, console_of, run
+from tests.virtual_time import VirtualLoop, run_virtually
 
 
 def write_many(sandbox: Sandbox, time: FakeTime, count: int, gates: Gates) -> None:
@@ -100,3 +105,52 @@ def test_a_console_that_several_use_is_closed_by_the_last() -> None:
             await console.get("/api/version")
 
     run(use(console_of(sandbox)))
+
+
+@pytest.mark.parametrize("start", [1_795_460_400.0, 1_795_460_417.5, 1_795_460_550.0, 1_795_460_699.0])
+def test_workspaces_after_a_run_that_used_up_the_limit_take_no_longer_than_foreseen(start: float) -> None:
+    time = FakeTime(start)
+    sandbox = Sandbox(default_state(time.clock), clock=time.clock)
+
+    heard: list[Event] = []
+
+    async def make(numbers: range) -> None:
+        gates = Gates(clock=time.clock, sleep=time.sleep, report=heard.append)
+        async with console_of(sandbox, time=time, gates=gates) as console:
+            for number in numbers:
+                await make_workspace(console, f"Team {number}", f"team-{number}")
+
+    run(make(range(2)))
+    began = time.now
+    run(make(range(2, 5)))
+    assert time.now - began <= Load(workspaces=3).seconds(limited=True, spent=True)[1]
+    assert sum(request.status == 429 for request in sandbox.requests) == 1
+    said = [event.text for event in heard if isinstance(event, Notice)]
+    assert len(said) == 3, "one line for each wait"
+    assert all(
+        re.search(r"^waiting until \d\d:\d\d UTC \(about .*\) for the limit of new workspaces$", one)
+        for one in said
+    )
+
+
+@pytest.mark.parametrize("start", [1_795_460_400.0, 1_795_460_459.0])
+@pytest.mark.parametrize("count", [1, 10, 300])
+def test_writes_after_a_run_that_used_up_the_limit_take_no_longer_than_foreseen(
+    start: float, count: int
+) -> None:
+    loop = VirtualLoop(start)
+    sandbox = Sandbox(default_state(loop.time), clock=loop.time)
+    for _ in range(120):
+        sandbox.limiter.take("key1", "POST")
+
+    async def write() -> None:
+        transport, gates = httpx.ASGITransport(sandbox.app), Gates(clock=loop.time)
+        async with Console(
+            "http://x.example", OWNER, transport=transport, gates=gates, clock=loop.time
+        ) as to:
+            bodies = [{"id": f"f{number}", "name": "f", "code": "x"} for number in range(count)]
+            path = f"/api/{STAGING}/config/function"
+            await asyncio.gather(*(to.write("POST", path, body, repeatable=False) for body in bodies))
+
+    run_virtually(write(), loop)
+    assert loop.now - start <= Load(Counter(POST=count)).seconds(limited=True, spent=True)[1]

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from jitsu_backup.console import Console, Gates
+from jitsu_backup.console.retry_notices import RetryNotices
 from jitsu_backup.errors import UnreachableError
 from jitsu_backup.events import Event, Notice
 from tests.support import FakeTime, run
@@ -115,3 +116,23 @@ def test_without_that_a_console_that_was_never_reached_is_given_up_soon() -> Non
     with pytest.raises(UnreachableError):
         run(console(transport, None).get("/api/version"))
     assert len(transport.told) == 3
+
+
+def test_an_outage_is_reported_once_then_once_a_minute_with_the_number_of_requests() -> None:
+    transport = Away(time := FakeTime(), time.now + 9, refused)
+    heard: list[Event] = []
+    asked = console(transport, None, heard)
+
+    async def both() -> None:
+        await asyncio.gather(*(asked.get("/api/version") for _ in range(8)))
+
+    asked._reached = True
+    run(both())
+    assert len([event for event in heard if isinstance(event, Notice)]) == 1
+    notices = RetryNotices()
+    said = [notices.notice("gone", "", second) for second in range(0, 130, 5)]
+    assert list(filter(None, said)) == [
+        "gone; trying again",
+        "gone; trying again (11 requests since the last such line)",
+        "gone; trying again (11 requests since the last such line)",
+    ]

@@ -1,5 +1,6 @@
 """What is recovered is lost again, is half there, or is of a console whose address stays."""
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -290,3 +291,21 @@ def test_the_forecast_is_that_of_the_slowest_budget_at_the_pace_of_the_gate() ->
     assert both.seconds(limited=True) == pytest.approx((60 * PACE_MARGIN, 60 * PACE_MARGIN + 60))
     assert Load(workspaces=2).seconds(limited=True) == (0, 0)
     assert (Load(workspaces=3) + Load(workspaces=2)).seconds(limited=True) == (900, 1200)
+
+
+def test_a_recovery_that_continues_takes_no_longer_than_its_plan_says(tmp_path: Path) -> None:
+    world = World(tmp_path, rate_limit=True)
+    world.add(*SLUGS)
+    world.back_up()
+    stop = asyncio.Event()
+
+    async def interrupted() -> RecoveryRun:
+        return await world.recovering(world.job(OWNER), stop=stop, on_outcome=lambda _: stop.set())
+
+    world.run(interrupted())
+    world.gates.clear()  # as in another process
+    plan = world.plan(world.job(OWNER))
+    world.gates.clear()
+    began = world.time()
+    assert not problems(world.recover(world.job(OWNER)))
+    assert 300 < world.time() - began <= plan.seconds_at_most

@@ -385,10 +385,14 @@ def test_on_a_terminal_one_question_is_asked_in_plain_words_and_no_leaves_all_as
     assert code == 1
     assert words(said).count("[y/N]") == 1
     assert f"Create 3 workspaces on {desk.new_url} and write 63 entities to them? [y/N]" in words(said)
+    assert re.search(r"\n\r?\nCreate 3 workspaces", said), "a blank line before the question"
+    code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "\x04"])
+    assert (code, "interrupted; nothing was changed" in said) == (130, True), said
     assert not desk.new.state.workspaces
     code, said = typed(desk.new_url, desk.folder, ["recover"], [lambda: "y"])
     assert code == 0, said
     assert "3 of 3 workspaces restored completely." in said
+    assert desk.recover().stdout.startswith("Recovery: "), "no empty line first"
 
 
 def test_progress_off_a_terminal_is_a_line_a_workspace_and_none_with_quiet(desk: Desk) -> None:

@@ -324,6 +324,27 @@ def test_workspaces_that_are_gone_on_purpose_are_no_failure(tmp_path: Path) -> N
     assert (found.exit_code(), len(found.back), found.left_out) == (0, 1, ())
 
 
+def test_a_drill_lists_what_is_left_out_on_purpose_only_on_request_and_a_lost_connection_once(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    world.add(*SLUGS[:2])
+    for one in world.old.state.objects.values():
+        if one.type == "function" and one.config["name"] == "Enrich":
+            one.deleted = True
+    world.back_up()
+    summary = drill_summary(drilled(world, gone=("team-green",)), "s")
+    assert "left out" not in summary.state
+    listed = {one.heading: one for one in summary.listings if one.rows}
+    assert listed["Left out on purpose"].detailed
+    assert [row[0] for row in listed["Left out on purpose"].rows] == ["team-green"]
+    lost = [row[:2] for row in listed["Still different"].rows]
+    assert lost
+    assert len(set(lost)) == len(lost)
+    assert "had already been deleted" in str(listed["Still different"].rows)
+    assert sum("had already been deleted" in str(one.rows) for one in listed.values()) == 1
+
+
 def test_what_the_overlay_of_a_recovery_gives_is_not_lacking(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.add(*SLUGS[:2])

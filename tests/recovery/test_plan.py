@@ -130,3 +130,9 @@ def test_the_plan_names_ids_in_use_elsewhere_that_it_has_seen_and_claims_no_othe
     assert {one.used_by for one in planned.taken} == {"other-team"}
     assert {one.key for one in planned.taken} < made
     assert "Get a new id" in in_words(run.plan)
+
+
+def test_a_recovery_does_not_ask_to_replace_the_secrets_that_it_copies(tmp_path: Path) -> None:
+    plan = lost(tmp_path, Generation.JULY_2026).plan()
+    assert "copied unchanged" not in in_words(plan)
+    assert "copied unchanged" not in str(recovery_plan_document(RecoveryReport(plan, MOMENT)))

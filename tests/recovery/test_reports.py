@@ -11,13 +11,13 @@ import pytest
 from jitsu_backup.cli.recovery_progress import RecoveryProgress
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import lasting, lasting_between
-from jitsu_backup.operations.recovery import RecoveryPlan, RecoveryRun
+from jitsu_backup.operations.recovery import LeftOut, PassedOver, RecoveryPlan, RecoveryRun
 from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_keys import planned_keys
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
-from jitsu_backup.reports.recovery_values import RecoveryReport, RecoverySummary
+from jitsu_backup.reports.recovery_values import Listing, RecoveryReport, RecoverySummary
 from tests.recovery.golden import FOLDER, goldens, shown
 from tests.recovery.samples import CANARY, ended, many, planned, recovery, snapshot
 from tests.reports.parsed import ATTRIBUTES, ELEMENTS, Parsed
@@ -45,6 +45,20 @@ def test_the_plan_for_300_workspaces_is_one_page_that_names_what_is_wrong_first(
         "Workspaces (300)"
     )
     assert sum("is in use" in line for line in lines) == 3
+
+
+@pytest.mark.parametrize("lacks", ["", "1 secret, 2 grants, 3 features"])
+def test_the_state_of_a_workspace_and_a_clause_of_the_first_line_stay_whole_at_80_columns(lacks: str) -> None:
+    columns = ("Workspace", "Ended", "Backed up", "Written", "New keys", "Missing")
+    row = ("acme-production-eu-1", "restored (new)", "12 minutes ago", "1,021", "", lacks)
+    state = "1 of 6 workspaces restored completely; 1 failed, 2 blocked, 1 partly restored, 2 left out"
+    rows = (row, row, (row[0], "partly restored", *row[2:]))
+    lines = shown(
+        RecoverySummary("Recovery", "x", state, False, (), (Listing("Workspaces", columns, rows),))
+    ).split("\n")
+    assert "2 left out." in lines
+    assert sum("restored (new)   12 minutes ago" in line for line in lines) == 2
+    assert not any("New keys" in line for line in lines), "a column without any value"
 
 
 def test_nothing_is_claimed_about_write_keys_of_workspaces_that_are_not_recovered() -> None:
@@ -220,3 +234,34 @@ def test_an_interrupted_run_says_how_to_go_on() -> None:
     assert summary.next_steps[0].command == "jitsu-backup recover"
     assert "1 not started" in summary.state
     assert cut.exit_code == 130
+
+
+def test_a_workspace_whose_newest_archive_is_locked_counts_as_one_whose_key_is_missing() -> None:
+    blue = recovery(snapshot("team-blue"))
+    locked = PassedOver(blue.archive, "it is encrypted", 2, locked=True)
+    plan = RecoveryPlan(
+        "https://lost.example",
+        "https://new.example",
+        (replace(blue, passed_over=(locked,)),),
+        left_out=(LeftOut("cred", "team-red", "it is encrypted", 2, locked=True),),
+    )
+    steps = plan_summary(RecoveryReport(plan, planned().now)).next_steps
+    assert str(steps[0]).startswith("Give the key that opens the archives of 2 workspaces")
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("cannot be read: the archive is empty; use another archive of this workspace", "cannot be read: the archive is empty"),
+        ("it is damaged; use another archive, and move this one away with `prune`", "it is damaged; move this one away with `prune`"),
+        ("it is encrypted; set JITSU_BACKUP_PASSPHRASE", "it is encrypted; set JITSU_BACKUP_PASSPHRASE"),
+    ],
+)  # fmt: skip
+def test_a_recovery_does_not_advise_to_use_another_archive(why: str, said: str) -> None:
+    plan = RecoveryPlan(
+        "https://lost.example", "https://new.example", left_out=(LeftOut("c", "team", why, 5),)
+    )
+    report = RecoveryReport(plan, planned().now)
+    (listing,) = plan_summary(report).listings
+    assert listing.rows == (("team", said),)
+    assert recovery_plan_document(report)["plan"]["left_out"][0]["why"] == said

@@ -4,14 +4,29 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
-from jitsu_backup.model import MASK, Snapshot
+from jitsu_backup.console.reader import Seen
+from jitsu_backup.errors import ConsoleError
+from jitsu_backup.model import MASK, Refusal as Unread, Snapshot
 from jitsu_backup.operations.apply_plan import Status
+from jitsu_backup.operations.restore import check_target
 from jitsu_backup.planning import ActionKind, Ids, Overlay, PlanOptions
 from jitsu_backup.sandbox import Sandbox, default_state
 from jitsu_backup.sandbox.refusals import Refusal
 from tests.restores.kit import IN_PLACE, OTHER, delete, plan_for, roll_back
-from tests.support import PRODUCTION, STAGING, carry_out, console_of, prepare, read, restore, run, stand_ins
+from tests.support import (
+    PRODUCTION,
+    STAGING,
+    carry_out,
+    console_of,
+    make_snapshot,
+    prepare,
+    read,
+    restore,
+    run,
+    stand_ins,
+)
 
 
 def refuse(sandbox: Sandbox, object_id: str) -> None:
@@ -136,3 +151,13 @@ def test_what_the_workspaces_plan_does_not_include_fails_alone(before: Snapshot)
     assert (failed.action.key.type, failed.status) == ("link", Status.FAILED)
     assert "Enterprise plan" in failed.reason
     assert len(list(target.state.live_links(PRODUCTION))) == 4
+
+
+@pytest.mark.parametrize(
+    ("what", "called"),
+    [("cursor none", "sync cursors"), ("custom-image", "entities of type custom-image")],
+)
+def test_what_could_not_be_read_of_the_target_is_named_in_plain_words(what: str, called: str) -> None:
+    live = make_snapshot({}, refused=(Unread(what, "no answer"),))
+    with pytest.raises(ConsoleError, match=f"read completely: {called}: no answer$"):
+        check_target(live, Seen())

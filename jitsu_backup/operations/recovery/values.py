@@ -332,6 +332,11 @@ class RecoveryPlan:
         return tuple(one for one in self.going if one.presence is Presence.NEW)
 
     @property
+    def continues(self) -> bool:
+        """Whether it may continue an earlier run, which may just have used up the rate limits: some workspace exists."""
+        return any(one.presence is Presence.THERE for one in self.workspaces)
+
+    @property
     def writes(self) -> int:
         """How many entities are written."""
         return sum(workspace.writes for workspace in self.going)
@@ -353,7 +358,9 @@ class RecoveryPlan:
 
     @property
     def _forecast(self) -> tuple[float, float]:
-        return forecast(self.going, limited=self.limited, made_limited=self.made_limited)
+        return forecast(
+            self.going, limited=self.limited, made_limited=self.made_limited, spent=self.continues
+        )
 
     @property
     def oldest(self) -> datetime | None:
@@ -370,12 +377,15 @@ class RecoveryPlan:
 
 
 def forecast(
-    going: tuple[WorkspaceRecovery, ...], *, limited: bool, made_limited: bool
+    going: tuple[WorkspaceRecovery, ...], *, limited: bool, made_limited: bool, spent: bool = False
 ) -> tuple[float, float]:
-    """Return the least and the most seconds for which rate limits delay a recovery. Both keys work at the same time."""
+    """Return the least and the most seconds for which rate limits delay a recovery. Both keys work at the same time.
+
+    With `spent`, an earlier run may just have used up the limits.
+    """
     load = sum((one.load for one in going), Load())
-    makes = Load(workspaces=load.workspaces).seconds(limited=made_limited)
-    writes = Load(load.requests).seconds(limited=limited)
+    makes = Load(workspaces=load.workspaces).seconds(limited=made_limited, spent=spent)
+    writes = Load(load.requests).seconds(limited=limited, spent=spent)
     return max(makes[0], writes[0]), max(makes[1], writes[1])
 
 
