@@ -338,7 +338,9 @@ _KEEP = "save the missing values elsewhere, or back up with the operator's token
 
 def _kind_and_remedy(one: LeftOut | PassedOver, why: str) -> tuple[What, str, str]:
     """Return the first three fields of an alarm about an archive that could not be used."""
-    if one.locked or (isinstance(one, LeftOut) and one.later):
+    if isinstance(one, LeftOut) and one.later:
+        return What.NOT_RESTORABLE if one.waits else What.UNREADABLE, why, _RUN_AGAIN
+    if one.locked:
         return What.UNREADABLE, why, _RUN_AGAIN
     unread = one.exit_code in (IntegrityError.exit_code, AccessError.exit_code)
     return What.UNREADABLE if unread else What.NOT_RESTORABLE, why, _BACK_UP

@@ -127,7 +127,7 @@ def _next_steps(drill: Drill) -> Iterator[NextStep]:
     if locked:
         of = plural(locked, "workspace")
         yield NextStep(f"Give the --identity or passphrase that opens the archives of {of}, and drill again")
-    if later := sum(one.later for one in drill.left_out):
+    if later := sum(one.later and not one.waits for one in drill.left_out):
         yield NextStep(f"Drill again once the store can be read: it did not give {plural(later, 'archive')}")
     if unread := len(unused) - locked:
         of = plural(unread, "workspace")

@@ -200,7 +200,12 @@ def test_while_one_of_two_workspaces_of_a_slug_cannot_be_read_the_other_one_is_n
     away = unreadable_now(world, "team-red")
     plan = world.plan()
     assert (plan.exit_code, plan.workspaces, len(plan.left_out)) == (1, (), 2)
+    assert any(f"--workspace {first}" in one.why for one in plan.left_out)
     assert len(world.plan(world.job(workspaces=(first,))).workspaces) == 1
+    away[:] = [path.name for path in world.folder.glob(f"*{first}*")]
+    older = world.plan()
+    assert [one.workspace_id for one in older.workspaces] == list(world.old.state.workspaces)
+    assert [one.workspace_id for one in older.left_out] == [first]
     away.clear()
     assert [one.workspace_id for one in world.plan().workspaces] == list(world.old.state.workspaces)
 

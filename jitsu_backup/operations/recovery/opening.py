@@ -68,7 +68,12 @@ async def _open_or_not(
     try:
         return await _open(candidate, store, keys, from_host)
     except BackupError as problem:
-        why = f"an older archive is not used, because this one may be readable later: {problem}"
+        newest, *older = candidate.archives or candidate.others
+        why = f"its newest archive cannot be read now: {problem}"
+        if older:
+            why += (
+                f"; if that lasts, use an older one with --at and a time before {shown_time(newest.taken_at)}"
+            )
         return LeftOut(candidate.workspace_id, candidate.slug, why, problem.exit_code, later=True)
 
 

@@ -158,7 +158,7 @@ async def choose_archives(
     """Open the archives for a job; `there` are the workspaces on the target. Raise UsageError as `plan_recovery` does."""
     there = tuple(there)
     taken, unreadable = await open_all(listed.found, store, keys, report, from_host=job.from_host)
-    taken, waiting = _certain(job, taken, unreadable, {one.id: one for one in there})
+    taken, waiting = _certain(job, listed.found, taken, unreadable, {one.id: one for one in there})
     unreadable += waiting
     chosen_with = partial(
         choose, known=listed.known, living=there, from_host=job.from_host, names=job.workspaces, gone=job.gone,
@@ -191,22 +191,33 @@ async def choose_archives(
 
 
 def _certain(
-    job: RecoveryJob, taken: Sequence[Taken], unreadable: Iterable[LeftOut], there: Mapping[str, Living]
+    job: RecoveryJob,
+    found: Iterable[Candidate],
+    taken: Sequence[Taken],
+    unreadable: Iterable[LeftOut],
+    there: Mapping[str, Living],
 ) -> tuple[list[Taken], list[LeftOut]]:
-    """Return the archives to choose from, and the workspaces that wait for one of the same slug that may be readable later.
+    """Return the archives to choose from, and the workspaces that wait for a newer one of the same slug that cannot be read now.
 
-    That one may be newer. A workspace that exists, or is named by its id, does not wait.
+    A workspace that exists, or is named by its id, does not wait.
     """
+    newest = {
+        one.workspace_id: archive.sort_key for one in found for archive in (*one.archives, *one.others)[:1]
+    }
     later = {one.slug: one for one in unreadable if one.later}
     kept: list[Taken] = []
     waiting: list[LeftOut] = []
     for one in taken:
         other, mine = later.get(one.opened.archive.slug), one.opened.source.workspace_id
-        if other is None or mine in job.workspaces or lives(one.opened, there):
+        older = other is not None and newest[other.workspace_id] > one.opened.archive.sort_key
+        if other is None or not older or mine in job.workspaces or lives(one.opened, there):
             kept.append(one)
         else:
-            why = f"its slug is also that of {other.workspace_id}, of which an archive cannot be read now"
-            waiting.append(LeftOut(mine, one.opened.slug, why, other.exit_code, later=True))
+            why = (
+                f"workspace {other.workspace_id} has the same slug, and its newer archive cannot be read now; to recover this"
+                f" one, add --workspace {mine}"
+            )
+            waiting.append(LeftOut(mine, one.opened.slug, why, other.exit_code, later=True, waits=True))
     return kept, waiting
 
 

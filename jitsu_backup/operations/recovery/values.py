@@ -98,7 +98,8 @@ class PassedOver:
 class LeftOut:
     """A workspace of the store that is not recovered, and why. With an `exit_code` other than 0, that was not intended.
 
-    `locked` says that no given key opens its archives, `later` that the store could not be read, which may pass.
+    `locked` says that no given key opens its archives. `later` says that the store could not be read now, but may be later:
+    with `waits`, an archive of another workspace with the same slug.
     """
 
     workspace_id: str
@@ -107,6 +108,7 @@ class LeftOut:
     exit_code: int = 0
     locked: bool = False
     later: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
