@@ -492,7 +492,7 @@ def test_names_that_mean_nothing_are_refused_before_anything_is_done(tmp_path: P
             world.plan(world.job(**options))
     add_workspace(world.new.state, "team-there", filled=False)
     with pytest.raises(
-        UsageError, match=r"--into team-red=nowhere: .* no workspace 'nowhere' .*; it has: team-there"
+        UsageError, match=r"--into team-red=nowhere: .* no workspace 'nowhere' .*; create it .*: team-there"
     ):
         world.plan(world.job(into={"team-red": "nowhere"}))
 

@@ -168,7 +168,9 @@ def test_what_is_in_use_is_left_alone_until_asked_and_the_rest_continues(desk: D
     done = desk.recover("--yes")
     assert done.returncode == 7, done.stdout
     assert "2 of 3 workspaces restored completely; 1 blocked." in done.stdout
-    assert "team-red is in use: it has function 'Mine'" in words(done.stdout)
+    assert f"team-red: another workspace has its slug and is in use: {row.id} ('Team Red')" in words(
+        done.stdout
+    )
     assert len(list(desk.state().live_objects(row.id, "stream"))) == 0
     over = desk.recover("--yes", "--over-existing")
     assert over.returncode in (0, 3), over.stdout

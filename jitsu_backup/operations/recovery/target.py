@@ -68,7 +68,7 @@ def find_living(
             known = some_of(sorted(other.slug or other.id for other in there.values()), 10)
             raise UsageError(
                 f"--into {one.slug}={named}: the target console has no workspace {named!r} that this key can see; create it in"
-                f" the UI first, or name one that exists: {known or 'it has none'}"
+                f" the UI first{f', or name one that exists: {known}' if known else ''}"
             )
         return found
     if lives(one, there):
