@@ -38,10 +38,6 @@ _WITHOUT_SCHEMA = frozenset({"profile-builder"})
 """Types that no console has in its index of schemas."""
 
 _HINT = "to write into it anyway, as `restore` would, add --over-existing"
-_OWN_TARGET = (
-    "name a workspace for it with --into {slug}=OTHER (create that one in the UI if it does not exist), or write into this one"
-    " with --over-existing"
-)
 
 
 def living(found: Iterable[Workspace]) -> list[Living]:
@@ -265,8 +261,10 @@ def standing_in_the_way(
     """Return why a plan needs a decision before it is carried out, or None. A `stranger` only has the slug of the archive."""
     plan = prepared.plan
     if stranger and plan.writes and not over_existing:
+        slug = prepared.snapshot.manifest.source.slug
         return BlockedError(
-            f"{_has_the_slug(prepared)}; {_OWN_TARGET.format(slug=prepared.snapshot.manifest.source.slug)}"
+            f"{_has_the_slug(prepared)}; name a workspace for it with --into {slug}=OTHER (create that one in the UI if it does"
+            " not exist), or write into this one with --over-existing"
         )
     if plan.blocked:
         return BlockedError(_deleted_since(prepared) or first_blocked(plan))
