@@ -4,8 +4,11 @@ import re
 
 _NAMED_HOST = re.compile(r"(?:\[[^][@]*\]|[^][:@\s]*)(?::\d{1,5})?", re.ASCII)
 _QUOTED = re.compile(r"""(["'])(\w[\w+.-]*:/(?:(?!\1).)*)\1""")
-_ONE_SLASH = re.compile(r"""\b(?:s3|gs|az|file|https?):/(?!/)[^\s"'`]*@[^\s"'`]*""", re.IGNORECASE)
-_URL = re.compile(r"""\w[\w+.-]*://[^\s"'`]+?(?=[;:).,]*(?:[\s"'`]|$))""")
+_END = r"""(?=[;:).,]*(?:[\s"'`]|$))"""
+_ONE_SLASH = re.compile(
+    rf"""\b(?:s3|gs|az|file|https?):/(?!/)[^\s"'`@?]*[@?][^\s"'`]*?{_END}""", re.IGNORECASE
+)
+_URL = re.compile(rf"""\w[\w+.-]*://[^\s"'`]+?{_END}""")
 
 
 def without_credentials(url: str) -> str:

@@ -14,7 +14,7 @@ SECRET = "CANARY-7f3a"
     [
         (f"no backup of s3://K:{SECRET}@b; check it", "no backup of s3://b; check it"),
         (f"`check --config https:/u:{SECRET}@h/x` checks it", "`check --config URL` checks it"),
-        (f"cannot write /tmp/s3:/K:{SECRET}@b/x: no", "cannot write /tmp/URL no"),
+        (f"cannot write /tmp/s3:/K:{SECRET}@b/x: no", "cannot write /tmp/URL: no"),
         (f"No such command 's3://K:{SECRET} {SECRET}@bucket/x'.", "No such command 's3://bucket/x'."),
         (
             f"az://c/x?sig={SECRET}, https://h/#{SECRET} (http://a:{SECRET}@[::1]:9/p)",

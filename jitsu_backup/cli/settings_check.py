@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.addresses import without_secrets_of_urls
 from jitsu_backup.archive import identities_in
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.archive_keys import of_file
@@ -113,7 +114,9 @@ def _try_profile(settings: Settings, name: str) -> None:
 
 def _profiles(document: Mapping[str, Any]) -> dict[str, str]:
     return {
-        str(name): f"{_address(profile.get('host'))} {profile.get('workspace', '')}".strip()
+        str(name): without_secrets_of_urls(
+            f"{_address(profile.get('host'))} {profile.get('workspace', '')}".strip()
+        )
         for name, profile in members_of(document.get("profiles")).items()
         if isinstance(profile, Mapping)
     }
