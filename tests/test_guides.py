@@ -14,6 +14,7 @@ import click
 import pytest
 import yaml
 
+from jitsu_backup.archive.encryption import new_identity
 from jitsu_backup.archive.filename import OWN_MARKS
 from jitsu_backup.cli import cli
 from jitsu_backup.console import RefusalKind
@@ -66,6 +67,9 @@ BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]+) -->\n)?```sh\n(?P<lines>.*?)```", r
 STAND_IN = re.compile(r"^# (\S+) stands for (\S+)$", re.MULTILINE)
 """A line of a block in a comment: what the reader replaces by a value of their own, and what the test replaces it by."""
 
+PUBLIC_KEY = "age1-your-own-public-key"
+"""What stands for the reader's own public key. The private key is in `identity.txt`."""
+
 
 def read(name: str) -> str:
     return (DOCS / name).read_text(encoding="utf-8")
@@ -114,6 +118,10 @@ def test_a_guide_runs_as_written(name: str, tmp_path: Path) -> None:
         script = script_of([stage, ("", lines)])
     for shown, real in STAND_IN.findall(script):
         script = script.replace(shown, real)
+    if PUBLIC_KEY in script:
+        private, public = new_identity()
+        (tmp_path / "identity.txt").write_text(private)
+        script = script.replace(PUBLIC_KEY, public)
     clean = {k: v for k, v in os.environ.items() if not k.startswith("JITSU")}
     done = subprocess.run(
         ["bash", "-c", with_free_ports(script)],

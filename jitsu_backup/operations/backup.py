@@ -32,7 +32,13 @@ from jitsu_backup.operations.asking import (
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.connection import Connection, Consoles
 from jitsu_backup.operations.known_before import KnownBefore
-from jitsu_backup.operations.operator_secrets import UnreadSecrets, beyond_the_key, in_clear, told_beyond
+from jitsu_backup.operations.operator_secrets import (
+    UnreadSecrets,
+    beside_encrypted,
+    beyond_the_key,
+    in_clear,
+    told_beyond,
+)
 from jitsu_backup.operations.save import Saved, SaveOptions, last_complete, save, side_by_side
 from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.store import Store, keep, latest_of, mark, recall, remember
@@ -195,14 +201,21 @@ class Backup:
             chosen = [(access, access.workspace or "") for access in job.workspaces]
         with_token = [access for access, _ in chosen if access.operator is not None]
         if with_token:
-            self._refuse_in_clear(is_key=all(access.is_operators for access in with_token))
+            names = [{one.workspace, label} for one, label in chosen if one.operator is not None]
+            self._refuse_in_clear(names, is_key=all(access.is_operators for access in with_token))
         return [each for each in chosen if self._in_shard(each[0].workspace or "")]
 
-    def _refuse_in_clear(self, *, is_key: bool) -> None:
-        """Raise UsageError unless secrets may be kept as this run would keep them."""
+    def _refuse_in_clear(self, names: Iterable[set[str | None]], *, is_key: bool) -> None:
+        """Raise UsageError unless the secrets of workspaces, by id and slug, may be kept as this run would keep them."""
+        newest = () if self.keys.seals else self._before.newest_of(names)
+        encrypted = next((archive for archive in newest if archive.encrypted), None)
         if not (self.job.plaintext or (self.keys.seals and not self.job.bares_secrets)):
             self._refused = in_clear(folder=self.job.bares_secrets, is_key=is_key)
-            raise self._refused
+        elif encrypted is not None:
+            self._refused = beside_encrypted(encrypted.slug)
+        else:
+            return
+        raise self._refused
 
     async def _all_of(self, access: WorkspaceAccess) -> list[tuple[WorkspaceAccess, str]]:
         """Return every workspace that a key can read, and note those that only the store has."""
@@ -288,8 +301,8 @@ class Backup:
 
         async def info() -> ConsoleInfo:
             found: ConsoleInfo = await self._once(console, "info", read_console_info)
-            if found.is_operator:
-                self._refuse_in_clear(is_key=True)
+            if found.is_operator and access.operator is None:
+                self._refuse_in_clear([{access.workspace}], is_key=True)
             return found
 
         question = await self._question(access, console, info)

@@ -1,7 +1,7 @@
 """What the store and the metrics know about workspaces from before a backup, and the alarms about what changed since."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -46,6 +46,13 @@ class KnownBefore:
     def all(self) -> tuple[ArchiveName, ...]:
         """Return the archives of all workspaces."""
         return tuple(archive for own in self._archives.values() for archive in own)
+
+    def newest_of(self, workspaces: Iterable[Collection[str | None]]) -> Iterator[ArchiveName]:
+        """Yield the newest backup of each workspace, given by id and slug, or else what a restore or recovery left of it."""
+        ordered = sorted(self.all(), key=_by_worth)
+        newest = {name: archive for archive in ordered for name in (archive.slug, archive.workspace_id)}
+        for names in workspaces:
+            yield from sorted((newest[name] for name in names if name in newest), key=_by_worth)[-1:]
 
     def not_among(
         self, seen: set[str], slugs: Collection[str | None], counts: Callable[[str], bool]
@@ -109,3 +116,7 @@ class KnownBefore:
 
     def _may_be_unseen(self, archive: ArchiveName) -> bool:
         return any(name == "*" or archive.belongs_to(name) for name in self.allow_unseen)
+
+
+def _by_worth(archive: ArchiveName) -> tuple[object, ...]:
+    return not archive.set_aside, archive.sort_key

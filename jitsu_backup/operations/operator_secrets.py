@@ -31,6 +31,14 @@ def in_clear(*, folder: bool, is_key: bool) -> UsageError:
     )
 
 
+def beside_encrypted(workspace: str) -> UsageError:
+    """Return the error for secrets that would be written in clear beside encrypted archives of a workspace."""
+    return UsageError(
+        f"the archives of {workspace} in this store are encrypted, and --plaintext-secrets would write secrets in clear"
+        " beside them; add --encrypt-to, or choose another --store"
+    )
+
+
 async def beyond_the_key(console: Console, seen: Iterable[Workspace]) -> list[Workspace]:
     """Return the workspaces that the operator's token of `console` can read and that are not among `seen`.
 

@@ -1,12 +1,16 @@
 """`backup` with the operator's token: a whole console, its secrets in the same run, and what even the token cannot read."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pytest
 
-from jitsu_backup.archive import OPERATOR, decode
+from jitsu_backup.archive import CLONED, OPERATOR, ArchiveName, decode, source_mark
+from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.known_before import KnownBefore
+from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace, running
 from tests.support import OWNER, PRODUCTION, STAGING
 from tests.unattended.workbench import Bench
@@ -48,7 +52,7 @@ def test_secrets_in_clear_are_refused_before_anything_is_kept(bench: Bench, what
     assert done.returncode == 2
     assert done.stderr.count("would hold unencrypted secrets; encrypt it with --encrypt-to") == 1
     assert "or use a user's key" in done.stderr
-    done = as_operator(bench, "backup", *what, JITSU_APIKEY=TOKEN, JITSU_ADMIN_TOKEN="")
+    done = bench.run("backup", *what, JITSU_APIKEY=TOKEN)
     assert done.returncode == 2
     assert "would hold unencrypted secrets" in done.stderr
     assert bench.archives == []
@@ -58,6 +62,39 @@ def test_encrypted_archives_need_no_other_word(bench: Bench) -> None:
     done = as_operator(bench, "backup", "acme-staging", JITSU_BACKUP_PASSPHRASE="correct horse")
     assert done.returncode == 0
     assert [archive.key_class for archive in bench.archives] == [OPERATOR]
+
+
+def test_secrets_in_clear_never_get_beside_the_encrypted_archives_of_their_workspace(bench: Bench) -> None:
+    assert bench.run("backup", "acme-staging", JITSU_BACKUP_PASSPHRASE="correct horse").returncode == 0
+    clear = "--plaintext-secrets"
+    for what in (["--all"], ["acme-production", STAGING], ["acme-staging"]):
+        for variable in ("JITSU_ADMIN_TOKEN", "JITSU_APIKEY"):
+            bench.env = {"JITSU_HOST": bench.url, variable: TOKEN}
+            done = bench.run("backup", *what, clear)
+            assert "the archives of acme-staging in this store are encrypted, and --plaintext" in done.stderr
+            assert not any(archive.slug == "acme-staging" for archive in bench.archives[1:])
+        assert done.returncode == (3 if len(what) == 2 else 2)
+    assert as_operator(bench, "backup", "acme-production", clear).returncode == 0
+
+
+def test_the_backup_under_its_id_or_slug_says_how_a_workspace_is_kept_before_what_a_recovery_left() -> None:
+    lost, kept, left = (
+        ArchiveName("shop", one, datetime(2026, 11, day, tzinfo=UTC), f"{day:012x}", marks)
+        for one, day, marks in (
+            ("clost", 1, ()),
+            ("cnew", 2, ()),
+            ("cnew", 3, (CLONED, source_mark("http://lost.example", "clost"))),
+        )
+    )
+    for names, known, newest in (
+        ({"cnew", "shop"}, (lost, left), lost),
+        ({"cnew", "shop"}, (left, kept, lost), kept),
+        ({"cnew"}, (lost, left), left),
+        ({"cother"}, (lost, left), None),
+    ):
+        before = KnownBefore(ExpectedStore(), ArchiveKeys())
+        before.add(known)
+        assert next(before.newest_of([names]), None) == newest
 
 
 def test_what_even_the_token_cannot_read_is_reported_by_entity_in_one_line(bench: Bench) -> None:
