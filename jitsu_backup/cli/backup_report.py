@@ -103,11 +103,12 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
 
 def unseen_in_words(run: BackupRun) -> str:
     """Return one line about all workspaces that only the store has: by slug, and with the id if another has the slug now."""
-    slugs = {archive.workspace_id: archive.slug for archive in run.stored_before}
+    slugs = run.slugs_before
     named = [f"{slugs[name]} ({name})" if name in slugs else name for name in run.unseen]
     return (
-        f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; if they were deleted on"
-        " purpose, or a recovery into another console replaced them, silence each with --allow-unseen NAME, or with"
+        f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; if their"
+        " console was lost, `recover` brings them back; if they were deleted on purpose, or a recovery replaced them,"
+        " silence each with --allow-unseen NAME, or with"
         " allow_unseen in the settings"
     )
 

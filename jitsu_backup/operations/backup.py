@@ -331,7 +331,7 @@ class Backup:
         saved = await save(snapshot, own, options, self.keys.seal, self._put, had=had)
         if question is not None:
             await self._remember(question, saved)
-        return saved
+        return replace(saved, baseline_host=await self._other_host(saved))
 
     async def _question(
         self, access: WorkspaceAccess, console: Console, read_info: Callable[[], Awaitable[ConsoleInfo]]
@@ -410,6 +410,19 @@ class Backup:
             return None
         cursors = {"sync-cursor": len(before.cursors)} if "sync-cursor" in missing else {}
         return {**name_counts(before), **cursors}
+
+    async def _other_host(self, saved: Saved) -> str | None:
+        """Return the console of the archive that a shrunk workspace was compared with, if that is another one.
+
+        Return an empty text if the archive cannot be opened.
+        """
+        if not saved.falls or saved.baseline is None or self._store is None:
+            return None
+        try:
+            before = self.keys.open(await self._store.read(str(saved.baseline))).manifest.source
+        except BackupError:  # as above
+            return ""
+        return before.host if before.key[0] != saved.source.key[0] else None
 
     async def _put(self, archive: ArchiveName, data: bytes) -> None:
         if self._output is not None:

@@ -136,12 +136,18 @@ class BackupRun:
         """Return whether the store had an archive of a workspace, given by its id or a current or former slug."""
         return any(archive.belongs_to(workspace) for archive in self.stored_before)
 
+    @property
+    def slugs_before(self) -> Mapping[str, str]:
+        """The slug in the newest archive of each workspace from before the run, by id."""
+        oldest_first = sorted(self.stored_before, key=lambda archive: archive.sort_key)
+        return {archive.workspace_id: archive.slug for archive in oldest_first}
+
     def alarms(self, again: Again, waits: float | None = None) -> Iterator[Alarm]:
         """Yield what is wrong with each workspace, then with the run. `again` and `waits` are as in `remedy_for`."""
         for outcome in self.outcomes:
             yield from outcome.alarms(again, waits)
         for name in self.unseen:
-            yield unseen_alarm(name)
+            yield unseen_alarm(name, self.slugs_before.get(name, ""))
         if self.removed is not None and self.removed.stuck:
             yield Alarm(What.NOT_PRUNED, self.removed.why, "remove them with `prune`")
         if self.unpacked is not None and self._stale:
@@ -150,13 +156,14 @@ class BackupRun:
             yield Alarm(What.UNCOMPARED, str(self.unlisted), "allow the store's credentials to list archives")
 
 
-def unseen_alarm(name: str) -> Alarm:
-    """Return the alarm about a workspace that only the store has."""
+def unseen_alarm(name: str, slug: str = "") -> Alarm:
+    """Return the alarm about a workspace that only the store has. `slug` is its slug if `name` is its id."""
     silence = shlex.join(["--allow-unseen", name])
     remedy = (
-        f"if it was deleted on purpose, silence this with {silence}, or with allow_unseen in the settings"
+        "if its console was lost, `recover` brings it back; if it was deleted on purpose, or a recovery replaced it,"
+        f" silence this with {silence}, or with allow_unseen in the settings"
     )
-    return Alarm(What.UNSEEN, "", remedy, name)
+    return Alarm(What.UNSEEN, f"its archives are those of {slug}" if slug else "", remedy, name)
 
 
 def _of_saved(saved: Saved, label: str, again: Again, waits: float | None) -> Iterator[Alarm]:
@@ -197,10 +204,17 @@ def _after_a_fall(saved: Saved, name: str, again: Again) -> str:
     if saved.baseline is None:
         return _accept(name, again)
     before, now = saved.baseline.reference, saved.archive.reference
-    return (
-        f"see what is gone with `{again('diff', before, now)}`; then `restore` the previous state from {before},"
-        f" or if that was on purpose, {_accept(name, again)}"
+    look = f"see what is gone with `{again('diff', before, now)}`"
+    if saved.baseline_host:
+        return (
+            f"the previous archive, {before}, is of console {saved.baseline_host}: if that console was lost, bring its"
+            f" workspaces back with `{again('recover')}`; if not, {look}, and {_accept(name, again)}"
+        )
+    new = (
+        "" if saved.baseline_host is None else "if this console replaces a lost one, run `recover`; if not, "
     )
+    back = f"then `restore` the previous state from {before}"
+    return f"{new}{look}; {back}, or if that was on purpose, {_accept(name, again)}"
 
 
 def _accept(name: str, again: Again) -> str:

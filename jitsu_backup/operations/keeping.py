@@ -179,7 +179,8 @@ class Keeper:
                 continue
             unseen.add(("unseen", workspace_id))
             named = workspace_id if newest.slug in labels else newest.slug
-            self.troubles.begins(("unseen", workspace_id), named, unseen_alarm(named))
+            slug = newest.slug if named == workspace_id else ""
+            self.troubles.begins(("unseen", workspace_id), named, unseen_alarm(named, slug))
         for subject in {*self.troubles.of_kind("unseen")} - unseen:
             self.troubles.is_over(subject)
 

@@ -66,9 +66,10 @@ class Saved:
     """How a snapshot was saved: its archive, or an earlier one with the same content if nothing was `written`.
 
     `size` is in bytes, or 0 if nothing was written. `falls` are what raised the shrink alarm, and `baseline` is the archive
-    with the previous content. `damaged` is the newest archive before, if it cannot be read. `better` is the newest archive
-    that a stronger key read, if this one was read with a weaker key and that was not accepted. With `gone`, all that is
-    missing are types that the console no longer offers.
+    with the previous content; `baseline_host` is its console if that is another one, or empty if it cannot be opened.
+    `damaged` is the newest archive before, if it cannot be read. `better` is the newest archive that a stronger key read,
+    if this one was read with a weaker key and that was not accepted. With `gone`, all that is missing are types that the
+    console no longer offers.
     """
 
     snapshot: Snapshot
@@ -78,6 +79,7 @@ class Saved:
     written: bool = True
     falls: tuple[Fall, ...] = ()
     baseline: ArchiveName | None = None
+    baseline_host: str | None = None
     damaged: ArchiveName | None = None
     better: ArchiveName | None = None
     gone: bool = False

@@ -148,7 +148,10 @@ def test_what_a_run_finds_beside_its_workspaces_is_in_the_figures_until_it_is_ov
     (found,) = [one for one in samples(bench.folder / "m") if one.name == "jitsu_backup_run_problem"]
     assert (found.labels["problem"], found.labels["workspace"]) == ("unseen", "acme-production")
     assert found.labels["reason"] == "is in the store, but this key cannot see it"
-    remedy = "if it was deleted on purpose, silence this with --allow-unseen acme-production, or with allow_unseen in the settings"
+    remedy = (
+        "if its console was lost, `recover` brings it back; if it was deleted on purpose, or a recovery replaced it, silence"
+        " this with --allow-unseen acme-production, or with allow_unseen in the settings"
+    )
     assert found.labels["remedy"] == remedy
     bench.state.workspaces[gone.id] = gone
     assert bench.run("backup", "--all", "--metrics", "m").returncode == 0
@@ -302,5 +305,21 @@ def test_workspaces_that_only_the_store_has_are_one_line_by_slug() -> None:
     told = unseen_in_words(BackupRun(unseen=(old.workspace_id, "team-4"), stored_before=(old,)))
     assert told.startswith(
         "2 workspaces are in the store, but this key cannot see them: team-3 (cm29srj379q32xq53rvnzja2s), team-4; if"
+        " their console was lost, `recover` brings them back; if"
     )
     assert told.endswith("silence each with --allow-unseen NAME, or with allow_unseen in the settings")
+
+
+def test_a_workspace_that_only_the_store_has_is_told_with_its_newest_slug_beside_its_id() -> None:
+    named = "cm29srj379q32xq53rvnzja2s"
+    old, new = (
+        parse_name(f"{slug}.{named}.202611{day}T120000Z.0123456789ab.json.gz")
+        for slug, day in (("team", "01"), ("shop", "02"))
+    )
+    assert old is not None
+    assert new is not None
+    (alarm,) = BackupRun(unseen=(named,), stored_before=(new, old)).alarms(lambda *_: "")
+    assert f"{named} is in the store, but this key cannot see it: its archives are those of shop" in str(
+        alarm
+    )
+    assert "if its console was lost, `recover` brings it back" in str(alarm)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pyrage
 import pytest
 
+from jitsu_backup.sandbox import Sandbox, running
 from tests.support import STAGING
 from tests.unattended.workbench import Bench
 
@@ -216,6 +217,29 @@ def test_after_a_clock_that_ran_ahead_the_alarm_is_given_again_and_again(bench: 
     (folder / str(archive)).rename(folder / str(ahead))
     bench.forget("destination", 0)
     assert [bench.run("backup", "acme-staging", "--if-changed").returncode for _ in range(3)] == [3, 3, 3]
+
+
+def test_a_workspace_that_has_shrunk_on_another_console_than_before_leads_to_recover(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.forget("destination", 1)
+    with running(Sandbox(bench.state)) as elsewhere:
+        done = bench.run("backup", "acme-staging", JITSU_HOST=elsewhere)
+    assert done.returncode == 3
+    before = bench.archives[0].reference
+    assert f"{before}, is of console {bench.url}: if that console was lost" in " ".join(done.stderr.split())
+    assert "jitsu-backup recover" in done.stderr
+    assert "then `restore`" not in done.stderr
+
+
+def test_a_workspace_that_has_shrunk_since_an_archive_that_cannot_be_opened_leads_to_both(
+    bench: Bench,
+) -> None:
+    bench.env["JITSU_BACKUP_ENCRYPT_TO"] = str(pyrage.x25519.Identity.generate().to_public())
+    bench.run("backup", "acme-staging")
+    bench.forget("destination", 1)
+    said = " ".join(bench.run("backup", "acme-staging").stderr.split())
+    assert "1 now; if this console replaces a lost one, run `recover`; if not, see what is gone with" in said
+    assert "then `restore` the previous state from acme-staging/" in said
 
 
 def test_a_workspace_that_the_key_no_longer_sees_is_reported(bench: Bench) -> None:

@@ -296,5 +296,8 @@ def test_what_only_the_store_has_is_reported_by_its_id_where_its_slug_lives_and_
     tell(bench, story, allow_unseen=())
     told = [message for _, message in errors(bench) if "--allow-unseen" in message]
     assert len(told) == 2
+    assert "its archives are those of team-0; if its console was lost, `recover` brings it back" in "".join(
+        told
+    )
     assert "silence this with --allow-unseen clater" in "".join(told)
     assert "silence this with --allow-unseen shop" in "".join(told)
