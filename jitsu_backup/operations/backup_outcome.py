@@ -146,8 +146,9 @@ class BackupRun:
         """Yield what is wrong with each workspace, then with the run. `again` and `waits` are as in `remedy_for`."""
         for outcome in self.outcomes:
             yield from outcome.alarms(again, waits)
+        slugs = self.slugs_before if self.unseen else {}
         for name in self.unseen:
-            yield unseen_alarm(name, self.slugs_before.get(name, ""))
+            yield unseen_alarm(name, slugs.get(name, ""))
         if self.removed is not None and self.removed.stuck:
             yield Alarm(What.NOT_PRUNED, self.removed.why, "remove them with `prune`")
         if self.unpacked is not None and self._stale:
