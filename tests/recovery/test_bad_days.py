@@ -197,7 +197,7 @@ def test_of_a_named_console_an_archive_that_was_not_compared_is_better_than_none
     assert (first.passed_over, second.passed_over) == ((), ())
 
 
-def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_workspace_of_somebody_else_is_not_touched_unless_it_is_named_as_the_target(tmp_path: Path) -> None:
     world = lost(tmp_path)
     mine = add_workspace(world.new.state, "team-green", filled=False)
     world.new.state.add_object(
@@ -206,7 +206,7 @@ def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path
     before = tables(world.new.state, "team-green")
     run = world.recover()
     assert re.search(
-        rf"another workspace has its slug and is in use: {mine} \('Team Green'\).*--into team-green=OTHER.*create.*--over-existing",
+        rf"another workspace has its slug and is in use: {mine} \('Team Green'\).*--into team-green=OTHER.*create.*only --into team-green=team-green --over-existing",
         problems(run)["team-green"],
     )
     (green,) = [one for one in run.plan.workspaces if one.slug == "team-green"]
@@ -215,7 +215,12 @@ def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path
     assert run.exit_code == 7
     equal(world, "team-blue", "team-red")
     again = world.recover(world.job(over_existing=True))
-    assert problems(again) == {}
+    assert problems(again) == problems(run)
+    assert tables(world.new.state, "team-green") == before
+    itself = world.job(into={"team-green": "team-green"})
+    assert problems(world.recover(itself))["team-green"].endswith("add --over-existing")
+    assert tables(world.new.state, "team-green") == before
+    assert problems(world.recover(replace(itself, over_existing=True))) == {}
     there = tables(world.new.state, "team-green")
     assert there["objects"].pop("somebodys")
     assert there["objects"] == tables(world.old.state, "team-green")["objects"]

@@ -258,13 +258,17 @@ def gone_before(prepared: PreparedRestore) -> tuple[Residue, ...]:
 def standing_in_the_way(
     prepared: PreparedRestore, *, over_existing: bool, stranger: bool = False
 ) -> BackupError | None:
-    """Return why a plan needs a decision before it is carried out, or None. A `stranger` only has the slug of the archive."""
+    """Return why a plan needs a decision before it is carried out, or None.
+
+    A `stranger` only has the slug of the archive. It is somebody else's workspace, so `over_existing` does not count there:
+    that flag is for all workspaces at once.
+    """
     plan = prepared.plan
-    if stranger and plan.writes and not over_existing:
+    if stranger and plan.writes:
         slug = prepared.snapshot.manifest.source.slug
         return BlockedError(
             f"{_has_the_slug(prepared)}; name a workspace for it with --into {slug}=OTHER (create that one in the UI if it does"
-            " not exist), or write into this one with --over-existing"
+            f" not exist); only --into {slug}={slug} --over-existing writes into this one"
         )
     if plan.blocked:
         return BlockedError(_deleted_since(prepared) or first_blocked(plan))
