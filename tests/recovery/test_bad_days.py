@@ -218,7 +218,10 @@ def test_a_workspace_of_somebody_else_is_not_touched_unless_it_is_named_as_the_t
     assert problems(again) == problems(run)
     assert tables(world.new.state, "team-green") == before
     itself = world.job(into={"team-green": "team-green"})
-    assert problems(world.recover(itself))["team-green"].endswith("add --over-existing")
+    run = world.recover(itself)
+    assert problems(run)["team-green"].endswith("add --over-existing")
+    (problem,) = filter(None, (one.problem for one in run.outcomes))
+    assert getattr(problem, "flags", ()) == ("--over-existing",)
     assert tables(world.new.state, "team-green") == before
     assert problems(world.recover(replace(itself, over_existing=True))) == {}
     there = tables(world.new.state, "team-green")
@@ -294,7 +297,10 @@ def test_another_workspace_can_be_named_for_one_whose_slug_is_taken(tmp_path: Pa
     assert there["objects"] == was["objects"]
     stranger = "csomebodys00000000000000x"
     world.new.state.add_object(stranger, "function", "theirs", {"name": "Theirs", "code": "export default 1"})
-    again = problems(world.recover())["team-green"]
+    run = world.recover()
+    again = problems(run)["team-green"]
+    flags = [getattr(one.problem, "flags", ()) for one in run.outcomes if one.recovery.slug == "team-green"]
+    assert flags == [("--into", "team-green=team-green-2")]
     assert f"another workspace has its slug and is in use: {stranger}" in again
     assert "team-green-2 has" in again
     assert again.endswith("add --into team-green=team-green-2 to continue there")
