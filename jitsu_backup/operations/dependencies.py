@@ -1,7 +1,7 @@
 """How the actions of a plan depend on each other, and in which order they can run concurrently."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from jitsu_backup.catalogue import END_FIELDS, entity_type, find_references
 from jitsu_backup.catalogue.table import STAGES
@@ -13,7 +13,7 @@ from jitsu_backup.planning import Action, ActionKind, Plan
 class Dependencies:
     """Which of the snapshot's entities an action refers to, and which must be created before it.
 
-    `waits` maps the key of each created entity to the keys that must be created before it. These are of earlier stages, or
+    `waits` maps the key of each written entity to the keys that must be written before it. These are of earlier stages, or
     free the webhook that it takes. There are no circles, because planning does not allow webhooks to rotate.
     `functions_of` are the functions that are created with a builder.
     """
@@ -40,6 +40,11 @@ class Dependencies:
         }
         making = {action.key: action for action in plan.writes if action.kind is not ActionKind.DELETE}
         self._leaving = dict(self._webhooks_left(making.values()))
+        self._updated = {
+            Key(action.key.type, str(action.target_id)): key
+            for key, action in making.items()
+            if action.kind is ActionKind.UPDATE
+        }
         self.waits = {key: self._awaited(action, making) for key, action in making.items()}
 
     def note_known(self, key: Key) -> None:
@@ -73,10 +78,19 @@ class Dependencies:
         if entity_type(action.key.type).deleted_first:  # once it exists, what it uses cannot change
             frozen = _used_types(action.key.type)
             keys |= dict.fromkeys(key for key in making if key.type in frozen)
+        keys |= dict.fromkeys(self._used_and_updated(action))
         leaving = self._leaving.values()
         return [
             key for key in keys if key in making and (entity_type(key.type).stage < stage or key in leaving)
         ]
+
+    def _used_and_updated(self, action: Action) -> Iterator[Key]:
+        """Yield the keys of what the entity that an action updates uses in the target, and the plan updates too."""
+        found = self._live.get(Key(action.key.type, str(action.target_id)))
+        if action.kind is ActionKind.UPDATE and found is not None:
+            for reference, used in find_references(entity_type(action.key.type).references, found.body):
+                named = (Key(name, used) for name in reference.types)
+                yield from (self._updated[key] for key in named if key in self._updated)
 
 
 def _used_types(type_name: str) -> set[str]:

@@ -211,17 +211,17 @@ def archive_table(
 ) -> RenderableType:
     """Return a table of archives, made from their names: those of `latest` are marked, and what runs have left is dim.
 
-    Workspaces that share a slug are shown with ids. `sources` maps the mark of a clone to the slug of the workspace that was cloned.
+    Workspaces that share a slug are shown with ids, each on a line of its own. `sources` maps the mark of a clone to the slug of the workspace that was cloned.
     """
     table = _table("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
-    table.columns[2].no_wrap, table.columns[3].justify = True, "right"
+    table.columns[1].no_wrap, table.columns[2].no_wrap, table.columns[3].justify = True, True, "right"
     listed = list(archives)
     owners = Counter(slug for slug, _ in {(one.slug, one.workspace_id) for one in listed})
     all_encrypted = len(listed) > 1 and all(archive.encrypted for archive in listed)
     for archive in listed[:_LONGEST_TABLE]:
         shown = replace(archive, encrypted=False) if all_encrypted else archive
         if owners[archive.slug] > 1:
-            shown = replace(shown, slug=f"{archive.slug} ({archive.workspace_id})")
+            shown = replace(shown, slug=f"{archive.slug}\n{archive.workspace_id}")
         *row, marks = _archive_row(shown, sources, ["latest"] if archive in latest else [])
         count = "" if archive.total is None else str(archive.total)
         table.add_row(*row, count, marks, style="dim" if archive.set_aside else None)

@@ -331,6 +331,10 @@ class Settings:
     def _key(self, value: object, token: object) -> SecretText:
         """Return a key, which may be the operator's `token`. Raise UsageError, AccessError."""
         if value is None:
+            if self._variables.get("JITSU_ADMIN_TOKEN") == "":
+                raise UsageError(
+                    "JITSU_ADMIN_TOKEN is empty, and there is no API key; set one of them to a value"
+                )
             raise UsageError(
                 "no API key for this console; set JITSU_APIKEY to keyId:keySecret (user settings page of the console),"
                 " or key in jitsu-backup.toml, or --apikey; or JITSU_ADMIN_TOKEN to the operator's token"

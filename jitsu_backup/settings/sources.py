@@ -79,7 +79,6 @@ def _refuse_empty_variables(environment: Mapping[str, str], overrides: Overrides
     for variable, flag in (
         ("JITSU_HOST", overrides.host),
         ("JITSU_APIKEY", overrides.apikey),
-        ("JITSU_ADMIN_TOKEN", overrides.admin_token),
         ("JITSU_BACKUP_STORE", overrides.store),
     ):
         if flag is None and variable in environment and not environment[variable].strip():

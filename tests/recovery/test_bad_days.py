@@ -174,7 +174,7 @@ def test_workspaces_that_moved_to_another_console_count_for_both(tmp_path: Path)
     second = world.plan(world.job(from_host="second.example"))
     assert [one.slug for one in second.workspaces] == ["team-green", "team-red"]
     assert [(one.slug, one.why, one.exit_code) for one in second.left_out] == [
-        ("team-blue", f"its archives are of another console, {OLD}", 0)
+        ("team-blue", f"archives are of another console, {OLD}", 0)
     ]
     for path in sorted(tmp_path.glob("team-red.*"))[:2]:
         path.write_bytes(path.read_bytes()[:100])

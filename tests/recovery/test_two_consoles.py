@@ -62,7 +62,7 @@ def test_what_only_the_new_console_has_is_left_out_as_its_own(tmp_path: Path) ->
     world.back_up(world.new)
     (own,) = world.plan().left_out
     assert (own.slug, own.exit_code) == ("team-own", 0)
-    assert own.why == f"its archives are of the console that is written into, {NEW}"
+    assert own.why == f"archives are of the console that is written into, {NEW}"
 
 
 def test_if_all_newest_archives_are_of_the_new_console_the_plan_names_the_other_one(tmp_path: Path) -> None:

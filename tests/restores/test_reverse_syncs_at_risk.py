@@ -47,6 +47,18 @@ def test_a_sync_that_has_used_up_its_ids_is_not_deleted() -> None:
     assert not [action for action in plan.actions if action.kind is ActionKind.DELETE]
 
 
+def test_a_model_and_its_warehouse_are_both_restored_though_the_console_rejects_the_model_before_the_warehouse() -> (
+    None
+):
+    sandbox = newest()
+    before = backed_up(sandbox)
+    sandbox.state.objects[MODEL].config["name"] = "Renamed"
+    sandbox.state.objects[WAREHOUSE].config["host"] = "  padded  "
+    result = restored(sandbox, before, rebind=True)
+    assert [line for line in result.found if line.key.type != SYNC] == []
+    assert sandbox.state.objects[MODEL].config["name"] != "Renamed"
+
+
 def test_without_the_feature_what_a_sync_uses_is_blocked_and_the_sync_stays() -> None:
     sandbox = newest()
     before = backed_up(sandbox)

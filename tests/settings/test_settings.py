@@ -76,7 +76,6 @@ def test_without_any_file_the_defaults_hold(tmp_path: Path) -> None:
     [
         ("JITSU_HOST", "host"),
         ("JITSU_APIKEY", "apikey"),
-        ("JITSU_ADMIN_TOKEN", "admin_token"),
         ("JITSU_BACKUP_STORE", "store"),
     ],
 )
@@ -84,6 +83,12 @@ def test_an_empty_variable_never_means_the_default(variable: str, flag: str, tmp
     with pytest.raises(UsageError, match=f"{variable} is empty; set it to a value, or unset it"):
         load(None, {"JITSU_APIKEY": KEY, variable: " "}, None, tmp_path, Overrides())
     load(None, {"JITSU_APIKEY": KEY, variable: ""}, None, tmp_path, Overrides(**{flag: "given:x"}))
+
+
+def test_an_empty_token_is_named_only_where_there_is_no_api_key(tmp_path: Path) -> None:
+    load(None, {"JITSU_APIKEY": KEY, "JITSU_ADMIN_TOKEN": ""}, None, tmp_path, Overrides()).place("w")
+    with pytest.raises(UsageError, match="JITSU_ADMIN_TOKEN is empty, and there is no API key"):
+        load(None, {"JITSU_ADMIN_TOKEN": ""}, None, tmp_path, Overrides()).place("w")
 
 
 def test_a_named_profile_comes_before_the_environment(tmp_path: Path) -> None:

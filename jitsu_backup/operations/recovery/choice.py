@@ -334,7 +334,7 @@ def _of_named_host(
 
 def _of_another(one: Opened, target_host: str) -> LeftOut:
     which = "the console that is written into" if one.source.host == target_host else "another console"
-    return _left_out(one, f"its archives are of {which}, {one.source.host}")
+    return _left_out(one, f"archives are of {which}, {one.source.host}")
 
 
 def _of_one_host(

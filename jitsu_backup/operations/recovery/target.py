@@ -297,9 +297,9 @@ def standing_in_the_way(
         has = f"{first} and {len(extras) - 1} more" if len(extras) > 1 else first
         reasons.append(f"it has {has}, which the archive lacks")
     if touched:
-        named = f"{touched[0].key.type} {quoted(touched[0].name)}"
+        named = some_of([f"{action.key.type} {quoted(action.name)}" for action in touched], 3)
         count = plural(len(touched), "existing entity", "existing entities")
-        reasons.append(f"{count} would be overwritten: {named}{' and others' if len(touched) > 1 else ''}")
+        reasons.append(f"{count} would be overwritten: {named}")
     return BlockedError(f"{where} is in use: {', and '.join(reasons)}; {_HINT}").with_flags(_OVER_EXISTING)
 
 
