@@ -153,9 +153,20 @@ class DiskError(BackupError):
 
 
 class BlockedError(BackupError):
-    """The plan cannot be applied until the operator makes a decision."""
+    """The plan cannot be applied until the operator makes a decision.
+
+    `flags` are added to the same command to decide as the message advises first. They are empty if a person has to find out
+    something before.
+    """
 
     exit_code = 7
+    flags: tuple[str, ...] = ()
+
+    def with_flags(self, *flags: str) -> Self:
+        """Return a copy of this error with `flags`."""
+        again = self.with_context()
+        again.flags = flags
+        return again
 
 
 class TargetChangedError(BlockedError):

@@ -31,6 +31,7 @@ from jitsu_backup.reports.recovery_next_steps import (
     CHANGED_IDS,
     TAKE_BACK,
     WAYS_BACK,
+    about_blocked,
     about_damaged,
     changed_ids,
     next_steps,
@@ -128,6 +129,7 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
             f"Run the same command again, because {plural(unplanned, 'workspace')} could not be planned",
             report.again,
         )
+    yield from about_blocked(report, [(one, one.problem) for one in plan.workspaces])
     secrets = sum(loss.kind is LossKind.SECRET for one in plan.stuck for loss in one.losses)
     if secrets:
         given = all(one.plan_options.allow_missing_secrets for one in plan.stuck)

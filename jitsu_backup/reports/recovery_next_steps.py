@@ -1,13 +1,14 @@
 """What to do after a recovery, in the order in which it is done."""
 
+import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from jitsu_backup.catalogue import KEY_FIELDS
-from jitsu_backup.errors import IntegrityError
+from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import items_of, plural, some_of
 from jitsu_backup.operations.apply_plan import Status
-from jitsu_backup.operations.recovery import RecoveryRun
+from jitsu_backup.operations.recovery import RecoveryRun, WorkspaceRecovery
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.reports.recovery_endings import Ending, ending, how_to_run_again
@@ -24,16 +25,16 @@ _PAGE = "docs/recovered.md"
 
 def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     """Yield what to do after a recovery."""
-    endings = Counter(map(ending, run.outcomes))
     again = how_to_run_again(run, report.store)
     if again:
         yield NextStep(again, report.again)
     elif any(outcome.unbacked for outcome in run.outcomes):
         yield NextStep(f"For the backups of the next run, {make_room(report.store)}")
-    if endings[Ending.BLOCKED]:
-        blocked = plural(endings[Ending.BLOCKED], "workspace")
+    yield from about_blocked(report, [(o.recovery, o.problem) for o in run.outcomes])
+    undecided = [o for o in run.outcomes if ending(o) is Ending.BLOCKED and not _flags_for(o.problem)]
+    if undecided:
         yield NextStep(
-            f"Resolve what is blocked ({blocked}), then run the same command again",
+            f"Resolve what is blocked ({plural(len(undecided), 'workspace')}), then run the same command again",
             "" if again else report.again,
         )
     yield from about_damaged(report)
@@ -60,6 +61,36 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
             "it" if several == 1 else f"one of the {several} workspaces that were written (see '{WAYS_BACK}')"
         )
         yield NextStep(f"To undo {them}", next(iter(report.ways_back.values())))
+
+
+def about_blocked(
+    report: RecoveryReport, ended: Sequence[tuple[WorkspaceRecovery, Exception | None]]
+) -> Iterator[NextStep]:
+    """Yield the commands that decide what blocks some workspaces, where their problems have the flags for it.
+
+    Flags that name a workspace go into one command, because none of them affects another workspace. A flag for all
+    workspaces gets its own, which says whose changes it overwrites besides.
+    """
+    into = [(one.slug, flags) for one, problem in ended if (flags := _flags_for(problem))[:1] == ("--into",)]
+    existing = [one.slug for one, problem in ended if _flags_for(problem) == ("--over-existing",)]
+    if into:
+        named = [flag for _, both in into for flag in both]
+        yield _continue(report, [slug for slug, _ in into], named)
+    if existing:
+        kept = [one.slug for one, _ in ended if one.kept and one.slug not in existing]
+        besides = (
+            f"; this also restores what was deleted or changed in {some_of(kept, 3)} since the last recovery"
+        )
+        yield _continue(report, existing, ["--over-existing"], besides if kept else "")
+
+
+def _continue(report: RecoveryReport, slugs: list[str], flags: list[str], also: str = "") -> NextStep:
+    text = f"Continue with what is blocked ({some_of(slugs, 3)}), as the reason advises{also}"
+    return NextStep(text, report.again and f"{report.again} {shlex.join(flags)}")
+
+
+def _flags_for(problem: Exception | None) -> tuple[str, ...]:
+    return problem.flags if isinstance(problem, BlockedError) else ()
 
 
 def about_damaged(report: RecoveryReport) -> Iterator[NextStep]:

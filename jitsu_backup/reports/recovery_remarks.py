@@ -27,7 +27,7 @@ OF_RESTORE = frozenset(
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 _SHOWN = 3
 _NOT_RECORDED = (
-    "this store has no record that it was recovered before, so what people changed here cannot be distinguished from what"
+    "this store has no record of a recovery into this workspace, so what people changed here cannot be distinguished from what"
     " the archive has"
 )
 
@@ -154,10 +154,13 @@ def note_rows(workspaces: Iterable[WorkspaceRecovery], command: RestoreCommand) 
 
 
 def notes(one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> list[str]:
-    """Return the notes of a plan, without the one that secrets are copied, which a recovery always does."""
+    """Return the notes of a plan, without the one that secrets are copied, which a recovery always does.
+
+    About a stranger, which nothing was recovered into, a missing record says nothing.
+    """
     found = () if one.prepared is None else one.prepared.plan.notes
     return [
         _NOT_RECORDED if isinstance(note, NoRecord) else in_recovery(note, one, command)
         for note in found
-        if not isinstance(note, CopiedSecrets)
+        if not (isinstance(note, CopiedSecrets) or (one.stranger and isinstance(note, NoRecord)))
     ]

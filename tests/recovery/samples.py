@@ -96,7 +96,7 @@ def plan(*names: str) -> RecoveryPlan:
         new=False,
         problem=BlockedError(
             f"team-red is in use: it has {text}; to write into it anyway, as `restore` would, add --over-existing"
-        ),
+        ).with_flags("--over-existing"),
     )
     black = recovery(snapshot("team-black"), lacks=False)
     black = replace(

@@ -14,6 +14,7 @@ from jitsu_backup.archive import UNCOMPARED
 from jitsu_backup.errors import BlockedError, KeyRejectedError, UsageError
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery import ClashKind, Presence, RecoveryRun
+from jitsu_backup.reports.recovery_remarks import notes
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import READER
 from tests.recovery.kit import ADMIN_KEY, OLD, SLUGS, World, add_workspace, left, problems, tables
@@ -197,7 +198,7 @@ def test_of_a_named_console_an_archive_that_was_not_compared_is_better_than_none
     assert (first.passed_over, second.passed_over) == ((), ())
 
 
-def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_workspace_of_somebody_else_is_not_touched_unless_it_is_named_as_the_target(tmp_path: Path) -> None:
     world = lost(tmp_path)
     mine = add_workspace(world.new.state, "team-green", filled=False)
     world.new.state.add_object(
@@ -206,7 +207,7 @@ def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path
     before = tables(world.new.state, "team-green")
     run = world.recover()
     assert re.search(
-        rf"another workspace has its slug and is in use: {mine} \('Team Green'\).*--into team-green=OTHER.*create.*--over-existing",
+        rf"another workspace has its slug and is in use: {mine} \('Team Green'\).*--into team-green=OTHER.*create.*only --into team-green=team-green --over-existing",
         problems(run)["team-green"],
     )
     (green,) = [one for one in run.plan.workspaces if one.slug == "team-green"]
@@ -215,7 +216,15 @@ def test_a_workspace_in_use_is_not_touched_unless_it_is_asked_for(tmp_path: Path
     assert run.exit_code == 7
     equal(world, "team-blue", "team-red")
     again = world.recover(world.job(over_existing=True))
-    assert problems(again) == {}
+    assert problems(again) == problems(run)
+    assert tables(world.new.state, "team-green") == before
+    itself = world.job(into={"team-green": "team-green"})
+    run = world.recover(itself)
+    assert problems(run)["team-green"].endswith("add --over-existing")
+    (problem,) = filter(None, (one.problem for one in run.outcomes))
+    assert getattr(problem, "flags", ()) == ("--over-existing",)
+    assert tables(world.new.state, "team-green") == before
+    assert problems(world.recover(replace(itself, over_existing=True))) == {}
     there = tables(world.new.state, "team-green")
     assert there["objects"].pop("somebodys")
     assert there["objects"] == tables(world.old.state, "team-green")["objects"]
@@ -289,7 +298,13 @@ def test_another_workspace_can_be_named_for_one_whose_slug_is_taken(tmp_path: Pa
     assert there["objects"] == was["objects"]
     stranger = "csomebodys00000000000000x"
     world.new.state.add_object(stranger, "function", "theirs", {"name": "Theirs", "code": "export default 1"})
-    again = problems(world.recover())["team-green"]
+    run = world.recover()
+    again = problems(run)["team-green"]
+    flags = [getattr(one.problem, "flags", ()) for one in run.outcomes if one.recovery.slug == "team-green"]
+    assert flags == [("--into", "team-green=team-green-2")]
+    assert [note for one in run.plan.workspaces for note in notes(one)] == []  # the store has the record
+    itself = world.plan(world.job(into={"team-green": "team-green"}))
+    assert "no record of a recovery into this workspace" in str(list(map(notes, itself.workspaces)))
     assert f"another workspace has its slug and is in use: {stranger}" in again
     assert "team-green-2 has" in again
     assert again.endswith("add --into team-green=team-green-2 to continue there")

@@ -15,16 +15,24 @@ from rich.console import Console as Screen
 
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.recover import _again
-from jitsu_backup.errors import BackupError, ConsoleError, UnreachableError, UsageError, WrongAddressError
+from jitsu_backup.errors import (
+    BackupError,
+    BlockedError,
+    ConsoleError,
+    UnreachableError,
+    UsageError,
+    WrongAddressError,
+)
 from jitsu_backup.operations.alarms import What
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.drill import DrillJob, alarms_of, drill
-from jitsu_backup.operations.recovery import RecoveryJob, RecoveryRun
+from jitsu_backup.operations.recovery import RecoveryJob, RecoveryOutcome, RecoveryRun, WorkspaceRecovery
 from jitsu_backup.reports.recovery import plan_summary, run_summary
 from jitsu_backup.reports.recovery_values import RecoveryReport
 from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.sandbox.state import READER
 from tests.recovery.kit import World, add_workspace, problems
+from tests.recovery.samples import planned
 from tests.recovery.test_console import equal, lost
 from tests.support import OWNER, Meddling
 
@@ -221,6 +229,37 @@ def test_what_is_blocked_comes_with_the_command_to_run_once_it_is_resolved(tmp_p
     assert steps(run)[0] == (
         "Resolve what is blocked (1 workspace), then run the same command again: recover --yes"
     )
+
+
+def test_the_command_for_what_is_blocked_has_the_flags_that_the_reasons_advise() -> None:
+    blue, billing, green, red, black = planned().plan.workspaces
+    into = BlockedError("its slug is taken").with_flags("--into", "team-black=mine")
+    kept = replace(changed(green), problem=None)
+    stuck = (replace(blue, problem=into), billing, kept, red, replace(black, problem=BlockedError("x")))
+    report = replace(planned(), again="recover --yes")
+    report = replace(report, plan=replace(report.plan, workspaces=stuck))
+    run = RecoveryRun(report.plan, tuple(RecoveryOutcome(one, failure=one.problem) for one in stuck))
+    wanted = [
+        "Continue with what is blocked (team-blue), as the reason advises: recover --yes --into team-black=mine",
+        (
+            "Continue with what is blocked (team-red), as the reason advises; this also restores what was deleted or"
+            " changed in team-green since the last recovery: recover --yes --over-existing"
+        ),
+    ]
+    told = [str(step) for step in run_summary(report, run).next_steps]
+    assert told[:3] == [
+        *wanted,
+        "Resolve what is blocked (1 workspace), then run the same command again: recover --yes",
+    ]
+    assert set(wanted) <= {str(step) for step in plan_summary(report).next_steps}
+
+
+def changed(one: WorkspaceRecovery) -> WorkspaceRecovery:
+    """A workspace in which people have deleted an entity since it was recovered."""
+    assert one.prepared is not None
+    first, *others = one.prepared.plan.actions
+    actions = (replace(first, deleted_there=True), *others)
+    return replace(one, prepared=replace(one.prepared, plan=replace(one.prepared.plan, actions=actions)))
 
 
 def test_the_command_to_run_again_is_whole_and_names_no_key() -> None:

@@ -37,7 +37,9 @@ _ANY_TYPE = "function"
 _WITHOUT_SCHEMA = frozenset({"profile-builder"})
 """Types that no console has in its index of schemas."""
 
-_HINT = "to write into it anyway, as `restore` would, add --over-existing"
+_OVER_EXISTING = "--over-existing"
+
+_HINT = f"to write into it anyway, as `restore` would, add {_OVER_EXISTING}"
 
 
 def living(found: Iterable[Workspace]) -> list[Living]:
@@ -258,16 +260,23 @@ def gone_before(prepared: PreparedRestore) -> tuple[Residue, ...]:
 def standing_in_the_way(
     prepared: PreparedRestore, *, over_existing: bool, stranger: bool = False
 ) -> BackupError | None:
-    """Return why a plan needs a decision before it is carried out, or None. A `stranger` only has the slug of the archive."""
+    """Return why a plan needs a decision before it is carried out, or None.
+
+    A `stranger` only has the slug of the archive. It is somebody else's workspace, so `over_existing` does not count there:
+    that flag is for all workspaces at once.
+    """
     plan = prepared.plan
-    if stranger and plan.writes and not over_existing:
+    if stranger and plan.writes:
         slug = prepared.snapshot.manifest.source.slug
         return BlockedError(
             f"{_has_the_slug(prepared)}; name a workspace for it with --into {slug}=OTHER (create that one in the UI if it does"
-            " not exist), or write into this one with --over-existing"
+            f" not exist); only --into {slug}={slug} --over-existing writes into this one"
         )
     if plan.blocked:
-        return BlockedError(_deleted_since(prepared) or first_blocked(plan))
+        deleted = _deleted_since(prepared)
+        return (
+            BlockedError(deleted).with_flags(_OVER_EXISTING) if deleted else BlockedError(first_blocked(plan))
+        )
     if not plan.writes:
         return None
     try:
@@ -291,7 +300,7 @@ def standing_in_the_way(
         named = some_of([f"{action.key.type} {quoted(action.name)}" for action in touched], 3)
         count = plural(len(touched), "existing entity", "existing entities")
         reasons.append(f"{count} would be overwritten: {named}")
-    return BlockedError(f"{where} is in use: {', and '.join(reasons)}; {_HINT}")
+    return BlockedError(f"{where} is in use: {', and '.join(reasons)}; {_HINT}").with_flags(_OVER_EXISTING)
 
 
 def _deleted_since(prepared: PreparedRestore) -> str:
@@ -329,9 +338,10 @@ def _held(one: WorkspaceRecovery) -> BackupError | None:
     if one.prepared is None or not one.stranger or not isinstance(one.problem, BlockedError) or not one.taken:
         return None
     ((holder, count),) = Counter(taken.used_by for taken in one.taken).most_common(1)
+    into = f"{one.slug}={holder}"
     return BlockedError(
-        f"{_has_the_slug(one.prepared)}; {holder} has {count} of its entities; add --into {one.slug}={holder} to continue there"
-    )
+        f"{_has_the_slug(one.prepared)}; {holder} has {count} of its entities; add --into {into} to continue there"
+    ).with_flags("--into", into)
 
 
 def _touches(action: Action, options: PlanOptions) -> bool:
