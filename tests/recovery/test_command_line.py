@@ -172,7 +172,7 @@ def test_what_is_in_use_is_left_alone_until_asked_and_the_rest_continues(desk: D
         done.stdout
     )
     assert len(list(desk.state().live_objects(row.id, "stream"))) == 0
-    over = desk.recover("--yes", "--over-existing")
+    over = desk.recover("--yes", "--over-existing", "--into", "team-red=team-red")
     assert over.returncode in (0, 3), over.stdout
     assert "mine-0001" in desk.state().objects
     assert len(list(desk.state().live_objects(row.id, "stream"))) > 0
