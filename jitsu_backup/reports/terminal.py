@@ -220,9 +220,9 @@ def archive_table(
     all_encrypted = len(listed) > 1 and all(archive.encrypted for archive in listed)
     for archive in listed[:_LONGEST_TABLE]:
         shown = replace(archive, encrypted=False) if all_encrypted else archive
-        if owners[archive.slug] > 1:
-            shown = replace(shown, slug=f"{archive.slug}\n{archive.workspace_id}")
         *row, marks = _archive_row(shown, sources, ["latest"] if archive in latest else [])
+        if owners[archive.slug] > 1:
+            row[1].append(f"\n{printable(archive.workspace_id)}")
         count = "" if archive.total is None else str(archive.total)
         table.add_row(*row, count, marks, style="dim" if archive.set_aside else None)
     return Group(_with_rest(table, len(listed)), *([Text("All are encrypted.")] if all_encrypted else []))

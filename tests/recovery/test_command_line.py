@@ -454,6 +454,6 @@ def test_what_was_recovered_is_no_alarm_of_the_next_backup(desk: Desk) -> None:
     for command in (("diff", "team-blue/latest"), ("restore", "team-blue/latest", "--dry-run")):
         done = desk.run(*command)
         assert (done.returncode, f"the one that exists is used, {mine}" in words(done.stderr)) == (0, True)
-    listed = "".join(desk.run("snapshots", "team-blue").stdout.split())
-    assert mine in listed
-    assert lost in listed
+    listed = desk.run("snapshots", "team-blue").stdout.split()
+    assert listed.count("team-blue") == listed.count(mine) + listed.count(lost)
+    assert {mine, lost} <= set(listed)
