@@ -206,16 +206,16 @@ class Backup:
         return [each for each in chosen if self._in_shard(each[0].workspace or "")]
 
     def _refuse_in_clear(self, names: Iterable[set[str | None]], *, is_key: bool) -> None:
-        """Raise UsageError unless the secrets of workspaces, by id and slug, may be kept as this run would keep them."""
-        newest = () if self.keys.seals else self._before.newest_of(names)
-        encrypted = next((archive for archive in newest if archive.encrypted), None)
+        """Raise UsageError unless the secrets of workspaces, by id and slug, may be kept as this run would keep them.
+
+        Warn of secrets in clear beside encrypted archives.
+        """
         if not (self.job.plaintext or (self.keys.seals and not self.job.bares_secrets)):
             self._refused = in_clear(folder=self.job.bares_secrets, is_key=is_key)
-        elif encrypted is not None:
-            self._refused = beside_encrypted(encrypted.slug)
-        else:
-            return
-        raise self._refused
+            raise self._refused
+        newest = () if self.keys.seals else self._before.newest_of(names)
+        if encrypted := [archive.slug for archive in newest if archive.encrypted]:
+            self.report(beside_encrypted(encrypted))
 
     async def _all_of(self, access: WorkspaceAccess) -> list[tuple[WorkspaceAccess, str]]:
         """Return every workspace that a key can read, and note those that only the store has."""

@@ -48,11 +48,18 @@ class KnownBefore:
         return tuple(archive for own in self._archives.values() for archive in own)
 
     def newest_of(self, workspaces: Iterable[Collection[str | None]]) -> Iterator[ArchiveName]:
-        """Yield the newest backup of each workspace, given by id and slug, or else what a restore or recovery left of it."""
+        """Yield the newest backup of each workspace, given by id and slug, or else what a restore or recovery left of it.
+
+        The slug counts only if the id has no backup, because a workspace of another console may have it.
+        """
         ordered = sorted(self.all(), key=_by_worth)
-        newest = {name: archive for archive in ordered for name in (archive.slug, archive.workspace_id)}
+        by_slug = {archive.slug: archive for archive in ordered}
+        by_id = {archive.workspace_id: archive for archive in ordered}
         for names in workspaces:
-            yield from sorted((newest[name] for name in names if name in newest), key=_by_worth)[-1:]
+            own = [by_id[name] for name in names if name in by_id]
+            if not any(not archive.set_aside for archive in own):
+                own += [by_slug[name] for name in names if name in by_slug]
+            yield from sorted(own, key=_by_worth)[-1:]
 
     def not_among(
         self, seen: set[str], slugs: Collection[str | None], counts: Callable[[str], bool]

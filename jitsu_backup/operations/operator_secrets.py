@@ -1,7 +1,7 @@
 """Secrets that the operator's token reads: unencrypted archives need consent, and some secrets stay unreadable."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jitsu_backup.catalogue import entity_names
@@ -31,11 +31,11 @@ def in_clear(*, folder: bool, is_key: bool) -> UsageError:
     )
 
 
-def beside_encrypted(workspace: str) -> UsageError:
-    """Return the error for secrets that would be written in clear beside encrypted archives of a workspace."""
-    return UsageError(
-        f"the archives of {workspace} in this store are encrypted, and --plaintext-secrets would write secrets in clear"
-        " beside them; add --encrypt-to, or choose another --store"
+def beside_encrypted(slugs: Sequence[str]) -> Caution:
+    """Return the warning about secrets that are written in clear beside the encrypted archives of workspaces."""
+    return Caution(
+        f"the store's newest archives of {some_of(slugs, 3)} are encrypted, and --plaintext-secrets writes secrets in clear"
+        " beside them; to encrypt these too, add --encrypt-to"
     )
 
 

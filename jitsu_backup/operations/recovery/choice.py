@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from jitsu_backup.archive import INCOMPLETE, SHRUNK, UNCOMPARED, WEAKER, ArchiveName, safe_text, source_mark
@@ -191,9 +191,6 @@ def choose(
         by_id, not_named = _of_named_host(by_id, from_host, consoles, unreadable)
         of_others = [_of_another(one, target_host) for one in not_named]
     sources, successors, left_out = _without_recoveries(by_id, known, there)
-    if not names and len({one.source.host for one in sources if not lives(one, there)}) > 1:
-        sources, replaced = _without_replaced(sources, by_id, known)
-        left_out += replaced
     host, sources, living_elsewhere = _of_one_host(sources, there, consoles, target_host)
     slugs = {one.slug for one in there.values()}
     heirs = successors_of(by_id, known)
@@ -275,38 +272,6 @@ def _without_recoveries(
     kept = [one for one in opened if one.archive.workspace_id not in dropped]
     left_out = [_left_out(one, why) for one in opened if (why := dropped.get(one.archive.workspace_id))]
     return kept, successors, left_out
-
-
-def _without_replaced(
-    sources: list[Opened], opened: list[Opened], known: Collection[ArchiveName]
-) -> tuple[list[Opened], list[LeftOut]]:
-    """Return the workspaces of the newest console, and those of others that were all recovered into it, also under new slugs.
-
-    Return all if that is not certain: each must have a record that is newer than its last backup and older than the last one of
-    its target. At least one must have kept its slug, because records of clones into other workspaces look the same.
-    """
-    host = max(opened, key=lambda one: one.archive.sort_key).source.host
-    hosts = {one.archive.workspace_id: one.source.host for one in opened}
-    records = sorted(
-        (a for a in known if a.cloned_from and not (a.is_intent or a.left_after)), key=lambda a: a.sort_key
-    )
-    into = {a.cloned_from: a for a in records if hosts.get(a.workspace_id, host) == host}
-    last = {a.workspace_id: a.taken_at for a in sorted(known, key=lambda a: a.taken_at) if not a.set_aside}
-    never = datetime.min.replace(tzinfo=UTC)
-    replaced: list[LeftOut] = []
-    for one in sources:
-        if one.source.host == host:
-            continue
-        record = into.get(source_mark(one.source.host, one.source.workspace_id))
-        if record is None or not last[one.archive.workspace_id] < record.taken_at < last.get(
-            record.workspace_id, never
-        ):
-            return sources, []
-        replaced.append(_left_out(one, f"it was recovered as {record.workspace_id}, which is newer"))
-    recoveries = successors_of(opened, known).items()
-    if not any(hosts.get(new) == host != old.source.host for new, (old, _) in recoveries):
-        return sources, []
-    return [one for one in sources if one.source.host == host], replaced
 
 
 def _left_out(one: Opened, why: str, exit_code: int = 0) -> LeftOut:

@@ -204,7 +204,8 @@ def _certain(
     newest = {
         one.workspace_id: archive.sort_key for one in found for archive in (*one.archives, *one.others)[:1]
     }
-    later = {one.slug: one for one in unreadable if one.later}
+    waited_for = (one for one in unreadable if one.later)
+    later = {one.slug: one for one in sorted(waited_for, key=lambda one: newest[one.workspace_id])}
     kept: list[Taken] = []
     waiting: list[LeftOut] = []
     for one in taken:

@@ -39,7 +39,7 @@ _WITHOUT_SCHEMA = frozenset({"profile-builder"})
 
 _OVER_EXISTING = "--over-existing"
 
-_HINT = f"to write into it anyway, as `restore` would, add {_OVER_EXISTING}"
+_HINT = "to write into it anyway, as `restore` would, add --over-existing"
 
 
 def living(found: Iterable[Workspace]) -> list[Living]:
