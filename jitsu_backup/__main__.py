@@ -11,9 +11,8 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _leave(*_: object) -> None:
-    os._exit(
-        _INTERRUPTED
-    )  # an exception in the middle of an import may become another error, or crash a compiled module
+    # an exception in the middle of an import may become another error, or crash a compiled module
+    os._exit(_INTERRUPTED)
 
 
 for _number in _ENDING:

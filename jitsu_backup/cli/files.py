@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jitsu_backup.archive.tree_layout import is_ignored
 from jitsu_backup.cli.output import Output
-from jitsu_backup.errors import BackupError, FileAccessError, UsageError, advice_on
+from jitsu_backup.errors import BackupError, UsageError, advice_on
 from jitsu_backup.settings.overlay_file import OverlayFile, open_overlay
-from jitsu_backup.store import read_file, write_file
+from jitsu_backup.store import check_permitted, read_file, write_file
 
 _STANDARD_OUTPUT = Path("-")
 _OWN = {
@@ -73,12 +73,6 @@ def check_folder(path: Path | None) -> None:
         raise BackupError(f"cannot write {path}: there is no folder {path.parent}; create it")
 
 
-def check_writable(path: Path) -> None:
-    """Raise FileAccessError for a file in a folder that must not be written to."""
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise FileAccessError(f"cannot write {path}: permission denied in {path.parent}")
-
-
 def check_new(path: Path | None, option: str) -> None:
     """Raise UsageError for a file that exists, because its content may be the only copy."""
     check_path(path, option)
@@ -140,7 +134,7 @@ def check_page(path: Path | None, option: str) -> None:
             )
     except OSError as problem:  # such as a name that is too long
         raise BackupError(f"cannot write {path}: {problem.strerror}; {advice_on(problem)}") from None
-    check_writable(path)
+    check_permitted(path)
 
 
 def write_page(app: Output, path: Path | None, page: Callable[[], str]) -> None:

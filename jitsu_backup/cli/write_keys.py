@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from jitsu_backup.cli.files import check_folder, check_kept, check_writable
+from jitsu_backup.cli.files import check_folder, check_kept
 from jitsu_backup.cli.output import Output
 from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.errors import BackupError, BlockedError, UsageError
@@ -18,7 +18,7 @@ from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.write_keys import StreamKey
 from jitsu_backup.planning import Plan
 from jitsu_backup.reports import key_document
-from jitsu_backup.store import folder_lock, read_file, write_file, write_new_file
+from jitsu_backup.store import check_permitted, folder_lock, read_file, write_file, write_new_file
 
 
 def check_keys_out(path: Path | None) -> None:
@@ -26,7 +26,7 @@ def check_keys_out(path: Path | None) -> None:
     check_kept(path, "--keys-out")
     check_folder(path)
     if path is not None:
-        check_writable(path)
+        check_permitted(path)
         _keys_in(path)
 
 

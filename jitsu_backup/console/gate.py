@@ -24,7 +24,7 @@ from jitsu_backup.events import Notice, Reporter, silent
 from jitsu_backup.model import lasting
 
 _MAKING, _MAKING_PATH = "POST a workspace", "/api/workspace"
-_NEW_WORKSPACES = "the limit of new workspaces"
+_ALL_REQUESTS, _NEW_WORKSPACES = "the console's rate limit", "the limit of new workspaces"
 
 BURST_TOLERANCE = 3
 """How many requests may become available while pacing before they count as a new budget to spend at once."""
@@ -54,7 +54,7 @@ class Gate:
     report: Reporter = silent
     share: float = 1.0
     window: float = WINDOW
-    budget: str = "the console's rate limit"
+    budget: str = _ALL_REQUESTS
     left: int | None = None  # None: no answer has stated a budget
     limit: int = 0
     window_end: float = 0.0
@@ -193,9 +193,8 @@ class Gates:
         making = method == "POST" and path.endswith(_MAKING_PATH)
         name = (host, key_id, _MAKING if making else method)
         if name not in self.gates:
-            self.gates[name] = Gate(self.clock, self.sleep, self.report, self.share)
-            if making:
-                self.gates[name].window, self.gates[name].budget = WORKSPACE_WINDOW, _NEW_WORKSPACES
+            window, budget = (WORKSPACE_WINDOW, _NEW_WORKSPACES) if making else (WINDOW, _ALL_REQUESTS)
+            self.gates[name] = Gate(self.clock, self.sleep, self.report, self.share, window, budget)
         return self.gates[name]
 
     def are_limited(self, host: str, key_id: str) -> bool:

@@ -17,14 +17,14 @@ from jitsu_backup.console.bodies import small_replies
 from jitsu_backup.console.replies import RefusedError
 from jitsu_backup.console.roles import roles_in
 from jitsu_backup.console.workspaces import Workspace, text_field, workspaces
-from jitsu_backup.errors import AccessError, BackupError, FileAccessError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, UsageError
 from jitsu_backup.events import Event, Problem
 from jitsu_backup.model import iso_time, nearest, printable, toml_quoted
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.monitoring import Monitor
 from jitsu_backup.operations.store_space import check_writable
 from jitsu_backup.settings import SecretText
-from jitsu_backup.store import FolderStore, Store, is_begun, mark, write_new_file
+from jitsu_backup.store import FolderStore, Store, check_permitted, is_begun, mark, write_new_file
 
 _VARIABLES = {"s3": ("AWS_",), "gs": ("GOOGLE_",), "az": ("AZURE_",)}
 _SAFE = re.compile(r"[\w@%+=:,./~-]+", re.ASCII)
@@ -242,8 +242,7 @@ def check_new_file(path: Path, store: str | None = None, *, instead: str = "name
         raise UsageError(f"{path} exists, and is never overwritten; {instead}")
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}; create it")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise FileAccessError(f"cannot write {path}: permission denied in {path.parent}")
+    check_permitted(path)
 
 
 async def begin(store: Store, now: Callable[[], datetime]) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         keep as keep,
     )
     from jitsu_backup.store.files import (
+        check_permitted as check_permitted,
         folder_lock as folder_lock,
         read_file as read_file,
         read_text_file as read_text_file,

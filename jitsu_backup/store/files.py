@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jitsu_backup.errors import BackupError, DiskError, StorageAccessError, advice_on
+from jitsu_backup.errors import BackupError, DiskError, FileAccessError, StorageAccessError, advice_on
 
 TEMPORARY = ".jitsu-backup-"
 """The beginning of the name of an unfinished file; 16 hex digits follow."""
@@ -174,6 +174,12 @@ def folder_lock(folder: Path) -> Iterator[None]:
     finally:
         if handle >= 0:
             os.close(handle)
+
+
+def check_permitted(path: Path) -> None:
+    """Raise FileAccessError for a file in a folder that must not be written to."""
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise FileAccessError(f"cannot write {path}: permission denied in {path.parent}")
 
 
 def failure(what: str, problem: OSError) -> BackupError:
