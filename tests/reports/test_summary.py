@@ -102,9 +102,12 @@ def test_the_table_of_archives_marks_the_latest_and_breaks_no_mark_in_two() -> N
     assert record is not None
     screen = Screen(record=True, width=80, file=io.StringIO())
     screen.print(archive_table([backup, record], {}, [backup]))
-    _, first, second = screen.export_text().splitlines()
-    assert first.rstrip().endswith("latest")
-    assert second.rstrip().endswith("cloned")
+    _, first, second, *note = screen.export_text().splitlines()
+    assert first.endswith("latest")
+    assert second.endswith("cloned")
+    assert " ".join(note).startswith(
+        "`latest` ignores rows marked pre-restore, cloned, from … or after a run"
+    )
 
 
 def test_only_and_skip_leave_out_what_only_the_target_has_too_and_that_is_counted() -> None:
