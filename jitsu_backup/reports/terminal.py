@@ -307,7 +307,8 @@ def changes_view(changes: Changes, who: Attribution | None = None) -> Renderable
     With `who`, each change names its authors.
     """
     parts: list[RenderableType] = [_sides(changes), Text()]
-    shown = {**told_apart(changes.before.entities), **told_apart(changes.after.entities)}
+    sides = (changes.before.entities, changes.after.entities)
+    shown = {key: name for side in sides for key, name in told_apart(side, every=True).items()}
     for change in changes.entities:
         mark, style = CHANGE_MARKS[change.kind]
         key = change.after or change.before
