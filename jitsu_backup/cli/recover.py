@@ -184,7 +184,7 @@ class _Recovery:
         check_can_ask(yes=self.given["yes"])
         if keys and self._keys_out is None:
             raise BlockedError(
-                f"blocked, nothing was written: the plan creates {plural(keys, 'new write key')}, which Jitsu shows only once; add"
+                f"blocked, nothing was written into Jitsu: the plan creates {plural(keys, 'new write key')}, which Jitsu shows only once; add"
                 " --keys-out keys.json to save them to a file that only you can read"
             )
         return ask(_question(plan), yes=self.given["yes"])

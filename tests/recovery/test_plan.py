@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from jitsu_backup.operations.recovery import RecoveryPlan
-from jitsu_backup.planning import PlanOptions
+from jitsu_backup.archive import archive_name
+from jitsu_backup.model import MASK
+from jitsu_backup.operations.recovery import RecoveryPlan, WorkspaceRecovery
+from jitsu_backup.operations.recovery.target import losses_of
+from jitsu_backup.operations.recovery_losses import LossKind
+from jitsu_backup.operations.restore import PreparedRestore
+from jitsu_backup.planning import PlanOptions, make_plan
 from jitsu_backup.reports.recovery import plan_summary
 from jitsu_backup.reports.recovery_documents import recovery_plan_document
 from jitsu_backup.reports.recovery_endings import written
@@ -16,7 +21,7 @@ from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import REVERSE_ETL
 from tests.recovery.golden import shown
 from tests.recovery.kit import ADMIN_KEY, World, problems
-from tests.support import MOMENT, OWNER
+from tests.support import MOMENT, OWNER, make_snapshot
 
 
 def lost(tmp_path: Path, generation: Generation, into: Generation | None = None, **options: bool) -> World:
@@ -136,3 +141,22 @@ def test_a_recovery_does_not_ask_to_replace_the_secrets_that_it_copies(tmp_path:
     plan = lost(tmp_path, Generation.JULY_2026).plan()
     assert "copied unchanged" not in in_words(plan)
     assert "copied unchanged" not in str(recovery_plan_document(RecoveryReport(plan, MOMENT)))
+
+
+def test_a_secret_in_a_field_that_the_console_does_not_know_is_not_to_be_given() -> None:
+    """It is no loss that an overlay could prevent, but a difference, with or without the other secrets."""
+    hook = {"id": "hook", "name": "Hook", "destinationType": "webhook", "auth": MASK, "signatureSecret": MASK}
+    wanted = make_snapshot({"destination": [hook]})
+    known = {name: {} for name in ("id", "name", "destinationType", "auth")}
+    schemas = {
+        "destination": {},
+        "destination/webhook": {"properties": known, "additionalProperties": False},
+    }
+    live = make_snapshot({"destination": []}, workspace_id="other")
+    for lacks in (True, False):
+        options = PlanOptions(schemas=schemas, allow_missing_secrets=lacks)
+        prepared = PreparedRestore(make_plan(wanted, live, options), wanted, live, options)
+        losses = losses_of(prepared)
+        assert [loss.path for loss in losses if loss.kind is LossKind.SECRET] == ["auth"]
+        one = WorkspaceRecovery(archive_name(wanted), wanted, prepared=prepared, losses=losses)
+        assert [line.path for line in one.shortfalls] == ["signatureSecret"]

@@ -26,7 +26,16 @@ from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_ag
 from jitsu_backup.operations.safeguards import first_blocked, refuse_read_only
 from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.operations.third_side import RecordFinder
-from jitsu_backup.planning import Action, ActionKind, Extra, PlanOptions, Residue, capabilities, make_plan
+from jitsu_backup.planning import (
+    Action,
+    ActionKind,
+    Extra,
+    PlanOptions,
+    Residue,
+    UnreadSecret,
+    capabilities,
+    make_plan,
+)
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.planning.sent_empty import fills
 from jitsu_backup.store import Store
@@ -359,14 +368,18 @@ def _waits_for_feature(loss: RecoveryLoss, prepared: PreparedRestore) -> bool:
 
 
 def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
-    """Return what a plan does not restore. For existing entities, only missing secrets and disabled reverse syncs count."""
+    """Return what a plan does not restore. For existing entities, only missing secrets and disabled reverse syncs count.
+
+    A secret in a field that the target's console does not know is not missing there.
+    """
     plan = prepared.plan
     actions = {action.key: action for action in plan.actions}
     made = {key for key, a in actions.items() if a.kind in (ActionKind.CREATE, ActionKind.BLOCKED)}
 
     def is_lost(loss: RecoveryLoss) -> bool:
         if loss.kind is LossKind.SECRET:
-            return loss.key in actions and loss.path in {lost.path for lost in actions[loss.key].losses}
+            lost = actions[loss.key].losses if loss.key in actions else ()
+            return any(one.path == loss.path and isinstance(one.reason, UnreadSecret) for one in lost)
         is_off = loss.kind is LossKind.REVERSE_SYNC
         return is_off or loss.key in made or _waits_for_feature(loss, prepared)
 
