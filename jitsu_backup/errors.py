@@ -67,6 +67,8 @@ class BackupError(Exception):
     """Whether the message says what to do, although errors of its class usually do not."""
     archive = ""
     """The file name of the archive that this is about, if it is about one of a store."""
+    profile = ""
+    """The `@profile` of the settings that names the console or the key that this is about, if one does."""
 
     def __init__(self, message: str = "") -> None:
         """Hide the credentials of URLs, because a message may repeat what somebody wrote in the wrong place."""

@@ -290,8 +290,7 @@ class _Recovery:
 
 def _age_flags(app: App) -> list[str]:
     """Return the flags about encryption that this run was given."""
-    recipients = app.options.get("encrypt_to") or ()
-    return [*app.identity_flags, *(part for one in recipients for part in ("--encrypt-to", str(one)))]
+    return [*app.identity_flags, *app.recipient_flags]
 
 
 def _question(plan: RecoveryPlan) -> str:

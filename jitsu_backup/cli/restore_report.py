@@ -107,8 +107,7 @@ def write_overlay(app: App, path: Path | None, plan: Plan) -> None:
 
 def undo_command(app: App, way_back: WayBack, target: str) -> str:
     """Return the command that undoes a run into the PLACE `target` and keeps what others changed since."""
-    keys = app.identity_flags if way_back.archive.encrypted else ()
-    return app.again("undo", target, *undo_flags(way_back), *keys)
+    return app.again("undo", target, *undo_flags(way_back), *app.flags_to_open([way_back.archive]))
 
 
 def _restore_command(app: App, way_back: WayBack, into: str | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from jitsu_backup.archive import ArchiveName, name_counts, source_mark, type_in_name
+from jitsu_backup.archive import ArchiveName, name_counts, named_sources, type_in_name
 from jitsu_backup.archive.shrinkage import compared_with
 from jitsu_backup.console.reader import TYPES_OF_2024
 from jitsu_backup.errors import BackupError
@@ -98,7 +98,7 @@ class Earlier:
         here = self.snapshot.manifest.source
         if before is not None:
             return before.manifest.source.key[0] != here.key[0]
-        of_here = {source_mark(here.host, one.workspace_id) for one in known}
+        of_here = named_sources(known, [here.host])
         return any(
             one.cloned_from not in of_here
             for one in self.own
