@@ -32,6 +32,7 @@ from jitsu_backup.operations.safeguards import Safeguards
 from jitsu_backup.operations.safety_backup import undo_flags
 from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.operations.write_keys import StreamKey
+from jitsu_backup.reports import NOTHING_TO_FILL_IN
 from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
@@ -172,7 +173,9 @@ class _Recovery:
             return
         tables = missing_overlay(self.plan)
         if not tables:
-            self.app.say(f"no secret is missing, so {path} was not written")
+            unplanned = sum(one.prepared is None for one in self.plan.stuck)
+            but = f" ({plural(unplanned, 'workspace')} could not be planned)" if unplanned else ""
+            self.app.say(f"{NOTHING_TO_FILL_IN}{but}, so {path} was not written")
         elif write_new_file(path, ("\n\n".join(tables) + "\n").encode()):
             self.app.say(f"overlay to fill in written to {path}")
         else:

@@ -18,6 +18,7 @@ from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.planning import Extra, Plan, asked_in_vain, same_workspace
 from jitsu_backup.planning.switches import created_off
 from jitsu_backup.reports import (
+    NOTHING_TO_FILL_IN,
     RestoreReport,
     kept_there,
     keys_text,
@@ -84,7 +85,7 @@ def _show_overlay(app: App, lacking: str) -> None:
     lines = lacking.split("\n")
     folds = len(lines) > _LONGEST_OVERLAY and not app.verbose
     app.line("")
-    app.line("Overlay for the missing secrets (--overlay-out FILE writes it):")
+    app.line("Overlay for what is missing (--overlay-out FILE writes it):")
     app.line("")
     for line in lines[:_OVERLAY_LINES] if folds else lines:
         app.line(line)
@@ -98,7 +99,7 @@ def write_overlay(app: App, path: Path | None, plan: Plan) -> None:
         return
     lacking = overlay_text(plan)
     if not lacking:
-        app.say(f"no secret is missing, so {path} was not written")
+        app.say(f"{NOTHING_TO_FILL_IN}, so {path} was not written")
     elif write_new_file(path, f"{lacking}\n".encode()):
         app.say(f"overlay to fill in written to {path}")
     else:

@@ -59,5 +59,9 @@ from jitsu_backup.planning.residue import (
     left_out as left_out,
     residue as residue,
 )
-from jitsu_backup.planning.schema_rules import Schemas as Schemas, schemas_needed as schemas_needed
+from jitsu_backup.planning.schema_rules import (
+    RequiredField as RequiredField,
+    Schemas as Schemas,
+    schemas_needed as schemas_needed,
+)
 from jitsu_backup.planning.write_keys import has_key_material as has_key_material
