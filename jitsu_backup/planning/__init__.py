@@ -58,6 +58,7 @@ from jitsu_backup.planning.residue import (
     cut_off as cut_off,
     left_out as left_out,
     residue as residue,
+    shortfalls as shortfalls,
 )
 from jitsu_backup.planning.schema_rules import (
     RequiredField as RequiredField,

@@ -90,6 +90,13 @@ def fields_of(schema: Schema) -> Mapping[Any, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def has_field(schema: Schema, path: Path) -> bool:
+    """Return whether `schema` names the field at `path`."""
+    for part in path[:-1]:
+        schema = _property(schema, part)
+    return bool(path) and path[-1] in fields_of(schema)
+
+
 def names_grant(schema: Schema) -> bool:
     """Return whether `schema` has a field for an OAuth grant, which means that its type needs one.
 

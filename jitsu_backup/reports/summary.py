@@ -23,6 +23,7 @@ from jitsu_backup.planning import (
     Plan,
     Residue,
     Since,
+    shortfalls,
 )
 
 _OF_A_KIND = 3  # the most similar notes that are shown
@@ -211,7 +212,10 @@ def conflict_sides(plan: Plan, found: FieldChange) -> tuple[tuple[str, Any], ...
 
 
 def stays_different(plan: Plan) -> str:
-    """Return what a plan leaves different because an update cannot restore it, or an empty text if that is nothing."""
+    """Return what a plan leaves different, as far as it knows, or an empty text if that is nothing.
+
+    That is what an update cannot restore, what the target does not support, and what the snapshot lacks.
+    """
     found = []
     for kind, words in (
         (BeyondUpdate, "unless you add --recreate"),
@@ -222,7 +226,14 @@ def stays_different(plan: Plan) -> str:
         )
         if named := [_called(one, of) for one, of in paths if of]:
             found.append(f"{some_of(named, _NAMED)}, {words}")
-    return "; ".join(found)
+    others: dict[str, list[str]] = defaultdict(list)
+    for line in shortfalls(plan.actions):
+        if not isinstance(line.reason, BeyondUpdate | NotRecreated):
+            others[line.reason].append(
+                " ".join(filter(None, (line.key.type, shortened(line.name), line.path)))
+            )
+    found += [f"{some_of(named, _NAMED)} ({reason})" for reason, named in others.items()]
+    return some_of(found, _NAMED, "; ")
 
 
 def why(action: Action, *, told: bool) -> Iterator[str]:
