@@ -28,6 +28,7 @@ from jitsu_backup.planning import (
 
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
+_NAMED_ALIKE = 3
 
 # the parts in which similar notes differ: names, ids in brackets, numbers, paths in a body
 _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\([^)]*\)|\d+|(?<=its )\S+")
@@ -232,7 +233,7 @@ def stays_different(plan: Plan) -> str:
             others[line.reason].append(
                 " ".join(filter(None, (line.key.type, shortened(line.name), line.path)))
             )
-    found += [f"{some_of(named, _NAMED)} ({reason})" for reason, named in others.items()]
+    found += [f"{some_of(named, _NAMED_ALIKE)} ({reason})" for reason, named in others.items()]
     return some_of(found, _NAMED, "; ")
 
 
