@@ -57,7 +57,7 @@ _MORE = (
 )
 _SHOWN = 10
 _STORE_OF_PODS = "--store with a bucket or the path of a volume (any other folder is lost with the pod)"
-_KEEP_A_COPY = "Keep a copy elsewhere than the store: without this key, no archive can be read."
+_KEEP_A_COPY = "Keep a copy outside the store: without this key, no archive can be read."
 _NO_KEY = SecretText("none:none")
 _FILE_NAME = "jitsu-backup.toml"
 
@@ -392,7 +392,7 @@ class _Setup:
             self.note("The monitor answers.")
             return SecretText(text)
 
-        question = "Monitor: the URL of a check, as of healthchecks.io, which gets a report of success at once; Enter for none"
+        question = "Monitor: the URL of a check, such as one of healthchecks.io, which gets a report of success at once; Enter for none"
         return self.answer(given, question, "", use, hidden=True)
 
     # -- the end ---------------------------------------------------------------------

@@ -41,7 +41,7 @@ _UNRECORDED = {
     False: (
         f"the next clone cannot know what the target changed; {make_room()}, then run the same command again to store it"
     ),
-    True: "undo cannot know what is changed from now on",
+    True: "an undo would also take back what others change from now on; read its plan before you agree to it",
 }
 """The consequence if a run could not be recorded, by whether it restored a workspace into itself."""
 

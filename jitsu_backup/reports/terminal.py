@@ -133,7 +133,7 @@ def _facts(snapshot: Snapshot, digest: str) -> Table:
         ("state", Text(f"{state}, {cut}", style="green" if manifest.complete else "bold red")),
         ("unsupported types", ", ".join(manifest.not_offered)),
         ("unknown types", ", ".join(manifest.generic)),
-        ("secrets", f"{secrets} in readable form, from the operator's token" if secrets else ""),
+        ("secrets", f"{secrets} in plain text, from the operator's token" if secrets else ""),
     ):
         if value:
             table.add_row(label, _plain(value) if isinstance(value, str) else value)

@@ -43,7 +43,7 @@ class SecretText:
 
 
 def open_to_others(path: Path) -> str:
-    """Return the warning that others can read a file with a secret in clear."""
+    """Return the warning that others can read a file with a secret in plain text."""
     return f"{path} contains an unencrypted secret, and others can read it; run chmod 600 on it, or use {{env}} or {{file}}"
 
 

@@ -69,7 +69,7 @@ secrets_options = group(
     STORE,
     _encrypt_to,
     rare=[
-        switch("--plaintext-secrets", help="Allow archives with the operator's secrets in clear."),
+        switch("--plaintext-secrets", help="Allow archives with the operator's secrets in plain text."),
     ],
 )
 
