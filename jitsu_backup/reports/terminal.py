@@ -53,6 +53,7 @@ from jitsu_backup.reports.summary import (
     counted_changes,
     folded,
     from_and_into,
+    of_kind,
     only_in_target,
     own_changes,
     why,
@@ -323,7 +324,7 @@ def _listed(
         yield from islice(lines, 1 if share_reasons(group, following) else None)
     more = Counter(action.kind for group in groups[len(shown) :] for action in group)
     if more:
-        kinds = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
+        kinds = ", ".join(of_kind(more[kind], kind.value) for kind in ActionKind if more[kind])
         yield _plain(f"… and more: {kinds}")
     if folds:
         yield _plain("(Similar changes are shown together; -v lists each with its details.)")
