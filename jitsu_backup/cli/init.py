@@ -136,7 +136,7 @@ class _Setup:
         return str(working_folder() / expand(named, home_folder())) if named else None
 
     def check_flags(self, *, named: bool, yes: bool) -> None:
-        """Raise UsageError, with the flags that are missing where nothing can be asked."""
+        """Raise UsageError, with the flags that are missing without a terminal."""
         missing = [
             *(
                 []
@@ -148,7 +148,7 @@ class _Setup:
             *([] if yes else ["--yes"]),
         ]
         if missing:
-            raise UsageError(f"nothing can be asked here; give {', and '.join(missing)}")
+            raise UsageError(f"cannot ask questions without a terminal; give {', and '.join(missing)}")
 
     @property
     def _store_named(self) -> str | None:
