@@ -387,4 +387,4 @@ def test_an_overlay_that_names_another_host_begins_its_syncs_afresh_which_is_rep
     found = drilled(world, overlay=parse_overlay({"destination/Warehouse": {"host": "new-db.example"}}))
     assert (found.exit_code(), found.restored) == (3, found.meant)
     ((said,),) = told(found).values()
-    assert "starts without its cursor, because its source or destination is another one" in said
+    assert "starts without its cursor, because its source or destination differs in the target" in said
