@@ -246,7 +246,7 @@ def _show_result(
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
         some = some_of(unseen, 5)
-        app.out.print(printable(f"Not compared (hidden by Jitsu): {some}."), markup=False)
+        app.out.print(Trimmed(Clauses(f"Not compared (hidden by Jitsu): {some}.")))
     for action in result.half_deleted:
         left = f"{action.key.type} {quoted(action.name)}, which was about to be deleted when the run ended"
         app.line(f"Left disabled: {printable(left)}. Run the same command again, or enable it in the UI.")
