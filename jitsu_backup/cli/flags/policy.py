@@ -1,6 +1,5 @@
 """The flags of a retention policy, for `prune` and `backup --prune`."""
 
-
 from jitsu_backup.cli.flags.grouping import Decorator, group, option
 from jitsu_backup.cli.flags.numbers import WholeNumber
 from jitsu_backup.cli.flags.shared import repeatable
