@@ -292,13 +292,15 @@ def _group_lines(
 
 
 def residue_view(found: list[Residue]) -> RenderableType:
-    """Return a table of what still differs and why."""
-    table = table_of("Type", "Name", "What", "Why")
+    """Return a list of what still differs, by its reason."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
     for line in found[:_FOLD_AT]:
-        what = line.path or "whole entity"
-        table.add_row(plain(line.key.type), _name(line.name), plain(what), plain(line.reason))
-    _fold(table, len(found))
-    return Group(Text(f"Still different in the target ({len(found)})", style="bold"), table)
+        name = f"{line.key.type} {quoted(shortened(line.name))}"
+        by_reason[line.reason].append(f"{line.path} of {name}" if line.path else name)
+    parts = [bullet(f"{reason}: {', '.join(names)}") for reason, names in by_reason.items()]
+    if len(found) > _FOLD_AT:
+        parts.append(bullet(f"… and {len(found) - _FOLD_AT} more (--json lists all)"))
+    return Group(Text(f"Still different in the target ({len(found)})", style="bold"), *parts)
 
 
 def changes_view(changes: Changes, who: Attribution | None = None) -> RenderableType:
