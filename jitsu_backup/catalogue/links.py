@@ -79,11 +79,13 @@ def _sync_in_words(link: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, (streams, str(data.get("schedule") or ""))))
 
 
-def told_apart(entities: Collection[Entity], called: Mapping[Key, str] | None = None) -> Mapping[Key, str]:
+def told_apart(
+    entities: Collection[Entity], called: Mapping[Key, str] | None = None, *, every: bool = False
+) -> Mapping[Key, str]:
     """Return a name for each entity, with its given name added if several entities join the same two.
 
-    A sync has no name, so its streams and its schedule are added. If that is the same too, ids are added. `called` are the
-    plain names, if they are known already.
+    A sync has no name, so its streams and its schedule are added. If that is the same too, ids are added. With `every`,
+    ids are also added to other entities of the same name. `called` are the plain names, if they are known already.
     """
     called = entity_names(entities) if called is None else called
     given = {entity.key: given_name(entity) for entity in entities if given_name(entity)}
@@ -91,7 +93,7 @@ def told_apart(entities: Collection[Entity], called: Mapping[Key, str] | None = 
         sync.key: words for sync in entities if is_link(sync.key) and (words := _sync_in_words(sync.body))
     }
     names = dict(called)
-    for more in (given, {key: key.id for key in called if joins(key)}):
+    for more in (given, {key: key.id for key in called if every or joins(key)}):
         alike = Counter((key.type, name) for key, name in names.items())
         names |= {
             key: f"{names[key]} ({word})" for key, word in more.items() if alike[key.type, names[key]] > 1

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from jitsu_backup.cli.output import Output
 from jitsu_backup.events import Event, Notice, Progress as Step, Reporter
-from jitsu_backup.model import lasting, plural, printable
+from jitsu_backup.model import lasting_between, plural, printable
 from jitsu_backup.operations.recovery import RecoveryOutcome, RecoveryPlan
 from jitsu_backup.reports.recovery_endings import ending, written
 
@@ -49,17 +49,19 @@ class RecoveryProgress:
         """How many workspaces will end: all without a problem, including unchanged ones."""
         return sum(one.problem is None for one in self.plan.workspaces)
 
-    def left(self) -> float:
-        """Return the estimated seconds that are left."""
+    def left(self) -> tuple[float, float]:
+        """Return the least and the most estimated seconds that are left."""
         took = self.clock() - self._began
         done = sum(outcome.recovery.writes + 1 for outcome in self.ended)
         whole = self.plan.writes + self.total
+        if done >= whole:
+            return 0.0, 0.0
         at_this_pace = took * (whole - done) / done if done else 0.0
-        return max(self.plan.seconds_at_most - took, at_this_pace) if done < whole else 0.0
+        return max(self.plan.seconds - took, 0.0), max(self.plan.seconds_at_most - took, at_this_pace)
 
     def in_words(self) -> str:
         """Return the progress, in one line."""
-        rest = f", {lasting(self.left())} left" if len(self.ended) < self.total else ""
+        rest = f", {lasting_between(*self.left())} left" if len(self.ended) < self.total else ""
         return f"{len(self.ended):,} of {plural(self.total, 'workspace')}{rest}"
 
 

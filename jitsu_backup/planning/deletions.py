@@ -127,16 +127,16 @@ def has_changed(sides: Sides, entity: Entity) -> bool:
 
 
 def _lost_with(sides: Sides, entity: Entity) -> str:
-    """Return what is lost for good when an entity is deleted; empty if nothing is."""
+    """Return what is lost when an entity is deleted; empty if nothing is."""
     if entity.key.id in sides.options.locked_syncs:
         return "; it has run, and its state cannot be recovered"
     keys = sum(len(key_ids(entity, name)) for name in KEY_FIELDS if entity.key.type == "stream")
-    lost = (
-        "is lost for good, so senders that use it are"
-        if keys == 1
-        else "are lost for good, so senders that use them are"
+    is_deleted, them = ("is", "it") if keys == 1 else ("are", "them")
+    told = (
+        f"; its {plural(keys, 'write key')} {is_deleted} deleted with it, so senders that use {them} are rejected; only a backup"
+        f" that the operator's token read brings {them} back"
     )
-    return f"; its {plural(keys, 'write key')} {lost} rejected" if keys else ""
+    return told if keys else ""
 
 
 def extras(

@@ -1,5 +1,6 @@
 """Reports: values rendered as text for people or documents for programs."""
 
+from jitsu_backup.reports.archive_tables import archive_table as archive_table, verdict_table as verdict_table
 from jitsu_backup.reports.json_documents import (
     archive_document as archive_document,
     changes_document as changes_document,
@@ -23,7 +24,6 @@ from jitsu_backup.reports.summary import (
     to_enable as to_enable,
 )
 from jitsu_backup.reports.terminal import (
-    archive_table as archive_table,
     changes_stat as changes_stat,
     changes_view as changes_view,
     entity_table as entity_table,
@@ -32,5 +32,4 @@ from jitsu_backup.reports.terminal import (
     plan_view as plan_view,
     residue_view as residue_view,
     snapshot_view as snapshot_view,
-    verdict_table as verdict_table,
 )

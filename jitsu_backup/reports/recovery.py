@@ -142,7 +142,7 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
         yield NextStep(f"Save {plural(keys, 'new write key')} to a file: --keys-out keys.json")
     yield from about_damaged(report)
     if any(one.kept for one in plan.workspaces):
-        yield NextStep(TAKE_BACK)
+        yield NextStep(TAKE_BACK, aside=True)
 
 
 def _form(report: RecoveryReport) -> str:
@@ -159,7 +159,9 @@ def _why_stuck(one: WorkspaceRecovery, command: RestoreCommand) -> str:
     """Return why nothing is written into a workspace: the first blocked action, and how many more there are."""
     blocked = () if one.prepared is None else one.prepared.plan.blocked
     others = plural(len(blocked) - 1, "other entity", "other entities")
-    more = f" (and {others} {'is' if len(blocked) == 2 else 'are'} blocked)" if len(blocked) > 1 else ""
+    of_all = isinstance(one.problem, BlockedError) and one.problem.flags
+    alone = of_all or len(blocked) < 2
+    more = "" if alone else f" (and {others} {'is' if len(blocked) == 2 else 'are'} blocked)"
     return ("" if one.problem is None else reason(one.problem, one, command)) + more
 
 

@@ -51,7 +51,7 @@ def _row(listing: Listing, row: tuple[str, ...]) -> str:
 
 def _step(number: int, step: NextStep) -> str:
     command = f": {code(step.command)}" if step.command else ""
-    return f"{number}. {_sentence(step.text)}{command}\n"
+    return f"{'-' if step.aside else f'{number}.'} {_sentence(step.text)}{command}\n"
 
 
 def _overlay(table: str) -> str:

@@ -54,13 +54,13 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
             f" listed under '{CHANGED_IDS}'"
         )
     if any(outcome.recovery.kept for outcome in run.outcomes):
-        yield NextStep(TAKE_BACK)
+        yield NextStep(TAKE_BACK, aside=True)
     if report.ways_back:
         several = len(report.ways_back)
         them = (
             "it" if several == 1 else f"one of the {several} workspaces that were written (see '{WAYS_BACK}')"
         )
-        yield NextStep(f"To undo {them}", next(iter(report.ways_back.values())))
+        yield NextStep(f"To undo {them}", next(iter(report.ways_back.values())), aside=True)
 
 
 def about_blocked(

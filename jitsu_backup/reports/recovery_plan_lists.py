@@ -43,7 +43,9 @@ def _fields(action: Action) -> str:
 def taken_ids(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     """Return the entities that get a new id, as far as the plan has read who uses theirs."""
     rows = tuple(
-        (one.slug, called(taken), taken.used_by or "deleted") for one in workspaces for taken in one.taken
+        (one.slug, called(taken), taken.used_by or "deleted")
+        for one in _into_their_own(workspaces)
+        for taken in one.taken
     )
     heading = "Get a new id, because theirs is or was in use (as far as the plan can see)"
     return Listing(heading, ("Workspace", "Entity", "Used by"), rows)
@@ -53,10 +55,15 @@ def will_differ(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     """Return what will differ from the archives, except types that the console does not support, which are listed apart."""
     rows = tuple(
         (one.slug, called(line, line.path), line.reason)
-        for one in workspaces
+        for one in _into_their_own(workspaces)
         for line in one.shortfalls
         if line.key.type not in one.not_offered
     )
     return Listing(
         "Will differ from the archive", ("Workspace", "What", "Why"), rows, urgent=True, alike=True
     )
+
+
+def _into_their_own(workspaces: Iterable[WorkspaceRecovery]) -> Iterator[WorkspaceRecovery]:
+    """Yield all but those that were compared with a stranger's workspace, which is left alone."""
+    return (one for one in workspaces if one.problem is None or not one.stranger)

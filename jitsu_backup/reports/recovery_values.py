@@ -49,10 +49,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """Something to do next: a sentence, and the command that does it, if there is one."""
+    """Something to do next: a sentence, and the command that does it, if there is one.
+
+    One that stands `aside` is not a step of the way, but another way, such as to undo everything.
+    """
 
     text: str
     command: str = ""
+    aside: bool = False
 
     def __str__(self) -> str:
         """Return both on one line."""

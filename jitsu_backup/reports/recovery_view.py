@@ -8,10 +8,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from jitsu_backup.model import printable, shortened, some_of
+from jitsu_backup.model import shortened, some_of
 from jitsu_backup.reports.recovery import kinds_of
-from jitsu_backup.reports.recovery_values import Listing, RecoverySummary
-from jitsu_backup.reports.terminal_layout import Clauses, Trimmed
+from jitsu_backup.reports.recovery_values import Listing, NextStep, RecoverySummary
+from jitsu_backup.reports.terminal_layout import Clauses, Trimmed, plain
 
 _ROWS, _ALIKE, _KINDS = 10, 3, 8
 _OVERLAY_LINES = 6
@@ -23,7 +23,7 @@ _UNBROKEN_COLUMNS = ("Now", "Ended", "Backed up")
 def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> RenderableType:
     """Return a view of a plan or a report: what is wrong first; similar rows are counted unless `verbose`."""
     parts: list[RenderableType] = [
-        _plain(f"{summary.title}: {summary.subject}", "bold"),
+        plain(f"{summary.title}: {summary.subject}", "bold"),
         Clauses(f"{summary.state}.", "" if summary.good else "bold red"),
         Text(),
         _facts(summary),
@@ -35,18 +35,28 @@ def recovery_view(summary: RecoverySummary, *, verbose: bool = False) -> Rendera
     parts += _next_steps(summary)
     unsaid = [f"{one.heading} ({len(one.rows):,})" for one in summary.listings if one.detailed]
     if unsaid and not verbose:
-        parts += [Text(), _plain(f"With -v: {'; '.join(unsaid)}.")]
+        parts += [Text(), plain(f"With -v: {'; '.join(unsaid)}.")]
     return Trimmed(Group(*parts))
 
 
 def _next_steps(summary: RecoverySummary) -> Iterator[RenderableType]:
-    """Yield what to do next, if anything."""
-    if summary.next_steps:
+    """Yield what to do next, and what else may be done."""
+    steps = [step for step in summary.next_steps if not step.aside]
+    if steps:
         yield from (Text(), Text("What to do next", style="bold"))
-        for number, step in enumerate(summary.next_steps, 1):
-            yield _hanging(f"{number}.", f"{step.text}{':' if step.command else '.'}")
+    for number, step in enumerate(steps, 1):
+        yield _hanging(f"{number}.", _sentence(step))
+        if step.command:
+            yield _hanging("", step.command)
+    for step in summary.next_steps:
+        if step.aside:
+            yield from (Text(), plain(_sentence(step)))
             if step.command:
-                yield _hanging("", step.command)
+                yield Padding(plain(step.command), (0, 0, 0, 2))
+
+
+def _sentence(step: NextStep) -> str:
+    return f"{step.text}{':' if step.command else '.'}"
 
 
 def _facts(summary: RecoverySummary) -> Table:
@@ -55,13 +65,13 @@ def _facts(summary: RecoverySummary) -> Table:
     table.add_column(overflow="fold")
     for label, value in summary.facts:
         if value:
-            table.add_row(label, _plain(value))
+            table.add_row(label, plain(value))
     return table
 
 
 def _listing(listing: Listing, *, verbose: bool) -> Iterator[RenderableType]:
     yield Text()
-    yield _plain(f"{listing.heading} ({len(listing.rows):,})", "bold red" if listing.urgent else "bold")
+    yield plain(f"{listing.heading} ({len(listing.rows):,})", "bold red" if listing.urgent else "bold")
     yield from _folded(listing, verbose=verbose) if listing.alike else [_table(listing, verbose=verbose)]
 
 
@@ -96,7 +106,7 @@ def _table(listing: Listing, *, verbose: bool) -> RenderableType:
         table.add_column(name, overflow="fold", justify="right" if number else "left", min_width=least)
     rows = listing.rows if verbose or len(listing.rows) == _ROWS + 1 else listing.rows[:_ROWS]
     for row in rows:
-        table.add_row(*(_plain(shortened(row[n], _LONGEST_NAME) if n == 0 else row[n]) for n in used))
+        table.add_row(*(plain(shortened(row[n], _LONGEST_NAME) if n == 0 else row[n]) for n in used))
     return Padding(Group(table, *_rest(listing.rows[len(rows) :], listing)), (0, 0, 0, 2))
 
 
@@ -106,7 +116,7 @@ def _rest(rows: Iterable[tuple[str, ...]], listing: Listing) -> Iterator[Text]:
     if left:
         counts = Counter(row[1] for row in left) if listing.heading == "Workspaces" else {}
         states = ", ".join(f"{count:,} {word}" for word, count in counts.items())
-        yield _plain(f"… and {len(left):,} more{f': {states}' if states else ''} (-v shows all)")
+        yield plain(f"… and {len(left):,} more{f': {states}' if states else ''} (-v shows all)")
 
 
 def _overlay(tables: tuple[str, ...], *, verbose: bool) -> Iterator[RenderableType]:
@@ -117,21 +127,17 @@ def _overlay(tables: tuple[str, ...], *, verbose: bool) -> Iterator[RenderableTy
     yield Text("Overlay for the missing secrets (--overlay-out FILE writes it)", style="bold")
     shown = lines if verbose else lines[:_OVERLAY_LINES]
     for line in shown:
-        text = _plain(line)
+        text = plain(line)
         text.no_wrap, text.overflow = not verbose, "ellipsis"
         yield Padding(text, (0, 0, 0, 2))
     if len(shown) < len(lines):
         left = len(tables) - sum(line.startswith("[") for line in shown)
-        yield Padding(_plain(f"… and {left:,} more tables" if left else "…"), (0, 0, 0, 2))
+        yield Padding(plain(f"… and {left:,} more tables" if left else "…"), (0, 0, 0, 2))
 
 
 def _hanging(mark: str, text: str) -> RenderableType:
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(width=3, justify="right", no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row(mark, _plain(text))
+    grid.add_row(mark, plain(text))
     return grid
-
-
-def _plain(text: str, style: str = "") -> Text:
-    return Text(printable(text), style=style)

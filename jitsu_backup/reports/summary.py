@@ -273,17 +273,22 @@ def to_enable(plan: Plan, found: Iterable[Residue] = ()) -> str:
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
     """Return in words whether a target without residue matches the whole snapshot."""
     outside = sum(extra.left_out for extra in extras)
-    counts = {
-        "only in the target": len(extras) - outside,
-        "dead in the source, not copied": len(plan.dead),
-        "left out": plan.left_out,
-        "only in the target and left out": outside,
-        "deleted in the target": len(plan.deleted_there),
-        "changed in the target, kept": sum(bool(action.own) for action in plan.actions),
+    kept = {
+        "only there": len(extras) - outside,
+        "changed there": sum(bool(action.own) for action in plan.actions),
+        "deleted there": len(plan.deleted_there),
         **_own_values(plan),
     }
-    beside = [f"{count} {words}" for words, count in counts.items() if count]
-    also = [f"also {', '.join(beside)}"] if beside else []
+    left_out = {
+        "in the snapshot": plan.left_out,
+        "only in the target": outside,
+        "dead in the source": len(plan.dead),
+    }
+    also = [
+        f"{label}: {', '.join(f'{count} {words}' for words, count in counts.items() if count)}"
+        for label, counts in (("kept in the target", kept), ("left out", left_out))
+        if any(counts.values())
+    ]
     also += [off] if (off := to_enable(plan)) else []
     if also:
         other = "everything else that" if plan.kept_there else "everything that"

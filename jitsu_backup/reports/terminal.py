@@ -3,7 +3,6 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice, zip_longest
 
 from rich.console import Group, RenderableType
@@ -11,8 +10,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from jitsu_backup.archive import CLONED, ArchiveName
-from jitsu_backup.archive.retention import Verdict
 from jitsu_backup.catalogue import (
     ends,
     entity_names,
@@ -58,7 +55,7 @@ from jitsu_backup.reports.summary import (
     own_changes,
     why,
 )
-from jitsu_backup.reports.terminal_layout import PlainTable, Trimmed, bullet
+from jitsu_backup.reports.terminal_layout import PlainTable, Trimmed, bullet, plain, table_of
 
 _MARK = {
     ActionKind.CREATE: ("+", "green"),
@@ -69,7 +66,6 @@ _MARK = {
     ActionKind.BLOCKED: ("!", "bold red"),
 }
 _FOLD_AT = 30
-_LONGEST_TABLE = 1000  # rows; laying out more takes too long
 _ONE_LINE, _LONGEST_VALUE = 66, 400
 
 CHANGE_MARKS = {
@@ -82,9 +78,9 @@ CHANGE_MARKS = {
 def snapshot_view(snapshot: Snapshot, digest: str) -> RenderableType:
     """Return a view of a snapshot's manifest: its source, its counts, and what is missing."""
     manifest, names = snapshot.manifest, names_of_refused(snapshot)
-    counts = _table("Type", "Entities")
+    counts = table_of("Type", "Entities")
     for name in sorted(manifest.counts, key=lambda name: (entity_type(name).stage, name)):
-        counts.add_row(_plain(name), str(manifest.counts[name]))
+        counts.add_row(plain(name), str(manifest.counts[name]))
     syncs = len(snapshot.cursors)
     if syncs:
         total = sum(map(len, snapshot.cursors.values()))
@@ -137,7 +133,7 @@ def _facts(snapshot: Snapshot, digest: str) -> Table:
         ("secrets", f"{secrets} in plain text, from the operator's token" if secrets else ""),
     ):
         if value:
-            table.add_row(label, _plain(value) if isinstance(value, str) else value)
+            table.add_row(label, plain(value) if isinstance(value, str) else value)
     return table
 
 
@@ -167,7 +163,7 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
         alike = Counter(line[:3] for line in links)
         for target, what, arrow, own in sorted(links):
             told = what if alike[target, what, arrow] == 1 else f"{what} ({own})".lstrip()
-            table.add_row(_plain(f"  {arrow} {shortened(target)}"), _plain(told))
+            table.add_row(plain(f"  {arrow} {shortened(target)}"), plain(told))
         shown += len(links)
     if left := sum(map(len, by_source.values())) - shown:
         table.add_row(f"… and {left} more (--json lists all)", "")
@@ -176,7 +172,7 @@ def topology(snapshot: Snapshot) -> list[RenderableType]:
         for entity in snapshot.entities
         if entity.key.type in ("stream", "service", "model", "destination") and entity.key.id not in joined
     ]
-    unconnected = [_plain(f"Not connected: {some_of(alone, 10)}")] if alone else []
+    unconnected = [plain(f"Not connected: {some_of(alone, 10)}")] if alone else []
     return _section("Connections (→) and syncs (⇢)", [table, *unconnected])
 
 
@@ -198,76 +194,22 @@ def _what_it_does(link: Entity, names: Mapping[str, str]) -> str:
 def ledger_table(snapshot: Snapshot) -> RenderableType:
     """Return a table of the ledger: the entity and path of each field that Jitsu hides."""
     names = {entity.key: entity.name for entity in snapshot.entities}
-    table = _table("Type", "Name", "Field")
+    table = table_of("Type", "Name", "Field")
     unknown = unknown_secrets(snapshot)
     for line in unknown[:_FOLD_AT]:
         name = names.get(Key(line.type, line.id), line.id)
-        table.add_row(_plain(line.type), _name(name), _plain(line.path))
+        table.add_row(plain(line.type), _name(name), plain(line.path))
     _fold(table, len(unknown))
     return table
-
-
-def archive_table(
-    archives: Iterable[ArchiveName], sources: Mapping[str, str], latest: Sequence[ArchiveName] = ()
-) -> RenderableType:
-    """Return a table of archives, made from their names: those of `latest` are marked, and what runs have left is dim.
-
-    Workspaces that share a slug are shown with ids, each on a line of its own. `sources` maps the mark of a clone to the slug of the workspace that was cloned.
-    """
-    table = _table("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
-    table.columns[1].no_wrap, table.columns[2].no_wrap, table.columns[3].justify = True, True, "right"
-    listed = list(archives)
-    owners = Counter(slug for slug, _ in {(one.slug, one.workspace_id) for one in listed})
-    all_encrypted = len(listed) > 1 and all(archive.encrypted for archive in listed)
-    for archive in listed[:_LONGEST_TABLE]:
-        shown = replace(archive, encrypted=False) if all_encrypted else archive
-        *row, marks = _archive_row(shown, sources, ["latest"] if archive in latest else [])
-        if owners[archive.slug] > 1:
-            row[1].append(f"\n{printable(archive.workspace_id)}")
-        count = "" if archive.total is None else str(archive.total)
-        table.add_row(*row, count, marks, style="dim" if archive.set_aside else None)
-    return Group(_with_rest(table, len(listed)), *([Text("All are encrypted.")] if all_encrypted else []))
-
-
-def verdict_table(verdicts: Iterable[Verdict]) -> RenderableType:
-    """Return a table of archives: which are kept, which are removed, and why (the first rules that keep each)."""
-    table = _table("", "Id", "Workspace", "Taken at (UTC)", "Why")
-    table.columns[3].no_wrap = True
-    listed = list(verdicts)
-    for verdict in listed[:_LONGEST_TABLE]:
-        mark = Text("keep", style="green") if verdict.keep else Text("remove", style="red")
-        table.add_row(mark, *_archive_row(verdict.archive, {})[:3], _plain(some_of(verdict.reasons, 2)))
-    return _with_rest(table, len(listed))
-
-
-def _with_rest(table: Table, total: int) -> RenderableType:
-    more = total - _LONGEST_TABLE
-    return table if more <= 0 else Group(table, Text(f"… and {more:,} more (--json lists all)"))
-
-
-def _archive_row(
-    archive: ArchiveName, sources: Mapping[str, str], first: Sequence[str] = ()
-) -> tuple[Text, Text, Text, Text]:
-    source = sources.get(archive.cloned_from or "")
-    words: dict[str | None, str] = {archive.cloned_from: f"from {source}" if source else ""}
-    if archive.undoes is not None:
-        words = {archive.undoes: "undo"}
-    if archive.left_after is not None:
-        words = {archive.cloned_from: "", archive.left_after: "", CLONED: "after a run"}
-    named = (words.get(mark, mark) for mark in archive.marks if mark != archive.key)
-    last = ["encrypted"] if archive.encrypted else []
-    marks = [*first, *(["DAMAGED"] if archive.damaged else []), *filter(None, named), *last]
-    moment = archive.taken_at.strftime("%Y-%m-%d %H:%M:%S")
-    return _plain(archive.digest_prefix), _plain(archive.slug), _plain(moment), _plain(", ".join(marks))
 
 
 def entity_table(entities: Iterable[Entity], snapshot: Snapshot) -> RenderableType:
     """Return a table of entities with their types, names and ids."""
     names = entity_names(snapshot.entities)
-    table = _table("Type", "Name", "Id")
+    table = table_of("Type", "Name", "Id")
     for entity in entities:
         name = _with_given(names[entity.key], given_name(entity))
-        table.add_row(_plain(entity.key.type), _plain(name), _plain(entity.key.id))
+        table.add_row(plain(entity.key.type), plain(name), plain(entity.key.id))
     return table
 
 
@@ -286,7 +228,7 @@ def plan_view(
     `verbose`, unchanged entities and the new values of fields are shown too, and nothing is folded.
     """
     heads = [*from_and_into(plan), *([taken] if taken else [])]
-    parts: list[RenderableType] = [*map(_plain, heads), Text()]
+    parts: list[RenderableType] = [*map(plain, heads), Text()]
     listed = [
         a
         for a in plan.actions
@@ -295,16 +237,16 @@ def plan_view(
     parts += _listed(plan, listed, given or {}, verbose=verbose)
     if listed:
         parts.append(Text())
-    parts.append(_plain(f"{counted(plan)}."))
+    parts.append(plain(f"{counted(plan)}."))
     if plan.made_keys:
         parts.append(
-            _plain(
+            plain(
                 f"{plural(plan.made_keys, 'new write key')}, because Jitsu does not show the existing ones."
             )
         )
-    parts += [_plain(f"{label}: {text}.") for label, text in beside_the_change(plan).items()]
-    parts += map(_plain, own_changes(plan, most=len(plan.actions)) if verbose else ())
-    parts += map(_plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
+    parts += [plain(f"{label}: {text}.") for label, text in beside_the_change(plan).items()]
+    parts += map(plain, own_changes(plan, most=len(plan.actions)) if verbose else ())
+    parts += map(plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
     parts += [bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
     return Trimmed(Group(*parts))
 
@@ -325,9 +267,9 @@ def _listed(
     more = Counter(action.kind for group in groups[len(shown) :] for action in group)
     if more:
         kinds = ", ".join(of_kind(more[kind], kind.value) for kind in ActionKind if more[kind])
-        yield _plain(f"… and more: {kinds}")
+        yield plain(f"… and more: {kinds}")
     if folds:
-        yield _plain("(Similar changes are shown together; -v lists each with its details.)")
+        yield plain("(Similar changes are shown together; -v lists each with its details.)")
 
 
 def _group_lines(
@@ -340,7 +282,7 @@ def _group_lines(
     head.add_column(overflow="fold")  # a long name wraps under itself
     head.add_row(
         Text.assemble((f"{mark} {action.kind.value:9} ", style), f"{action.key.type:{width}}  "),
-        _plain(names_of(group, names) if several else names[0]),
+        plain(names_of(group, names) if several else names[0]),
     )
     yield head
     fields = plan.fields(action) if not several and (verbose or action.conflicts) else ()
@@ -351,13 +293,15 @@ def _group_lines(
 
 
 def residue_view(found: list[Residue]) -> RenderableType:
-    """Return a table of what still differs and why."""
-    table = _table("Type", "Name", "What", "Why")
+    """Return a list of what still differs, by its reason."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
     for line in found[:_FOLD_AT]:
-        what = line.path or "whole entity"
-        table.add_row(_plain(line.key.type), _name(line.name), _plain(what), _plain(line.reason))
-    _fold(table, len(found))
-    return Group(Text(f"Still different in the target ({len(found)})", style="bold"), table)
+        name = f"{line.key.type} {quoted(shortened(line.name))}"
+        by_reason[line.reason].append(f"{line.path} of {name}" if line.path else name)
+    parts = [bullet(f"{reason}: {', '.join(names)}") for reason, names in by_reason.items()]
+    if len(found) > _FOLD_AT:
+        parts.append(bullet(f"… and {len(found) - _FOLD_AT} more (--json lists all)"))
+    return Group(Text(f"Still different in the target ({len(found)})", style="bold"), *parts)
 
 
 def changes_view(changes: Changes, who: Attribution | None = None) -> RenderableType:
@@ -366,7 +310,8 @@ def changes_view(changes: Changes, who: Attribution | None = None) -> Renderable
     With `who`, each change names its authors.
     """
     parts: list[RenderableType] = [_sides(changes), Text()]
-    shown = {**told_apart(changes.before.entities), **told_apart(changes.after.entities)}
+    sides = (changes.before.entities, changes.after.entities)
+    shown = {key: name for side in sides for key, name in told_apart(side, every=True).items()}
     for change in changes.entities:
         mark, style = CHANGE_MARKS[change.kind]
         key = change.after or change.before
@@ -382,7 +327,7 @@ def changes_view(changes: Changes, who: Attribution | None = None) -> Renderable
         parts += [line for found in change.fields for line in field_lines(found)]
     if changes.entities:
         parts.append(Text())
-    parts.append(_plain(f"{counted_changes(changes)}."))
+    parts.append(plain(f"{counted_changes(changes)}."))
     parts += passing_lines(who.passing if who is not None else ())
     parts += [bullet(note) for note in (*changes.notes, *(who.notes if who is not None else ()))]
     return Group(*parts)
@@ -403,15 +348,15 @@ def passing_lines(passing: Sequence[Passing]) -> list[RenderableType]:
 
 def changes_stat(changes: Changes) -> RenderableType:
     """Return a table that counts the differences by type, and the notes."""
-    table = _table("Type", "Added", "Removed", "Changed", "Unchanged")
+    table = table_of("Type", "Added", "Removed", "Changed", "Unchanged")
     for column in table.columns[1:]:
         column.justify = "right"
     counts = changes.counts()
     for name in sorted({*counts, *changes.unchanged}):
         own = counts.get(name) or Counter()
         numbers = [own[kind.value] for kind in ChangeKind]
-        table.add_row(_plain(name), *(str(n or "") for n in (*numbers, changes.unchanged.get(name, 0))))
-    total = _plain(f"{counted_changes(changes)}.")
+        table.add_row(plain(name), *(str(n or "") for n in (*numbers, changes.unchanged.get(name, 0))))
+    total = plain(f"{counted_changes(changes)}.")
     return Group(_sides(changes), Text(), table, Text(), total, *map(bullet, changes.notes))
 
 
@@ -424,20 +369,20 @@ def _sides(changes: Changes) -> Text:
 def field_lines(found: FieldChange) -> Iterator[RenderableType]:
     """Yield the lines that show a changed field, code as a unified diff."""
     if found.code:
-        yield _plain(f"    {found.path}")
+        yield plain(f"    {found.path}")
         yield from (_code_line(line, 6) for line in found.code)
         return
     if found.secret:
         how = "set" if found.before is None else "removed" if found.after is None else "changed"
-        yield _plain(f"    {found.path}: secret {how}")
+        yield plain(f"    {found.path}: secret {how}")
         return
     one, other = (json.dumps(value, ensure_ascii=False) for value in (found.before, found.after))
     if len(found.path) + len(one) + len(other) <= _ONE_LINE:
         before = "" if found.before is None else f"{one} "
         after = "removed" if found.after is None else other
-        yield _plain(f"    {found.path}: {before}→ {after}")
+        yield plain(f"    {found.path}: {before}→ {after}")
         return
-    yield _plain(f"    {found.path}")
+    yield plain(f"    {found.path}")
     for mark, style, value, text in (("-", "red", found.before, one), ("+", "green", found.after, other)):
         if value is not None:
             yield _indented(f"{mark} {_shortened(text)}", 6, style)
@@ -446,9 +391,9 @@ def field_lines(found: FieldChange) -> Iterator[RenderableType]:
 def _conflict_lines(plan: Plan, found: FieldChange) -> Iterator[RenderableType]:
     """Yield a field that both sides changed: its values in the source, before, and in the target."""
     if found.secret:
-        yield _plain(f"    {found.path}: the secrets differ")
+        yield plain(f"    {found.path}: the secrets differ")
         return
-    yield _plain(f"    {found.path}")
+    yield plain(f"    {found.path}")
     for side, value in conflict_sides(plan, found):
         if found.code:
             yield _indented(f"{side}:", 6, "bold")
@@ -471,13 +416,9 @@ def keys_text(keys: Iterable[StreamKey]) -> RenderableType:
     """Return a view of new write keys. It is shown only once."""
     parts = [Text("New write keys (shown only once)", style="bold")]
     for key in keys:
-        parts.append(_plain(f"  {shortened(key.stream)} ({key.kind}, was {key.source_key_id})"))
-        parts.append(_plain(f"    {key.write_key}"))
+        parts.append(plain(f"  {shortened(key.stream)} ({key.kind}, was {key.source_key_id})"))
+        parts.append(plain(f"    {key.write_key}"))
     return Group(*parts)
-
-
-def _plain(text: str) -> Text:
-    return Text(printable(text))
 
 
 def _indented(text: str, width: int, style: str = "") -> Padding:
@@ -485,14 +426,7 @@ def _indented(text: str, width: int, style: str = "") -> Padding:
 
 
 def _name(text: str) -> Text:
-    return _plain(shortened(text))
-
-
-def _table(*columns: str) -> Table:
-    table = PlainTable(header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=number == 0)
-    return table
+    return plain(shortened(text))
 
 
 def _fold(table: Table, total: int) -> None:

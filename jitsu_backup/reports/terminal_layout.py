@@ -1,4 +1,4 @@
-"""Layout for the terminal: lines without trailing blanks, tables, and items of lists."""
+"""Layout for the terminal: lines without trailing blanks, tables, texts, and items of lists."""
 
 import re
 from collections.abc import Iterable
@@ -57,6 +57,19 @@ class PlainTable(Table):
         yield from _trimmed(Segment.split_lines(segments))  # type: ignore[arg-type]
 
 
+def table_of(*columns: str) -> PlainTable:
+    """Return an empty table with these columns, of which the first never wraps."""
+    table = PlainTable(header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
+    return table
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Return a text in which nothing is markup and no character harms a terminal."""
+    return Text(printable(text), style)
+
+
 def _trimmed(lines: Iterable[list[Segment]]) -> RenderResult:
     for line in lines:
         while line and not line[-1].text.strip():
@@ -68,5 +81,5 @@ def _trimmed(lines: Iterable[list[Segment]]) -> RenderResult:
 def bullet(text: str) -> RenderableType:
     """Return a text as an item of a list, which wraps under itself."""
     hanging = Table.grid(padding=(0, 1, 0, 0))
-    hanging.add_row("  •", Text(printable(text)))
+    hanging.add_row("  •", plain(text))
     return hanging

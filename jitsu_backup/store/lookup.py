@@ -11,6 +11,7 @@ from jitsu_backup.errors import BackupError, IntegrityError, SeveralWorkspacesEr
 from jitsu_backup.model import nearest, plural, shown_time, some_of
 
 _BY_AGE = attrgetter("sort_key")
+_MOST_CHOICES = 10
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _DATE = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.?(\d{3}))?)?)?)?Z?", re.ASCII
@@ -222,11 +223,13 @@ def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list
 
 def _of_one(archives: list[ArchiveName], count: list[ArchiveName], reference: str) -> list[ArchiveName]:
     """Return `archives`. Raise SeveralWorkspacesError, which says what to write, if those that `count` are of several workspaces."""
-    workspaces = _workspaces(count)
-    if len(workspaces) > 1:
-        some = ", ".join(f"{workspace}/{reference}" for workspace in workspaces)
+    newest = {archive.workspace_id: archive.slug for archive in sorted(count, key=_BY_AGE)}
+    if len(newest) > 1:
+        slugs = {*newest.values()}
+        names = sorted(slugs if len(slugs) > 1 else newest)
+        some = some_of([f"{name}/{reference}" for name in names], _MOST_CHOICES)
         problem = SeveralWorkspacesError(f"the store holds several workspaces; write one of {some}")
-        problem.workspace_ids = tuple(sorted({archive.workspace_id for archive in count}))
+        problem.workspace_ids = tuple(sorted(newest))
         raise problem
     return archives
 

@@ -246,6 +246,16 @@ def test_two_syncs_of_one_pair_are_told_apart_by_what_they_do() -> None:
     assert told(differ(links("1", "2"), links("1"))) == [("removed", "link", "S → D", [])]
 
 
+def test_two_functions_of_one_name_are_shown_with_their_ids() -> None:
+    def functions(code: str) -> Snapshot:
+        alike = [{"id": one, "name": "New function", "code": code} for one in ("f1", "f2")]
+        return make_snapshot({"function": alike}, workspace_id="w1")
+
+    shown = texts(differ(functions("1"), functions("2")))
+    assert "New function (f1)" in shown
+    assert "New function (f2)" in shown
+
+
 def syncs(place: str, one: dict[str, Any], two: dict[str, Any]) -> Snapshot:
     bodies = [
         {"id": f"{place}{n}", "type": "sync", "fromId": "s", "toId": "d", "data": data}

@@ -14,7 +14,9 @@ from jitsu_backup.archive import UNCOMPARED
 from jitsu_backup.errors import BlockedError, KeyRejectedError, UsageError
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery import ClashKind, Presence, RecoveryRun
+from jitsu_backup.reports.recovery import plan_summary
 from jitsu_backup.reports.recovery_remarks import notes
+from jitsu_backup.reports.recovery_values import RecoveryReport
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import READER
 from tests.recovery.kit import ADMIN_KEY, OLD, SLUGS, World, add_workspace, left, problems, tables
@@ -302,6 +304,8 @@ def test_another_workspace_can_be_named_for_one_whose_slug_is_taken(tmp_path: Pa
     again = problems(run)["team-green"]
     flags = [getattr(one.problem, "flags", ()) for one in run.outcomes if one.recovery.slug == "team-green"]
     assert flags == [("--into", "team-green=team-green-2")]
+    listings = plan_summary(RecoveryReport(run.plan, world.now())).listings
+    assert not [one.heading for one in listings if "Get a new id" in one.heading]
     assert [note for one in run.plan.workspaces for note in notes(one)] == []  # the store has the record
     itself = world.plan(world.job(into={"team-green": "team-green"}))
     assert "no record of a recovery into this workspace" in str(list(map(notes, itself.workspaces)))

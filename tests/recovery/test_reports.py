@@ -195,17 +195,17 @@ def test_the_time_left_is_what_the_plan_foresees_or_its_own_pace_where_that_is_s
     clock = [0.0]
     plan = many(300).plan
     progress = RecoveryProgress(plan, clock=lambda: clock[0])
-    assert progress.left() == plan.seconds_at_most
+    assert progress.left() == (plan.seconds, plan.seconds_at_most)
     clock[0] = 600.0
-    assert progress.left() == plan.seconds_at_most - 600
+    assert progress.left() == (max(plan.seconds - 600, 0), plan.seconds_at_most - 600)
     run = ended().run
     assert run is not None
     progress.ended.append(run.outcomes[0])
     whole = plan.writes + progress.total
     done = run.outcomes[0].recovery.writes + 1
     clock[0] = 6000.0
-    assert progress.left() == pytest.approx(6000 * (whole - done) / done)
-    assert progress.in_words() == f"1 of 30 workspaces, {lasting(progress.left())} left"
+    assert progress.left() == pytest.approx((max(plan.seconds - 6000, 0), 6000 * (whole - done) / done))
+    assert progress.in_words() == f"1 of 30 workspaces, {lasting_between(*progress.left())} left"
 
 
 def test_durations_are_reported_in_words() -> None:

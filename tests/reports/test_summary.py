@@ -102,9 +102,12 @@ def test_the_table_of_archives_marks_the_latest_and_breaks_no_mark_in_two() -> N
     assert record is not None
     screen = Screen(record=True, width=80, file=io.StringIO())
     screen.print(archive_table([backup, record], {}, [backup]))
-    _, first, second = screen.export_text().splitlines()
-    assert first.rstrip().endswith("latest")
-    assert second.rstrip().endswith("cloned")
+    _, first, second, *note = screen.export_text().splitlines()
+    assert first.endswith("latest")
+    assert second.endswith("cloned")
+    assert " ".join(note).startswith(
+        "`latest` ignores rows marked pre-restore, cloned, from … or after a run"
+    )
 
 
 def test_only_and_skip_leave_out_what_only_the_target_has_too_and_that_is_counted() -> None:
@@ -115,7 +118,7 @@ def test_only_and_skip_leave_out_what_only_the_target_has_too_and_that_is_counte
     plan = plan_of(in_place(BASE, {**BASE, **own}, skip=("service",)))
     shown = " ".join(text(plan).split())
     assert "1 left out. 1 only in the target, left out by --only or --skip: service Own." in shown
-    assert matches(plan, plan.extras).endswith("also 1 left out, 1 only in the target and left out")
+    assert matches(plan, plan.extras).endswith("; left out: 1 in the snapshot, 1 only in the target")
 
 
 def test_dead_connections_are_counted_and_named_in_one_note_and_only_verbose_lists_them() -> None:
@@ -163,8 +166,10 @@ def test_the_target_matches_only_where_nothing_differs_at_all() -> None:
         return matches(plan_of(in_place(BASE, BASE, **more)), extras)
 
     assert said() == "the target matches the snapshot, except for what Jitsu hides"
-    assert said(skip=("destination", "link", "service")).endswith("matches the snapshot; also 3 left out")
-    assert said(Extra(Key("function", "f"), "F", True)).endswith("also 1 only in the target")
+    assert said(skip=("destination", "link", "service")).endswith(
+        "matches the snapshot; left out: 3 in the snapshot"
+    )
+    assert said(Extra(Key("function", "f"), "F", True)).endswith("kept in the target: 1 only there")
     plain = {"function": [ENRICH]}
     assert matches(plan_of(in_place(plain, plain)), ()) == "the target matches the snapshot"
 
@@ -172,7 +177,7 @@ def test_the_target_matches_only_where_nothing_differs_at_all() -> None:
 def test_a_clone_whose_target_keeps_its_own_secrets_is_not_said_to_match() -> None:
     before, live = {"destination": [{**DB, "apiKey": "theirs"}]}, {"destination": [{**DB, "apiKey": "own"}]}
     assert matches(plan_of(elsewhere(before, live)), ()).endswith(
-        "also 1 value of its own (apiKey of destination Db-1)"
+        "kept in the target: 1 value of its own (apiKey of destination Db-1)"
     )
 
 

@@ -158,7 +158,10 @@ def test_under_prune_what_only_the_target_has_can_be_spared_by_name(
         STAGING, "stream", "stray", {"name": "Stray", "publicKeys": [{"id": "k", "hash": "h"}]}
     )
     (action,) = plan_for(sandbox, before, prune=True).writes
-    assert "its 1 write key is lost for good, so senders that use it are rejected" in action.reason
+    assert (
+        "its 1 write key is deleted with it, so senders that use it are rejected; only a backup that"
+        in action.reason
+    )
     assert plan_for(sandbox, before, prune=True, skip=("stream/Stray",)).writes == ()
 
 

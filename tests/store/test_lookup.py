@@ -58,6 +58,8 @@ def test_workspaces_that_share_a_slug_are_told_apart_by_id() -> None:
     with pytest.raises(UsageError, match=r"w1/latest, w9/latest"):
         find([ONE, twin], "acme/latest")
     assert find([ONE, twin], "w9/latest") == twin
+    with pytest.raises(UsageError, match=r"write one of acme/latest, other/latest$"):
+        find([ONE, twin, ELSEWHERE], "latest")
 
 
 def test_a_workspace_whose_slug_changed_keeps_one_history() -> None:
