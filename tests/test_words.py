@@ -300,8 +300,8 @@ def test_a_backup_to_run_later_protects_secrets_as_this_run_did() -> None:
     app = App({"as_json": False, "encrypt_to": ("age1abc", "/dev/fd/63")})
     assert app.again("backup", "acme") == "jitsu-backup backup acme --encrypt-to age1abc --encrypt-to FILE"
     assert app.again("diff", "a", "b") == "jitsu-backup diff a b"
-    in_clear = App({"as_json": False}, in_clear=True)
-    assert in_clear.again("backup", "acme") == "jitsu-backup backup acme --plaintext-secrets"
+    plain = App({"as_json": False}, in_plain_text=True)
+    assert plain.again("backup", "acme") == "jitsu-backup backup acme --plaintext-secrets"
 
 
 @pytest.mark.parametrize(

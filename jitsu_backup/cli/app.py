@@ -56,7 +56,7 @@ class App(Output):
     outcome: str = ""
     trouble: str = ""  # what was wrong with a console when the run was interrupted
     monitor: Monitor | None = None
-    in_clear: bool = False  # archives may have secrets in clear
+    in_plain_text: bool = False  # archives may have secrets in plain text
     told_all_along: bool = False  # monitor and metrics are up to date, so a good end is not reported to them
     figures: "Callable[[], Sequence[Figures]]" = list
 
@@ -220,8 +220,8 @@ class App(Output):
 
     @property
     def _protection(self) -> list[str]:
-        """The flags with which this run allowed itself to write secrets, encrypted or in clear."""
-        return [*self.recipient_flags, *(["--plaintext-secrets"] if self.in_clear else [])]
+        """The flags with which this run allowed itself to write secrets, encrypted or in plain text."""
+        return [*self.recipient_flags, *(["--plaintext-secrets"] if self.in_plain_text else [])]
 
     @property
     def identity_flags(self) -> list[str]:
