@@ -60,11 +60,11 @@ def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str)
         words = taken(snapshot, digest(snapshot), utc_now())
         given = given_names(snapshot, prepared.live)
         app.out.print(plan_view(plan, words, given=given, verbose=app.verbose))
-        _show_overlay(app, overlay_text(plan) if plan.blocked else "")
         if alone:
             _show_kept(app, plan, command)
             if different := stays_different(plan):
                 app.line(f"Stays different: {different}")
+        _show_overlay(app, overlay_text(plan) if plan.blocked else "")
     elif alone:
         app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
 

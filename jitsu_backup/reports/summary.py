@@ -234,7 +234,7 @@ def stays_different(plan: Plan) -> str:
         if named := [_called(one, of) for one, of in paths if of]:
             found.append(f"{some_of(named, _NAMED)}, {words}")
     others: dict[str, list[str]] = defaultdict(list)
-    for line in shortfalls(plan.actions):
+    for line in shortfalls(one for one in plan.actions if one.kind is not ActionKind.BLOCKED):
         if not isinstance(line.reason, BeyondUpdate | NotRecreated):
             others[line.reason].append(
                 " ".join(filter(None, (line.key.type, shortened(line.name), line.path)))
