@@ -29,6 +29,7 @@ from jitsu_backup.planning import (
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
 _NAMED_ALIKE = 3
+_LONGEST_REASON = 300
 _VERBS = ("create", "update", "delete")
 
 # the parts in which similar notes differ: names, ids in brackets, numbers, paths in a body
@@ -236,9 +237,8 @@ def stays_different(plan: Plan) -> str:
     others: dict[str, list[str]] = defaultdict(list)
     for line in shortfalls(one for one in plan.actions if one.kind is not ActionKind.BLOCKED):
         if not isinstance(line.reason, BeyondUpdate | NotRecreated):
-            others[line.reason].append(
-                " ".join(filter(None, (line.key.type, shortened(line.name), line.path)))
-            )
+            parts = (line.key.type, shortened(line.name), shortened(line.path))
+            others[shortened(line.reason, _LONGEST_REASON)].append(" ".join(filter(None, parts)))
     found += [f"{some_of(named, _NAMED_ALIKE)} ({reason})" for reason, named in others.items()]
     return some_of(found, _NAMED, "; ")
 
