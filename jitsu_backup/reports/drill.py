@@ -60,7 +60,7 @@ def drill_state(drill: Drill) -> str:
     secrets = sum(counted(one.losses)[LossKind.SECRET.label] for one in without)
     them = "it" if secrets == 1 else "them"
     return (
-        f"{back} come back, {len(without)} of them without {plural(secrets, 'secret')}:"
+        f"{back} come back; {plural(secrets, 'secret')} {'is' if secrets == 1 else 'are'} missing in {len(without)} of them:"
         f" `recover` is blocked until you provide {them}"
     )
 
