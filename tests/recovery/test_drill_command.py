@@ -106,7 +106,10 @@ def test_losses_fail_only_where_that_is_asked(world: World) -> None:
     done = run(world)
     assert done.returncode == 0
     said = words(done.stdout)
-    assert "3 of 3 workspaces come back; 15 secrets are missing in 3 of them: `recover` is blocked until you" in said
+    assert (
+        "3 of 3 workspaces come back; 15 secrets are missing in 3 of them: `recover` is blocked until you"
+        in said
+    )
     done = run(world, "--fail-on-losses", "--json", "--from", "lost.example")
     assert done.returncode == 3
     document = json.loads(done.stdout)
