@@ -156,7 +156,7 @@ async def newest_elsewhere(
 
     A workspace keeps its id if a console moves to another address, and archive names do not include the console.
     """
-    archives = {one.workspace_id: one.archives for one in found}
+    archives = {one.workspace_id: (*one.archives, *filter(is_whole, one.others)) for one in found}
     waiting = [(archives[one.opened.archive.workspace_id], one.opened) for one in taken]
     elsewhere: list[Opened] = []
 
@@ -197,22 +197,34 @@ async def _newest_elsewhere(
     archives: Sequence[ArchiveName], used: Opened, store: Store, keys: ArchiveKeys
 ) -> Opened | None:
     """Search the archives of a workspace, newest first, for the place where its console changes."""
-    archives = [one for one in archives if one.sort_key < used.archive.sort_key]
-    same, other = -1, len(archives)
-    found: Opened | None = None
+    older = sorted(
+        (one for one in archives if one.sort_key < used.archive.sort_key),
+        key=lambda one: one.sort_key,
+        reverse=True,
+    )
+    found = await _oldest_readable(older[-TRIES:], store, keys)
+    if found is None or found.source.host == used.source.host:
+        return None  # all are of this console
+    same, other = -1, older.index(found.archive)
     while other - same > 1:
-        middle = other - 1 if found is None else (same + other) // 2
-        try:
-            snapshot = content_of(archives[middle], await store.read(str(archives[middle])), keys)
-        except BackupError:
+        middle = (same + other) // 2
+        snapshot = await _content_or_none(older[middle], store, keys)
+        if snapshot is None:
             return found
         if snapshot.manifest.source.host == used.source.host:
-            if found is None:
-                return None  # the oldest one, so all are of this console
             same = middle
         else:
-            other, found = middle, _opened(archives[middle], snapshot)
+            other, found = middle, _opened(older[middle], snapshot)
     return found
+
+
+async def _oldest_readable(archives: Sequence[ArchiveName], store: Store, keys: ArchiveKeys) -> Opened | None:
+    """Return the oldest archive that can be read, of some that are sorted newest first."""
+    for archive in reversed(archives):
+        snapshot = await _content_or_none(archive, store, keys)
+        if snapshot is not None:
+            return _opened(archive, snapshot)
+    return None
 
 
 def _opened(archive: ArchiveName, snapshot: Snapshot) -> Opened:

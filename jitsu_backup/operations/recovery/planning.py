@@ -15,6 +15,7 @@ from jitsu_backup.errors import (
     BackupError,
     BlockedError,
     ConsoleError,
+    IncompleteError,
     KeyRejectedError,
     UnreachableError,
     UsageError,
@@ -46,7 +47,7 @@ from jitsu_backup.operations.recovery.values import (
     RecoveryPlan,
     WorkspaceRecovery,
 )
-from jitsu_backup.planning import Overlay, Since
+from jitsu_backup.planning import Overlay, PlanOptions, Since
 from jitsu_backup.store import Store, archives, exists, of_workspace
 
 AT_ONCE = 4
@@ -119,8 +120,9 @@ class Choice:
     """The opened archives to use, in the order in which their workspaces are started, and what is left out.
 
     `overlays` are the overlays of single workspaces, `members_before` their members before an earlier recovery. Both are
-    keyed by workspace id as spelled in file names. `other_hosts` are consoles of older archives, which are not used.
-    `undone` are the backups from before the last undo of a workspace, by its id.
+    keyed by workspace id as spelled in file names. `other_hosts` are consoles of archives that are not used. `undone` are the
+    backups from before the last undo of a workspace, by its id. `of_others` exist on the target, and are left out because
+    their archives are of another console.
     """
 
     chosen: Chosen
@@ -130,6 +132,7 @@ class Choice:
     members_before: Mapping[str, tuple[Member, ...]] = field(default_factory=dict, repr=False)
     other_hosts: tuple[str, ...] = ()
     undone: Mapping[str, ArchiveName] = field(default_factory=dict)
+    of_others: tuple[Taken, ...] = ()
 
 
 async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], datetime]) -> Listed:
@@ -165,29 +168,32 @@ async def choose_archives(
         unreadable={name for one in unreadable for name in (one.workspace_id, one.slug)},
         target_host=job.target.host,
     )  # fmt: skip
+    openings = [one.opened for one in taken]
     try:
-        chosen = chosen_with([one.opened for one in taken])
+        chosen = chosen_with(openings)
+        of_others = tuple(one for one in taken if one.opened in chosen.of_others)
+        if of_others:
+            elsewhere = await newest_elsewhere(listed.found, of_others, store, keys)
+            chosen = chosen_with(openings, elsewhere=elsewhere)
     except UsageError:  # it may count the workspaces of each console
         elsewhere = await newest_elsewhere(listed.found, taken, store, keys)
-        chosen = chosen_with([one.opened for one in taken], elsewhere=elsewhere)
-    if job.from_host is None and chosen.of_others:
-        strangers = {one.archive.workspace_id for one in chosen.of_others}
-        again = [one for one in listed.found if one.workspace_id in strangers]
-        older, unread = await open_all(again, store, keys, report, from_host=chosen.host)
-        taken = [one for one in taken if one.opened not in chosen.of_others] + older
-        unreadable += unread
-        chosen = chosen_with([one.opened for one in taken])
+        chosen = chosen_with(openings, elsewhere=elsewhere)
     left_out = sorted((*chosen.left_out, *unreadable), key=lambda one: one.slug)
     _check_names(job, listed, taken)
     kept = _in_order(job, chosen, taken)
     before = _members_before(listed.known, taken)
-    others: tuple[str, ...] = ()
-    if job.from_host is None and chosen.host == job.target.host:
-        others = await other_hosts(chosen.host, listed.found, taken, store, keys)
+    others = set[str]()
+    if job.from_host is None:
+        heirs = (chosen.successors or {}).values()
+        newer = (one.opened for one in taken if one.opened.archive.workspace_id in heirs)
+        others = {one.source.host for one in (*chosen.kept, *newer) if one.archive.total != 0}
+        if chosen.host == job.target.host:
+            others |= {*await other_hosts(chosen.host, listed.found, taken, store, keys)}
     overlays = _overlays(job, listed.known, taken)
     undos = (one for one in sorted(listed.known, key=lambda one: one.sort_key) if one.undoes is not None)
     undone = {one.workspace_id: one for one in undos}
-    return Choice(chosen, tuple(kept), tuple(left_out), overlays, before, others, undone)
+    other = tuple(sorted(others - {chosen.host}))
+    return Choice(chosen, tuple(kept), tuple(left_out), overlays, before, other, undone, of_others)
 
 
 def _certain(
@@ -255,10 +261,35 @@ async def plan_choice(
     planned = await _plan_all(planner, begun, targets, listed, report)
     planned = with_holders(with_taken_ids(planned, planner.neighbours.ids))
     planned = await gather(*(planner.with_deleted_ids(one, choice.undone) for one in planned))
+    differing = dict(await gather(*(_left_alone(one, planner, there) for one in choice.of_others)))
+    left_out = tuple(differing.get(one.workspace_id) or one for one in choice.left_out)
     return RecoveryPlan(
-        choice.chosen.host, planner.console.host, tuple(planned), choice.left_out, clashes,
+        choice.chosen.host, planner.console.host, tuple(planned), left_out, clashes,
         limited=limited, made_limited=made_limited, other_hosts=choice.other_hosts,
     )  # fmt: skip
+
+
+async def _left_alone(
+    one: Taken, planner: Planner, there: Mapping[str, Living]
+) -> tuple[str, LeftOut | None]:
+    """Return the id of a workspace of another console that exists, with its report if it differs from its archive."""
+    mine, slug, host = one.opened.source.workspace_id, one.opened.slug, one.opened.source.host
+    begun = WorkspaceRecovery(
+        one.opened.archive, one.snapshot, plan_options=PlanOptions(since=Since.RECOVERY)
+    )
+    planned = await planner.plan(_guarded(begun, there[mine], planner.job), there[mine])
+    prepared = planned.prepared
+    if prepared is None:
+        why, code = (
+            f"it cannot be compared with that: {planned.problem}",
+            getattr(planned.problem, "exit_code", 1),
+        )
+    elif prepared.plan.writes or prepared.plan.blocked:
+        why = f"it differs from that; `recover --from {host} --workspace {slug}` restores it"
+        code = IncompleteError.exit_code
+    else:
+        return mine, None
+    return mine, LeftOut(mine, slug, f"its newest archive is of {host}, and {why}", code)
 
 
 @asynccontextmanager

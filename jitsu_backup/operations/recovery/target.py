@@ -1,7 +1,7 @@
 """Find the target of each workspace on the console, or assume a new, empty one, and plan the recovery into it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -266,7 +266,7 @@ def standing_in_the_way(
     that flag is for all workspaces at once.
     """
     plan = prepared.plan
-    if stranger and plan.writes:
+    if stranger:  # also without writes: its options would be set, and a record would make it the successor
         slug = prepared.snapshot.manifest.source.slug
         return BlockedError(
             f"{_has_the_slug(prepared)}; name a workspace for it with --into {slug}=OTHER (create that one in the UI if it does"
@@ -330,14 +330,35 @@ def _has_the_slug(prepared: PreparedRestore) -> str:
 
 
 def with_holders(planned: Iterable[WorkspaceRecovery]) -> list[WorkspaceRecovery]:
-    """Return planned workspaces; where a stranger has the slug, name the workspace with most of the archive's ids, if any."""
-    return [replace(one, problem=_held(one) or one.problem) for one in planned]
+    """Return planned workspaces; where a stranger has the slug, name the workspace with most of the archive's ids, if any.
+
+    Each is named once, for the workspace of which it has most, and none that is already the target of another one.
+    """
+    planned = list(planned)
+    used = {name for one in planned if not one.stranger and one.target_id for name in _names(one)}
+    held = dict[int, BlockedError]()
+    for count, number, holder in sorted(_holders(planned), key=lambda found: (-found[0], found[1])):
+        if number not in held and holder not in used:
+            used.add(holder)
+            held[number] = _held(planned[number], holder, count)
+    return [replace(one, problem=held.get(number, one.problem)) for number, one in enumerate(planned)]
 
 
-def _held(one: WorkspaceRecovery) -> BackupError | None:
-    if one.prepared is None or not one.stranger or not isinstance(one.problem, BlockedError) or not one.taken:
-        return None
-    ((holder, count),) = Counter(taken.used_by for taken in one.taken).most_common(1)
+def _names(one: WorkspaceRecovery) -> Iterator[str]:
+    """Yield the names of the target of a planned workspace."""
+    yield from filter(None, (one.target_id, one.prepared and one.prepared.live.manifest.source.slug))
+
+
+def _holders(planned: Iterable[WorkspaceRecovery]) -> Iterator[tuple[int, int, str]]:
+    """Yield how many ids of a planned workspace, by its number, another workspace has, and which, if a stranger has the slug."""
+    for number, one in enumerate(planned):
+        if one.stranger and isinstance(one.problem, BlockedError):
+            for holder, count in Counter(taken.used_by for taken in one.taken).items():
+                yield count, number, holder
+
+
+def _held(one: WorkspaceRecovery, holder: str, count: int) -> BlockedError:
+    assert one.prepared is not None  # noqa: S101  a stranger was planned
     into = f"{one.slug}={holder}"
     return BlockedError(
         f"{_has_the_slug(one.prepared)}; {holder} has {count} of its entities; add --into {into} to continue there"
