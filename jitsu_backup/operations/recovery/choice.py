@@ -201,7 +201,7 @@ def choose(
         ),
         unreadable,
     )
-    host, sources, living_elsewhere = _of_one_host(sources, there, consoles, target_host, elsewhere, known)
+    host, sources, living_elsewhere = _of_one_host(sources, there, consoles, target_host, elsewhere)
     kept, clashing = _one_for_each_slug(sources, there, names)
     of_others = [_of_another(one, target_host) for one in (*not_named, *living_elsewhere)]
     return Chosen(
@@ -308,7 +308,6 @@ def _of_one_host(
     consoles: str,
     target_host: str,
     elsewhere: Iterable[Opened],
-    known: Collection[ArchiveName],
 ) -> tuple[str, list[Opened], list[Opened]]:
     """Return the console to recover, its workspaces, and those of other consoles, which exist on the target.
 
@@ -322,30 +321,16 @@ def _of_one_host(
     if not lost:
         written_into = any(one.source.host == target_host for one in sources)
         return target_host if written_into else newest.source.host, sources, []
-    others = {one.archive.workspace_id: one for one in sources if one.source.host not in lost}
-    disputed = any(
-        one.source.host in lost and not _was_restored_from(one, others[one.archive.workspace_id], known)
-        for one in elsewhere
-        if one.archive.workspace_id in others
-    )
+    others = [one for one in sources if one.source.host not in lost]
+    ids = {one.archive.workspace_id for one in others}
+    disputed = any(one.source.host in lost and one.archive.workspace_id in ids for one in elsewhere)
     if len(lost) > 1 or disputed:
         raise UsageError(
             f"the store has archives of several consoles; choose one with --from HOST: {consoles}; the newest is of"
             f" {newest.source.host}"
         )
     (host,) = lost
-    return host, [one for one in sources if one.source.host == host], list(others.values())
-
-
-def _was_restored_from(earlier: Opened, newest: Opened, known: Iterable[ArchiveName]) -> bool:
-    """Return whether the newest archive of a workspace was made after a recovery from `earlier`, an older one."""
-    mark = source_mark(earlier.source.host, earlier.source.workspace_id)
-    records = (
-        one
-        for one in known
-        if one.cloned_from == mark and one.workspace_id == earlier.archive.workspace_id and not one.is_intent
-    )
-    return any(one.taken_at <= newest.archive.taken_at for one in records)
+    return host, [one for one in sources if one.source.host == host], others
 
 
 def same_host(host: str, named: str) -> bool:

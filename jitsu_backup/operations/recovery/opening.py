@@ -172,7 +172,7 @@ async def newest_elsewhere(
 
 async def other_hosts(
     host: str, found: Iterable[Candidate], taken: Iterable[Taken], store: Store, keys: ArchiveKeys
-) -> tuple[str, ...]:
+) -> set[str]:
     """Return the consoles that some workspaces of `host` had before, as far as a few of the oldest archives show them."""
     newest = {one.opened.archive.workspace_id: one.opened for one in taken if one.opened.source.host == host}
     known = [(*one.archives, *one.others) for one in found if one.workspace_id in newest]
@@ -181,8 +181,7 @@ async def other_hosts(
         (one for one in oldest if one != newest[one.workspace_id].archive), key=lambda one: one.sort_key
     )
     contents = await gather(*(_content_or_none(one, store, keys) for one in first[:_OLDEST_READ]))
-    hosts = {one.manifest.source.host for one in contents if one is not None}
-    return tuple(sorted(hosts - {host}))
+    return {one.manifest.source.host for one in contents if one is not None} - {host}
 
 
 async def _content_or_none(archive: ArchiveName, store: Store, keys: ArchiveKeys) -> Snapshot | None:

@@ -39,7 +39,7 @@ from jitsu_backup.operations.recovery.choice import (
 )
 from jitsu_backup.operations.recovery.claims import settle_claims, with_taken_ids
 from jitsu_backup.operations.recovery.opening import Taken, newest_elsewhere, open_all, other_hosts
-from jitsu_backup.operations.recovery.target import Planner, find_living, living, with_holders
+from jitsu_backup.operations.recovery.target import Planner, find_living, living, with_holders, with_newer
 from jitsu_backup.operations.recovery.values import (
     LeftOut,
     Member,
@@ -122,7 +122,7 @@ class Choice:
     `overlays` are the overlays of single workspaces, `members_before` their members before an earlier recovery. Both are
     keyed by workspace id as spelled in file names. `other_hosts` are consoles of archives that are not used. `undone` are the
     backups from before the last undo of a workspace, by its id. `of_others` exist on the target, and are left out because
-    their archives are of another console.
+    their archives are of another console. `made` are the newest archives of what earlier recoveries created, by its id.
     """
 
     chosen: Chosen
@@ -133,6 +133,7 @@ class Choice:
     other_hosts: tuple[str, ...] = ()
     undone: Mapping[str, ArchiveName] = field(default_factory=dict)
     of_others: tuple[Taken, ...] = ()
+    made: Mapping[str, ArchiveName] = field(default_factory=dict)
 
 
 async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], datetime]) -> Listed:
@@ -182,18 +183,17 @@ async def choose_archives(
     _check_names(job, listed, taken)
     kept = _in_order(job, chosen, taken)
     before = _members_before(listed.known, taken)
-    others = set[str]()
-    if job.from_host is None:
-        heirs = (chosen.successors or {}).values()
-        newer = (one.opened for one in taken if one.opened.archive.workspace_id in heirs)
-        others = {one.source.host for one in (*chosen.kept, *newer) if one.archive.total != 0}
-        if chosen.host == job.target.host:
-            others |= {*await other_hosts(chosen.host, listed.found, taken, store, keys)}
+    others = {one.source.host for one in chosen.kept} - {chosen.host}
+    if job.from_host is None and chosen.host == job.target.host:
+        others |= await other_hosts(chosen.host, listed.found, taken, store, keys)
+    heirs = (chosen.successors or {}).values()
+    newer = (archive for one in taken if (archive := one.opened.archive).workspace_id in heirs)
+    made = {archive.workspace_id: archive for archive in newer if archive.total != 0}
     overlays = _overlays(job, listed.known, taken)
     undos = (one for one in sorted(listed.known, key=lambda one: one.sort_key) if one.undoes is not None)
     undone = {one.workspace_id: one for one in undos}
-    other = tuple(sorted(others - {chosen.host}))
-    return Choice(chosen, tuple(kept), tuple(left_out), overlays, before, other, undone, of_others)
+    besides = tuple(sorted(others))
+    return Choice(chosen, tuple(kept), tuple(left_out), overlays, before, besides, undone, of_others, made)
 
 
 def _certain(
@@ -260,6 +260,7 @@ async def plan_choice(
         begun[n] = replace(begun[n], plan_options=options)
     planned = await _plan_all(planner, begun, targets, listed, report)
     planned = with_holders(with_taken_ids(planned, planner.neighbours.ids))
+    planned = [with_newer(one, choice.made) for one in planned]
     planned = await gather(*(planner.with_deleted_ids(one, choice.undone) for one in planned))
     differing = dict(await gather(*(_left_alone(one, planner, there) for one in choice.of_others)))
     left_out = tuple(differing.get(one.workspace_id) or one for one in choice.left_out)

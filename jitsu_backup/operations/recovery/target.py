@@ -20,7 +20,13 @@ from jitsu_backup.operations.neighbours import Neighbours
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
 from jitsu_backup.operations.recovery.making import called_by_slug, check_slug
-from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, TakenId, WorkspaceRecovery
+from jitsu_backup.operations.recovery.values import (
+    PassedOver,
+    Presence,
+    RecoveryJob,
+    TakenId,
+    WorkspaceRecovery,
+)
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import first_blocked, refuse_read_only
@@ -363,6 +369,17 @@ def _held(one: WorkspaceRecovery, holder: str, count: int) -> BlockedError:
     return BlockedError(
         f"{_has_the_slug(one.prepared)}; {holder} has {count} of its entities; add --into {into} to continue there"
     ).with_flags("--into", into)
+
+
+def with_newer(one: WorkspaceRecovery, made: Mapping[str, ArchiveName]) -> WorkspaceRecovery:
+    """Return a planned workspace; if its target is empty, but was not in its newest archive, that is listed as not used."""
+    newest = made.get(safe_text(one.target_id or ""))
+    if newest is None or one.prepared is None or one.prepared.live.entities:
+        return one
+    if newest.sort_key < one.archive.sort_key:
+        return one
+    why = "it was taken after an earlier recovery; to use it, `restore` it by its id"
+    return replace(one, passed_over=(*one.passed_over, PassedOver(newest, why)))
 
 
 def _touches(action: Action, options: PlanOptions) -> bool:
