@@ -57,12 +57,6 @@ def wipe(world: World) -> None:
         rows.clear()
 
 
-def with_content(world: World) -> list[str]:
-    """Return the slugs of the workspaces of the new console that have anything."""
-    state = world.new.state
-    return sorted({state.workspaces[one.workspace_id].slug or "" for one in state.objects.values()})
-
-
 def test_if_a_workspace_that_exists_has_archives_of_the_lost_console_and_newer_ones_a_person_chooses(
     tmp_path: Path,
 ) -> None:
@@ -89,9 +83,9 @@ def test_backups_of_an_empty_new_console_neither_hide_those_of_the_lost_one_nor_
     for _ in range(2):
         world.seconds += 3600
         world.back_up(world.new)
-    run = world.recover()
-    assert (run.exit_code, run.plan.source_host, run.plan.left_out) == (0, OLD, ())
-    assert same_names(world, "team-blue", "team-green")
+    plan = world.plan()
+    assert (plan.exit_code, plan.source_host, plan.left_out) == (0, OLD, ())
+    assert all(one.writes for one in plan.workspaces)
 
 
 def test_what_only_the_new_console_has_is_left_out_and_one_of_its_archives_is_read_besides_the_newest(
@@ -142,13 +136,10 @@ def test_if_every_workspace_exists_each_comes_from_its_newest_archive_whichever_
     for path in sorted(tmp_path.glob("team-green.*"))[1:]:
         path.unlink()
     wipe(world)
-    run = world.recover()
-    assert (run.exit_code, run.plan.source_host, run.plan.other_hosts) == (0, NEW, (OLD,))
-    assert {one.slug: one.snapshot.manifest.source.host for one in run.plan.workspaces} == {
-        "team-blue": NEW,
-        "team-green": OLD,
-    }
-    assert with_content(world) == ["team-blue", "team-green"]
+    plan = world.plan()
+    assert (plan.exit_code, plan.source_host, plan.other_hosts) == (0, NEW, (OLD,))
+    hosts = {one.slug: one.snapshot.manifest.source.host for one in plan.workspaces if one.writes}
+    assert hosts == {"team-blue": NEW, "team-green": OLD}
 
 
 def test_a_workspace_that_was_deleted_on_purpose_does_not_choose_the_console(tmp_path: Path) -> None:
@@ -174,10 +165,10 @@ def test_a_console_with_two_addresses_comes_back_whole(tmp_path: Path) -> None:
     world.run(world.backing_up(world.new, host="https://public.example"))
     state.workspaces.update(rows)
     wipe(world)
-    run = world.recover()
-    assert (run.exit_code, run.plan.source_host) == (0, NEW)
-    assert run.plan.other_hosts == ("https://public.example",)
-    assert with_content(world) == ["team-blue", "team-green"]
+    plan = world.plan()
+    assert (plan.exit_code, plan.source_host, plan.left_out) == (0, NEW, ())
+    assert plan.other_hosts == ("https://public.example",)
+    assert [one.slug for one in plan.workspaces if one.writes] == ["team-blue", "team-green"]
 
 
 def test_newer_archives_of_what_was_emptied_after_a_recovery_are_listed(tmp_path: Path) -> None:
