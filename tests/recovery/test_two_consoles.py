@@ -117,6 +117,8 @@ def test_what_only_the_new_console_has_is_left_out_and_one_of_its_archives_is_re
     restores = f"`recover --from {NEW} --workspace team-own` restores it"
     assert (own.slug, own.exit_code) == ("team-own", 3)
     assert own.why == f"its newest archive is of {NEW}, and it differs from that; {restores}"
+    (own_back,) = world.plan(world.job(from_host=NEW, workspaces=("team-own",))).workspaces
+    assert own_back.writes == len(own_back.snapshot.entities)
 
 
 def test_if_all_newest_archives_are_of_the_new_console_the_plan_names_the_other_one(tmp_path: Path) -> None:

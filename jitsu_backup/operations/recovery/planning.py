@@ -15,7 +15,6 @@ from jitsu_backup.errors import (
     BackupError,
     BlockedError,
     ConsoleError,
-    IncompleteError,
     KeyRejectedError,
     UnreachableError,
     UsageError,
@@ -39,7 +38,14 @@ from jitsu_backup.operations.recovery.choice import (
 )
 from jitsu_backup.operations.recovery.claims import settle_claims, with_taken_ids
 from jitsu_backup.operations.recovery.opening import Taken, newest_elsewhere, open_all, other_hosts
-from jitsu_backup.operations.recovery.target import Planner, find_living, living, with_holders, with_newer
+from jitsu_backup.operations.recovery.target import (
+    Planner,
+    find_living,
+    left_different,
+    living,
+    with_holders,
+    with_newer,
+)
 from jitsu_backup.operations.recovery.values import (
     LeftOut,
     Member,
@@ -262,35 +268,24 @@ async def plan_choice(
     planned = with_holders(with_taken_ids(planned, planner.neighbours.ids))
     planned = [with_newer(one, choice.made) for one in planned]
     planned = await gather(*(planner.with_deleted_ids(one, choice.undone) for one in planned))
-    differing = dict(await gather(*(_left_alone(one, planner, there) for one in choice.of_others)))
-    left_out = tuple(differing.get(one.workspace_id) or one for one in choice.left_out)
+    left_out = await _compared(choice, planner, there)
     return RecoveryPlan(
         choice.chosen.host, planner.console.host, tuple(planned), left_out, clashes,
         limited=limited, made_limited=made_limited, other_hosts=choice.other_hosts,
     )  # fmt: skip
 
 
-async def _left_alone(
-    one: Taken, planner: Planner, there: Mapping[str, Living]
-) -> tuple[str, LeftOut | None]:
-    """Return the id of a workspace of another console that exists, with its report if it differs from its archive."""
-    mine, slug, host = one.opened.source.workspace_id, one.opened.slug, one.opened.source.host
-    begun = WorkspaceRecovery(
-        one.opened.archive, one.snapshot, plan_options=PlanOptions(since=Since.RECOVERY)
+async def _compared(choice: Choice, planner: Planner, there: Mapping[str, Living]) -> tuple[LeftOut, ...]:
+    """Return what is left out; workspaces of other consoles that exist are compared with their newest archives."""
+    targets = [there[one.opened.source.workspace_id] for one in choice.of_others]
+    options = PlanOptions(since=Since.RECOVERY)
+    begun = (
+        WorkspaceRecovery(one.opened.archive, one.snapshot, plan_options=options) for one in choice.of_others
     )
-    planned = await planner.plan(_guarded(begun, there[mine], planner.job), there[mine])
-    prepared = planned.prepared
-    if prepared is None:
-        why, code = (
-            f"it cannot be compared with that: {planned.problem}",
-            getattr(planned.problem, "exit_code", 1),
-        )
-    elif prepared.plan.writes or prepared.plan.blocked:
-        why = f"it differs from that; `recover --from {host} --workspace {slug}` restores it"
-        code = IncompleteError.exit_code
-    else:
-        return mine, None
-    return mine, LeftOut(mine, slug, f"its newest archive is of {host}, and {why}", code)
+    begun = (_guarded(*pair, planner.job) for pair in zip(begun, targets, strict=True))
+    planned = await _plan_all(planner, list(begun), targets, (), silent)
+    differing = {one.workspace_id: told for one in planned if (told := left_different(one)) is not None}
+    return tuple(differing.get(one.workspace_id, one) for one in choice.left_out)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import TYPES_OF_2024, Seen, read_workspace
 from jitsu_backup.console.workspaces import Workspace
-from jitsu_backup.errors import BackupError, BlockedError, KeyRejectedError, UsageError
+from jitsu_backup.errors import BackupError, BlockedError, IncompleteError, KeyRejectedError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Manifest, Snapshot, Source, plural, quoted, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -21,6 +21,7 @@ from jitsu_backup.operations.recovery.beside import members_to_invite, options_t
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
 from jitsu_backup.operations.recovery.making import called_by_slug, check_slug
 from jitsu_backup.operations.recovery.values import (
+    LeftOut,
     PassedOver,
     Presence,
     RecoveryJob,
@@ -380,6 +381,18 @@ def with_newer(one: WorkspaceRecovery, made: Mapping[str, ArchiveName]) -> Works
         return one
     why = "it was taken after an earlier recovery; to use it, `restore` it by its id"
     return replace(one, passed_over=(*one.passed_over, PassedOver(newest, why)))
+
+
+def left_different(one: WorkspaceRecovery) -> LeftOut | None:
+    """Return the report of a planned workspace that is left alone, or None if it has everything that its archive has."""
+    host, problem = one.snapshot.manifest.source.host, one.problem
+    why = f"it differs from that; `recover --from {host} --workspace {one.slug}` restores it"
+    if one.prepared is None:
+        why = f"it cannot be compared with that: {problem}"
+    elif not (one.prepared.plan.writes or one.prepared.plan.blocked):
+        return None
+    code = problem.exit_code if one.prepared is None and problem is not None else IncompleteError.exit_code
+    return LeftOut(one.workspace_id, one.slug, f"its newest archive is of {host}, and {why}", code)
 
 
 def _touches(action: Action, options: PlanOptions) -> bool:
