@@ -300,8 +300,8 @@ class RecoveryPlan:
 
     `source_host` is the console of the archives, `host` the one to recover into. `clashes` are claimed by several workspaces.
     `limited` says whether the key that writes has rate limits, `made_limited` whether the key that creates workspaces has
-    them. The operator's token has none, and a console of 2024 sets none. `other_hosts` are consoles of older archives in the
-    store, which are not used.
+    them. The operator's token has none, and a console of 2024 sets none. `other_hosts` are other consoles that the store
+    has archives of.
     """
 
     source_host: str
