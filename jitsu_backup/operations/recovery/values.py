@@ -160,7 +160,7 @@ class WorkspaceRecovery:
     need had already been deleted when the workspace was backed up. `renamed` is the new name, if the console rejects the
     previous one. `members_before` are the members before an earlier recovery, which created the workspace without any.
     `taken` are entities that get a new id, as far as the planning has seen who has theirs. A `stranger` is a target that has
-    nothing in common with the archive but the slug.
+    nothing in common with the archive but the slug, or one that cannot be created because of its slug.
     """
 
     archive: ArchiveName
@@ -290,8 +290,8 @@ class RecoveryPlan:
 
     `source_host` is the console of the archives, `host` the one to recover into. `clashes` are claimed by several workspaces.
     `limited` says whether the key that writes has rate limits, `made_limited` whether the key that creates workspaces has
-    them. The operator's token has none, and a console of 2024 sets none. `other_hosts` are consoles of older archives in the
-    store, which are not used.
+    them. The operator's token has none, and a console of 2024 sets none. `other_hosts` are other consoles that the store
+    has archives of.
     """
 
     source_host: str
