@@ -33,6 +33,11 @@ from jitsu_backup.planning.three_sides import overwrite
 SHARE = 0.5
 """More than this share of a type, or of all entities, is deleted only with `--accept-shrink`."""
 
+_MAYBE_OWN = (
+    "it may be the target's own: give the store that has the record with --store, leave out --prune, or delete all that only"
+    " the target has with --prune-own"
+)
+
 
 def pruned(pairs: Pairs, links: LinkPairs, deleted: Collection[Key]) -> list[Action]:
     """Return the actions that delete what the snapshot does not have, links first.
@@ -99,6 +104,9 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
         return Action(ActionKind.SKIPPED, key, name, key.id, f"{sides.lacks(key)}, but {stuck}")
+    if sides.options.unrecorded and not (sides.options.prune_own or sides.is_dead(entity)):
+        reason = f"{sides.lacks(key)}, but the store has no record of the last clone, so {_MAYBE_OWN}"
+        return Action(ActionKind.BLOCKED, key, name, key.id, reason)
     reason = f"{sides.lacks(key)}{_lost_with(sides, entity)}"
     lost = (overwrite(sides, [(entity, name)]),) if changed_there else ()
     return Action(
