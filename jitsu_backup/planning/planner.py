@@ -8,6 +8,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning.bindings import with_bindings
 from jitsu_backup.planning.candidate import Actions, Planned
+from jitsu_backup.planning.copied_addresses import copied_addresses
 from jitsu_backup.planning.deletions import (
     blocked_where_emptied_there,
     braked,
@@ -152,6 +153,7 @@ def _plan(actions: Actions, chosen: Collection[Key], deletions: _Deletions, note
         selectors=sides.selectors,
         secrets=sides.options.overlay.secrets,
         since=sides.since,
+        addresses=copied_addresses(actions.pairs, actions.by_key),
     )
 
 

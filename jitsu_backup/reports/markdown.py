@@ -7,6 +7,7 @@ then as many details as a comment may hold, folded. The rest is counted.
 import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from textwrap import indent
 from typing import Any
@@ -50,6 +51,7 @@ from jitsu_backup.reports.summary import (
     counted_changes,
     end_of_restore,
     fields_of,
+    other_notes,
     stays_different,
     three_lines,
     told_first,
@@ -88,7 +90,7 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
         _head(plan, "Plan of an undo" if plan.since is Since.RUN else "Plan", snapshot, lines),
         (
             *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
-            *_asides(plan, plan.extras, given),
+            *_asides(replace(plan, notes=tuple(other_notes(plan))), plan.extras, given),
         ),
     )
 

@@ -11,11 +11,13 @@ from jitsu_backup.model import Snapshot, ago, flag, plural, shortened, shown_tim
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.planning import (
     CODE_FIELDS,
+    COPIED_HOSTS,
     Action,
     ActionKind,
     BeyondUpdate,
     ChangeKind,
     Changes,
+    CopiedHosts,
     EntityChange,
     Extra,
     FieldChange,
@@ -147,13 +149,23 @@ def beside_the_change(plan: Plan) -> dict[str, str]:
 
 
 def told_first(plan: Plan) -> dict[str, str]:
-    """Return the lines that nobody must overlook, by label: what is suspicious, and what `--take` overwrites."""
+    """Return the lines that nobody must overlook, by label.
+
+    They say what is suspicious, what `--take` overwrites, and which hosts are the source's.
+    """
     found = [
         _called(action, [one.path for one in action.overwrites if one.path]) for action in plan.overwriting
     ]
     counted = plural(len(found), "entity", "entities")
     lines = {ATTENTION: "; ".join(plan.attention)} if plan.attention else {}
-    return lines | ({OVERWRITES: f"{counted}: {some_of(found, _NAMED_OVERWRITTEN)}"} if found else {})
+    lines |= {OVERWRITES: f"{counted}: {some_of(found, _NAMED_OVERWRITTEN)}"} if found else {}
+    hosts = (note for note in plan.notes if isinstance(note, CopiedHosts))
+    return lines | {COPIED_HOSTS: note.removeprefix(f"{COPIED_HOSTS}: ") for note in hosts}
+
+
+def other_notes(plan: Plan) -> list[str]:
+    """Return the notes of a plan that `told_first` does not have."""
+    return [note for note in plan.notes if not isinstance(note, CopiedHosts)]
 
 
 def overwriting(action: Action) -> Iterator[str]:

@@ -83,9 +83,11 @@ def test_without_the_record_of_the_one_before_nothing_is_pruned_that_may_be_the_
         (blocked,) = cloned.plan(prune=True, take=take).blocked
         assert (blocked.name, blocked.reason) == (
             "Own",
-            "not in acme-staging, but the store has no record of the last clone, so it may be the target's own: give the"
-            " store that has the record with --store, leave out --prune, or delete all that only the target has with"
-            " --prune-own",
+            (
+                "not in acme-staging, but the store has no record of the last clone, so it may be the target's own: give the"
+                " store that has the record with --store, leave out --prune, or delete all that only the target has with"
+                " --prune-own"
+            ),
         )
     plan = cloned.plan(prune=True, prune_own=True)
     assert [a.name for a in plan.actions if a.kind is ActionKind.DELETE] == ["Own"]
