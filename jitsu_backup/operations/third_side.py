@@ -129,5 +129,8 @@ async def with_authors(console: Console, plan: Plan, record: Snapshot | None) ->
         ].key: f"; {change.email or change.who} last changed the target's side at {shown_time(change.at)}"
         for target_id, change in found.items()
     }
-    actions = (replace(action, reason=action.reason + remarks.get(action.key, "")) for action in plan.actions)
+    actions = (
+        replace(action, reason=action.reason + remarks[action.key]) if action.key in remarks else action
+        for action in plan.actions
+    )
     return replace(plan, actions=tuple(actions))

@@ -40,6 +40,7 @@ def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key
         *_missing_images(pairs, actions),
         *_secrets_in_clear(pairs, actions),
         *_hosts(pairs, actions),
+        *_unsent(pairs, actions),
         *_namesakes(pairs, actions),
         *_dead(actions),
         *_left_behind(pairs, actions, chosen),
@@ -117,6 +118,23 @@ def _hosts(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
     if found:
         yield CopiedHosts(
             f"{COPIED_HOSTS}: {some_of(found, _MOST_HOSTS)}; give the target's own with --overlay"
+        )
+
+
+def _unsent(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield the hidden secrets that the overlay gives and that are not sent, because nothing else of their entities changes."""
+    sides = pairs.sides
+    found = [
+        f"{path} of {sides.called(sides.by_key[key])}"
+        for key, action in sorted(actions.items())
+        for path in action.unseen
+        if not action.writes and sides.overlaid(key, tuple(path.split(".")))
+    ]
+    if found:
+        one = len(found) == 1
+        yield (
+            f"{plural(len(found), 'hidden secret')} of the overlay {'is' if one else 'are'} not sent, because nothing else of"
+            f" {'its entity' if one else 'their entities'} changes: {some_of(found, 3)}; to send new values, add --resend-secrets"
         )
 
 

@@ -115,7 +115,7 @@ CHANGE, KEPT, DECIDE = "Will change", "Kept in the target", "Needs a decision"
 ATTENTION, OVERWRITES = "Attention", "Overwrites changes of the target"
 """The labels of the lines about what is suspicious, and about what `--take` overwrites."""
 
-_NAMED_OVERWRITTEN = 20
+_NAMED_OVERWRITTEN = 100  # nothing that somebody has changed may be overlooked
 
 NOTHING = "nothing"
 
@@ -153,14 +153,26 @@ def told_first(plan: Plan) -> dict[str, str]:
 
     They say what is suspicious, what `--take` overwrites, and which hosts are the source's.
     """
-    found = [
-        _called(action, [one.path for one in action.overwrites if one.path]) for action in plan.overwriting
-    ]
-    counted = plural(len(found), "entity", "entities")
+    lost, again = [], []
+    for action in plan.overwriting:
+        paths = [one.path for one in action.overwrites if one.path]
+        (again if brings_back(action) else lost).append(_called(action, paths))
+    found = [some_of(lost, _NAMED_OVERWRITTEN)] if lost else []
+    found += [f"{len(again)} deleted there and re-created: {some_of(again, _NAMED)}"] if again else []
+    counted = plural(len(lost) + len(again), "entity", "entities")
     lines = {ATTENTION: "; ".join(plan.attention)} if plan.attention else {}
-    lines |= {OVERWRITES: f"{counted}: {some_of(found, _NAMED_OVERWRITTEN)}"} if found else {}
-    hosts = (note for note in plan.notes if isinstance(note, CopiedHosts))
-    return lines | {COPIED_HOSTS: note.removeprefix(f"{COPIED_HOSTS}: ") for note in hosts}
+    lines |= {OVERWRITES: f"{counted}: {'; '.join(found)}"} if found else {}
+    hosts = [note.removeprefix(f"{COPIED_HOSTS}: ") for note in plan.notes if isinstance(note, CopiedHosts)]
+    return lines | ({COPIED_HOSTS: hosts[0]} if hosts else {})
+
+
+def brings_back(action: Action) -> bool:
+    """Return whether all that an action overwrites is that the target has deleted its entity."""
+    return (
+        action.kind is ActionKind.CREATE
+        and bool(action.overwrites)
+        and not any(one.path for one in action.overwrites)
+    )
 
 
 def other_notes(plan: Plan) -> list[str]:
