@@ -153,10 +153,12 @@ def told_first(plan: Plan) -> dict[str, str]:
 
     They say what is suspicious, what `--take` overwrites, and which hosts are the source's.
     """
-    lost, again = [], []
-    for action in plan.overwriting:
-        paths = [one.path for one in action.overwrites if one.path]
-        (again if brings_back(action) else lost).append(_called(action, paths))
+    again = [_called(action) for action in plan.overwriting if brings_back(action)]
+    lost = [
+        _called(action, [one.path for one in action.overwrites if one.path])
+        for action in plan.overwriting
+        if not brings_back(action)
+    ]
     found = [some_of(lost, _NAMED_OVERWRITTEN)] if lost else []
     found += [f"{len(again)} deleted there and re-created: {some_of(again, _NAMED)}"] if again else []
     counted = plural(len(lost) + len(again), "entity", "entities")
