@@ -39,6 +39,7 @@ from jitsu_backup.catalogue.links import (
 from jitsu_backup.catalogue.paths import nameable as nameable
 from jitsu_backup.catalogue.redaction import (
     HIDDEN as HIDDEN,
+    has_password as has_password,
     hidden_paths as hidden_paths,
     is_secret_path as is_secret_path,
     masked_body as masked_body,

@@ -146,10 +146,20 @@ def _apply_once(job: ApplyJob) -> int:
     if not plan.writes:
         result = run_async(record_nothing_to_write(prepared, _safeguards(job)))
         return report_result(app, prepared, result, run)
+    _check_store(app)
     if not _agreed(app, prepared, run):
         app.say("nothing was changed")
         return 1
     return _write(job, prepared)
+
+
+def _check_store(app: App) -> None:
+    """Raise BackupError if the store was never used. A store that does not answer is reported once the run begins."""
+    try:
+        listing = run_async(app.store.listing())
+    except BackupError:
+        return
+    app.expected_store(app.metrics_file()).check(app.store, listing)
 
 
 def _with_keys_out(app: App, plan: Plan, run: RunOptions, saved: Sequence[str]) -> str:

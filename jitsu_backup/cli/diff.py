@@ -84,8 +84,10 @@ def _sides(app: App, a: str, b: str | None) -> tuple[Side, Side]:
         if a.startswith(LIVE):
             raise UsageError(f"{a} is only one side; name the other one too, such as latest or {LIVE}PLACE")
         one = _side(app, a, app.settings.place)
-        instead = f"name the workspace to compare with: {LIVE}PLACE"
-        return one, _read(app, place_of_origin(app, one.snapshot.manifest.source, instead=instead)[1])
+        source = one.snapshot.manifest.source
+        command = app.again("diff", a, f"{LIVE}{source.slug or 'PLACE'}")
+        instead = f"name the workspace to compare with, such as `{command}`"
+        return one, _read(app, place_of_origin(app, source, instead=instead)[1])
     if a.startswith(LIVE) and not b.startswith(LIVE):
         place = app.settings.place(a.removeprefix(LIVE) or None)
         other = _side(app, b, lambda _: place)

@@ -285,7 +285,7 @@ class _Attributing:
 
     def _between_two(self, made: datetime, deleted: datetime) -> bool:
         """Return whether no snapshot was taken between two moments, allowing for clock drift."""
-        if not self.moments or made > self.moments[-1] or deleted <= self.moments[0] or deleted < made:
+        if not self.moments or not self.moments[0] < made <= self.moments[-1] or deleted < made:
             return False
         first, last = bisect_left(self.moments, made), bisect_left(self.moments, deleted)
         between = self.moments[first:last]

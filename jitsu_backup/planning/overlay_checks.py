@@ -14,6 +14,7 @@ from jitsu_backup.model import (
     masked_paths,
     nearest,
     quoted,
+    shortened,
     some_of,
     value_at,
 )
@@ -40,9 +41,9 @@ def check_overlay(sides: Sides) -> None:
     if unmatched:
         one = len(unmatched) == 1
         raise UsageError(
-            f"{overlay.called}: {some_of([repr(text) for text in unmatched], 5)} {'is' if one else 'are'} not in the snapshot;"
-            f" correct the {'name' if one else 'names'}, or remove {'it' if one else 'them'} from the overlay"
-            "; list the entities with `jitsu-backup show SNAPSHOT '*'`"
+            f"{overlay.called}: {some_of([repr(text) for text in unmatched], 5)} {'is' if one else 'are'} not in the snapshot"
+            f" (renamed or deleted since?), which has {_of_the_types(sides, unmatched)}; correct the"
+            f" {'name' if one else 'names'}, or remove {'it' if one else 'them'} from the overlay"
         )
     for selector, keys in overlay.ambiguous(named):
         raise UsageError(
@@ -56,6 +57,16 @@ def check_overlay(sides: Sides) -> None:
                 f"{overlay.called}: {first!r} and {second!r} select the same entity, and both set {format_path(path)!r}; remove one of them"
             )
     _check_moved_ends(sides)
+
+
+def _of_the_types(sides: Sides, selectors: Iterable[str]) -> str:
+    """Return the names of the snapshot's entities that have the types of selectors, in words."""
+    types = dict.fromkeys(text.partition("/")[0] for text in selectors)
+    names = {
+        name: sorted(f"{name}/{shortened(sides.names[key])}" for key in sides.by_key if key.type == name)
+        for name in types
+    }
+    return " and ".join(some_of(found, 5) or f"no {name}" for name, found in names.items())
 
 
 def _check_moved_ends(sides: Sides) -> None:

@@ -14,6 +14,7 @@ from jitsu_backup.model import printable, some_of
 from jitsu_backup.reports.terminal_layout import Trimmed, plain, table_of
 
 _LONGEST_TABLE = 1000  # rows; laying out more takes too long
+_SECONDS = len(":59")
 _LEFT_BY_RUNS = "`latest` ignores rows marked pre-restore, cloned, from … or after a run: they serve `undo` and later runs."
 
 
@@ -25,15 +26,20 @@ def archive_table(
     Workspaces that share a slug are shown with ids, each on a line of its own. `sources` maps the mark of a clone to the slug of the workspace that was cloned.
     """
     table = table_of("Id", "Workspace", "Taken at (UTC)", "Entities", "Marks")
-    table.columns[1].no_wrap, table.columns[2].no_wrap, table.columns[3].justify = True, True, "right"
+    for column in table.columns[:4]:
+        column.no_wrap = True
+    table.columns[3].justify = "right"
     listed = list(archives)
     owners = Counter(slug for slug, _ in {(one.slug, one.workspace_id) for one in listed})
+    with_ids = any(count > 1 for count in owners.values())
     all_encrypted = len(listed) > 1 and all(archive.encrypted for archive in listed)
     for archive in listed[:_LONGEST_TABLE]:
         shown = replace(archive, encrypted=False) if all_encrypted else archive
         *row, marks = _archive_row(shown, sources, ["latest"] if archive in latest else [])
         if owners[archive.slug] > 1:
             row[1].append(f"\n{printable(archive.workspace_id)}")
+        if with_ids:
+            row[2].right_crop(_SECONDS)  # so that the marks fit beside the ids in 80 columns
         count = "" if archive.total is None else str(archive.total)
         table.add_row(*row, count, marks, style="dim" if archive.set_aside else None)
     notes = ["All are encrypted."] if all_encrypted else []

@@ -58,8 +58,15 @@ def history_view(
         yield Text()
     passing = all_passing(known)
     yield from (*passing_lines(passing)[1:], Text()) if passing else ()
-    for history in known:
-        yield Text(printable(f"{history_in_words(history)}."))
+    yield from _in_words(known)
+
+
+def _in_words(histories: Sequence[History]) -> Iterator[Text]:
+    """Yield how many changes and snapshots each history has; workspaces that are called the same are shown with ids."""
+    alike = Counter(history.called for history in histories)
+    for history in histories:
+        called = f"{history.called} ({history.workspace_id})" if alike[history.called] > 1 else ""
+        yield Text(printable(f"{history_in_words(history, called)}."))
 
 
 def history_in_words(history: History, called: str = "") -> str:
@@ -207,8 +214,7 @@ def history_stat(histories: Iterable[History]) -> Iterator[RenderableType]:
         entities.add_row(*(Text(printable(word)) for word in words), *_numbers(line), line["last"][:10])
     if document["days"]:
         yield from (days, Text(), entities, Text())
-    for history in known:
-        yield Text(printable(f"{history_in_words(history)}."))
+    yield from _in_words(known)
 
 
 def _numbers(line: dict[str, Any]) -> list[str]:

@@ -29,6 +29,7 @@ from jitsu_backup.planning import (
 
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
+_VERBS = ("create", "update", "delete")
 
 # the parts in which similar notes differ: names, ids in brackets, numbers, paths in a body
 _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\([^)]*\)|\d+|(?<=its )\S+")
@@ -55,7 +56,7 @@ def counted(plan: Plan) -> str:
     """Return how many entities a plan creates, updates, deletes and so on, in words."""
     counts, dead = plan.counts(), len(plan.dead)
     counts["skipped"] -= dead
-    parts = [f"{count} {name}" for name, count in counts.items() if count]
+    parts = [of_kind(count, name) for name, count in counts.items() if count]
     for count, how in ((plan.with_builders, ""), (plan.skipped_with_builders, "skipped ")):
         if count:
             parts.append(
@@ -64,6 +65,11 @@ def counted(plan: Plan) -> str:
     parts += [plural(dead, "dead connection")] if dead else []
     parts += [f"{plan.left_out} left out"] if plan.left_out else []
     return ", ".join(parts) or "nothing to do"
+
+
+def of_kind(count: int, kind: str) -> str:
+    """Return a number of actions of a kind, in words: `2 to create`, `1 unchanged`."""
+    return f"{count} to {kind}" if kind in _VERBS else f"{count} {kind}"
 
 
 def counted_changes(changes: Changes) -> str:
@@ -124,7 +130,7 @@ def three_lines(plan: Plan) -> dict[str, str]:
     """Return counts of what will change, what the target keeps and what needs a decision, by label."""
     counts, keys = plan.counts(), plan.made_keys
     change = [
-        *(f"{counts[kind]} to {kind}" for kind in ("create", "update", "delete") if counts[kind]),
+        *(of_kind(counts[kind], kind) for kind in _VERBS if counts[kind]),
         *([plural(keys, "new write key")] if keys else []),
     ]
     there = sum(not extra.left_out for extra in plan.extras)
@@ -293,17 +299,22 @@ def to_enable(plan: Plan, found: Iterable[Residue] = ()) -> str:
 def matches(plan: Plan, extras: Sequence[Extra]) -> str:
     """Return in words whether a target without residue matches the whole snapshot."""
     outside = sum(extra.left_out for extra in extras)
-    counts = {
-        "only in the target": len(extras) - outside,
-        "dead in the source, not copied": len(plan.dead),
-        "left out": plan.left_out,
-        "only in the target and left out": outside,
-        "deleted in the target": len(plan.deleted_there),
-        "changed in the target, kept": sum(bool(action.own) for action in plan.actions),
+    kept = {
+        "only there": len(extras) - outside,
+        "changed there": sum(bool(action.own) for action in plan.actions),
+        "deleted there": len(plan.deleted_there),
         **_own_values(plan),
     }
-    beside = [f"{count} {words}" for words, count in counts.items() if count]
-    also = [f"also {', '.join(beside)}"] if beside else []
+    left_out = {
+        "in the snapshot": plan.left_out,
+        "only in the target": outside,
+        "dead in the source": len(plan.dead),
+    }
+    also = [
+        f"{label}: {', '.join(f'{count} {words}' for words, count in counts.items() if count)}"
+        for label, counts in (("kept in the target", kept), ("left out", left_out))
+        if any(counts.values())
+    ]
     also += [off] if (off := to_enable(plan)) else []
     if also:
         other = "everything else that" if plan.kept_there else "everything that"

@@ -50,6 +50,7 @@ from jitsu_backup.reports.summary import (
     counted_changes,
     folded,
     from_and_into,
+    of_kind,
     only_in_target,
     other_notes,
     own_changes,
@@ -130,7 +131,7 @@ def _facts(snapshot: Snapshot, digest: str) -> Table:
         ("state", Text(f"{state}, {cut}", style="green" if manifest.complete else "bold red")),
         ("unsupported types", ", ".join(manifest.not_offered)),
         ("unknown types", ", ".join(manifest.generic)),
-        ("secrets", f"{secrets} in readable form, from the operator's token" if secrets else ""),
+        ("secrets", f"{secrets} in plain text, from the operator's token" if secrets else ""),
     ):
         if value:
             table.add_row(label, plain(value) if isinstance(value, str) else value)
@@ -266,7 +267,7 @@ def _listed(
         yield from islice(lines, 1 if share_reasons(group, following) else None)
     more = Counter(action.kind for group in groups[len(shown) :] for action in group)
     if more:
-        kinds = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
+        kinds = ", ".join(of_kind(more[kind], kind.value) for kind in ActionKind if more[kind])
         yield plain(f"… and more: {kinds}")
     if folds:
         yield plain("(Similar changes are shown together; -v lists each with its details.)")
@@ -293,13 +294,15 @@ def _group_lines(
 
 
 def residue_view(found: list[Residue]) -> RenderableType:
-    """Return a table of what still differs and why."""
-    table = table_of("Type", "Name", "What", "Why")
+    """Return a list of what still differs, by its reason."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
     for line in found[:_FOLD_AT]:
-        what = line.path or "whole entity"
-        table.add_row(plain(line.key.type), _name(line.name), plain(what), plain(line.reason))
-    _fold(table, len(found))
-    return Group(Text(f"Still different in the target ({len(found)})", style="bold"), table)
+        name = f"{line.key.type} {quoted(shortened(line.name))}"
+        by_reason[line.reason].append(f"{line.path} of {name}" if line.path else name)
+    parts = [bullet(f"{reason}: {', '.join(names)}") for reason, names in by_reason.items()]
+    if len(found) > _FOLD_AT:
+        parts.append(bullet(f"… and {len(found) - _FOLD_AT} more (--json lists all)"))
+    return Group(Text(f"Still different in the target ({len(found)})", style="bold"), *parts)
 
 
 def changes_view(changes: Changes, who: Attribution | None = None) -> RenderableType:

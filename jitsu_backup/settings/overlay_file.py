@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.catalogue import is_secret_path
+from jitsu_backup.catalogue import entity_type, has_password, is_secret_path
 from jitsu_backup.errors import EMPTY_IN_CI, BackupError, UsageError
 from jitsu_backup.model import format_path
 from jitsu_backup.planning import Outside, Overlay, parse_overlay
@@ -20,6 +20,8 @@ from jitsu_backup.store.files import read_text_file
 _REFERENCES = frozenset({"env", "file"})
 _LIKE_REFERENCES = _REFERENCES | {"command"}
 _LITERAL, _PLAIN = "literal", "plain"
+_NO_SECRETS = frozenset({"host", "hosts", "port", "url"})
+"""Fields that hold no secret, although they may stand among credentials, except a URL that contains a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,15 @@ class OverlayFile:
         return f"overlay {self.path}"
 
     def warning(self) -> str:
-        """Return a warning if others can read the file and it holds a secret in clear, else an empty text."""
+        """Return a warning if others can read the file and it holds a secret in plain text, else an empty text."""
         try:
             mode = self.path.stat().st_mode
-            clear = stat.S_ISREG(mode) and mode & 0o077 and _holds_secret(self._document())
+            if not stat.S_ISREG(mode) or not mode & 0o077:
+                return ""
+            field = next(_secret_fields(self._document()), None)
         except (OSError, UsageError, RecursionError):  # reported when it is parsed
             return ""
-        return open_to_others(self.path) if clear else ""
+        return open_to_others(self.path, field) if field else ""
 
     def _document(self) -> Any:
         return _document(self.data, as_json=self.path.suffix.lower() == ".json")
@@ -112,15 +116,24 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _holds_secret(value: Any, at: tuple[str, ...] = ()) -> bool:
-    """Return whether a document has a secret that is written into it, by the names of its fields."""
+def _secret_fields(value: Any, at: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the fields of a document with a secret that is written into it, by their names."""
     if isinstance(value, str):
-        return bool(value) and is_secret_path(at[1:])
-    if isinstance(value, list):
-        return any(_holds_secret(item, at) for item in value)
-    if not isinstance(value, Mapping) or _is_reference(value):
-        return False
-    return any(_holds_secret(item, (*at, str(name))) for name, item in value.items())
+        name = at[-1].rpartition(".")[2]
+        named_so = bool(value) and name not in _NO_SECRETS and is_secret_path(at[1:], _secrets(at[0]))
+        if named_so or has_password(value):
+            yield f"{'.'.join(at[1:])} of {at[0]}"
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secret_fields(item, at)
+    elif isinstance(value, Mapping) and not _is_reference(value):
+        for name, item in value.items():
+            yield from _secret_fields(item, (*at, str(name)))
+
+
+def _secrets(selector: str) -> tuple[tuple[str, ...], ...]:
+    """Return the secret fields of the type that a selector of an overlay names, such as `acme:destination/Warehouse`."""
+    return entity_type(selector.partition("/")[0].rpartition(":")[2]).secrets
 
 
 class _References:

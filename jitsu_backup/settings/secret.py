@@ -42,9 +42,12 @@ class SecretText:
         return self._text
 
 
-def open_to_others(path: Path) -> str:
-    """Return the warning that others can read a file with a secret in clear."""
-    return f"{path} contains an unencrypted secret, and others can read it; run chmod 600 on it, or use {{env}} or {{file}}"
+def open_to_others(path: Path, field: str) -> str:
+    """Return the warning that others can read a file with a secret in plain text, which is the value of a `field`."""
+    return (
+        f"{path} contains an unencrypted secret ({field}), and others can read it; run chmod 600 on it, or use {{env}} or"
+        " {file} for the secret"
+    )
 
 
 def own_secrets(

@@ -62,11 +62,11 @@ def refuse_to_take_key_elsewhere(
 
 def warnings_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
     """Return a warning about a file that others can read and that holds a secret, if it does."""
-    if not any(isinstance(table.get(name), str) for table in tables_of(document) for name in SECRET_KEYS):
-        return ()
-    if path.stat().st_mode & 0o077:
-        return (open_to_others(path),)
-    return ()
+    found = (
+        name for table in tables_of(document) for name in SECRET_KEYS if isinstance(table.get(name), str)
+    )
+    field = next(found, None)
+    return (open_to_others(path, field),) if field and path.stat().st_mode & 0o077 else ()
 
 
 def read_official_file(

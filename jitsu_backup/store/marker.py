@@ -23,7 +23,7 @@ def nothing_there(store: Store, because: str = "", *, may_begin: bool = True) ->
     """
     missing = "" if exists(store) else " (the folder does not exist)"
     reason = f", although {because}" if because else " and was never used"
-    begin = "; to start a new store there, run the backup once with --new-store" if may_begin else ""
+    begin = "; to start a new store there, run this command once with --new-store" if may_begin else ""
     return BackupError(
         f"the store {store.url} is empty{missing}{reason}; check that the disk is mounted, and check path, bucket and"
         f" prefix{begin}"

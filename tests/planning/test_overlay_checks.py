@@ -95,9 +95,9 @@ def test_a_field_that_no_link_has_is_refused_even_where_the_link_is_blocked() ->
 def test_what_an_overlay_names_and_is_not_there_is_counted() -> None:
     rules = {f"stream/gone-{n}": {"name": "x"} for n in range(6)}
     named = ", ".join(f"'stream/gone-{n}'" for n in range(5))
-    way = "; list the entities with `jitsu-backup show SNAPSHOT '*'`"
     assert refusal(in_place(BASE, BASE, overlay=parse_overlay(rules))) == (
-        f"overlay: {named} and 1 more are not in the snapshot; correct the names, or remove them from the overlay{way}"
+        f"overlay: {named} and 1 more are not in the snapshot (renamed or deleted since?), which has stream/Web; correct the"
+        " names, or remove them from the overlay"
     )
 
 

@@ -45,7 +45,7 @@ def test_prune_needs_a_complete_snapshot() -> None:
 
 
 OVERLAYS: list[tuple[Any, str]] = [
-    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot; correct the name, or remove it from the overlay; list the entities with `jitsu-backup show SNAPSHOT '*'`"),
+    ({"destination/None": {"a": 1}}, "overlay: 'destination/None' is not in the snapshot (renamed or deleted since?), which has destination/Db-1; correct the name, or remove it from the overlay"),
     ({"destination/Db-1": {"hots": "x"}},
      "overlay: 'destination/Db-1': the target console has no field 'hots' there; did you mean 'host'?"),
     ({"destination/Db-1": {"zzzz.y": "x"}}, "overlay: 'destination/Db-1': the target console has no field 'zzzz.y' there; remove it"),

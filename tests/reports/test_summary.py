@@ -118,14 +118,14 @@ def test_only_and_skip_leave_out_what_only_the_target_has_too_and_that_is_counte
     plan = plan_of(in_place(BASE, {**BASE, **own}, skip=("service",)))
     shown = " ".join(text(plan).split())
     assert "1 left out. 1 only in the target, left out by --only or --skip: service Own." in shown
-    assert matches(plan, plan.extras).endswith("also 1 left out, 1 only in the target and left out")
+    assert matches(plan, plan.extras).endswith("; left out: 1 in the snapshot, 1 only in the target")
 
 
 def test_dead_connections_are_counted_and_named_in_one_note_and_only_verbose_lists_them() -> None:
     dead = {"link": [*BASE["link"], link("l2", "gone", "db-1"), link("l3", "web-1", "gone")]}
     plan = plan_of(other_console({**BASE, **dead}, {}, allow_missing_secrets=True))
     shown = " ".join(text(plan).split())
-    assert "5 create, 2 dead connections." in shown
+    assert "5 to create, 2 dead connections." in shown
     assert (
         "2 dead connections are left out, because their source or destination was deleted and no data flows through them:"
         " Web → gone, gone → Db-1"
@@ -166,8 +166,10 @@ def test_the_target_matches_only_where_nothing_differs_at_all() -> None:
         return matches(plan_of(in_place(BASE, BASE, **more)), extras)
 
     assert said() == "the target matches the snapshot, except for what Jitsu hides"
-    assert said(skip=("destination", "link", "service")).endswith("matches the snapshot; also 3 left out")
-    assert said(Extra(Key("function", "f"), "F", True)).endswith("also 1 only in the target")
+    assert said(skip=("destination", "link", "service")).endswith(
+        "matches the snapshot; left out: 3 in the snapshot"
+    )
+    assert said(Extra(Key("function", "f"), "F", True)).endswith("kept in the target: 1 only there")
     plain = {"function": [ENRICH]}
     assert matches(plan_of(in_place(plain, plain)), ()) == "the target matches the snapshot"
 
@@ -175,7 +177,7 @@ def test_the_target_matches_only_where_nothing_differs_at_all() -> None:
 def test_a_clone_whose_target_keeps_its_own_secrets_is_not_said_to_match() -> None:
     before, live = {"destination": [{**DB, "apiKey": "theirs"}]}, {"destination": [{**DB, "apiKey": "own"}]}
     assert matches(plan_of(elsewhere(before, live)), ()).endswith(
-        "also 1 value of its own (apiKey of destination Db-1)"
+        "kept in the target: 1 value of its own (apiKey of destination Db-1)"
     )
 
 
@@ -209,7 +211,7 @@ def test_long_lists_of_actions_are_folded_with_counts_and_whole_with_verbose() -
     assert shown.count("+ create") == 1
     assert "200: F000, F001, " in shown
     assert "-v lists each" in shown
-    assert "200 create." in shown
+    assert "200 to create." in shown
     assert text(plan, verbose=True).count("+ create") == 200
     assert len(plan_document(plan)["actions"]) == 200
 

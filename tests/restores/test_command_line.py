@@ -40,12 +40,15 @@ def test_what_only_the_target_has_is_reported_before_and_after_and_the_target_do
     shell("backup", "acme-staging")
     same = shell("restore", "latest", "--yes")
     assert "Verified: the target matches the snapshot, except for what Jitsu hides." in same.stdout
+    assert [line for line in same.stdout.splitlines() if line != line.rstrip()] == []
     sandbox.state.add_object(STAGING, "function", "mine-0001", {"name": "Mine", "code": "x"})
     more = shell("restore", "latest", "--yes")
     assert more.returncode == 0
     told = " ".join(more.stdout.split())
     assert "1 only in the target, kept; --prune deletes it: function Mine." in told
-    assert "everything that was to be restored matches the snapshot; also 1 only in the target." in told
+    assert (
+        "everything that was to be restored matches the snapshot; kept in the target: 1 only there." in told
+    )
     report = json.loads(shell("--json", "restore", "latest", "--yes").stdout)
     assert report["only_in_target"] == [
         {

@@ -294,6 +294,11 @@ def test_an_overlay_may_hold_what_a_short_secret_of_the_settings_happens_to_stan
         ('["a:destination/A"]\n"credentials.secretKey" = "CANARY"\n', 0o640, True),
         ('["destination/A"]\npassword = "CANARY"\n', 0o600, False),
         ('["destination/password"]\nhost = "db"\npassword = { env = "DB" }\n', 0o644, False),
+        ('["service/CRM".credentials]\nhost = "db"\npassword = { env = "DB" }\n', 0o644, False),
+        ('["service/CRM"]\n"credentials.host" = "db"\n', 0o644, False),
+        ('["destination/A"]\nheaders = ["Authorization: CANARY"]\n', 0o644, True),
+        ('["destination/A"]\nurl = "https://user:CANARY@hook.example"\n', 0o644, True),
+        ('["destination/A"]\nurl = "https://hook.example"\n', 0o644, False),
     ],
 )
 def test_a_file_with_secrets_in_clear_that_others_can_read_gets_a_warning(
@@ -304,3 +309,4 @@ def test_a_file_with_secrets_in_clear_that_others_can_read_gets_a_warning(
     path.chmod(mode)
     warning = open_overlay(path, {}).warning()
     assert ("run chmod 600 on it" in warning, "CANARY" in warning) == (warns, False)
+    assert (" of " in warning) == warns
