@@ -19,6 +19,9 @@ _NAME = re.compile(
 )
 """Names of fields that say where data goes or comes from: those of destinations [schemas], and alike in connectors."""
 
+_NO_SECRETS = ("host", "hosts")
+"""Names that hold no secret, although they may stand among credentials, except a URL with a password."""
+
 _NEW_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -60,7 +63,7 @@ def _texts(value: Any) -> list[str]:
 def _shown(entity: Entity, path: Path) -> CopiedAddress:
     """Return an address with its value, or without it if that is or may hold a secret."""
     value = value_at(entity.body, path)
-    open_ = value == value_at(redact(entity, entity_type(entity.key.type).secrets), path) and not any(
-        without_secrets_of_urls(text) != text for text in _texts(value)
-    )
-    return CopiedAddress(path, value if open_ else None)
+    redacted = redact(entity, entity_type(entity.key.type).secrets)
+    plain = path[-1] in _NO_SECRETS or value == value_at(redacted, path)
+    plain = plain and all(without_secrets_of_urls(text) == text for text in _texts(value))
+    return CopiedAddress(path, value if plain else None)

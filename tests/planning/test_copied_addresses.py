@@ -22,7 +22,7 @@ HOOK = {"id": "hook", "name": "Hook", "destinationType": "webhook", "url": "http
 CRM = {
     "id": "crm",
     "name": "CRM",
-    "credentials": {"tunnel": {"tunnel_host": "t.staging"}, "password": "CANARY"},
+    "credentials": {"tunnel": {"host": "crm.staging", "tunnel_host": "t.staging"}, "password": "CANARY"},
 }
 
 
@@ -39,11 +39,11 @@ def test_the_hosts_that_new_entities_get_from_the_source_are_named() -> None:
     (note,) = hosts(plan_of(DB, HOOK))
     assert note == (
         "Hosts copied unchanged from the source: host of destination 'Reporting DB', url of destination 'Hook',"
-        " credentials.tunnel.tunnel_host of service 'CRM'; give the target's own with --overlay"
+        " credentials.tunnel.host of service 'CRM', credentials.tunnel.tunnel_host of service 'CRM'; give the target's own with --overlay"
     )
     given = {
         "destination/*": {"host": "pg.production"},
-        "service/CRM": {"credentials.tunnel.tunnel_host": "t"},
+        "service/CRM": {"credentials.tunnel": {"host": "t", "tunnel_host": "t"}},
     }
     assert hosts(plan_of(DB, overlay=parse_overlay(given))) == []
     assert hosts(plan_of(DB, since=Since.RECOVERY)) == []
@@ -55,7 +55,7 @@ def test_the_overlay_to_fill_in_has_them_as_comments_and_no_secret() -> None:
     assert text.split("\n\n")[1:] == [
         '["destination/Reporting DB"]\n# "host" = "pg.staging"\n"password" = { env = "REPORTING_DB_PASSWORD" }',
         '# ["destination/Hook"]\n# "url" = "…"',
-        '# ["service/CRM"]\n# "credentials.tunnel.tunnel_host" = "…"',
+        '# ["service/CRM"]\n# "credentials.tunnel.host" = "crm.staging"\n# "credentials.tunnel.tunnel_host" = "…"',
     ]
     assert tomllib.loads(text) == {"destination/Reporting DB": {"password": {"env": "REPORTING_DB_PASSWORD"}}}
     bare = "\n".join(line.removeprefix("# ") for line in text.splitlines()[2:])
