@@ -52,7 +52,7 @@ async def with_third_side(
     if options.record is None and find_record is not None:
         record = await find_record(snapshot, live)
         options = replace(options, record=record) if promoted else replace(options, emptied=record)
-    if options.record is None and promoted:
+    if options.record is None and promoted and find_record is not None:
         options = replace(options, unrecorded=await _copies(snapshot, live, find_record))
     base = None if find_base is None else await find_base()
     if base is None:
@@ -78,7 +78,7 @@ def missing_side(
         yield NO_BASE
 
 
-async def _copies(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder | None) -> int:
+async def _copies(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder) -> int:
     """Return how many entities of the target are copies from another workspace, by their ids.
 
     With equal ids, the target has the originals if the store has a record of a clone in the other direction.
@@ -95,10 +95,10 @@ async def _copies(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder 
     return derived + (0 if equal and await _has_originals(snapshot, live, find_record) else len(equal))
 
 
-async def _has_originals(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder | None) -> bool:
+async def _has_originals(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder) -> bool:
     """Return whether the store has a record of a clone from the target into the source."""
     try:
-        return find_record is not None and await find_record(live, snapshot) is not None
+        return await find_record(live, snapshot) is not None
     except BackupError:  # it exists, but cannot be read
         return True
 

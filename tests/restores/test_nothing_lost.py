@@ -210,7 +210,7 @@ def test_the_brake_holds_for_whatever_deletes_most(sandbox: Sandbox, share: floa
     run(restore(lambda: console_of(sandbox), before, overlay=stand_ins(before)))
     emptied(sandbox, share)
     now = run(read(console_of(sandbox), STAGING))
-    options = {"prune": True, "prune_own": True, "allow_missing_secrets": True}  # there is no record
+    options = {"prune": True, "allow_missing_secrets": True}
     plan = plan_for(sandbox, now, PRODUCTION, **options)
     assert any("--accept-shrink" in action.reason for action in plan.blocked) is blocked
     accepted = plan_for(sandbox, now, PRODUCTION, accept_shrink=True, **options)

@@ -64,7 +64,7 @@ def test_a_choice_that_stayed_says_everywhere_what_it_overwrites(
 
 
 def test_a_clone_without_the_record_of_the_one_before_says_so_first(cloned: Promotion) -> None:
-    cloned.record = None
+    cloned.record, cloned.lost = None, True
     prepared = cloned.prepared()
     says = "copies from acme-staging, but the store has no record of a clone"
     assert says in told(plan_view(prepared.plan))
@@ -77,7 +77,7 @@ def test_a_clone_without_the_record_of_the_one_before_says_so_first(cloned: Prom
 def test_without_the_record_of_the_one_before_nothing_is_pruned_that_may_be_the_targets_own(
     cloned: Promotion,
 ) -> None:
-    cloned.record = None
+    cloned.record, cloned.lost = None, True
     cloned.target.state.add_object(PRODUCTION, "function", "own-0001", {"name": "Own", "code": "x"})
     for take in ((), ("source",)):
         (blocked,) = cloned.plan(prune=True, take=take).blocked
