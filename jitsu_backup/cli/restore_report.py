@@ -49,7 +49,7 @@ _UNRECORDED = {
 _FOLD_AT = 30
 """The most outcomes that are shown without --verbose."""
 
-_LONGEST_OVERLAY, _OVERLAY_LINES = 20, 6
+_LONGEST_OVERLAY, _OVERLAY_LINES = 30, 6
 """The most lines of an overlay that are shown without --verbose, and how many are shown of a longer one."""
 
 
