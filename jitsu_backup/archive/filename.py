@@ -138,16 +138,26 @@ class ArchiveName:
     @property
     def is_intent(self) -> bool:
         """Whether it is the intent of a clone."""
-        return CLONING in self.marks and self.cloned_from is not None
+        return CLONING in self.marks and self.cloned_from is not None and self.left_after is None
 
     @property
     def left_after(self) -> str | None:
-        """The mark that names the backup from before a run, in what the run left for `undo`, or None for other archives.
+        """The mark that names the backup from before a run, in what the run left for `undo`, or was about to leave.
 
-        It is UNBACKED if the run made no backup.
+        It is UNBACKED if the run made no backup, and None for other archives.
         """
         marks = self.marks if self.cloned_from is not None else ()
         return next((mark for mark in marks if _AFTER.fullmatch(mark)), None)
+
+    @property
+    def begun(self) -> str | None:
+        """The mark `left_after` of what a run was about to leave when it began, or None for any other archive."""
+        return self.left_after if CLONING in self.marks else None
+
+    @property
+    def ended(self) -> str | None:
+        """The mark `left_after` of what a run left when it had ended, or None for any other archive."""
+        return self.left_after if CLONED in self.marks else None
 
     @property
     def undoes(self) -> str | None:

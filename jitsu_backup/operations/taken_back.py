@@ -57,7 +57,7 @@ async def _last_undo(
         one for one in await archives(store) if one.workspace_id == target and not one.is_from_the_future(now)
     ]
     begun = max((one for one in known if one.undoes is not None), key=lambda one: one.sort_key, default=None)
-    left = None if begun is None else next((o for o in known if o.left_after == backup_mark(begun)), None)
+    left = None if begun is None else next((one for one in known if one.ended == backup_mark(begun)), None)
     if begun is None or left is None:
         return None
 

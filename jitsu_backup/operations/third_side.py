@@ -10,7 +10,7 @@ from jitsu_backup.console import Console
 from jitsu_backup.console.audit_log import last_changes
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Snapshot, plural, shown_time
-from jitsu_backup.planning import Plan, PlanOptions, record_in_place, same_workspace
+from jitsu_backup.planning import Plan, PlanOptions, Since, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
 """The beginning of a NoRecord, to find it in a saved plan."""
@@ -30,7 +30,7 @@ class NoRecord(str):
 RecordFinder = Callable[[Snapshot, Snapshot], Awaitable[Snapshot | None]]
 """Finds the record of the last clone from a source into the current target. Returns None without one.
 
-In place it is the record of the last run that sent secrets empty.
+In place it is the record of the last run that sent secrets empty, and in an undo what the run left.
 """
 
 BaseFinder = Callable[[], Awaitable[Snapshot | None]]
@@ -46,12 +46,13 @@ async def with_third_side(
 ) -> PlanOptions:
     """Return the options with the record of the last clone, if the snapshot is of another workspace.
 
-    In place, the base of a folder is the record. For any target, the base shows which entities of the folder are new.
+    In place, the base of a folder is the record, and in an undo what the run left. For any target, the base shows which entities of the folder are new.
     """
     promoted = not same_workspace(snapshot, live)
     if options.record is None and find_record is not None:
         record = await find_record(snapshot, live)
-        options = replace(options, record=record) if promoted else replace(options, emptied=record)
+        compared = promoted or options.since is Since.RUN
+        options = replace(options, record=record) if compared else replace(options, emptied=record)
     if options.record is None and promoted and find_record is not None:
         options = replace(options, unrecorded=await _copies(snapshot, live, find_record))
     base = None if find_base is None else await find_base()
