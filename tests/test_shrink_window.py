@@ -104,6 +104,37 @@ def test_once_there_are_as_many_again_the_alarm_ends() -> None:
     assert history.falls(20) == []
 
 
+def test_something_else_that_is_added_does_not_end_the_alarm() -> None:
+    history = History()
+    before = history.backup(9, streams=7)
+    assert history.falls(9, streams=3) == ["stream: 7 before, 3 now"]
+    again = history.backup(9, streams=4)
+    assert [str(fall) for fall in again.falls] == ["stream: 7 before, 4 now"]
+    assert (again.archive.marks, again.baseline) == (("shrunk",), before.archive)
+    assert history.falls(9, streams=6) == ["stream: 7 before, 6 now"]
+    assert history.falls(9, streams=6, shrink_alarm=1) == []
+
+
+def test_only_what_raised_the_alarm_has_to_come_back() -> None:
+    history = History()
+    history.backup(9, streams=7)
+    assert history.falls(9, streams=3) != []
+    assert history.falls(8, streams=3) == ["stream: 7 before, 3 now"]
+    assert history.falls(3, streams=5) == ["function: 9 before, 3 now", "stream: 7 before, 5 now"]
+    assert history.falls(8, streams=7) == ["function: 9 before, 8 now"]
+    assert history.falls(9, streams=6) == []
+
+
+def test_an_alarm_whose_first_archive_retention_removed_continues() -> None:
+    history = History()
+    history.backup(9, streams=7)
+    first = history.backup(9, streams=3).archive
+    assert history.falls(9, streams=6) != []
+    run(history.store.remove(str(first)))
+    assert history.falls(9, streams=6) == ["all entities: 16 before, 15 now", "stream: 7 before, 6 now"]
+    assert history.falls(9, streams=7) == []
+
+
 def test_what_was_above_the_share_of_a_laxer_run_is_reported_by_a_stricter_one() -> None:
     history = History()
     history.backup(27)

@@ -22,7 +22,7 @@ from jitsu_backup.archive import (
     sized,
     type_in_name,
 )
-from jitsu_backup.archive.shrinkage import Fall, compared_with, falls_since, with_most
+from jitsu_backup.archive.shrinkage import Fall, compared_with, falls_since, open_alarms, with_most
 from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
 from jitsu_backup.model import Manifest, Refusal, Snapshot, Source
 from jitsu_backup.store import better_than_weaker, latest_of
@@ -69,7 +69,7 @@ class Saved:
     with the previous content; `baseline_host` is its console if that is another one, or empty if it cannot be opened.
     `damaged` is the newest archive before, if it cannot be read. `better` is the newest archive that a stronger key read,
     if this one was read with a weaker key and that was not accepted. With `gone`, all that is missing are types that the
-    console no longer offers.
+    console no longer offers. With `back`, it ends a shrink alarm, because what had gone is back.
     """
 
     snapshot: Snapshot
@@ -83,6 +83,7 @@ class Saved:
     damaged: ArchiveName | None = None
     better: ArchiveName | None = None
     gone: bool = False
+    back: bool = False
 
     @property
     def source(self) -> Source:
@@ -124,9 +125,10 @@ async def save(
         name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     window = compared_with(own, name.taken_at)
     unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
-    fallen = falls_since(window, name_counts(snapshot), options.shrink_alarm, unread)
+    fallen = falls_since(window, name_counts(snapshot), options.shrink_alarm, unread, open_alarms(own))
     before, better = latest_of(own), better_than_weaker(own) if name.key_class == WEAKER else None
     accepts = options.accept_shrink and bool(fallen or better is not None)
+    was_shrunk = newest is not None and SHRUNK in newest.marks and options.shrink_alarm < 1
     made = Saved(
         snapshot,
         digest(snapshot),
@@ -135,6 +137,7 @@ async def save(
         baseline=with_most(window, fallen),
         better=None if options.accept_shrink else better,
         gone=only_gone,
+        back=was_shrunk and not fallen and snapshot.manifest.complete,
     )
     if before is not None and not accepts and _is_enough(before, name, options):
         return replace(made, archive=before, written=False)
@@ -153,7 +156,8 @@ def would_alarm(
 ) -> bool:
     """Return whether a snapshot taken `now` with the content of the complete archive `before` would raise an alarm."""
     own = _comparable(history, replace(before, taken_at=now))
-    fallen = falls_since(compared_with(own, now), before.counts, options.shrink_alarm)
+    window = compared_with(own, now)
+    fallen = falls_since(window, before.counts, options.shrink_alarm, alarms=open_alarms(own))
     return bool(fallen) or (before.key_class == WEAKER and better_than_weaker(own) is not None)
 
 

@@ -17,7 +17,7 @@ from jitsu_backup.archive import (
     is_encrypted,
     safe_text,
 )
-from jitsu_backup.archive.shrinkage import compared_with, falls_since, with_most
+from jitsu_backup.archive.shrinkage import compared_with, falls_since, open_alarms, with_most
 from jitsu_backup.errors import BackupError, IntegrityError, UsageError
 from jitsu_backup.events import Notice, Problem, Reporter
 from jitsu_backup.model import Snapshot, plural, shown_time, some_of
@@ -159,7 +159,8 @@ def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm
     """Return words for the size of a shrunken archive, and which of the `known` ones is from before the loss."""
     own = [a for a in known if a.workspace_id == archive.workspace_id and a.sort_key < archive.sort_key]
     window = compared_with(own, archive.taken_at)
-    before = with_most(window, falls_since(window, archive.counts, shrink_alarm))
+    fallen = falls_since(window, archive.counts, shrink_alarm, alarms=open_alarms(own))
+    before = with_most(window, fallen)
     size = f"it has {plural(archive.total or 0, 'entity', 'entities')}"
     if before is None:
         return size
