@@ -23,8 +23,9 @@ from jitsu_backup.operations.recovery_losses import counted, in_words
 from jitsu_backup.operations.rehearse import rehearse
 
 MOST_TOLD = 3
-_AGAIN = "correct that in the console and back up again, or restore an earlier archive"
 """How many reasons an alarm gives. The log has more of them, and the report has all."""
+
+_AGAIN = "correct that in the console and back up again, or restore an earlier archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ class CheckedArchive(_Archive):
     """What was found in an archive that is undamaged.
 
     `not_read` lists what is missing and why, each as (name, reason). `dangling` has the harmful references first.
-    `folder` is true for a folder of `unpack`.
+    `folder` is true for a folder of `unpack`. It is `superseded` if all archives of the store are checked, and `latest` means
+    another one: then dangling references are no failure, because nothing can be done about them.
     """
 
     source: Source
@@ -87,6 +89,7 @@ class CheckedArchive(_Archive):
     dangling: tuple[Dangling, ...] = ()
     rehearsal: Rehearsal | None = None
     folder: bool = False
+    superseded: bool = False
 
     @property
     def workspace(self) -> str:
@@ -99,9 +102,17 @@ class CheckedArchive(_Archive):
         return {one.key for one in self.dangling if not one.dead}
 
     @property
+    def dangles(self) -> bool:
+        """Whether its dangling references are a failure."""
+        return bool(self.broken) and not self.superseded
+
+    @property
     def lost(self) -> bool:
         """Whether a rehearsal could not restore all of it."""
-        return self.rehearsal is not None and not self.rehearsal.whole
+        if self.rehearsal is None or self.rehearsal.whole:
+            return False
+        explained = self.superseded and self.broken and not self.rehearsal.problem
+        return not explained or any(line.key not in self.broken for line in self.rehearsal.residue)
 
     @property
     def lacks(self) -> dict[str, int]:
@@ -131,7 +142,7 @@ def exit_code_of(results: Iterable[ArchiveFinding], *, fail_on_losses: bool = Fa
     for one in results:
         if isinstance(one, UnreadArchive):
             codes.add(one.failure.exit_code)
-        elif not one.complete or one.broken or one.lost or (fail_on_losses and any(one.lacks.values())):
+        elif not one.complete or one.dangles or one.lost or (fail_on_losses and any(one.lacks.values())):
             codes.add(IncompleteError.exit_code)
     worst = (e.exit_code for e in (IntegrityError, AccessError, BackupError, UsageError))
     return next((code for code in worst if code in codes), max(codes, default=0))
@@ -154,7 +165,7 @@ def alarms_of(
     why = f"{which}: {some_of(reasons, MOST_TOLD, '; ')}"
     if not result.complete:
         yield Alarm(What.INCOMPLETE, why, "use another archive, or back up again", workspace)
-    elif result.broken or result.lost:
+    elif result.dangles or result.lost:
         retry = again("verify", archive, *(["--rehearse"] if result.rehearsal is not None else []))
         more = f"; list all {len(reasons)} with `{retry}`" if len(reasons) > MOST_TOLD else ""
         remedy = "correct that in the folder" if result.folder else _AGAIN
@@ -177,9 +188,17 @@ def _unreadable(result: UnreadArchive, again: Again) -> Alarm:
 
 
 def check_archive(
-    archive: str, snapshot: Snapshot, rehearsal: Rehearsal | None = None, *, folder: bool = False
+    archive: str,
+    snapshot: Snapshot,
+    rehearsal: Rehearsal | None = None,
+    *,
+    folder: bool = False,
+    superseded: bool = False,
 ) -> CheckedArchive:
-    """Return what an archive lacks, and its references to entities that it does not hold."""
+    """Return what an archive lacks, and its references to entities that it does not hold.
+
+    `folder` and `superseded` are as in CheckedArchive.
+    """
     manifest, names = snapshot.manifest, names_of_refused(snapshot)
     return CheckedArchive(
         archive,
@@ -190,6 +209,7 @@ def check_archive(
         tuple(sorted(dangling_references(snapshot), key=lambda one: one.dead)),
         rehearsal,
         folder,
+        superseded,
     )
 
 
