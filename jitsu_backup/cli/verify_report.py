@@ -102,7 +102,11 @@ def in_words(facts: Mapping[str, Any]) -> str:
 def tell(app: App, result: ArchiveFinding, document: dict[str, Any], *, alone: bool) -> None:
     """Print what was found about an archive; `document` is its JSON. Unless it is `alone`, `tell_dangling` follows."""
     if isinstance(result, UnreadArchive):
-        app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.failure}")
+        if result.mistaken or result.named is None:
+            app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.archive}")
+        else:  # why is on standard error
+            taken = result.named.taken_at
+            app.line(f"UNREADABLE  {result.short_name}  {shown_time(taken)} ({ago(taken, utc_now())})")
         return
     dangles = "DANGLING" if result.dangles else "dangling"
     state = "INCOMPLETE" if not result.complete else dangles if result.broken else "ok"
@@ -146,9 +150,7 @@ def tell_superseded(app: App, checked: Iterable[CheckedArchive]) -> None:
             nothing = "the newest one has none, so there is nothing to do"
             what_to_do = "so has the newest one" if latest.broken else nothing
         have = "archive has" if len(archives) == 1 else "archives have"
-        app.line(
-            f"{len(archives)} older {have} dangling references ({archives[0].workspace}); {what_to_do}"
-        )
+        app.line(f"{len(archives)} older {have} dangling references ({archives[0].workspace}); {what_to_do}")
 
 
 def tell_alarms(app: App, checked: Iterable[CheckedArchive], *, fail_on_losses: bool) -> None:

@@ -176,7 +176,7 @@ def advised(
 
     `again` and `waits` are as in `remedy_for`. `checks` says that the command was `check`.
     """
-    if failure.advises or isinstance(failure, LockedError) or not isinstance(failure, _BY_CLASS):
+    if failure.advice or isinstance(failure, LockedError) or not isinstance(failure, _BY_CLASS):
         return failure
     remedies = (*_OF_CHECK, *_REMEDIES) if checks else _REMEDIES
     later = "try again later, or test the console now"
@@ -211,8 +211,10 @@ def _remedy(
     check = f"`{again('check', *filter(None, [workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
         return f"the console did not answer in time; {later} with {check}"
-    if isinstance(failure, StorageAccessError) and failure.advises:
+    if isinstance(failure, StorageAccessError) and failure.advice:
         return f"test the store with {check}"
+    if isinstance(failure, IntegrityError) and failure.advice:
+        return ""
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in remedies if isinstance(failure, kind))
     new_key = failure.new_key if isinstance(failure, KeyRejectedError) else ""

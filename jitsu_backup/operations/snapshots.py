@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from jitsu_backup.archive import (
@@ -18,14 +19,38 @@ from jitsu_backup.archive import (
     safe_text,
 )
 from jitsu_backup.archive.shrinkage import compared_with, falls_since, open_alarms, with_most
-from jitsu_backup.errors import BackupError, IntegrityError, UsageError
+from jitsu_backup.errors import (
+    BackupError,
+    IntegrityError,
+    LockedError,
+    MisnamedError,
+    NewerFormatError,
+    NoKeyError,
+    UsageError,
+)
 from jitsu_backup.events import Notice, Problem, Reporter
 from jitsu_backup.model import Snapshot, plural, shown_time, some_of
+from jitsu_backup.operations.alarms import Again
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.store import Store, exists, find, names_archive, of_workspace, read_file
+from jitsu_backup.store import (
+    Store,
+    archives,
+    exists,
+    find,
+    instead_of,
+    names_archive,
+    of_workspace,
+    read_file,
+    undamaged_before,
+)
 
 _NAMED = 10
 """The most workspaces that a message names."""
+
+_TRIED = 5
+"""How many archives before a damaged one are read to find an undamaged one."""
+
+_ADVICE = re.compile(r"; (?:use another archive.*|give a file that `backup` wrote)$")
 
 _LONG_ID = re.compile(r"[0-9a-fA-F]{13,64}", re.ASCII)
 """An id prefix that is longer than the digest in a file name."""
@@ -51,6 +76,44 @@ def open_archive(
         return content_of(archive, data, keys, check=check, like=like)
 
 
+async def open_stored(archive: ArchiveName, store: Store, keys: ArchiveKeys, again: Again) -> Snapshot:
+    """Return the snapshot of an archive of a store, as `open_archive` does.
+
+    If it is damaged or misnamed, the error says which archive to use instead. `again` is as in `remedy_for`.
+    """
+    data = await store.read(str(archive))
+    try:
+        return open_archive(archive, data, keys)
+    except NewerFormatError:
+        raise
+    except IntegrityError as problem:
+        known = await archives(store)
+        older = await _undamaged_before(archive, known, store, keys)
+        newest = not any(
+            a for a in known if a.workspace_id == archive.workspace_id and a.sort_key > archive.sort_key
+        )
+        why = _ADVICE.sub("", str(problem)).removeprefix(f"{archive.reference}: ")
+        dated = type(problem)(f"{archive.dated}: {why}")
+        dated.archive = str(archive)
+        prune = None if isinstance(problem, MisnamedError) else again("prune", "--quarantine")
+        raise dated.with_remedy(instead_of(archive, older, newest=newest, prune=prune)) from None
+
+
+async def _undamaged_before(
+    archive: ArchiveName, known: Iterable[ArchiveName], store: Store, keys: ArchiveKeys
+) -> ArchiveName | None:
+    """Return the newest archive before another one that can be read, or that `keys` do not open, of the first few."""
+    for older in islice(undamaged_before(archive, known), _TRIED):
+        try:
+            content_of(older, await store.read(str(older)), keys)
+        except (LockedError, NoKeyError):
+            return older
+        except BackupError:
+            continue
+        return older
+    return None
+
+
 def content_of(
     archive: ArchiveName,
     data: bytes,
@@ -67,7 +130,7 @@ def content_of(
         archive, len(data)
     )  # otherwise a truncated archive would be reported as damaged in another way
     if archive.encrypted != is_encrypted(data):
-        raise IntegrityError(
+        raise MisnamedError(
             "the archive is not what its name says: only one of the two says that it is encrypted; use another archive"
         )
     snapshot = keys.open(data, like)

@@ -44,6 +44,11 @@ class _Archive:
         """The workspace and the archive's id if the file name has them, otherwise the name or path."""
         return self.archive if self.named is None else self.named.reference
 
+    @property
+    def dated(self) -> str:
+        """The same, with the time that the file name has."""
+        return self.archive if self.named is None else self.named.dated
+
 
 @dataclass(frozen=True, slots=True)
 class UnreadArchive(_Archive):
@@ -59,8 +64,11 @@ class UnreadArchive(_Archive):
 
     @property
     def why(self) -> str:
-        """Why it could not be read, without its name."""
-        return str(self.failure).removeprefix(f"{self.archive}: ").removeprefix(f"{self.short_name}: ")
+        """Why it could not be read, without its name and what to do."""
+        why = str(self.failure)
+        for name in (self.archive, self.dated, self.short_name):
+            why = why.removeprefix(f"{name}: ")
+        return why.removesuffix(self.failure.advice).rstrip().removesuffix(";")
 
     @property
     def locked(self) -> bool:
@@ -180,10 +188,10 @@ def _unreadable(result: UnreadArchive, again: Again) -> Alarm:
     problem, archive, named = str(result.failure), result.short_name, result.named
     if result.mistaken:
         return Alarm(What.RUN_FAILED, problem, f"list the snapshots with `{again('snapshots')}`")
-    why = f"{archive}: {result.why}"
+    why = f"{result.dated}: {result.why}"
     damaged = result.failure.exit_code == IntegrityError.exit_code
     retry = f"then verify it again with `{again('verify', archive)}`"  # with the key that opens it
-    remedy = remedy_for(result.failure, again) if damaged else retry
+    remedy = result.failure.advice or (remedy_for(result.failure, again) if damaged else retry)
     return Alarm(What.UNREADABLE, why, remedy, "" if named is None else named.slug)
 
 
