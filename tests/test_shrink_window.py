@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, strategies as st
 from obstore.store import MemoryStore
 
-from jitsu_backup.archive import ArchiveName, archive_name
-from jitsu_backup.archive.shrinkage import ALL, falls, falls_since
+from jitsu_backup.archive import ArchiveName, archive_name, backup_mark
+from jitsu_backup.archive.shrinkage import ALL, falls, falls_since, without_deleted
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.store import archives, keep
 from jitsu_backup.store.object_store import ObjectStore
@@ -166,6 +166,22 @@ def test_many_small_types_that_lose_most_together_are_an_alarm_too() -> None:
     history = History()
     assert kinds(3).whole
     assert [str(fall) for fall in kinds(1).falls] == ["all entities: 15 before, 5 now"]
+
+
+def test_what_runs_of_this_tool_deleted_is_taken_from_what_was_there_before_them() -> None:
+    first, later = archive_of({"function": 27, "stream": 5}, 0), archive_of({"function": 2, "stream": 5}, 4)
+
+    def a_run(before: dict[str, int], after: dict[str, int], day: int) -> list[ArchiveName]:
+        backup = replace(archive_of(before, day), marks=("pre-restore",))
+        marks = ("cloned", "from-0123456789ab", backup_mark(backup))
+        left = replace(archive_of(after, day), marks=marks, taken_at=backup.taken_at + timedelta(minutes=1))
+        return [backup, left]
+
+    restored = a_run({"function": 27, "stream": 4}, {"function": 2, "stream": 5}, 2)
+    undone = a_run({"function": 2, "stream": 5}, {"function": 27, "stream": 4}, 3)
+    one, other = without_deleted([later, first], [first, *restored, later])
+    assert (one, dict(other.counts), other.total) == (later, {"function": 2, "stream": 5}, 7)
+    assert without_deleted([first], [*undone, first, *restored]) == [first]
 
 
 COUNTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 30))

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jitsu_backup.archive import ACCEPTED, LEAST_COUNT, SHRUNK, ArchiveName
+from jitsu_backup.archive import ACCEPTED, LEAST_COUNT, PRE_RESTORE, SHRUNK, ArchiveName, backup_mark
 from jitsu_backup.catalogue import counts_by_list
 
 ALL = "all entities"
@@ -72,6 +72,32 @@ def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName
     recent = [archive for archive in sound if archive.taken_at > start]
     found = [*recent, *sound[len(recent) : len(recent) + 1]]
     return found if last in found else [last, *found]
+
+
+def without_deleted(window: Iterable[ArchiveName], own: Iterable[ArchiveName]) -> list[ArchiveName]:
+    """Return a window's archives without as many entities as restores, clones and undos have deleted since.
+
+    Names say how many: a run leaves an archive of the workspace from before it and one of what it left, without what others
+    did. `own` are all archives of the workspace.
+    """
+    known = sorted(own, key=lambda archive: archive.sort_key)
+    backups = {backup_mark(archive): archive.counts for archive in known if PRE_RESTORE in archive.marks}
+    runs = [(left, backups[mark]) for left in known if (mark := left.left_after) in backups]
+    return [_without(archive, runs) for archive in window]
+
+
+def _without(archive: ArchiveName, runs: Iterable[tuple[ArchiveName, Mapping[str, int]]]) -> ArchiveName:
+    """Return an archive without what later runs deleted, each given by what it left and the counts from before it."""
+    deleted = Counter[str]()
+    for left, before in runs:
+        if left.sort_key > archive.sort_key:
+            deleted.update(before)
+            deleted.subtract(left.counts)  # below zero if it created more
+    gone = {name: min(count, archive.counts.get(name, 0)) for name, count in (+deleted).items()}
+    if archive.total is None or not any(gone.values()):
+        return archive
+    counts = {name: count - gone.get(name, 0) for name, count in archive.counts.items()}
+    return replace(archive, counts=counts, total=archive.total - sum(gone.values()))
 
 
 def open_alarms(own: Iterable[ArchiveName]) -> list[ArchiveName]:

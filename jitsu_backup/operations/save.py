@@ -22,7 +22,14 @@ from jitsu_backup.archive import (
     sized,
     type_in_name,
 )
-from jitsu_backup.archive.shrinkage import Fall, compared_with, falls_since, open_alarms, with_most
+from jitsu_backup.archive.shrinkage import (
+    Fall,
+    compared_with,
+    falls_since,
+    open_alarms,
+    with_most,
+    without_deleted,
+)
 from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
 from jitsu_backup.model import Manifest, Refusal, Snapshot, Source
 from jitsu_backup.store import better_than_weaker, latest_of
@@ -125,7 +132,9 @@ async def save(
         name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     window = compared_with(own, name.taken_at)
     unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
-    fallen = falls_since(window, name_counts(snapshot), options.shrink_alarm, unread, open_alarms(own))
+    counted = without_deleted(window, own)
+    fallen = falls_since(counted, name_counts(snapshot), options.shrink_alarm, unread, open_alarms(own))
+    most = with_most(counted, fallen)
     before, better = latest_of(own), better_than_weaker(own) if name.key_class == WEAKER else None
     accepts = options.accept_shrink and bool(fallen or better is not None)
     was_shrunk = newest is not None and SHRUNK in newest.marks and options.shrink_alarm < 1
@@ -134,7 +143,7 @@ async def save(
         digest(snapshot),
         name,
         falls=() if options.accept_shrink else fallen,
-        baseline=with_most(window, fallen),
+        baseline=None if most is None else window[counted.index(most)],
         better=None if options.accept_shrink else better,
         gone=only_gone,
         back=was_shrunk and not fallen and snapshot.manifest.complete,
@@ -156,7 +165,7 @@ def would_alarm(
 ) -> bool:
     """Return whether a snapshot taken `now` with the content of the complete archive `before` would raise an alarm."""
     own = _comparable(history, replace(before, taken_at=now))
-    window = compared_with(own, now)
+    window = without_deleted(compared_with(own, now), own)
     fallen = falls_since(window, before.counts, options.shrink_alarm, alarms=open_alarms(own))
     return bool(fallen) or (before.key_class == WEAKER and better_than_weaker(own) is not None)
 

@@ -18,7 +18,7 @@ from jitsu_backup.archive import (
     is_encrypted,
     safe_text,
 )
-from jitsu_backup.archive.shrinkage import compared_with, falls_since, open_alarms, with_most
+from jitsu_backup.archive.shrinkage import compared_with, falls_since, open_alarms, with_most, without_deleted
 from jitsu_backup.errors import (
     BackupError,
     IntegrityError,
@@ -222,11 +222,13 @@ def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm
     """Return words for the size of a shrunken archive, and which of the `known` ones is from before the loss."""
     own = [a for a in known if a.workspace_id == archive.workspace_id and a.sort_key < archive.sort_key]
     window = compared_with(own, archive.taken_at)
-    fallen = falls_since(window, archive.counts, shrink_alarm, alarms=open_alarms(own))
-    before = with_most(window, fallen)
+    counted = without_deleted(window, own)
+    fallen = falls_since(counted, archive.counts, shrink_alarm, alarms=open_alarms(own))
+    most = with_most(counted, fallen)
     size = f"it has {plural(archive.total or 0, 'entity', 'entities')}"
-    if before is None:
+    if most is None:
         return size
+    before = window[counted.index(most)]
     return f"{size}; the previous {before.reference} has {before.total}"
 
 

@@ -205,9 +205,10 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
     if not archive.damaged:
         return archive
     older = next(undamaged_before(archive, ordered), None)
-    problem = IntegrityError(f"{archive.dated} is damaged: {archive.remains}")
-    problem.archive = str(archive)
-    raise problem.with_remedy(instead_of(archive, older, newest=archive == ordered[0]))
+    advice = instead_of(archive, older, newest=archive == ordered[0])
+    problem = IntegrityError(f"{archive.dated} is damaged: {archive.remains}; {advice}")
+    problem.archive, problem.advice = str(archive), advice
+    raise problem
 
 
 def undamaged_before(archive: ArchiveName, known: Iterable[ArchiveName]) -> Iterator[ArchiveName]:
