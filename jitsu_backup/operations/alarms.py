@@ -126,7 +126,7 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (DiskError, "the next run tries again"),
     (KeyRejectedError, "{new_key}; then test it with {check}"),
     (AccessError, "check the key, and see what it may read with {check}"),
-    (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {check}"),
+    (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {all}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
     (UnreachableError, "give {longer} to wait for a console that restarts; {later}"),
@@ -218,9 +218,13 @@ def _remedy(
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in remedies if isinstance(failure, kind))
     new_key = failure.new_key if isinstance(failure, KeyRejectedError) else ""
-    snapshots = f"`{again('snapshots')}`"
     return remedy.format(
-        check=check, later=f"{later} with {check}", longer=longer, snapshots=snapshots, new_key=new_key
+        check=check,
+        all=f"`{again('check')}`",
+        later=f"{later} with {check}",
+        longer=longer,
+        snapshots=f"`{again('snapshots')}`",
+        new_key=new_key,
     )
 
 

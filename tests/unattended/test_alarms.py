@@ -19,6 +19,7 @@ from jitsu_backup.errors import (
     BackupError,
     IntegrityError,
     LateError,
+    NotFoundError,
     UnreachableError,
     WrongAddressError,
 )
@@ -110,7 +111,7 @@ def test_a_fall_says_what_was_there_and_where_it_still_is(bench: Bench) -> None:
 def test_a_failure_names_the_workspace_and_what_to_do(bench: Bench) -> None:
     alarm = told_everywhere(bench, 1, "backup", "nobody")
     assert (alarm["workspace"], alarm["what"]) == ("nobody", "failed")
-    assert "jitsu-backup check nobody" in alarm["remedy"]
+    assert alarm["remedy"].endswith("see what exists with `jitsu-backup check`")
 
 
 def test_several_alarms_are_a_line_each_and_a_good_run_has_none(bench: Bench) -> None:
@@ -206,6 +207,7 @@ def late(*, away: bool) -> LateError:
         (UnreachableError("refused"), 6.0, "a --retry-for of more than 6s", "10m"),
         (RefusedError(RefusalKind.REFUSED, "no"), None, "the next run", "--retry-for"),
         (IntegrityError("damaged"), None, "snapshots", "use another"),
+        (NotFoundError("no workspace 'acme'"), None, "see what exists with `jitsu-backup check`", "acme"),
         (UnreachableError("refused"), FOR_EVER, "the watch tries again by itself", "--retry-for"),
         (late(away=False), FOR_EVER, "the watch tries again by itself", "--deadline"),
     ],
