@@ -129,7 +129,7 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {all}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
-    (UnreachableError, "give {longer} to wait for a console that restarts; {later}"),
+    (UnreachableError, "give {longer} to wait until the console is back; {later}"),
     (ConsoleError, "{later}"),
     (FolderError, "correct the folder, or run `unpack` again"),
     (IntegrityError, "list the other snapshots with {snapshots}"),
@@ -149,7 +149,7 @@ _OF_CHECK: tuple[tuple[type[object], str], ...] = (
     ),
     (NotFoundError, "see what the key can read with {check}"),
     (WrongAddressError, "correct the host, its certificate or the proxy"),
-    (UnreachableError, "check host and network, or wait for a console that restarts with {longer}"),
+    (UnreachableError, "check host and network, or give {longer} to wait until the console is back"),
     (ConsoleError, "try again later, or ask who runs the console"),
 )
 """The same for `check` itself, to which the others refer."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     )
     from jitsu_backup.store.files import (
         check_permitted as check_permitted,
+        failure as failure,
         folder_lock as folder_lock,
         read_file as read_file,
         read_text_file as read_text_file,
