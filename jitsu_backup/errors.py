@@ -5,8 +5,7 @@
     │   └── NoKeyError          2  an archive is encrypted, and no usable key was given
     ├── IncompleteError         3  finished, but something is missing or differs
     ├── IntegrityError          5  an archive is damaged, forged, unreadable or newer
-    │   ├── NewerFormatError    5  an archive has a format that only a newer version reads
-    │   └── MisnamedError       5  an undamaged archive is not what its name says
+    │   └── NewerFormatError    5  an archive has a format that only a newer version reads
     ├── AccessError             6  authentication or permission
     │   ├── KeyRejectedError    6  the console rejects the API key or token itself
     │   ├── FileAccessError     6  no permission to write a file that a flag names
@@ -118,14 +117,19 @@ class IntegrityError(BackupError):
     """An archive is damaged, forged, unreadable or of a newer format."""
 
     exit_code = 5
+    misnamed = False
+    """Whether the archive is undamaged, and only not what its name says."""
+
+    @classmethod
+    def of_misnamed(cls, message: str) -> Self:
+        """Return the error about an archive that was renamed or replaced."""
+        problem = cls(message)
+        problem.misnamed = True
+        return problem
 
 
 class NewerFormatError(IntegrityError):
     """An archive has a format that only a newer version reads. It is not damaged."""
-
-
-class MisnamedError(IntegrityError):
-    """An archive is not what its name says: it was renamed or replaced. It is not damaged."""
 
 
 class FolderError(IntegrityError):

@@ -21,7 +21,7 @@ from jitsu_backup.archive.filename import (
 )
 from jitsu_backup.archive.sketches import BUCKETS, sketch
 from jitsu_backup.catalogue import counts_by_list, listed_under
-from jitsu_backup.errors import IntegrityError, MisnamedError
+from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot, canonical
 
 LONGEST = 255
@@ -92,18 +92,18 @@ def check_size(archive: ArchiveName, size: int) -> None:
 
 
 def check_origin(archive: ArchiveName, snapshot: Snapshot) -> None:
-    """Raise MisnamedError if an archive is not of the workspace, time and content that its name says.
+    """Raise IntegrityError if an archive is not of the workspace, time and content that its name says.
 
     This is the fast check for reading thousands of archives. `check_name` compares everything that the name says.
     """
     found = safe_text(snapshot.manifest.source.workspace_id) or "workspace", digest(snapshot)[:12]
     same_time = archive.taken_at.replace(microsecond=0) == snapshot.taken_at.replace(microsecond=0)
     if (archive.workspace_id, archive.digest_prefix) != found or not same_time:
-        raise MisnamedError(_OF_ANOTHER)
+        raise IntegrityError.of_misnamed(_OF_ANOTHER)
 
 
 def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
-    """Raise MisnamedError if the name of an archive is not that of the snapshot in it."""
+    """Raise IntegrityError if the name of an archive is not that of the snapshot in it."""
     expected = archive_name(snapshot, size=archive.size)
     counts: Mapping[str, int] = name_counts(snapshot)
     if snapshot.older_digest:  # the name counts as the older format does
@@ -119,7 +119,7 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
         and (archive.cloned_from, archive.is_intent) == (expected.cloned_from, expected.is_intent)
     )
     if not same:
-        raise MisnamedError(_OF_ANOTHER)
+        raise IntegrityError.of_misnamed(_OF_ANOTHER)
 
 
 def _key_class(snapshot: Snapshot) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ from jitsu_backup.errors import (
     BackupError,
     IntegrityError,
     LockedError,
-    MisnamedError,
     NewerFormatError,
     NoKeyError,
     UsageError,
@@ -95,7 +94,7 @@ async def open_stored(archive: ArchiveName, store: Store, keys: ArchiveKeys, aga
         why = _ADVICE.sub("", str(problem)).removeprefix(f"{archive.reference}: ")
         dated = type(problem)(f"{archive.dated}: {why}")
         dated.archive = str(archive)
-        prune = None if isinstance(problem, MisnamedError) else again("prune", "--quarantine")
+        prune = None if problem.misnamed else again("prune", "--quarantine")
         raise dated.with_remedy(instead_of(archive, older, newest=newest, prune=prune)) from None
 
 
@@ -130,7 +129,7 @@ def content_of(
         archive, len(data)
     )  # otherwise a truncated archive would be reported as damaged in another way
     if archive.encrypted != is_encrypted(data):
-        raise MisnamedError(
+        raise IntegrityError.of_misnamed(
             "the archive is not what its name says: only one of the two says that it is encrypted; use another archive"
         )
     snapshot = keys.open(data, like)
