@@ -80,9 +80,11 @@ def without_deleted(window: Iterable[ArchiveName], own: Iterable[ArchiveName]) -
     Names say how many: a run leaves an archive of the workspace from before it and one of what it left, without what others
     did. `own` are all archives of the workspace.
     """
-    known = sorted(own, key=lambda archive: archive.sort_key)
+    known = list(own)
     backups = {backup_mark(archive): archive.counts for archive in known if PRE_RESTORE in archive.marks}
-    runs = [(left, backups[mark]) for left in known if (mark := left.left_after) in backups]
+    runs = (
+        [(left, backups[mark]) for left in known if (mark := left.left_after) in backups] if backups else []
+    )
     return [_without(archive, runs) for archive in window]
 
 
@@ -103,9 +105,10 @@ def _without(archive: ArchiveName, runs: Iterable[tuple[ArchiveName, Mapping[str
 def open_alarms(own: Iterable[ArchiveName]) -> list[ArchiveName]:
     """Return the archives of a workspace that raised the alarm since its last sound one, oldest first."""
     known = list(own)
-    last = baseline_of(known)
-    raised = (a for a in known if a.complete and SHRUNK in a.marks and last and a.sort_key > last.sort_key)
-    return sorted(raised, key=lambda archive: archive.sort_key)
+    raised = [archive for archive in known if SHRUNK in archive.marks and archive.complete]
+    last = baseline_of(known) if raised else None
+    later = (archive for archive in raised if last and archive.sort_key > last.sort_key)
+    return sorted(later, key=lambda archive: archive.sort_key)
 
 
 def falls_since(

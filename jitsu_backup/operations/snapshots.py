@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 
 from jitsu_backup.archive import (
@@ -87,7 +86,7 @@ async def open_stored(archive: ArchiveName, store: Store, keys: ArchiveKeys, aga
         raise
     except IntegrityError as problem:
         known = await archives(store)
-        older = await _undamaged_before(archive, known, store, keys)
+        older, sure = await _undamaged_before(archive, known, store, keys)
         newest = not any(
             a for a in known if a.workspace_id == archive.workspace_id and a.sort_key > archive.sort_key
         )
@@ -95,22 +94,32 @@ async def open_stored(archive: ArchiveName, store: Store, keys: ArchiveKeys, aga
         dated = type(problem)(f"{archive.dated}: {why}")
         dated.archive = str(archive)
         prune = None if problem.misnamed else again("prune", "--quarantine")
-        raise dated.with_remedy(instead_of(archive, older, newest=newest, prune=prune)) from None
+        advice = instead_of(archive, older, newest=newest, prune=prune)
+        if not sure:
+            advice = (
+                f"none of the {_TRIED} before it can be read; check all with `{again('verify', '--all')}`"
+            )
+        raise dated.with_remedy(advice) from None
 
 
 async def _undamaged_before(
     archive: ArchiveName, known: Iterable[ArchiveName], store: Store, keys: ArchiveKeys
-) -> ArchiveName | None:
-    """Return the newest archive before another one that can be read, or that `keys` do not open, of the first few."""
-    for older in islice(undamaged_before(archive, known), _TRIED):
+) -> tuple[ArchiveName | None, bool]:
+    """Return the newest archive before another one that can be read, or that `keys` do not open.
+
+    Only the first few are tried. Also return whether that was enough to know.
+    """
+    for number, older in enumerate(undamaged_before(archive, known)):
+        if number == _TRIED:
+            return None, False
         try:
             content_of(older, await store.read(str(older)), keys)
         except (LockedError, NoKeyError):
-            return older
+            return older, True
         except BackupError:
             continue
-        return older
-    return None
+        return older, True
+    return None, True
 
 
 def content_of(
