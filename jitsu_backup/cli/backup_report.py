@@ -9,7 +9,7 @@ from jitsu_backup.cli.app import App, place_of, utc_now
 from jitsu_backup.cli.unpack import changes_in_words
 from jitsu_backup.errors import BackupError, NotFoundError
 from jitsu_backup.model import parse_iso_time, plural, shown_time, unknown_secrets
-from jitsu_backup.operations.alarms import What
+from jitsu_backup.operations.alarms import Again, What
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.save import Saved
 from jitsu_backup.reports import saved_document, unchanged_document
@@ -98,18 +98,17 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
         if len(alike) == 1 or alarm.what is not What.UNSEEN:
             app.problem(str(alarm))
     if len(alike) > 1:
-        app.problem(unseen_in_words(run))
+        app.problem(unseen_in_words(run, app.again))
 
 
-def unseen_in_words(run: BackupRun) -> str:
-    """Return one line about all workspaces that only the store has: by slug, and with the id if another has the slug now."""
+def unseen_in_words(run: BackupRun, again: Again) -> str:
+    """Return one message about all workspaces that only the store has: by slug, and with the id if another has the slug too."""
     slugs = run.slugs_before
     named = [f"{slugs[name]} ({name})" if name in slugs else name for name in run.unseen]
     return (
-        f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; if their"
-        " console was lost, `recover` brings them back; if they were deleted on purpose, or a recovery replaced them,"
-        " silence each with --allow-unseen NAME, or with"
-        " allow_unseen in the settings"
+        f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; if they were deleted on"
+        " purpose, or a recovery replaced them, silence each with --allow-unseen NAME (a slug or an id), or with"
+        f" allow_unseen in the settings; if their console was lost, bring them back with `{again('recover')}`"
     )
 
 

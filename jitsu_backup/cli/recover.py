@@ -11,7 +11,14 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import interruptible
 from jitsu_backup.cli.files import check_apart, check_new, check_pages, write_page
 from jitsu_backup.cli.output import NOTHING_CHANGED, ask, check_can_ask, interrupted
-from jitsu_backup.cli.recovery_job import check_names, check_overlay_is_used, job_of, place_of, use_store
+from jitsu_backup.cli.recovery_job import (
+    check_names,
+    check_overlay_is_used,
+    job_of,
+    naming_newest,
+    place_of,
+    use_store,
+)
 from jitsu_backup.cli.recovery_progress import RecoveryProgress, planning_progress, recovery_progress
 from jitsu_backup.cli.write_keys import check_keys_out, settle_keys, write_keys
 from jitsu_backup.clock import seconds_of_this_boot
@@ -32,6 +39,7 @@ from jitsu_backup.operations.safeguards import Safeguards
 from jitsu_backup.operations.safety_backup import undo_flags
 from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.operations.write_keys import StreamKey
+from jitsu_backup.reports import NOTHING_TO_FILL_IN
 from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
@@ -54,7 +62,8 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
     _ = app.keys.identities  # report an unreadable identity once, not for every archive
     place, pairs = place_of(app, into)
     known = app.archives()
-    with interrupted(NOTHING_CHANGED), planning_progress(app) as report:
+    named = partial(_of_console, app, archives, into, given)
+    with interrupted(NOTHING_CHANGED), planning_progress(app) as report, naming_newest(named):
         job, overlay = job_of(app, place, pairs, given, known, report)
         plan = run_async(plan_recovery(job, app.store, app.keys, report, now=utc_now))
     check_overlay_is_used(app, given["overlay"], overlay, plan)
@@ -105,6 +114,14 @@ def _again(app: App, archives: str | None, into: tuple[str, ...], given: dict[st
         *(f"--{name.replace('_', '-')}" for name in switches if given[name]),
         *_age_flags(app),
     )
+
+
+def _of_console(
+    app: App, archives: str | None, into: tuple[str, ...], given: dict[str, Any], host: str
+) -> str:
+    """Return the command to run again with the archives of one console."""
+    again = _again(app, archives, into, {**given, "from_host": host})
+    return f"{again} --dry-run" if given["dry_run"] else again
 
 
 @dataclass(slots=True)
@@ -172,7 +189,9 @@ class _Recovery:
             return
         tables = missing_overlay(self.plan)
         if not tables:
-            self.app.say(f"no secret is missing, so {path} was not written")
+            unplanned = sum(one.prepared is None for one in self.plan.stuck)
+            but = f" ({plural(unplanned, 'workspace')} could not be planned)" if unplanned else ""
+            self.app.say(f"{NOTHING_TO_FILL_IN}{but}, so {path} was not written")
         elif write_new_file(path, ("\n\n".join(tables) + "\n").encode()):
             self.app.say(f"overlay to fill in written to {path}")
         else:
@@ -184,7 +203,7 @@ class _Recovery:
         check_can_ask(yes=self.given["yes"])
         if keys and self._keys_out is None:
             raise BlockedError(
-                f"blocked, nothing was written: the plan creates {plural(keys, 'new write key')}, which Jitsu shows only once; add"
+                f"blocked, nothing was written into Jitsu: the plan creates {plural(keys, 'new write key')}, which Jitsu shows only once; add"
                 " --keys-out keys.json to save them to a file that only you can read"
             )
         return ask(_question(plan), yes=self.given["yes"])
@@ -290,8 +309,7 @@ class _Recovery:
 
 def _age_flags(app: App) -> list[str]:
     """Return the flags about encryption that this run was given."""
-    recipients = app.options.get("encrypt_to") or ()
-    return [*app.identity_flags, *(part for one in recipients for part in ("--encrypt-to", str(one)))]
+    return [*app.identity_flags, *app.recipient_flags]
 
 
 def _question(plan: RecoveryPlan) -> str:

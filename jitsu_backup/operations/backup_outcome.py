@@ -148,7 +148,7 @@ class BackupRun:
             yield from outcome.alarms(again, waits)
         slugs = self.slugs_before if self.unseen else {}
         for name in self.unseen:
-            yield unseen_alarm(name, slugs.get(name, ""))
+            yield unseen_alarm(name, again, slugs.get(name, ""))
         if self.removed is not None and self.removed.stuck:
             yield Alarm(What.NOT_PRUNED, self.removed.why, "remove them with `prune`")
         if self.unpacked is not None and self._stale:
@@ -157,12 +157,12 @@ class BackupRun:
             yield Alarm(What.UNCOMPARED, str(self.unlisted), "allow the store's credentials to list archives")
 
 
-def unseen_alarm(name: str, slug: str = "") -> Alarm:
+def unseen_alarm(name: str, again: Again, slug: str = "") -> Alarm:
     """Return the alarm about a workspace that only the store has. `slug` is its slug if `name` is its id."""
     silence = shlex.join(["--allow-unseen", name])
     remedy = (
-        "if its console was lost, `recover` brings it back; if it was deleted on purpose, or a recovery replaced it,"
-        f" silence this with {silence}, or with allow_unseen in the settings"
+        f"if it was deleted on purpose, or a recovery replaced it, silence this with {silence}, or with allow_unseen in the"
+        f" settings; if its console was lost, bring it back with `{again('recover')}`"
     )
     return Alarm(What.UNSEEN, f"its archives are those of {slug}" if slug else "", remedy, name)
 
@@ -212,7 +212,9 @@ def _after_a_fall(saved: Saved, name: str, again: Again) -> str:
             f" workspaces back with `{again('recover')}`; if not, {look}, and {_accept(name, again)}"
         )
     new = (
-        "" if saved.baseline_host is None else "if this console replaces a lost one, run `recover`; if not, "
+        ""
+        if saved.baseline_host is None
+        else f"if this console replaces a lost one, run `{again('recover')}`; if not, "
     )
     back = f"then `restore` the previous state from {before}"
     return f"{new}{look}; {back}, or if that was on purpose, {_accept(name, again)}"

@@ -20,7 +20,7 @@ from jitsu_backup.archive import (
     source_mark,
 )
 from jitsu_backup.cli.recovery_job import check_names
-from jitsu_backup.errors import UsageError
+from jitsu_backup.errors import SeveralConsolesError, UsageError
 from jitsu_backup.model import Source
 from jitsu_backup.operations.recovered import was_recovered
 from jitsu_backup.operations.recovery.choice import (
@@ -124,7 +124,8 @@ def test_a_damaged_archive_is_never_offered_to_restore() -> None:
 def test_two_consoles_have_to_be_told_apart() -> None:
     one, other = opened(archive("ca", -1)), opened(archive("cb", -2, slug="beta"), OTHER)
     with pytest.raises(
-        UsageError, match=r"several consoles; choose one with --from HOST: http://lost\.example \(1 workspace"
+        UsageError,
+        match=r"several consoles: http://lost\.example \(1 workspace.*; choose one with --from HOST$",
     ):
         choose([one, other], [], [])
     assert choose([one, other], [], [], from_host="new.example").kept == (other,)
@@ -149,14 +150,41 @@ def test_the_question_for_the_console_counts_what_it_would_recover_also_what_was
 
 def test_the_question_for_the_console_names_the_one_of_the_newest_archive() -> None:
     mine = [opened(archive("ca", -2)), opened(archive("cb", -1, slug="beta"), OTHER)]
-    with pytest.raises(UsageError, match=r"several consoles.*; the newest is of http://new\.example$"):
+    with pytest.raises(SeveralConsolesError) as raised:
         choose(mine, [one.archive for one in mine], [])
+    assert raised.value.newest == "http://new.example"
 
 
 def test_what_lives_on_the_target_gives_no_reason_to_ask_for_the_console() -> None:
     gone, there = opened(archive("ca", -1)), opened(archive("cb", -1, slug="beta"), OTHER)
     chosen = choose([gone, there], [], [Living("cb", "beta")])
     assert (chosen.host, chosen.kept) == (HOST, (gone,))
+
+
+def test_what_lives_is_asked_about_if_it_has_archives_of_the_lost_console_too() -> None:
+    gone, there = opened(archive("ca", -1)), opened(archive("cb", -1, slug="beta"), OTHER)
+    living = [Living("cb", "beta")]
+    earlier = archive("cb", -3, slug="beta")
+    with pytest.raises(UsageError, match="several consoles"):
+        choose([gone, there], [], living, elsewhere=[opened(earlier)])
+    third = opened(earlier, "http://third.example")
+    assert choose([gone, there], [], living, elsewhere=[third]).of_others == (there,)
+
+
+def test_what_is_not_recovered_does_not_choose_the_console() -> None:
+    one, other = opened(archive("ca", -1)), opened(archive("cb", -2, slug="beta"), OTHER)
+    for living in ([], [Living("ca", "acme")]):  # in a drill, nothing exists
+        for limits in ({"gone": ["beta"]}, {"names": ["acme"]}):
+            chosen = choose([one, other], [], living, **limits)
+            assert (chosen.host, chosen.kept, chosen.of_others) == (HOST, (one,), ())
+
+
+def test_if_nothing_is_lost_the_console_that_is_written_into_is_the_source() -> None:
+    one, other = opened(archive("ca", -1)), opened(archive("cb", -2, slug="beta"), OTHER)
+    living = [Living("ca", "acme"), Living("cb", "beta")]
+    chosen = choose([one, other], [], living, target_host=OTHER)
+    assert (chosen.host, chosen.kept) == (OTHER, (one, other))
+    assert choose([one, other], [], living, target_host="http://third.example").host == HOST
 
 
 def test_a_recovered_workspace_is_the_target_of_the_lost_one_whatever_was_backed_up_since() -> None:

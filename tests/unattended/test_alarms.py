@@ -23,9 +23,12 @@ from jitsu_backup.errors import (
     UnreachableError,
     WrongAddressError,
 )
-from jitsu_backup.model import HARMFUL
+from jitsu_backup.model import HARMFUL, laid_out
 from jitsu_backup.operations.alarms import FOR_EVER, LONGEST_REASON, Alarm, What, remedy_for, told_in
+from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.backup_outcome import BackupRun
+from jitsu_backup.operations.known_before import KnownBefore
+from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, running
 from tests.advice import folded
@@ -136,7 +139,7 @@ def test_several_alarms_are_a_line_each_and_a_good_run_has_none(bench: Bench) ->
     ]  # fmt: skip
     assert sorted(lines) == sorted(
         line.removeprefix("jitsu-backup: ")
-        for line in done.stderr.splitlines()
+        for line in folded(done.stderr).splitlines()
         if line.startswith("jitsu-backup: ")
     )
     assert all(sum(line.startswith(beginning) for line in lines) == 1 for beginning in beginnings)
@@ -150,8 +153,8 @@ def test_what_a_run_finds_beside_its_workspaces_is_in_the_figures_until_it_is_ov
     assert (found.labels["problem"], found.labels["workspace"]) == ("unseen", "acme-production")
     assert found.labels["reason"] == "is in the store, but this key cannot see it"
     remedy = (
-        "if its console was lost, `recover` brings it back; if it was deleted on purpose, or a recovery replaced it, silence"
-        " this with --allow-unseen acme-production, or with allow_unseen in the settings"
+        "if it was deleted on purpose, or a recovery replaced it, silence this with --allow-unseen acme-production, or with"
+        " allow_unseen in the settings; if its console was lost, bring it back with `jitsu-backup recover`"
     )
     assert found.labels["remedy"] == remedy
     bench.state.workspaces[gone.id] = gone
@@ -304,12 +307,29 @@ def test_every_kind_has_a_name_for_figures_and_words_for_a_person(what: What) ->
 def test_workspaces_that_only_the_store_has_are_one_line_by_slug() -> None:
     old = parse_name("team-3.cm29srj379q32xq53rvnzja2s.20261101T120000Z.0123456789ab.json.gz")
     assert old is not None
-    told = unseen_in_words(BackupRun(unseen=(old.workspace_id, "team-4"), stored_before=(old,)))
+    run = BackupRun(unseen=(old.workspace_id, "team-4"), stored_before=(old,))
+    told = unseen_in_words(run, lambda name: f"jitsu-backup --config cron.toml {name}")
     assert told.startswith(
         "2 workspaces are in the store, but this key cannot see them: team-3 (cm29srj379q32xq53rvnzja2s), team-4; if"
-        " their console was lost, `recover` brings them back; if"
+        " they were deleted on purpose, or a recovery replaced them, silence each with --allow-unseen NAME"
     )
-    assert told.endswith("silence each with --allow-unseen NAME, or with allow_unseen in the settings")
+    assert laid_out(told).endswith(
+        "; if their console was lost, bring them back with:\n  jitsu-backup --config cron.toml recover"
+    )
+
+
+def test_of_workspaces_with_one_slug_each_is_named_by_its_id() -> None:
+    ids = ("cm29srj379q32xq53rvnzja2s", "cm30srj379q32xq53rvnzja2s")
+    named = [f"team.{one}.20261101T120000Z.0123456789ab.json.gz" for one in ids]
+    known = KnownBefore(ExpectedStore(), ArchiveKeys())
+    known.add(
+        [
+            *filter(
+                None, map(parse_name, [*named, f"shop.{ids[0][::-1]}.20261101T120000Z.0123456789ab.json.gz"])
+            )
+        ]
+    )
+    assert known.not_among(set(), (), lambda _: True) == (*ids, "shop")
 
 
 def test_a_workspace_that_only_the_store_has_is_told_with_its_newest_slug_beside_its_id() -> None:
@@ -320,8 +340,8 @@ def test_a_workspace_that_only_the_store_has_is_told_with_its_newest_slug_beside
     )
     assert old is not None
     assert new is not None
-    (alarm,) = BackupRun(unseen=(named,), stored_before=(new, old)).alarms(lambda *_: "")
+    (alarm,) = BackupRun(unseen=(named,), stored_before=(new, old)).alarms(lambda *_: "jitsu-backup recover")
     assert f"{named} is in the store, but this key cannot see it: its archives are those of shop" in str(
         alarm
     )
-    assert "if its console was lost, `recover` brings it back" in str(alarm)
+    assert str(alarm).endswith("if its console was lost, bring it back with `jitsu-backup recover`")

@@ -256,7 +256,10 @@ def test_a_workspace_that_has_shrunk_since_an_archive_that_cannot_be_opened_lead
     bench.run("backup", "acme-staging")
     bench.forget("destination", 1)
     said = " ".join(bench.run("backup", "acme-staging").stderr.split())
-    assert "1 now; if this console replaces a lost one, run `recover`; if not, see what is gone with" in said
+    assert (
+        "1 now; if this console replaces a lost one, run `jitsu-backup recover`; if not, see what is gone with"
+        in said
+    )
     assert "then `restore` the previous state from acme-staging/" in said
 
 
