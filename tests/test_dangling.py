@@ -11,6 +11,7 @@ from jitsu_backup.model import Key, Refusal, Snapshot
 from jitsu_backup.operations.come_back import Rehearsal
 from jitsu_backup.operations.verify import check_archive
 from jitsu_backup.planning import Residue
+from tests.advice import folded
 from tests.planning.scenarios.scenario import DB, RUNS, WEB, builder, link, side
 from tests.support import cli
 
@@ -161,4 +162,4 @@ def test_an_alarm_that_has_no_room_for_all_reasons_says_where_they_are(tmp_path:
     name = archive_of(tmp_path, side({"stream": [WEB], "destination": databases, "link": links}))
     done = cli("verify", name, cwd=tmp_path)
     assert "and 2 more; correct that in the console and back up again" in done.stderr
-    assert f"list all 5 with `jitsu-backup verify {name}`" in done.stderr
+    assert f"list all 5 with `jitsu-backup verify {name}`" in folded(done.stderr)

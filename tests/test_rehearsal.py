@@ -173,7 +173,7 @@ def test_what_was_mistyped_is_not_called_damaged(store: Path, tmp_path: Path) ->
     assert done.returncode == 2
     assert "damaged" not in done.stdout + done.stderr
     assert "UNREADABLE" not in done.stdout
-    lines = done.stderr.splitlines()
+    lines = folded(done.stderr).splitlines()
     assert [line.startswith("jitsu-backup: 'nope") for line in lines] == [True, True]
     assert all("list the snapshots with `jitsu-backup snapshots`" in line for line in lines)
 
