@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from jitsu_backup.model import shown_time
+
 SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
 INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
 PACKED, UNCOMPARED, ACCEPTED = "packed", "uncompared", "accepted"
@@ -84,6 +86,11 @@ class ArchiveName:
     def reference(self) -> str:
         """Its workspace and id, as SNAPSHOT names it."""
         return f"{self.slug}/{self.digest_prefix}"
+
+    @property
+    def dated(self) -> str:
+        """Its workspace and id, and when it was taken, because two archives with the same content have the same id."""
+        return f"{self.reference} of {shown_time(self.taken_at)}"
 
     @property
     def complete(self) -> bool:

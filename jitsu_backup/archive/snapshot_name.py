@@ -99,7 +99,7 @@ def check_origin(archive: ArchiveName, snapshot: Snapshot) -> None:
     found = safe_text(snapshot.manifest.source.workspace_id) or "workspace", digest(snapshot)[:12]
     same_time = archive.taken_at.replace(microsecond=0) == snapshot.taken_at.replace(microsecond=0)
     if (archive.workspace_id, archive.digest_prefix) != found or not same_time:
-        raise IntegrityError(_OF_ANOTHER)
+        raise IntegrityError.of_misnamed(_OF_ANOTHER)
 
 
 def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
@@ -119,7 +119,7 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
         and (archive.cloned_from, _is_ahead(archive)) == (expected.cloned_from, _is_ahead(expected))
     )
     if not same:
-        raise IntegrityError(_OF_ANOTHER)
+        raise IntegrityError.of_misnamed(_OF_ANOTHER)
 
 
 def _is_ahead(archive: ArchiveName) -> bool:

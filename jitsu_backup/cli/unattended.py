@@ -158,7 +158,7 @@ def _with_remedy(failure: BaseException, alarms: list[Alarm], message: str) -> B
     """Return a failure with the words of its alarm around its message, for standard error."""
     if code_of(failure) == INTERRUPTED:
         return KeyboardInterrupt(str(alarms[-1]))
-    if isinstance(failure, UsageError) and failure.advises:
+    if isinstance(failure, UsageError) and failure.advice:
         return failure
     found = (alarm for alarm in alarms if alarm.why == Alarm(What.RUN_FAILED, message).why)
     alarm = next(found, None)

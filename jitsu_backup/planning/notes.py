@@ -31,8 +31,13 @@ _MOST_SECRETS = 100  # somebody has to replace each
 _MOST_HOSTS = 10
 
 
-def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> list[str]:
-    """Return notes on the actions of a plan, in the order in which they are shown."""
+def notes_on(
+    pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key], deleted: Collection[Key]
+) -> list[str]:
+    """Return notes on the actions of a plan, in the order in which they are shown.
+
+    `deleted` are the entities of the target that the plan deletes.
+    """
     return [
         *notes_on_syncs(pairs, actions),
         *_unrecorded(pairs, actions),
@@ -41,7 +46,7 @@ def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key
         *_secrets_in_clear(pairs, actions),
         *_hosts(pairs, actions),
         *_unsent(pairs, actions),
-        *_namesakes(pairs, actions),
+        *_namesakes(pairs, actions, deleted if pairs.sides.undoes else ()),
         *_dead(actions),
         *_left_behind(pairs, actions, chosen),
     ]
@@ -138,12 +143,16 @@ def _unsent(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
         )
 
 
-def _namesakes(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield entities that are created although the target has one of that name, which may be the same."""
+def _namesakes(pairs: Pairs, actions: Mapping[Key, Action], replaced: Collection[Key]) -> Iterator[str]:
+    """Yield entities that are created although the target has one of that name, which may be the same.
+
+    `replaced` are those that the undone run created instead, and that are deleted again.
+    """
     found = [
-        f"{pairs.sides.called(pairs.sides.by_key[key])} ({pairs.namesakes[key][0].key})"
+        f"{pairs.sides.called(pairs.sides.by_key[key])} ({others[0]})"
         for key, action in sorted(actions.items())
-        if action.kind is ActionKind.CREATE and key in pairs.namesakes
+        if action.kind is ActionKind.CREATE
+        and (others := [one.key for one in pairs.namesakes.get(key, ()) if one.key not in replaced])
     ]
     if found:
         yield (

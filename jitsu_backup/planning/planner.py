@@ -78,7 +78,7 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     deletions = _deletions(actions, links, chosen)
     notes = [
         *(*pairs.notes, *selection.notes, *actions.notes),
-        *(*notes_on(actions.pairs, actions.by_key, chosen), *deletions.notes),
+        *(*notes_on(actions.pairs, actions.by_key, chosen, deletions.deleted), *deletions.notes),
         *(*followed(actions.pairs, chosen), *mentions(actions.pairs, chosen)),
         *(*vain_flags(sides), *idle_guards(sides)),
     ]
@@ -109,6 +109,11 @@ class _Deletions:
     actions: tuple[Action, ...]
     extras: tuple[Extra, ...]
     notes: tuple[str, ...]
+
+    @property
+    def deleted(self) -> set[Key]:
+        """The entities that are deleted."""
+        return {action.key for action in self.actions if action.kind is ActionKind.DELETE}
 
 
 def _deletions(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> _Deletions:
