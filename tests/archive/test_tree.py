@@ -13,6 +13,7 @@ from hypothesis import example, given, settings, strategies as st
 from jitsu_backup.archive import decode, digest, encode, from_tree, left_out, to_tree, tree_layout
 from jitsu_backup.archive.tree_layout import own_files
 from jitsu_backup.archive.tree_settling import settled
+from jitsu_backup.catalogue import CATALOGUE
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import MASK, Entity, Key, Refusal, Snapshot, counts_by_type, masked_fields
 from tests import examples
@@ -76,7 +77,7 @@ def hostile_snapshots(draw: st.DrawFn) -> Snapshot:
             ledger=masked_fields(entities, options),
             refused=tuple(draw(st.lists(st.builds(Refusal, text, text, st.booleans()), max_size=2))),
             not_offered=tuple(draw(st.lists(text, max_size=2))),
-            generic=tuple(draw(st.lists(text, max_size=2))),
+            generic=tuple(draw(st.lists(text.filter(lambda name: name not in CATALOGUE), max_size=2))),
             consistent=draw(st.booleans()),
         ),
         taken_at=draw(moments),
