@@ -98,6 +98,7 @@ async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier) ->
 
     def backed_up(run: BackupRun) -> None:
         teller.backed_up(run)
+        courier.workspaces = watching.workspaces
         courier.backed_up(run)
 
     def stands(standing: Standing) -> None:

@@ -157,6 +157,7 @@ _OF_CHECK: tuple[tuple[type[object], str], ...] = (
 
 _OF_A_SERVICE: tuple[tuple[type[object], str], ...] = (
     (DiskError, "the watch tries again by itself"),
+    (KeyRejectedError, "{new_key}; test it with {check}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "{later}"),
     (UnreachableError, "{later}"),
