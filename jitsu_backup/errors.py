@@ -63,8 +63,8 @@ class BackupError(Exception):
     """Base class of the errors that this package raises. `str()` is one line for a person."""
 
     exit_code: ClassVar[int] = 1
-    advises = False
-    """Whether the message says what to do, although errors of its class usually do not."""
+    advice = ""
+    """What to do, if the message ends with it although errors of its class usually do not say it."""
     archive = ""
     """The file name of the archive that this is about, if it is about one of a store."""
 
@@ -75,16 +75,20 @@ class BackupError(Exception):
     def with_remedy(self, remedy: str) -> Self:
         """Return a copy of this error whose message ends with what to do."""
         again = self.with_context(after=after_sentence(str(self), remedy))
-        again.advises = True
+        again.advice = without_secrets_of_urls(remedy)
+        return again
+
+    def reworded(self, message: str) -> Self:
+        """Return a copy of this error, attributes included, with another message."""
+        again = type(self).__new__(type(self))
+        again.__dict__.update(self.__dict__)
+        again.args = (without_secrets_of_urls(message),)
+        again.__cause__ = self.__cause__
         return again
 
     def with_context(self, *, before: str = "", after: str = "") -> Self:
         """Return a copy of this error, attributes included, with text before and after its message."""
-        again = type(self).__new__(type(self))
-        again.__dict__.update(self.__dict__)
-        again.args = (without_secrets_of_urls(f"{before}{self}{after}"),)
-        again.__cause__ = self.__cause__
-        return again
+        return self.reworded(f"{before}{self}{after}")
 
 
 class UsageError(BackupError):

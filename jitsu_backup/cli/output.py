@@ -73,10 +73,13 @@ class Output:
         elif not self.options["quiet"]:
             to_stderr(printable(text))
 
-    def warn(self, text: str) -> None:
-        """Print a warning; not with --quiet. The level of the log becomes warning."""
+    def warn(self, text: str, *, always: bool = False) -> None:
+        """Print a warning; with --quiet only if `always`. The level of the log becomes warning."""
         self.warned = True
-        self.say(f"warning: {text}")
+        if always and not self.logs:
+            to_stderr(f"warning: {one_line(without_secrets_of_urls(text))}")
+        else:
+            self.say(f"warning: {text}")
 
     def problem(self, text: str) -> None:
         """Print a problem that did not end the run, even with --quiet."""

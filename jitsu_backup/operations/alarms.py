@@ -93,10 +93,12 @@ class Alarm:
         return between.join(filter(None, (self.workspace, self.what.words)))
 
     def around(self, failure: BackupError) -> BackupError:
-        """Return the failure with the workspace before its message and the remedy after it."""
+        """Return the failure with the workspace before its message, and the remedy in place of its own advice."""
         before = f"{self._head}: " if self._head else ""
-        where = failure.with_context(before=before)
-        return where.with_remedy(self.remedy) if self.remedy else where
+        if not self.remedy:
+            return failure.with_context(before=before)
+        why, _ = told_apart(failure)
+        return failure.reworded(f"{before}{why}").with_remedy(self.remedy)
 
     def document(self) -> dict[str, str]:
         """Return the alarm for JSON."""
@@ -126,7 +128,7 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (DiskError, "the next run tries again"),
     (KeyRejectedError, "{new_key}; then test it with {check}"),
     (AccessError, "check the key, and see what it may read with {check}"),
-    (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {check}"),
+    (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {check_all}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
     (UnreachableError, "give {longer} to wait for a console that restarts; {later}"),
@@ -170,6 +172,10 @@ _BY_CLASS = (StorageAccessError, AccessError, ConsoleError, LateError, MistakeEr
 """Errors that depend on a console, a store or a clock, or are bugs: their remedy is that of their class."""
 
 
+_BOTH = (AccessError, DiskError, IntegrityError)
+"""Errors whose class says what to do after what their message says."""
+
+
 def advised(
     failure: BackupError, again: Again, waits: float | None = None, *, checks: bool = False
 ) -> BackupError:
@@ -177,7 +183,7 @@ def advised(
 
     `again` and `waits` are as in `remedy_for`. `checks` says that the command was `check`.
     """
-    if failure.advises or isinstance(failure, LockedError) or not isinstance(failure, _BY_CLASS):
+    if failure.advice or isinstance(failure, LockedError) or not isinstance(failure, _BY_CLASS):
         return failure
     remedies = (*_OF_CHECK, *_REMEDIES) if checks else _REMEDIES
     later = "try again later, or test the console now"
@@ -209,18 +215,50 @@ def _remedy(
     workspace: str = "",
     waits: float | None = None,
 ) -> str:
-    check = f"`{again('check', *filter(None, [workspace]))}`"
+    check, check_all = f"`{again('check', *filter(None, [workspace]))}`", f"`{again('check')}`"
     if isinstance(failure, LateError) and failure.away:
         return f"the console did not answer in time; {later} with {check}"
-    if isinstance(failure, StorageAccessError) and failure.advises:
+    if isinstance(failure, StorageAccessError) and failure.advice:
         return f"test the store with {check}"
+    if isinstance(failure, AccessError) and failure.advice:
+        return f"then test it with {check}"
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in remedies if isinstance(failure, kind))
     new_key = failure.new_key if isinstance(failure, KeyRejectedError) else ""
     snapshots = f"`{again('snapshots')}`"
     return remedy.format(
-        check=check, later=f"{later} with {check}", longer=longer, snapshots=snapshots, new_key=new_key
+        check=check,
+        check_all=check_all,
+        later=f"{later} with {check}",
+        longer=longer,
+        snapshots=snapshots,
+        new_key=new_key,
     )
+
+
+def why_and_remedy(
+    failure: BaseException | None, again: Again, workspace: str = "", waits: float | None = None
+) -> tuple[str, str]:
+    """Return why something failed, and what to do: what its message says, then what its class does.
+
+    `again` and `waits` are as in `remedy_for`.
+    """
+    why, advice = told_apart(failure)
+    if advice and not isinstance(failure, _BOTH):
+        return why, advice
+    return why, "; ".join(filter(None, (advice, remedy_for(failure, again, workspace, waits))))
+
+
+def told_apart(failure: BaseException | None) -> tuple[str, str]:
+    """Return why something failed, and what its message says to do about it, which may be nothing."""
+    text = reason_of(failure)
+    advice = failure.advice if isinstance(failure, BackupError) else ""
+    if advice and text.endswith(advice):
+        return text.removesuffix(advice).rstrip().removesuffix(";"), advice
+    if advice or isinstance(failure, _BY_CLASS) or not isinstance(failure, BackupError):
+        return text, ""
+    why, _, advice = text.partition("; ")
+    return why, advice
 
 
 def reason_of(failure: BaseException | None) -> str:

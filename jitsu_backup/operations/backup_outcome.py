@@ -16,7 +16,7 @@ from jitsu_backup.operations.alarms import (
     What,
     reason_of,
     reasons_in_words,
-    remedy_for,
+    why_and_remedy,
 )
 from jitsu_backup.operations.asking import Unchanged
 from jitsu_backup.operations.prune import Removed
@@ -74,8 +74,8 @@ class WorkspaceOutcome:
     def alarms(self, again: Again, waits: float | None = None) -> Iterator[Alarm]:
         """Yield what is wrong with the workspace. `again` and `waits` are as in `remedy_for`."""
         if self.failure is not None:
-            remedy = remedy_for(self.failure, again, self.label, waits)
-            yield Alarm(What.FAILED, self.problem, remedy, self.label)
+            why, remedy = why_and_remedy(self.failure, again, self.label, waits)
+            yield Alarm(What.FAILED, why, remedy, self.label)
         if self.saved is not None:
             yield from _of_saved(self.saved, self.label, again, waits)
         if self.alarm is not None:

@@ -21,7 +21,7 @@ def checked_key(text: str, name: str = "", if_rejected: str = "", renewal: str =
     key = text.strip()
     if key[:1] in _QUOTES and key[-1:] in _QUOTES:
         raise AccessError(f"{name or 'the API key'} is in quotation marks, which no key has").with_remedy(
-            "remove them"
+            f"{renewal} without them" if renewal else "remove them"
         )
     key_id, colon, secret = key.partition(":")
     printable = key.isascii() and key.isprintable() and " " not in key

@@ -188,7 +188,7 @@ def failure(what: str, problem: OSError) -> BackupError:
     if problem.errno in _OF_DISKS:
         kind = DiskError
     error = kind(f"{what}: {reason(problem)}")
-    error.advises = True
+    error.advice = advice_on(problem)
     return error
 
 

@@ -16,14 +16,27 @@ from jitsu_backup.archive import parse_name
 from jitsu_backup.cli.backup_report import unseen_in_words
 from jitsu_backup.console.replies import RefusalKind, RefusedError
 from jitsu_backup.errors import (
+    AccessError,
     BackupError,
+    ConsoleError,
+    DiskError,
     IntegrityError,
     LateError,
+    NotFoundError,
     UnreachableError,
+    UsageError,
     WrongAddressError,
 )
 from jitsu_backup.model import HARMFUL
-from jitsu_backup.operations.alarms import FOR_EVER, LONGEST_REASON, Alarm, What, remedy_for, told_in
+from jitsu_backup.operations.alarms import (
+    FOR_EVER,
+    LONGEST_REASON,
+    Alarm,
+    What,
+    remedy_for,
+    told_in,
+    why_and_remedy,
+)
 from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, running
@@ -110,7 +123,7 @@ def test_a_fall_says_what_was_there_and_where_it_still_is(bench: Bench) -> None:
 def test_a_failure_names_the_workspace_and_what_to_do(bench: Bench) -> None:
     alarm = told_everywhere(bench, 1, "backup", "nobody")
     assert (alarm["workspace"], alarm["what"]) == ("nobody", "failed")
-    assert "jitsu-backup check nobody" in alarm["remedy"]
+    assert alarm["remedy"].endswith("see what exists with `jitsu-backup check`")
 
 
 def test_several_alarms_are_a_line_each_and_a_good_run_has_none(bench: Bench) -> None:
@@ -215,6 +228,32 @@ def test_a_remedy_fits_its_cause(failure: BackupError, waits: float | None, told
     remedy = remedy_for(failure, again, "acme", waits)
     assert told in remedy
     assert not_told not in remedy
+
+
+@pytest.mark.parametrize(
+    ("failure", "why", "remedy"),
+    [
+        (UsageError("the file k is empty; write it; now"), "the file k is empty", "write it; now"),
+        (BackupError("the store s is empty; mount it"), "the store s is empty", "mount it"),
+        (DiskError("no space; free some"), "no space", "free some; the next run tries again"),
+        (
+            AccessError("it has the wrong form; it is a:b").with_remedy("write it into k"),
+            "it has the wrong form; it is a:b",
+            "write it into k; then test it with `jitsu-backup check acme`",
+        ),
+        (ConsoleError("HTTP 502; gone"), "HTTP 502; gone", "the next run tries again; try now with `jitsu-backup check acme`"),
+        (
+            NotFoundError("no workspace"),
+            "no workspace",
+            "it may have been deleted, or its slug changed; see what exists with `jitsu-backup check`",
+        ),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_message_that_says_what_to_do_is_split_into_reason_and_remedy(
+    failure: BackupError, why: str, remedy: str
+) -> None:
+    assert why_and_remedy(failure, again, "acme") == (why, remedy)
 
 
 @pytest.mark.parametrize(
