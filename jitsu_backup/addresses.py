@@ -1,14 +1,14 @@
 """Addresses as messages show them: URLs without the credentials that somebody may have written into them."""
 
 import re
+from collections.abc import Callable
 
 _NAMED_HOST = re.compile(r"(?:\[[^][@]*\]|[^][:@\s]*)(?::\d{1,5})?", re.ASCII)
 _QUOTED = re.compile(r"""(["'])(\w[\w+.-]*:/(?:(?!\1).)*)\1""")
-_END = r"""(?=[;:).,]*(?:[\s"'`]|$))"""
-_ONE_SLASH = re.compile(
-    rf"""\b(?:s3|gs|az|file|https?):/(?!/)[^\s"'`@?]*[@?][^\s"'`]*?{_END}""", re.IGNORECASE
-)
-_URL = re.compile(rf"""\w[\w+.-]*://[^\s"'`]+?{_END}""")
+_ONE_SLASH = re.compile(r"""\b(?:s3|gs|az|file|https?):/(?!/)[^\s"'`@?]*[@?][^\s"'`]*""", re.IGNORECASE)
+_URL = re.compile(r"""(?<![\w+.-])[\w+.-]+://[^\s"'`]+""")
+_AFTER_URL = ";:).,"
+"""What may follow a URL in a sentence."""
 
 
 def without_credentials(url: str) -> str:
@@ -28,7 +28,14 @@ def without_secrets_of_urls(text: str) -> str:
     if ":/" not in text:
         return text
     text = _QUOTED.sub(lambda found: f"{found[1]}{_shown(found[2])}{found[1]}", text)
-    return _URL.sub(lambda found: _shown(found[0]), _ONE_SLASH.sub("URL", text))
+    text = _ONE_SLASH.sub(lambda found: _in_sentence(found[0], lambda _: "URL"), text)
+    return _URL.sub(lambda found: _in_sentence(found[0], _shown), text)
+
+
+def _in_sentence(found: str, shown: Callable[[str], str]) -> str:
+    """Return what is `shown` of a URL, with what follows it in its sentence."""
+    url = found.rstrip(_AFTER_URL)
+    return shown(url) + found.removeprefix(url)
 
 
 def _shown(url: str) -> str:

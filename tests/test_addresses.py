@@ -41,3 +41,13 @@ def test_credentials_in_a_url_are_left_out_of_messages_and_alarms(text: str, sho
 )
 def test_all_else_stays_as_it_is(text: str) -> None:
     assert without_secrets_of_urls(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 40_000, "http://x" + ";" * 40_000, "-https://u:p@h", "s3:/u:p@b" + ";" * 40_000]
+)
+def test_a_long_word_is_looked_at_once_and_what_follows_a_url_stays(text: str) -> None:
+    shown = without_secrets_of_urls(f"http://u:p@h, {text}.")
+    assert shown.startswith("http://h, ")
+    assert "u:p" not in shown
+    assert shown.endswith(".")

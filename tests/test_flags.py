@@ -83,3 +83,16 @@ def test_a_package_gives_late_what_it_says_to_the_type_checker(name: str) -> Non
 def test_a_duration_is_written_as_elsewhere_too() -> None:
     spellings = {"90": 90, "90s": 90, "10m": 600, "10min": 600, "2h": 7200, "1mo": None, "mi": None}
     assert {text: seconds_in(text) for text in spellings} == spellings
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "called"),
+    [
+        ("watch", "shrink_alarm", "number"),
+        ("prune", "keep_daily", "whole number"),
+        ("sandbox", "port", "whole number"),
+    ],
+)
+def test_what_is_no_number_is_called_that_in_plain_words(name: str, flag: str, called: str) -> None:
+    with pytest.raises(click.BadParameter, match=f"'x' is not a valid {called}"):
+        declared(name)[flag].type.convert("x", None, None)

@@ -171,13 +171,13 @@ def test_wrong_answers_are_asked_again_and_what_is_written_works(
         "cannot list the store",
         "not a recipient",
         "there is no folder",
-        "inside of the store",
+        "inside the store",
         "file exists, and is never overwritten",
         "'3 fortnights' is no retention",
         "keeps nothing",
         "--ping: ",
         "127.0.0.1:9 cannot be reached: ",
-        "Keep a copy elsewhere than the store",
+        "Keep a copy outside the store",
     ):
         assert words in " ".join(said.split()), words
     assert " ".join(said.split()).count("Error: ") == 14
@@ -296,7 +296,7 @@ def test_what_no_flag_sets_is_left_out(url: str, tmp_path: Path) -> None:
         (("--all", "--yes"), WRONG_KEY, 6, "Invalid API key secret"),
         (("--all", "--yes", "--store", "ftp://x"), OWNER, 2, "unknown kind of store"),
         (("--all", "--yes", "--encrypt-to", "age1wrong"), OWNER, 2, "not a recipient"),
-        (("--all", "--yes", "--new-identity", "jitsu-backup.toml"), OWNER, 2, "would be one"),
+        (("--all", "--yes", "--new-identity", "jitsu-backup.toml"), OWNER, 2, "writes beside it"),
         (("--all", "--yes", "--keep-last", "0"), OWNER, 2, "keeps nothing"),
         (("--all", "--yes", "--time-zone", "Mars"), OWNER, 2, "time zone"),
         (("--all", "--yes", "--ping", "http://127.0.0.1:9/CANARY"), OWNER, 1, "cannot be reached: connection refused"),

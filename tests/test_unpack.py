@@ -273,7 +273,7 @@ def test_an_incomplete_snapshot_leaves_the_folder_as_it_is_and_ends_with_3(tmp_p
         refusing.app = forbidding
         done = bench.run("backup", "acme-staging", "--unpack", "tree")
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "tree was not updated: the snapshot is incomplete" in done.stderr
+    assert "the folder is not up to date: tree: the snapshot is incomplete" in done.stderr
     assert files_of(tmp_path / "tree") == before
 
 
@@ -282,7 +282,7 @@ def test_a_folder_that_cannot_be_written_takes_no_backup_away(bench: Bench) -> N
     (bench.folder / "mine" / "thesis.txt").write_text("mine")
     done = bench.run("backup", "acme-staging", "--unpack", "mine")
     assert done.returncode == 3
-    assert "mine was not updated: mine is neither empty nor" in done.stderr
+    assert "the folder is not up to date: mine is neither empty nor" in done.stderr
     assert len(bench.archives) == 1
     assert os.listdir(bench.folder / "mine") == ["thesis.txt"]  # noqa: PTH208
     log = json.loads(bench.run("backup", "acme-staging", "--unpack", "mine", "--log-format", "json").stderr)

@@ -243,7 +243,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise IntegrityError(f"not an archive, because its content is not JSON; {_RESTORE_HINT}") from None
     except strict.TooDeepError:
         raise IntegrityError(
-            f"the archive is nested too deeply to be of jitsu-backup; {_RESTORE_HINT}"
+            f"the archive is nested too deeply to come from jitsu-backup; {_RESTORE_HINT}"
         ) from None
     except strict.TooManyError:
         raise IntegrityError(

@@ -18,6 +18,7 @@ from jitsu_backup import __version__
 from jitsu_backup.cli import output_errors, signals
 from jitsu_backup.cli.flags.durations import RETRY_FOR, Duration
 from jitsu_backup.cli.flags.grouping import GroupedHelp, group, option
+from jitsu_backup.cli.flags.numbers import Number, WholeNumber
 from jitsu_backup.cli.flags.shared import switch
 from jitsu_backup.cli.paths import PATH
 from jitsu_backup.errors import BackupError, MistakeError
@@ -175,7 +176,7 @@ class LazyGroup(GroupedHelp, click.Group):
         option("--ca-bundle", metavar="FILE", help="Certificates to trust, PEM."),
         option(
             "--timeout",
-            type=click.FloatRange(min=0.1),
+            type=Number(min=0.1),
             default=60.0,
             show_default=True,
             metavar="SECONDS",
@@ -184,7 +185,7 @@ class LazyGroup(GroupedHelp, click.Group):
         option("--retry-for", type=Duration(), metavar="DURATION", help=RETRY_FOR),
         option(
             "--concurrency",
-            type=click.IntRange(1, 64),
+            type=WholeNumber(1, 64),
             default=16,
             show_default=True,
             metavar="N",

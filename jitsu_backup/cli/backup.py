@@ -229,13 +229,13 @@ def _unpack(app: App, run: BackupRun, folder: Path | None, *, redact: bool) -> M
     """Update the folder and return the result. Report a failure without raising it, because the backup itself was made."""
     if folder is None or not run.outcomes:
         return None
-    why = "was not updated: nothing was backed up"
+    why = f"{folder}: nothing was backed up"
     for saved in run.saved:
         try:
             if saved.snapshot.manifest.complete:
                 return bring_up_to_date(app, saved.snapshot, folder, redacted=redact)
             # else Git would show entities as deleted that were only not read
-            why = "was not updated: the snapshot is incomplete"
+            why = f"{folder}: the snapshot is incomplete"
         except BackupError as problem:
-            why = f"was not updated: {problem}"
-    return {"folder": str(folder), "problem": f"{folder} {why}"}
+            why = str(problem) if str(folder) in str(problem) else f"{folder}: {problem}"
+    return {"folder": str(folder), "problem": why}

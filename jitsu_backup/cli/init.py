@@ -57,7 +57,7 @@ _MORE = (
 )
 _SHOWN = 10
 _STORE_OF_PODS = "--store with a bucket or the path of a volume (any other folder is lost with the pod)"
-_KEEP_A_COPY = "Keep a copy elsewhere than the store: without this key, no archive can be read."
+_KEEP_A_COPY = "Keep a copy outside the store: without this key, no archive can be read."
 _NO_KEY = SecretText("none:none")
 _FILE_NAME = "jitsu-backup.toml"
 
@@ -136,7 +136,7 @@ class _Setup:
         return str(working_folder() / expand(named, home_folder())) if named else None
 
     def check_flags(self, *, named: bool, yes: bool) -> None:
-        """Raise UsageError, with the flags that are missing where nothing can be asked."""
+        """Raise UsageError, with the flags that are missing without a terminal."""
         missing = [
             *(
                 []
@@ -148,7 +148,7 @@ class _Setup:
             *([] if yes else ["--yes"]),
         ]
         if missing:
-            raise UsageError(f"nothing can be asked here; give {', and '.join(missing)}")
+            raise UsageError(f"cannot ask questions without a terminal; give {', and '.join(missing)}")
 
     @property
     def _store_named(self) -> str | None:
@@ -392,7 +392,7 @@ class _Setup:
             self.note("The monitor answers.")
             return SecretText(text)
 
-        question = "Monitor: the URL of a check, as of healthchecks.io, which gets a report of success at once; Enter for none"
+        question = "Monitor: the URL of a check, such as one of healthchecks.io, which gets a report of success at once; Enter for none"
         return self.answer(given, question, "", use, hidden=True)
 
     # -- the end ---------------------------------------------------------------------

@@ -61,7 +61,7 @@ def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
             pairs[one] = other
         else:
             raise UsageError(
-                f"--into {shown_url(text)}: this names no console; use @profile, or SLUG=SLUG to recover a workspace into another one"
+                f"--into {shown_url(text)}: this names no console; use @profile, or SLUG=OTHER to recover a workspace into another one"
             )
     if len(set(places)) > 1:
         raise UsageError(f"--into names several consoles: {', '.join(places)}; give only one")

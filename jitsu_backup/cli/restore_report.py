@@ -41,7 +41,7 @@ _UNRECORDED = {
     False: (
         f"the next clone cannot know what the target changed; {make_room()}, then run the same command again to store it"
     ),
-    True: "undo cannot know what is changed from now on",
+    True: "an undo would also take back what others change from now on; read its plan before you agree to it",
 }
 """The consequence if a run could not be recorded, by whether it restored a workspace into itself."""
 
@@ -246,7 +246,7 @@ def _show_result(
     unseen = [f"{shortened(action.name)} {path}" for action in result.plan.actions for path in action.unseen]
     if unseen:
         some = some_of(unseen, 5)
-        app.out.print(printable(f"Not compared (hidden by Jitsu): {some}."), markup=False)
+        app.out.print(Trimmed(Clauses(f"Not compared (hidden by Jitsu): {some}.")))
     for action in result.half_deleted:
         left = f"{action.key.type} {quoted(action.name)}, which was about to be deleted when the run ended"
         app.line(f"Left disabled: {printable(left)}. Run the same command again, or enable it in the UI.")

@@ -53,7 +53,7 @@ def check_settings(app: App, given: Path | None) -> int:
     else:
         app.line(f"settings  {path}")
         for name, host in profiles.items():
-            app.line(f"profile   @{name}  {host}")
+            app.line(f"profile   @{name}  {host}".rstrip())
         for line in wrong:
             app.line(f"problem   {line}")
         app.line(f"{plural(len(wrong), 'problem')}." if wrong else "No problems.")

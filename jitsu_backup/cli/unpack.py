@@ -65,8 +65,9 @@ def bring_up_to_date(
     foreign = done.changes.foreign
     if foreign:
         files = plural(len(foreign), "unexpected file")
+        them = "it" if len(foreign) == 1 else "them"
         app.problem(
-            f"{folder}: {files} not touched, but pack will reject the folder with them: {some_of(foreign, 3)}"
+            f"{folder} contains {files}, so pack would reject it: {some_of(foreign, 3)}; remove {them}"
         )
     return {
         "folder": str(folder),

@@ -128,7 +128,7 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (DiskError, "the next run tries again"),
     (KeyRejectedError, "{new_key}; then test it with {check}"),
     (AccessError, "check the key, and see what it may read with {check}"),
-    (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {check_all}"),
+    (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {all}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
     (UnreachableError, "give {longer} to wait for a console that restarts; {later}"),
@@ -215,7 +215,7 @@ def _remedy(
     workspace: str = "",
     waits: float | None = None,
 ) -> str:
-    check, check_all = f"`{again('check', *filter(None, [workspace]))}`", f"`{again('check')}`"
+    check = f"`{again('check', *filter(None, [workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
         return f"the console did not answer in time; {later} with {check}"
     if isinstance(failure, StorageAccessError) and failure.advice:
@@ -225,13 +225,12 @@ def _remedy(
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in remedies if isinstance(failure, kind))
     new_key = failure.new_key if isinstance(failure, KeyRejectedError) else ""
-    snapshots = f"`{again('snapshots')}`"
     return remedy.format(
         check=check,
-        check_all=check_all,
+        all=f"`{again('check')}`",
         later=f"{later} with {check}",
         longer=longer,
-        snapshots=snapshots,
+        snapshots=f"`{again('snapshots')}`",
         new_key=new_key,
     )
 

@@ -57,7 +57,7 @@ class ArchiveKeys:
 async def keys_to_write(
     keys: ArchiveKeys, open_store: Callable[[], Store], *, decrypted: bool = False
 ) -> ArchiveKeys:
-    """Return the keys for what a run writes into a store, so that nothing from encrypted archives gets there in clear.
+    """Return the keys for what a run writes into a store, so that nothing from encrypted archives gets there in plain text.
 
     If no recipient is given, these are the recipients of the given identities, provided that an archive was `decrypted`
     with them or the store has encrypted archives. Raise UsageError if no identity names its recipient, AccessError.

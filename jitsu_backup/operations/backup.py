@@ -208,7 +208,7 @@ class Backup:
     def _refuse_in_clear(self, names: Iterable[set[str | None]], *, is_key: bool) -> None:
         """Raise UsageError unless the secrets of workspaces, by id and slug, may be kept as this run would keep them.
 
-        Warn of secrets in clear beside encrypted archives.
+        Warn of secrets in plain text beside encrypted archives.
         """
         if not (self.job.plaintext or (self.keys.seals and not self.job.bares_secrets)):
             self._refused = in_clear(folder=self.job.bares_secrets, is_key=is_key)

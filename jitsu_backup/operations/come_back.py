@@ -159,7 +159,7 @@ def _cursors_lost(snapshot: Snapshot, state: State, targets: Mapping[Key, str], 
             if not state.generation.is_2024 and _parsed(stored.get(stream)) != _parsed(text):
                 key, reason = Key("link", sync_id), "its cursor differs from the archive"
                 if key in planned and not planned[key].cursors:
-                    reason = "it starts without its cursor, because its source or destination is another one"
+                    reason = "it starts without its cursor, because its source or destination differs in the target"
                 lost.add(Residue(key, names.get(sync_id, sync_id), f"cursor of {stream}", reason))
     return lost
 

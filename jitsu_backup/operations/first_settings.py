@@ -120,7 +120,9 @@ class FirstSettings:
         found.append((self.path, "\n".join(self._lines()) + "\n"))
         files = dict(found)
         if len(files) < len(found):
-            raise UsageError(f"{self.path} and a file beside it would be one; name another settings file")
+            raise UsageError(
+                f"{self.path} is also the name of a file that init writes beside it; name another settings file"
+            )
         return files
 
     def _beside(self, suffix: str) -> Path:
@@ -230,14 +232,14 @@ def try_monitor(url: str, environment: Mapping[str, str]) -> None:
 
 
 def check_new_file(path: Path, store: str | None = None, *, instead: str = "name another file") -> None:
-    """Raise UsageError for a file that exists or has no folder, and for one inside of a `store` that is a folder.
+    """Raise UsageError for a file that exists or has no folder, and for one inside a `store` that is a folder.
 
     `instead` is what to do if it exists.
     """
     if printable(str(path)) != str(path) or path.name in ("", ".."):
-        raise UsageError(f"{printable(str(path))!r} is no name for a file; name another")
+        raise UsageError(f"{printable(str(path))!r} is not a valid file name; name another")
     if store is not None and path.resolve().is_relative_to(Path(store).resolve()):
-        raise UsageError(f"{path} is inside of the store; keep the private key elsewhere")
+        raise UsageError(f"{path} is inside the store; keep the private key elsewhere")
     if os.path.lexists(path):
         raise UsageError(f"{path} exists, and is never overwritten; {instead}")
     if not path.parent.is_dir():

@@ -120,7 +120,7 @@ def kubernetes_lines(job: HourlyBackup) -> str:
     return f"""\
 # First:
 {"".join(f"#   {command}{chr(10)}" for command in commands)}\
-# Replace the image by yours. Then, with these lines as cronjob.yaml:
+# Replace the image with yours. Then, with these lines as cronjob.yaml:
 #   kubectl apply -f cronjob.yaml
 {volume}apiVersion: batch/v1
 kind: CronJob

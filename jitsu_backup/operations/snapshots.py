@@ -111,7 +111,7 @@ def check_digest(reference: str, archive: ArchiveName, snapshot: Snapshot) -> No
     """Raise BackupError if SNAPSHOT is an id prefix longer than that in the file name, and not that of the snapshot."""
     last = reference.rpartition("/")[2]
     if _LONG_ID.fullmatch(last) and not digest(snapshot).startswith(last.lower()):
-        differs = f"the id that begins with {archive.digest_prefix} continues differently; check the id"
+        differs = f"the archive whose id begins with {archive.digest_prefix} has another id; check the id"
         raise BackupError(f"no snapshot {last!r} in the store: {differs}")
 
 

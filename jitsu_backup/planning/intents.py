@@ -271,7 +271,7 @@ def _mapped(ids: Mapping[Key, str], action: Action) -> dict[str, Any]:
 
 
 def _without_new_secrets(type_name: str, body: dict[str, Any], shown: Any) -> dict[str, Any]:
-    """Return a body with secrets masked, except those that the source's body `shown` has in clear."""
+    """Return a body with secrets masked, except those that the source's body `shown` has in plain text."""
     known = entity_type(type_name).secrets
 
     def masked(value: Any, at: Path) -> Any:

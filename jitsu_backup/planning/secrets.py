@@ -109,7 +109,7 @@ def own_secrets(
 ) -> set[Path]:
     """Return the paths where the target's entity keeps a readable secret of its own, which no overlay replaces.
 
-    This applies only between workspaces: in a rollback in place, secrets in clear are restored with the rest.
+    This applies only between workspaces: in a rollback in place, secrets in plain text are restored with the rest.
     """
     if pairs.sides.in_place or not entity_type(entity.key.type).keeps_secrets:
         return set()
@@ -164,7 +164,7 @@ def replacing_hidden(
     """
     sides = pairs.sides
     read = sides.snapshot.secrets.get(candidate.key, ())
-    # in place, the snapshot may have secrets in clear that an older console showed and the current one masks
+    # in place, the snapshot may have secrets in plain text that an older console showed and the current one masks
     shown = given_for_hidden(sides.by_key[candidate.key].body, live) if sides.in_place else set()
     there = given_for_hidden(mapped, live)
     # secrets that the run being undone did not replace are unchanged

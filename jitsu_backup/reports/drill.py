@@ -59,8 +59,9 @@ def drill_state(drill: Drill) -> str:
         return f"{back} restored completely"
     secrets = sum(counted(one.losses)[LossKind.SECRET.label] for one in without)
     them = "it" if secrets == 1 else "them"
+    comes = "comes" if len(drill.back) == 1 else "come"
     return (
-        f"{back} come back, {len(without)} of them without {plural(secrets, 'secret')}:"
+        f"{back} {comes} back, {len(without)} of them without {plural(secrets, 'secret')}:"
         f" `recover` is blocked until you provide {them}"
     )
 

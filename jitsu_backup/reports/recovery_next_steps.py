@@ -98,10 +98,8 @@ def about_damaged(report: RecoveryReport) -> Iterator[NextStep]:
     left_out = report.plan.left_out
     damaged = [one.slug for one in left_out if one.exit_code == IntegrityError.exit_code]
     if damaged:
-        archives, them = (
-            ("archive", "the damaged one") if len(damaged) == 1 else ("archives", "the damaged ones")
-        )
-        text = f"Put the {archives} of {some_of(damaged, 3)} from a copy of the store in place of {them}"
+        archives, ones = ("archive", "a good one") if len(damaged) == 1 else ("archives", "good ones")
+        text = f"Replace the damaged {archives} of {some_of(damaged, 3)} with {ones} from a copy of the store"
         yield NextStep(f"{text}, then run the same command again", report.again)
 
 

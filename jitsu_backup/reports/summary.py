@@ -27,6 +27,7 @@ from jitsu_backup.planning import (
 
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
+_VERBS = ("create", "update", "delete")
 
 # the parts in which similar notes differ: names, ids in brackets, numbers, paths in a body
 _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\([^)]*\)|\d+|(?<=its )\S+")
@@ -53,7 +54,7 @@ def counted(plan: Plan) -> str:
     """Return how many entities a plan creates, updates, deletes and so on, in words."""
     counts, dead = plan.counts(), len(plan.dead)
     counts["skipped"] -= dead
-    parts = [f"{count} {name}" for name, count in counts.items() if count]
+    parts = [of_kind(count, name) for name, count in counts.items() if count]
     for count, how in ((plan.with_builders, ""), (plan.skipped_with_builders, "skipped ")):
         if count:
             parts.append(
@@ -62,6 +63,11 @@ def counted(plan: Plan) -> str:
     parts += [plural(dead, "dead connection")] if dead else []
     parts += [f"{plan.left_out} left out"] if plan.left_out else []
     return ", ".join(parts) or "nothing to do"
+
+
+def of_kind(count: int, kind: str) -> str:
+    """Return a number of actions of a kind, in words: `2 to create`, `1 unchanged`."""
+    return f"{count} to {kind}" if kind in _VERBS else f"{count} {kind}"
 
 
 def counted_changes(changes: Changes) -> str:
@@ -122,7 +128,7 @@ def three_lines(plan: Plan) -> dict[str, str]:
     """Return counts of what will change, what the target keeps and what needs a decision, by label."""
     counts, keys = plan.counts(), plan.made_keys
     change = [
-        *(f"{counts[kind]} to {kind}" for kind in ("create", "update", "delete") if counts[kind]),
+        *(of_kind(counts[kind], kind) for kind in _VERBS if counts[kind]),
         *([plural(keys, "new write key")] if keys else []),
     ]
     there = sum(not extra.left_out for extra in plan.extras)

@@ -50,6 +50,7 @@ from jitsu_backup.reports.summary import (
     counted_changes,
     folded,
     from_and_into,
+    of_kind,
     only_in_target,
     own_changes,
     why,
@@ -129,7 +130,7 @@ def _facts(snapshot: Snapshot, digest: str) -> Table:
         ("state", Text(f"{state}, {cut}", style="green" if manifest.complete else "bold red")),
         ("unsupported types", ", ".join(manifest.not_offered)),
         ("unknown types", ", ".join(manifest.generic)),
-        ("secrets", f"{secrets} in readable form, from the operator's token" if secrets else ""),
+        ("secrets", f"{secrets} in plain text, from the operator's token" if secrets else ""),
     ):
         if value:
             table.add_row(label, plain(value) if isinstance(value, str) else value)
@@ -265,7 +266,7 @@ def _listed(
         yield from islice(lines, 1 if share_reasons(group, following) else None)
     more = Counter(action.kind for group in groups[len(shown) :] for action in group)
     if more:
-        kinds = ", ".join(f"{more[kind]} {kind.value}" for kind in ActionKind if more[kind])
+        kinds = ", ".join(of_kind(more[kind], kind.value) for kind in ActionKind if more[kind])
         yield plain(f"… and more: {kinds}")
     if folds:
         yield plain("(Similar changes are shown together; -v lists each with its details.)")

@@ -57,7 +57,7 @@ class OverlayFile:
         return f"overlay {self.path}"
 
     def warning(self) -> str:
-        """Return a warning if others can read the file and it holds a secret in clear, else an empty text."""
+        """Return a warning if others can read the file and it holds a secret in plain text, else an empty text."""
         try:
             mode = self.path.stat().st_mode
             if not stat.S_ISREG(mode) or not mode & 0o077:

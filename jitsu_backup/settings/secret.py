@@ -45,7 +45,7 @@ class SecretText:
 
 
 def open_to_others(path: Path, field: str) -> str:
-    """Return the warning that others can read a file with a secret in clear, which is the value of a `field`."""
+    """Return the warning that others can read a file with a secret in plain text, which is the value of a `field`."""
     return (
         f"{path} contains an unencrypted secret ({field}), and others can read it; run chmod 600 on it, or use {{env}} or"
         " {file} for the secret"

@@ -132,12 +132,12 @@ class Lease:
                 continue  # another run was first
             if not wait:
                 raise BlockedError(
-                    f"{_told(running, self._whole)}; nothing was written; wait for its end with --wait"
+                    f"{_told(running, self._whole)}; nothing was written; wait for it with --wait"
                     f" (if that run died, its lock expires at {shown_time(running.until + CLOCK)} at the latest)"
                 )
             if not waited:
                 waited = True
-                self._report(Notice(f"{_told(running, self._whole)}; waiting for its end"))
+                self._report(Notice(f"{_told(running, self._whole)}; waiting for it to end"))
             await self._sleep(POLL_SECONDS)
         raise BackupError(
             f"workspace {self._workspace_id} could not be locked, because other runs keep locking it; try again later"

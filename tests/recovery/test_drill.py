@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from jitsu_backup.operations.recovery import ClashKind
 from jitsu_backup.operations.recovery_losses import LossKind, counted
 from jitsu_backup.planning import PlanOptions, parse_overlay
 from jitsu_backup.planning.console_overlay import console_overlay, overlay_tables
-from jitsu_backup.reports.drill import drill_document, drill_summary
+from jitsu_backup.reports.drill import drill_document, drill_state, drill_summary
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import REVERSE_ETL
 from tests.recovery.kit import SLUGS, World, add_workspace
@@ -177,6 +178,9 @@ def test_every_trouble_of_a_store_is_named_and_none_hides_another(tmp_path: Path
     assert counted(found.losses)["secrets"] > 20
     shown = drill_summary(found, "s")
     assert dict(shown.facts)["oldest"].startswith("ab, ")
+    blue = [one for one in found.back if one.outcome.recovery.slug == "team-blue"]
+    state = drill_state(replace(found, workspaces=tuple(blue)))
+    assert state.startswith("1 of 2 workspaces comes back, 1 of them without ")
     document = drill_document(found, "s")
     assert {one["workspace"] for one in document["workspaces"] if one["old"]} == {"ab", "team-2024"}
     assert [one["code"] for one in document["left_out"]] == [5]
@@ -383,4 +387,4 @@ def test_an_overlay_that_names_another_host_begins_its_syncs_afresh_which_is_rep
     found = drilled(world, overlay=parse_overlay({"destination/Warehouse": {"host": "new-db.example"}}))
     assert (found.exit_code(), found.restored) == (3, found.meant)
     ((said,),) = told(found).values()
-    assert "starts without its cursor, because its source or destination is another one" in said
+    assert "starts without its cursor, because its source or destination differs in the target" in said

@@ -125,7 +125,7 @@ def test_dead_connections_are_counted_and_named_in_one_note_and_only_verbose_lis
     dead = {"link": [*BASE["link"], link("l2", "gone", "db-1"), link("l3", "web-1", "gone")]}
     plan = plan_of(other_console({**BASE, **dead}, {}, allow_missing_secrets=True))
     shown = " ".join(text(plan).split())
-    assert "5 create, 2 dead connections." in shown
+    assert "5 to create, 2 dead connections." in shown
     assert (
         "2 dead connections are left out, because their source or destination was deleted and no data flows through them:"
         " Web → gone, gone → Db-1"
@@ -211,7 +211,7 @@ def test_long_lists_of_actions_are_folded_with_counts_and_whole_with_verbose() -
     assert shown.count("+ create") == 1
     assert "200: F000, F001, " in shown
     assert "-v lists each" in shown
-    assert "200 create." in shown
+    assert "200 to create." in shown
     assert text(plan, verbose=True).count("+ create") == 200
     assert len(plan_document(plan)["actions"]) == 200
 

@@ -40,6 +40,7 @@ def test_what_only_the_target_has_is_reported_before_and_after_and_the_target_do
     shell("backup", "acme-staging")
     same = shell("restore", "latest", "--yes")
     assert "Verified: the target matches the snapshot, except for what Jitsu hides." in same.stdout
+    assert [line for line in same.stdout.splitlines() if line != line.rstrip()] == []
     sandbox.state.add_object(STAGING, "function", "mine-0001", {"name": "Mine", "code": "x"})
     more = shell("restore", "latest", "--yes")
     assert more.returncode == 0

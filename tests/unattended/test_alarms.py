@@ -219,6 +219,7 @@ def late(*, away: bool) -> LateError:
         (UnreachableError("refused"), 6.0, "a --retry-for of more than 6s", "10m"),
         (RefusedError(RefusalKind.REFUSED, "no"), None, "the next run", "--retry-for"),
         (IntegrityError("damaged"), None, "snapshots", "use another"),
+        (NotFoundError("no workspace 'acme'"), None, "see what exists with `jitsu-backup check`", "acme"),
         (UnreachableError("refused"), FOR_EVER, "the watch tries again by itself", "--retry-for"),
         (late(away=False), FOR_EVER, "the watch tries again by itself", "--deadline"),
     ],

@@ -1,4 +1,4 @@
-"""`watch` with the operator's token: every workspace of the console, with its secrets, which are refused in clear."""
+"""`watch` with the operator's token: every workspace of the console, with its secrets, which are refused in plain text."""
 
 from typing import Any
 

@@ -93,7 +93,11 @@ from jitsu_backup.cli.paths import PATH
         more="One workspace only.",
     ),
     rare=[
-        switch("--redact", help="With --unpack: hide known secrets in DIR, which is then only for reading.")
+        switch(
+            "--redact",
+            help="With --unpack: write known secrets as ***.",
+            more="A restore of DIR keeps the secrets of the workspace.",
+        )
     ],
 )
 @metrics_option

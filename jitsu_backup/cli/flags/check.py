@@ -31,7 +31,7 @@ from jitsu_backup.cli.paths import PATH
 def command() -> None:
     """Check the connection: console, API key, role, types, limits and store.
 
-    Reads the workspace as backup does, and writes nothing. Without PLACE and a default workspace, lists the workspaces
+    Reads the workspace as backup does, and changes nothing in Jitsu. Without PLACE and a default workspace, lists the workspaces
     that the key can read, and its role in each. With --config, lists every error in the settings file (code 2), and looks up its secrets
     without showing them.
     """

@@ -66,5 +66,5 @@ def command() -> None:
 
     A and B are snapshots, live:PLACE for a workspace as it is now, or PLACE/promoted for what the last clone left in it. Without B, compares A with the workspace that it
     came from. Pairs entities as restore and clone do, so a clone shows only real differences. Ignores times, order, ids
-    and defaults that Jitsu fills in. A secret shows only that it changed.
+    and defaults that Jitsu fills in. Shows of a secret only that it changed.
     """

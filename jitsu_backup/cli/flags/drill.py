@@ -33,7 +33,7 @@ from jitsu_backup.cli.flags.shared import (
     switch(
         "--fail-on-losses",
         help="End with 3 if a real recovery could not restore everything.",
-        more="That is, secrets, grants, features or write keys.",
+        more="This includes secrets, grants, features and write keys.",
     ),
 )
 @group(OUTPUT, html_option, markdown_option)

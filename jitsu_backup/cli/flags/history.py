@@ -44,7 +44,7 @@ from jitsu_backup.cli.flags.shared import html_option, identity_option, markdown
 def command() -> None:
     """Show what changed across all snapshots, newest first.
 
-    Under each change stands the restore command that brings the earlier version back. Follows an entity when it is renamed
+    Shows under each change the restore command that brings the earlier version back. Follows an entity when it is renamed
     or re-created. SELECTOR is type, type/id or type/name, with * as a wildcard.
 
     With --json, prints one line per change. Code 3: some archives could not be read; they are listed.

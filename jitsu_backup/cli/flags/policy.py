@@ -1,13 +1,12 @@
 """The flags of a retention policy, for `prune` and `backup --prune`."""
 
-import click
-
 from jitsu_backup.cli.flags.grouping import Decorator, group, option
+from jitsu_backup.cli.flags.numbers import WholeNumber
 from jitsu_backup.cli.flags.shared import repeatable
 
 
 def _keep(name: str, what: str) -> Decorator:
-    return option(f"--keep-{name}", type=click.IntRange(0), metavar="N", help=f"Keep {what}.")
+    return option(f"--keep-{name}", type=WholeNumber(0), metavar="N", help=f"Keep {what}.")
 
 
 # what `policy_from` reads

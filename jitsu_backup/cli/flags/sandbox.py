@@ -4,6 +4,7 @@ import click
 
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.grouping import declares, group, option
+from jitsu_backup.cli.flags.numbers import WholeNumber
 from jitsu_backup.cli.flags.shared import identity_option, switch
 from jitsu_backup.cli.paths import PATH
 
@@ -24,7 +25,7 @@ class _Consoles(click.Choice):  # type: ignore[type-arg,unused-ignore]  # generi
     "What to run",
     option(
         "--port",
-        type=click.IntRange(0, 65535),
+        type=WholeNumber(0, 65535),
         default=3000,
         show_default=True,
         metavar="PORT",

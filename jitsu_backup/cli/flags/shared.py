@@ -8,6 +8,7 @@ import click
 
 from jitsu_backup.cli.flags.durations import Duration
 from jitsu_backup.cli.flags.grouping import STORE, UNATTENDED, Decorator, group, option
+from jitsu_backup.cli.flags.numbers import Number
 from jitsu_backup.cli.paths import PATH
 
 GENERAL = frozenset(
@@ -62,14 +63,12 @@ markdown_option = file_option(
 )
 
 # of the commands that back up
-shrink_alarm_option = functools.partial(
-    option, "--shrink-alarm", type=click.FloatRange(0, 1), metavar="SHARE"
-)
+shrink_alarm_option = functools.partial(option, "--shrink-alarm", type=Number(0, 1), metavar="SHARE")
 secrets_options = group(
     STORE,
     _encrypt_to,
     rare=[
-        switch("--plaintext-secrets", help="Allow archives with the operator's secrets in clear."),
+        switch("--plaintext-secrets", help="Allow archives with the operator's secrets in plain text."),
     ],
 )
 

@@ -23,7 +23,7 @@ from jitsu_backup.cli.flags.shared import html_option, identity_option, switch
     option(
         "--field", metavar="PATH", help="Only one field, as JSON.", more="Example: functions.0.functionId."
     ),
-    switch("--secrets", help="Show secrets in clear instead of as ***."),
+    switch("--secrets", help="Show secrets in plain text instead of as ***."),
 )
 @group(OUTPUT, html_option)
 @identity_option

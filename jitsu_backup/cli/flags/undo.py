@@ -19,7 +19,7 @@ from jitsu_backup.cli.flags.grouping import declares
 def command() -> None:
     """Take back what the last restore or clone changed in a workspace.
 
-    Finds the backup made before that run, shows the plan and asks. Keeps what others changed or created since. What both
-    changed blocks (code 7) until --take source (the earlier version) or --take target (the current one).
-    Run undo again to take the undo back.
+    Finds the backup made before that run, shows the plan and asks. Keeps what others changed or created since. If
+    both the run and others changed something, the plan is blocked (code 7) until --take source (the earlier version) or
+    --take target (the current one). Run undo again to take the undo back.
     """

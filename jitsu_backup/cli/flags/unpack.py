@@ -23,7 +23,7 @@ from jitsu_backup.cli.paths import PATH
         help="Write known secrets as ***.",
         more="A restore of DIR keeps the secrets of the workspace.",
     ),
-    switch("--plaintext-secrets", help="Allow the operator's secrets in clear in DIR."),
+    switch("--plaintext-secrets", help="Allow the operator's secrets in plain text in DIR."),
     switch(
         "--keep-base",
         help="Also write the archive into DIR, as .base.",

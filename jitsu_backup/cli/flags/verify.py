@@ -21,8 +21,8 @@ from jitsu_backup.cli.flags.shared import identity_option, metrics_option, switc
     switch("--rehearse", help="Also restore each into a sandbox and compare."),
     switch(
         "--fail-on-losses",
-        help="With --rehearse: end with 3 if anything is lost.",
-        more="That is, if a recovery on an empty console could not restore secrets, grants or write keys.",
+        help="With --rehearse: end with 3 if anything would be lost.",
+        more="This includes secrets, grants and write keys that a recovery on an empty console could not restore.",
     ),
 )
 @metrics_option
