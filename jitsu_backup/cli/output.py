@@ -93,7 +93,15 @@ class Output:
     def alarm(self, alarm: Alarm) -> None:
         """Print an alarm and keep it for the log, the monitor and the metrics."""
         self.alarms.append(alarm)
-        self.problem(str(alarm))
+        self.show_alarm(alarm)
+
+    def show_alarm(self, alarm: Alarm) -> None:
+        """Print an alarm that is known already, with each command on a line of its own."""
+        if self.logs:
+            self.problem(str(alarm))
+        else:
+            self.warned = True
+            to_stderr(f"jitsu-backup: {without_secrets_of_urls(alarm.for_a_person)}")
 
     def tell(self, event: Event) -> None:
         """Print an event. This is the reporter if no progress is shown."""

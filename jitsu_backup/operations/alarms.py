@@ -29,7 +29,7 @@ from jitsu_backup.errors import (
     WrongAddressError,
     after_sentence,
 )
-from jitsu_backup.model import one_line, some_of
+from jitsu_backup.model import one_line, some_of, with_commands_apart
 
 LONGEST_REASON = 600
 """Characters of a reason or a remedy. Longer ones are cut in the middle: an error's beginning and end say most."""
@@ -84,8 +84,19 @@ class Alarm:
 
     def __str__(self) -> str:
         """Return the alarm in one line."""
-        sentence = ": ".join(filter(None, (self._head, self.why)))
-        return sentence + (after_sentence(sentence, self.remedy) if self.remedy else "")
+        return self._sentence + self._after(self.remedy)
+
+    @property
+    def for_a_person(self) -> str:
+        """The alarm with each command of its remedy on a line of its own."""
+        return self._sentence + self._after(with_commands_apart(self.remedy))
+
+    @property
+    def _sentence(self) -> str:
+        return ": ".join(filter(None, (self._head, self.why)))
+
+    def _after(self, remedy: str) -> str:
+        return after_sentence(self._sentence, remedy) if remedy else ""
 
     @property
     def _head(self) -> str:

@@ -1,6 +1,7 @@
 """What a watch does with its store: back up a workspace, note the outcome, and remove old archives."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -167,7 +168,7 @@ class Keeper:
         mine = {safe_text(one.id) for one in self.watched.values()}
         labels = {one.label for one in self.watched.values()}
         allowed = self.job.backup.allow_unseen
-        unseen = set()
+        unseen: dict[str, ArchiveName] = {}
         for workspace_id, names in self.store.held.items():
             newest = None if workspace_id in mine else next(iter(newest_first(names)), None)
             if newest is None or any(each == "*" or newest.belongs_to(each) for each in allowed):
@@ -176,11 +177,14 @@ class Keeper:
                 newest, chain.from_iterable(newest_first(self.store.held.get(one, ())) for one in mine)
             ):
                 continue
-            unseen.add(("unseen", workspace_id))
-            named = workspace_id if newest.slug in labels else newest.slug
+            unseen[workspace_id] = newest
+        times = Counter(newest.slug for newest in unseen.values())
+        for workspace_id, newest in unseen.items():
+            named = workspace_id if newest.slug in labels or times[newest.slug] > 1 else newest.slug
             slug = newest.slug if named == workspace_id else ""
-            self.troubles.begins(("unseen", workspace_id), named, unseen_alarm(named, slug))
-        for subject in {*self.troubles.of_kind("unseen")} - unseen:
+            alarm = unseen_alarm(named, self.around.again, slug)
+            self.troubles.begins(("unseen", workspace_id), named, alarm)
+        for subject in {*self.troubles.of_kind("unseen")} - {("unseen", one) for one in unseen}:
             self.troubles.is_over(subject)
 
     async def keep_pruning(self) -> None:

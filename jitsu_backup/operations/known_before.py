@@ -1,6 +1,6 @@
 """What the store and the metrics know about workspaces from before a backup, and the alarms about what changed since."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -66,18 +66,20 @@ class KnownBefore:
     ) -> tuple[str, ...]:
         """Return the workspaces that the store has and the key does not see: deleted, or no longer accessible.
 
-        `slugs` are those of the workspaces that the key sees: one whose slug another one has now is given by its id. One
-        that was recovered as a workspace that the key sees is not missing. `counts` says which ids this run is about.
+        `slugs` are those of the workspaces that the key sees: one whose slug another one has too is given by its id. One that
+        was recovered as a workspace that the key sees is not missing. `counts` says which ids this run is about.
         """
         known = (archive for members in self._archives.values() for archive in reversed(members))
         newest = {a.workspace_id: a for a in known if not self._may_be_unseen(a)}
         there = [archive for one in seen for archive in self.of(one)]
+        missing = {
+            one: archive.slug
+            for one, archive in newest.items()
+            if one not in seen and counts(one) and not was_recovered(archive, there)
+        }
+        times = Counter(missing.values())
         return tuple(
-            sorted(
-                one if archive.slug in slugs else archive.slug
-                for one, archive in newest.items()
-                if one not in seen and counts(one) and not was_recovered(archive, there)
-            )
+            sorted(one if slug in slugs or times[slug] > 1 else slug for one, slug in missing.items())
         )
 
     def look_for_lost(self, source: Source, store: Store) -> None:

@@ -1,6 +1,7 @@
 """What goes out says which workspace, what, why and what to do, and says the same to everybody."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,6 @@ from jitsu_backup.operations.alarms import (
 from jitsu_backup.operations.backup_outcome import BackupRun
 from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, running
-from tests.advice import folded
 from tests.support import ANALYST, MOMENT
 from tests.test_errors import whole_tree
 from tests.unattended.workbench import Bench, monitor, samples
@@ -71,6 +71,11 @@ def refusing(bench: Bench, *parts: str) -> Iterator[str]:
         yield url
 
 
+def flat(text: str) -> str:
+    """A text without its layout: in one line a command is in backquotes, for a person on a line of its own."""
+    return " ".join(re.findall(r"\w+", text))
+
+
 def told_everywhere(bench: Bench, code: int, *arguments: str, **env: str) -> dict[str, Any]:
     """Run a backup for each who hears of it; see that all hear the same, and return the log's alarm."""
     with monitor() as (url, told):
@@ -81,11 +86,11 @@ def told_everywhere(bench: Bench, code: int, *arguments: str, **env: str) -> dic
     (alarm,) = json.loads(line)["alarms"]
     words = [alarm[name] for name in ("workspace", "why", "remedy")]
     assert all(words), alarm
-    (mailed,) = folded(text.stderr).splitlines()  # all that is left where standard output is thrown away
+    mailed = flat(text.stderr)  # all that is left where standard output is thrown away
     for word in words:
-        assert word in mailed
+        assert flat(word) in mailed
         assert word in told[-1][1]
-    assert told[-1][1].endswith(mailed.removeprefix("jitsu-backup: "))
+    assert flat(told[-1][1]).endswith(mailed.removeprefix("jitsu backup "))
     (labels,) = [
         one.labels
         for one in samples(bench.folder / "m")
@@ -146,11 +151,8 @@ def test_several_alarms_are_a_line_each_and_a_good_run_has_none(bench: Bench) ->
         "nobody: not backed up: ", "acme-staging has shrunk: ", "acme-staging is incomplete: ",
         "acme-production is incomplete: ",
     ]  # fmt: skip
-    assert sorted(lines) == sorted(
-        line.removeprefix("jitsu-backup: ")
-        for line in done.stderr.splitlines()
-        if line.startswith("jitsu-backup: ")
-    )
+    shown = done.stderr.removeprefix("jitsu-backup: ").split("\njitsu-backup: ")
+    assert sorted(map(flat, lines)) == sorted(map(flat, shown))
     assert all(sum(line.startswith(beginning) for line in lines) == 1 for beginning in beginnings)
 
 
@@ -162,8 +164,9 @@ def test_what_a_run_finds_beside_its_workspaces_is_in_the_figures_until_it_is_ov
     assert (found.labels["problem"], found.labels["workspace"]) == ("unseen", "acme-production")
     assert found.labels["reason"] == "is in the store, but this key cannot see it"
     remedy = (
-        "if its console was lost, `recover` brings it back; if it was deleted on purpose, or a recovery replaced it, silence"
-        " this with --allow-unseen acme-production, or with allow_unseen in the settings"
+        "give the owner of the key access to it again; if it was deleted on purpose, or a recovery replaced it, silence this with"
+        ' --allow-unseen acme-production, or write allow_unseen = ["acme-production"] into the settings; if it or its console'
+        " was lost, bring it back with `jitsu-backup recover`"
     )
     assert found.labels["remedy"] == remedy
     bench.state.workspaces[gone.id] = gone
@@ -342,12 +345,13 @@ def test_every_kind_has_a_name_for_figures_and_words_for_a_person(what: What) ->
 def test_workspaces_that_only_the_store_has_are_one_line_by_slug() -> None:
     old = parse_name("team-3.cm29srj379q32xq53rvnzja2s.20261101T120000Z.0123456789ab.json.gz")
     assert old is not None
-    told = unseen_in_words(BackupRun(unseen=(old.workspace_id, "team-4"), stored_before=(old,)))
+    run = BackupRun(unseen=(old.workspace_id, "team-4"), stored_before=(old,))
+    told = unseen_in_words(run, lambda name: f"jitsu-backup --config cron.toml {name}")
     assert told.startswith(
-        "2 workspaces are in the store, but this key cannot see them: team-3 (cm29srj379q32xq53rvnzja2s), team-4; if"
-        " their console was lost, `recover` brings them back; if"
+        "2 workspaces are in the store, but this key cannot see them: team-3 (cm29srj379q32xq53rvnzja2s), team-4; give"
+        " the owner of the key access to them again; if they were deleted on purpose"
     )
-    assert told.endswith("silence each with --allow-unseen NAME, or with allow_unseen in the settings")
+    assert told.endswith("bring them back with `jitsu-backup --config cron.toml recover`")
 
 
 def test_a_workspace_that_only_the_store_has_is_told_with_its_newest_slug_beside_its_id() -> None:
@@ -358,8 +362,17 @@ def test_a_workspace_that_only_the_store_has_is_told_with_its_newest_slug_beside
     )
     assert old is not None
     assert new is not None
-    (alarm,) = BackupRun(unseen=(named,), stored_before=(new, old)).alarms(lambda *_: "")
+    (alarm,) = BackupRun(unseen=(named,), stored_before=(new, old)).alarms(again)
     assert f"{named} is in the store, but this key cannot see it: its archives are those of shop" in str(
         alarm
     )
-    assert "if its console was lost, `recover` brings it back" in str(alarm)
+    assert str(alarm).endswith("; if it or its console was lost, bring it back with `jitsu-backup recover`")
+
+
+def test_for_a_person_each_command_of_an_alarm_stands_on_a_line_of_its_own() -> None:
+    alarm = Alarm(
+        What.SHRUNK, "it `jitsu-backup x` fell", "see `jitsu-backup a b`; or run `jitsu-backup c`, ok", "w"
+    )
+    assert alarm.for_a_person == (
+        "w has shrunk: it `jitsu-backup x` fell; see:\n  jitsu-backup a b\nor run:\n  jitsu-backup c\nok"
+    )

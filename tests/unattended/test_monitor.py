@@ -48,7 +48,7 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
         "exit code 3: 1 workspace: 1 backed up; alarms: 1 shrunk\n"
         "acme-staging has shrunk: destination: 4 before, 0 now; see what is gone with"
         f" `jitsu-backup diff acme-staging/{before} acme-staging/{now}`;"
-        f" then `restore` the previous state from acme-staging/{before},"
+        f" then see what a restore brings back with `jitsu-backup restore acme-staging/{before} --dry-run`;"
         " or if that was on purpose, accept every loss of this workspace with `jitsu-backup backup acme-staging --accept-shrink`"
     )
     assert told[1] == ("/ping/CANARY/fail?create=1", body)
