@@ -48,7 +48,7 @@ def cron_lines(job: HourlyBackup) -> str:
     return f"""\
 # for the crontab of {job.user}: crontab -e
 # Each run appends a line to the log {job.settings.with_suffix(".log.jsonl")}.
-# cron mails what is wrong if this machine has a mail program: write your address here.
+# cron mails errors if this machine has a mail program: write your address here.
 # Without one, use a monitor: `ping` in the settings
 # MAILTO=operations@example.com
 15 * * * *  {in_crontab}

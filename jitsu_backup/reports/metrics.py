@@ -188,7 +188,7 @@ def metrics_text(
 
     So the time of the last success outlives a failure, and other workspaces keep their metrics. `alarms` are those of
     the run. `run` is "run", or "verify_run" and "drill_run" for these commands, or None for a run that leaves the metrics of
-    the last run unchanged. Raise ValueError if `before` is not metrics.
+    the last run, and of the workspaces that it did not back up, unchanged. Raise ValueError if `before` is not metrics.
     """
     given = list(figures)
     consoles = [one for one in given if isinstance(one, ConsoleFigures)]
@@ -211,7 +211,8 @@ def metrics_text(
         if key[0] != f"{name}_problem" and dict(key[1]).get("console") != ""
     }
     for one in own:
-        samples = _with_figures(samples, one)
+        if run is not None or all(alarm.what is not What.FAILED for alarm in one.alarms):
+            samples = _with_figures(samples, one)
     if run is None:
         return _render(samples)
     samples |= {

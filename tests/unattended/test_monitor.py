@@ -207,13 +207,16 @@ def test_what_a_person_runs_for_some_workspaces_hides_no_alarm_of_the_schedule_a
         settings = {"JITSU_BACKUP_PING": url, "JITSU_BACKUP_METRICS": "m"}
         assert bench.run("backup", STAGING, "gone", **settings).returncode == 3
         before, run, last = told.copy(), lines("jitsu_backup_run_"), lines("jitsu_backup_last_run_")
+        failed = lines("jitsu_backup_failed{")
         code, shown = bench.at_terminal("backup", STAGING, "--if-changed", **settings)
         assert code == 0
         assert "not reported to the monitor, because this run was started by hand" in shown
         assert bench.at_terminal("backup", "--all", "--shard", "4/4", **settings)[0] == 2
         assert bench.at_terminal("backup", "--all", "--if-change", **settings)[0] == 2
+        assert bench.at_terminal("backup", STAGING, **settings, JITSU_APIKEY="key1:wrong")[0] == 6
         assert (told, lines("jitsu_backup_run_")) == (before, run)
         assert lines("jitsu_backup_last_run_") != last
+        assert lines("jitsu_backup_failed{") == failed
         assert bench.at_terminal("backup", "--all", **settings)[0] == 0
     assert [body.partition(":")[0] for _, body in told[len(before) :]] == ["exit code 0"]
     assert lines("jitsu_backup_run_") != run
