@@ -21,7 +21,7 @@ class LastBackup:
 
     def words(self, now: datetime) -> str:
         """Return the time in words, and what to do if the schedule seems to have stopped."""
-        later = "" if self.certain else ", or later"
+        later = "" if self.certain or now - self.at < timedelta(hours=1) else ", or later"
         stopped = now - self.at > OVERDUE
         advice = "; the schedule seems to have stopped: look at the log of its job" if stopped else ""
         return f"{shown_time(self.at)} ({ago(self.at, now)}{later}){advice}"
