@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+from jitsu_backup.errors import KeyRejectedError
 from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.threads import in_thread
 
-_NEW_KEY = "create a new API key on the user settings page of the console, and give it to this program"
+_NEW_KEY = f"{KeyRejectedError.new_key}, and give it to this program"
 
 
 def of_a_service(access: WorkspaceAccess) -> WorkspaceAccess:
