@@ -103,6 +103,12 @@ class SeveralWorkspacesError(UsageError):
     workspace_ids: tuple[str, ...] = ()
 
 
+class SeveralConsolesError(UsageError):
+    """The store has archives of several consoles. `newest` is the address of the one with the newest archive to recover."""
+
+    newest: str = ""
+
+
 class NoKeyError(UsageError):
     """An archive is encrypted, and no identity or passphrase was given that could open it."""
 

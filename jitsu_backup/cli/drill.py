@@ -12,6 +12,7 @@ from jitsu_backup.cli.recovery_job import (
     check_names,
     check_overlay_is_used,
     moment_of,
+    naming_newest,
     overlays_of,
     use_store,
 )
@@ -53,7 +54,15 @@ def drill(
     job = DrillJob(
         moment_of(app, at), from_host, workspaces, app.settings.allow_unseen, overlays.shared, overlays.own
     )
-    with planning_progress(app) as report:
+    of_newest = partial(_again, app, at=at, overlay=overlay)
+    with (
+        planning_progress(app) as report,
+        naming_newest(
+            lambda newest: of_newest(
+                newest, "drill", *(part for one in workspaces for part in ("--workspace", one))
+            )
+        ),
+    ):
         drilled = run_async(
             carry_out(job, app.store, app.keys, report, now=utc_now, monotonic=time.monotonic)
         )
@@ -61,7 +70,7 @@ def drill(
     code = drilled.exit_code(fail_on_losses=fail_on_losses)
     app.figures = lambda: figures_of(drilled, code)
     tell = app.alarm if app.as_json else app.alarms.append  # the page has the alarms
-    again = partial(_again, app, from_host, at, overlay)
+    again = partial(_again, app, from_host, at=at, overlay=overlay)
     for alarm in alarms_of(drilled, again, fail_on_losses=fail_on_losses):
         tell(alarm)
     app.outcome = _in_words(drilled)
@@ -81,7 +90,7 @@ def drill(
     return code
 
 
-def _again(app: App, from_host: str | None, at: str | None, overlay: Path | None, *arguments: str) -> str:
+def _again(app: App, from_host: str | None, *arguments: str, at: str | None, overlay: Path | None) -> str:
     """Return the command for the same drill, with the same console, time, overlay and identities."""
     given = {"--from": from_host, "--at": at, "--overlay": overlay}
     flags = (part for flag, value in given.items() if value for part in (flag, str(value)))

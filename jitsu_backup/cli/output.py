@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jitsu_backup.addresses import without_secrets_of_urls
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Caution, Event, Notice, Problem, Progress as Step, Reporter
-from jitsu_backup.model import HARMFUL, one_line, printable
+from jitsu_backup.model import HARMFUL, laid_out, one_line, printable
 from jitsu_backup.operations.alarms import Alarm
 
 
@@ -88,7 +88,7 @@ class Output:
         if self.logs:
             self.notices.append(text)
         else:
-            to_stderr(f"jitsu-backup: {one_line(text)}")
+            to_stderr(f"jitsu-backup: {laid_out(text)}")
 
     def alarm(self, alarm: Alarm) -> None:
         """Print an alarm and keep it for the log, the monitor and the metrics."""

@@ -11,7 +11,14 @@ from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import interruptible
 from jitsu_backup.cli.files import check_apart, check_new, check_pages, write_page
 from jitsu_backup.cli.output import NOTHING_CHANGED, ask, check_can_ask, interrupted
-from jitsu_backup.cli.recovery_job import check_names, check_overlay_is_used, job_of, place_of, use_store
+from jitsu_backup.cli.recovery_job import (
+    check_names,
+    check_overlay_is_used,
+    job_of,
+    naming_newest,
+    place_of,
+    use_store,
+)
 from jitsu_backup.cli.recovery_progress import RecoveryProgress, planning_progress, recovery_progress
 from jitsu_backup.cli.write_keys import check_keys_out, settle_keys, write_keys
 from jitsu_backup.clock import seconds_of_this_boot
@@ -54,7 +61,8 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
     _ = app.keys.identities  # report an unreadable identity once, not for every archive
     place, pairs = place_of(app, into)
     known = app.archives()
-    with interrupted(NOTHING_CHANGED), planning_progress(app) as report:
+    named = partial(_of_console, app, archives, into, given)
+    with interrupted(NOTHING_CHANGED), planning_progress(app) as report, naming_newest(named):
         job, overlay = job_of(app, place, pairs, given, known, report)
         plan = run_async(plan_recovery(job, app.store, app.keys, report, now=utc_now))
     check_overlay_is_used(app, given["overlay"], overlay, plan)
@@ -105,6 +113,14 @@ def _again(app: App, archives: str | None, into: tuple[str, ...], given: dict[st
         *(f"--{name.replace('_', '-')}" for name in switches if given[name]),
         *_age_flags(app),
     )
+
+
+def _of_console(
+    app: App, archives: str | None, into: tuple[str, ...], given: dict[str, Any], host: str
+) -> str:
+    """Return the command to run again with the archives of one console."""
+    again = _again(app, archives, into, {**given, "from_host": host})
+    return f"{again} --dry-run" if given["dry_run"] else again
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """The job of `recover`, from its flags, the settings and the overlay file."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from jitsu_backup.catalogue import refuse_quotes
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.apply_options import guarded, refuse_own_keys
 from jitsu_backup.cli.files import opened_overlay
-from jitsu_backup.errors import UsageError
+from jitsu_backup.errors import SeveralConsolesError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryPlan
@@ -67,6 +68,15 @@ def place_of(app: App, into: Iterable[str]) -> tuple[Place, dict[str, str]]:
         raise UsageError(f"--into names several consoles: {', '.join(places)}; give only one")
     place = app.settings.place(places[0] if places else None, workspace_needed=False)
     return place, pairs
+
+
+@contextmanager
+def naming_newest(again: Callable[[str], str]) -> Iterator[None]:
+    """Name a command in the error that a store has archives of several consoles; `again` returns that of the given console."""
+    try:
+        yield
+    except SeveralConsolesError as problem:
+        raise problem.with_remedy(f"to take the newest, run `{again(problem.newest)}`") from None
 
 
 def connections(app: App, place: Place, report: Reporter) -> tuple[Connection, Connection | None]:

@@ -25,6 +25,7 @@ class Since(Enum):
 
     CLONE = "since the last clone", "last clone"
     RECOVERY = "since the last recovery", "last recovery"
+    EITHER = "since the last clone or recovery", "last clone or recovery"
     FOLDER = "since the folder was unpacked", "as unpacked"
     RUN = "since the run to undo", "as the run left it"
 

@@ -197,8 +197,15 @@ class Sides:
 
     @property
     def since(self) -> Since:
-        """The moment from which changes of both sides are counted."""
-        return self.options.since or (Since.FOLDER if self.in_place else Since.CLONE)
+        """The moment from which changes of both sides are counted.
+
+        A workspace with the slug of the source, on another console, was probably recovered, but may be a clone.
+        """
+        if self.options.since or self.in_place:
+            return self.options.since or Since.FOLDER
+        source, target = self.snapshot.manifest.source, self.live.manifest.source
+        like_a_recovery = source.host != target.host and source.slug == target.slug
+        return Since.EITHER if like_a_recovery else Since.CLONE
 
     @property
     def undoes(self) -> bool:

@@ -234,7 +234,7 @@ def kept_by_record(
     sides, found = pairs.sides, candidate.found
     record = sides.options.record
     recorded = None if found is None else sides.lineage.record_of(found.key)
-    if record is None or recorded is None or sides.since is not Since.CLONE:
+    if record is None or recorded is None or sides.since not in (Since.CLONE, Since.EITHER):
         return False
     left = next((entity.body for entity in record.entities if entity.key == recorded), {})
     return all(

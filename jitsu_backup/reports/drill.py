@@ -61,7 +61,7 @@ def drill_state(drill: Drill) -> str:
     them = "it" if secrets == 1 else "them"
     comes = "comes" if len(drill.back) == 1 else "come"
     return (
-        f"{back} {comes} back, {len(without)} of them without {plural(secrets, 'secret')}:"
+        f"{back} {comes} back; {plural(secrets, 'secret')} {'is' if secrets == 1 else 'are'} missing in {len(without)} of them:"
         f" `recover` is blocked until you provide {them}"
     )
 

@@ -23,23 +23,34 @@ from jitsu_backup.reports.recovery_endings import (
     Ending,
     Standing,
     ending,
+    may_not_write,
     standing,
     written,
 )
 from jitsu_backup.reports.recovery_keys import made_keys, planned_keys
 from jitsu_backup.reports.recovery_next_steps import (
     CHANGED_IDS,
-    TAKE_BACK,
     WAYS_BACK,
     about_blocked,
     about_damaged,
+    about_permission,
     changed_ids,
     next_steps,
+    take_back,
+    ways_back,
 )
-from jitsu_backup.reports.recovery_plan_lists import called, over_existing, taken_ids, will_differ
+from jitsu_backup.reports.recovery_plan_lists import (
+    NEW_IDS,
+    called,
+    over_existing,
+    standing_in_words,
+    taken_ids,
+    will_differ,
+)
 from jitsu_backup.reports.recovery_remarks import (
     RestoreCommand,
     called_rows,
+    elsewhere_rows,
     forecast_in_words,
     generation_in_words,
     in_recovery,
@@ -55,7 +66,8 @@ from jitsu_backup.reports.summary import without_particulars
 
 _MOST_MEMBERS = 10
 _WITHOUT = "Left out, because something they need no longer existed"
-_CALLED = "Renamed on this console"
+_ELSEWHERE = "Goes into another workspace"
+_CALLED = "Called differently on this console"
 _KEPT = "Kept as changed in the target since the last recovery"
 _SHORT = {
     LossKind.SECRET: ("secret", "secrets"),
@@ -123,26 +135,27 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
             " command again",
             report.again,
         )
-    unplanned = sum(not isinstance(one.problem, BlockedError) for one in plan.stuck) - wrong
+    yield from about_permission(report, plan.workspaces)
+    unplanned = sum(not (isinstance(one.problem, BlockedError) or may_not_write(one)) for one in plan.stuck)
+    unplanned -= wrong
     if unplanned := unplanned + sum(one.later for one in plan.left_out):
         yield NextStep(
             f"Run the same command again, because {plural(unplanned, 'workspace')} could not be planned",
             report.again,
         )
     yield from about_blocked(report, [(one, one.problem) for one in plan.workspaces])
-    secrets = sum(loss.kind is LossKind.SECRET for one in plan.stuck for loss in one.losses)
-    if secrets:
-        given = all(one.plan_options.allow_missing_secrets for one in plan.stuck)
+    lacking_secrets = (one for one in plan.stuck if not one.plan_options.allow_missing_secrets)
+    if secrets := sum(loss.kind is LossKind.SECRET for one in lacking_secrets for loss in one.losses):
         them = "it" if secrets == 1 else "them"
         yield NextStep(
-            f"Provide {plural(secrets, 'missing secret')} with {_form(report)}"
-            + ("" if given else f", or continue without {them}: --allow-missing-secrets")
+            f"Provide {plural(secrets, 'missing secret')} with {_form(report)}, or continue without {them}:"
+            " --allow-missing-secrets"
         )
     if (keys := plan.unblocked.made_keys) and report.keys_out is None:
         yield NextStep(f"Save {plural(keys, 'new write key')} to a file: --keys-out keys.json")
     yield from about_damaged(report)
     if any(one.kept for one in plan.workspaces):
-        yield NextStep(TAKE_BACK, aside=True)
+        yield take_back(report)
 
 
 def _form(report: RecoveryReport) -> str:
@@ -268,6 +281,7 @@ def _remarks(workspaces: Sequence[WorkspaceRecovery]) -> Iterator[Listing]:
     columns = ("Workspace", "What")
     yield Listing(_WITHOUT, columns, tuple(without_rows(workspaces)), urgent=True, alike=True)
     yield Listing(_KEPT, columns, tuple(kept_rows(workspaces)), alike=True)
+    yield Listing(_ELSEWHERE, columns, tuple(elsewhere_rows(workspaces)), alike=True)
     yield Listing(_CALLED, columns, tuple(called_rows(workspaces)), alike=True)
 
 
@@ -293,7 +307,7 @@ def _plan_row(one: WorkspaceRecovery, now: datetime) -> tuple[str, ...]:
     old = " (old)" if one.is_old else ""
     lacks = ", ".join(lacking(one))
     backed_up = f"{ago(one.archive.taken_at, now)}{old}"
-    return one.slug, standing(one).words, backed_up, _to_write(one), str(made or ""), lacks
+    return one.slug, standing_in_words(one), backed_up, _to_write(one), str(made or ""), lacks
 
 
 def _to_write(one: WorkspaceRecovery) -> str:
@@ -390,9 +404,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
         "Records that could not be stored", ("Workspace", "Why"), unrecorded, urgent=True, alike=True
     )
     renumbered = tuple(_renumbered(run))
-    yield Listing(
-        "Created with a new id, because theirs is or was in use", ("Workspace", "What", "New id"), renumbered
-    )
+    yield Listing(NEW_IDS, ("Workspace", "What", "New id"), renumbered)
     yield _left_out(run.plan.left_out)
     yield _passed_over(run.plan.workspaces)
     yield from _remarks([outcome.recovery for outcome in run.outcomes])
@@ -413,8 +425,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
         tuple(changed_ids(run)),
         detailed=True,
     )
-    ways = ((o.recovery.slug, report.ways_back.get(o.target_id or "", "")) for o in run.outcomes)
-    yield Listing(WAYS_BACK, ("Workspace", "Command"), tuple(way for way in ways if way[1]), detailed=True)
+    yield Listing(WAYS_BACK, ("Workspace", "Command"), ways_back(report, run), detailed=True)
 
 
 def _why(outcome: RecoveryOutcome, command: RestoreCommand) -> str:

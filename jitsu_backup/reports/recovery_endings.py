@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from jitsu_backup.errors import BlockedError, KeyRejectedError
+from jitsu_backup.errors import AccessError, BlockedError, KeyRejectedError
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.recovery import (
     Presence,
@@ -104,8 +104,15 @@ def how_to_run_again(run: RecoveryRun, store: str) -> str:
     return f"{text[0].upper()}{text[1:]}: it continues where this run ended and writes nothing twice"
 
 
+def may_not_write(one: WorkspaceRecovery) -> bool:
+    """Return whether a workspace could be planned, but the key may not write into it."""
+    return isinstance(one.problem, AccessError) and one.prepared is not None
+
+
 def _is_unfinished(outcome: RecoveryOutcome) -> bool:
     """Return whether the same command may do more for a workspace."""
+    if may_not_write(outcome.recovery):
+        return False
     how, result = ending(outcome), outcome.result
     failed = how in (Ending.INTERRUPTED, Ending.NOT_BEGUN, Ending.FAILED)
     if failed or any(option.body for option in outcome.options_left):

@@ -12,13 +12,13 @@ def planned_keys(plan: RecoveryPlan) -> str:
     made = [(one.slug, one.prepared.plan.made_keys) for one in ready if one.prepared is not None]
     new = sum(count for _, count in made)
     later = new - plan.made_keys
-    slugs = [slug for slug, count in made if count]
-    whose = (
-        f", {later} of them blocked, in {some_of(slugs, 2)}"
-        if later
-        else f", for senders of {some_of(slugs, 3)}"
-    )
-    words = _with_earlier(f"{new} new{whose}" if new else "", plan.workspaces)
+    slugs = some_of([slug for slug, count in made if count], 3)
+    if later:
+        blocked = "would be new (all blocked)" if later == new else f"new ({later} of them blocked)"
+        words = f"{new} {blocked}, for senders of {slugs}"
+    else:
+        words = f"{new} new, for senders of {slugs}" if new else ""
+    words = _with_earlier(words, plan.workspaces)
     unknown = len(plan.going) - len(ready) + _unrecovered(plan)
     return words or (_none(unknown) if ready else "")
 

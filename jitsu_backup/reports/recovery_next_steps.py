@@ -4,23 +4,24 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from jitsu_backup.catalogue import KEY_FIELDS
+from jitsu_backup.catalogue import KEY_FIELDS, write_key_ids
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import items_of, plural, some_of
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.recovery import RecoveryRun, WorkspaceRecovery
+from jitsu_backup.operations.recovery.making import OTHER
 from jitsu_backup.operations.recovery_losses import LossKind
+from jitsu_backup.operations.safeguards import READ_ONLY_ROLES
 from jitsu_backup.operations.store_space import make_room
-from jitsu_backup.reports.recovery_endings import Ending, ending, how_to_run_again
+from jitsu_backup.planning import ActionKind, same_workspace
+from jitsu_backup.reports.recovery_endings import Ending, ending, how_to_run_again, may_not_write
 from jitsu_backup.reports.recovery_keys import for_senders
 from jitsu_backup.reports.recovery_values import NextStep, RecoveryReport
 
 CHANGED_IDS = "Workspaces with a new id"
 WAYS_BACK = "How to undo this"
-TAKE_BACK = (
-    "To restore what was deleted or changed since the last recovery, run it again with --over-existing"
-)
 _PAGE = "docs/recovered.md"
+_FEW = 3
 
 
 def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
@@ -30,6 +31,8 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
         yield NextStep(again, report.again)
     elif any(outcome.unbacked for outcome in run.outcomes):
         yield NextStep(f"For the backups of the next run, {make_room(report.store)}")
+    recoveries = [outcome.recovery for outcome in run.outcomes]
+    yield from about_permission(report, recoveries)
     yield from about_blocked(report, [(o.recovery, o.problem) for o in run.outcomes])
     undecided = [o for o in run.outcomes if ending(o) is Ending.BLOCKED and not _flags_for(o.problem)]
     if undecided:
@@ -54,13 +57,45 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
             f" listed under '{CHANGED_IDS}'"
         )
     if any(outcome.recovery.kept for outcome in run.outcomes):
-        yield NextStep(TAKE_BACK, aside=True)
-    if report.ways_back:
-        several = len(report.ways_back)
-        them = (
-            "it" if several == 1 else f"one of the {several} workspaces that were written (see '{WAYS_BACK}')"
+        yield take_back(report)
+    yield from _about_undoing(report, run)
+
+
+def take_back(report: RecoveryReport) -> NextStep:
+    """Return the command that restores what the target keeps as it changed it."""
+    text = "To restore what was deleted or changed since the last recovery"
+    return NextStep(text, report.again and f"{report.again} --over-existing", aside=True)
+
+
+def ways_back(report: RecoveryReport, run: RecoveryRun) -> tuple[tuple[str, str], ...]:
+    """Return the slug of each workspace that was written, and the command that undoes that."""
+    ways = ((o.recovery.slug, report.ways_back.get(o.target_id or "", "")) for o in run.outcomes)
+    return tuple(way for way in ways if way[1])
+
+
+def _about_undoing(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
+    """Yield how to undo what was written: each command if there are few, otherwise the first, and where the others are."""
+    found = ways_back(report, run)
+    if len(found) <= _FEW:
+        yield from (NextStep(f"To undo {slug}", command, aside=True) for slug, command in found)
+        return
+    others = f"-v, --html and --markdown list all {len(found)} commands under '{WAYS_BACK}'"
+    yield NextStep(f"To undo {found[0][0]} ({others})", found[0][1], aside=True)
+
+
+def about_permission(report: RecoveryReport, workspaces: Sequence[WorkspaceRecovery]) -> Iterator[NextStep]:
+    """Yield what to do about workspaces that the key may not write into, because of its role or unpaid bills."""
+    refused = [one for one in workspaces if may_not_write(one)]
+    by_role = [
+        one.slug for one in refused if one.prepared and one.prepared.plan.target.role in READ_ONLY_ROLES
+    ]
+    unpaid = [one.slug for one in refused if one.slug not in by_role]
+    if by_role:
+        yield NextStep(
+            f"Run it again with the key of an owner or an editor of {some_of(by_role, 3)}", report.again
         )
-        yield NextStep(f"To undo {them}", next(iter(report.ways_back.values())), aside=True)
+    if unpaid:
+        yield NextStep(f"Run it again once the bills of {some_of(unpaid, 3)} are paid", report.again)
 
 
 def about_blocked(
@@ -75,7 +110,9 @@ def about_blocked(
     existing = [one.slug for one, problem in ended if _flags_for(problem) == ("--over-existing",)]
     if into:
         named = [flag for _, both in into for flag in both]
-        yield _continue(report, [slug for slug, _ in into], named)
+        others = sum(flag.endswith(f"={OTHER}") for flag in named)
+        choose = f"; put the slug of an empty workspace in place of {'each ' if others > 1 else ''}{OTHER}"
+        yield _continue(report, [slug for slug, _ in into], named, choose if others else "")
     if existing:
         kept = [one.slug for one, _ in ended if one.kept and one.slug not in existing]
         besides = (
@@ -113,15 +150,29 @@ def changed_ids(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
 
 
 def _about_hashes(run: RecoveryRun) -> Iterator[str]:
-    """Yield how to find out whether the write keys work that this run restored from their hashes."""
+    """Yield how to find out whether the write keys work that this run, or the one that it continues, restored from hashes."""
     results = (outcome.result.outcomes for outcome in run.outcomes if outcome.result is not None)
-    done = (one.action for outcomes in results for one in outcomes if one.status is Status.DONE)
+    done = [one.action for outcomes in results for one in outcomes if one.status is Status.DONE]
     keys = (item for action in done for name in KEY_FIELDS for item in items_of(action.body.get(name)))
-    if any(isinstance(item, Mapping) and item.get("hash") for item in keys):
+    continues = any(action.kind is ActionKind.CREATE for action in done)
+    if any(isinstance(item, Mapping) and item.get("hash") for item in keys) or (
+        continues and any(_had_old_keys(outcome.recovery) for outcome in run.outcomes)
+    ):
         yield (
             "Send one event with a previous write key, because such keys only work if this console has the hash secret of"
             f" the old one ({_PAGE} says how)"
         )
+
+
+def _had_old_keys(one: WorkspaceRecovery) -> bool:
+    """Return whether the target had write keys before this run that were restored from their hashes."""
+    if one.prepared is None or same_workspace(one.snapshot, one.prepared.live):
+        return False
+    of_streams = (secrets for key, secrets in one.snapshot.secrets.items() if key.type == "stream")
+    hashes = {path for secrets in of_streams for path in secrets}
+    return any(
+        f"{name}.{key}.hash" in hashes for name in KEY_FIELDS for key in write_key_ids(one.prepared.live)
+    )
 
 
 def _about_members(run: RecoveryRun) -> Iterator[str]:

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from jitsu_backup.model import plural, shortened, some_of
+from jitsu_backup.catalogue import owned_functions
+from jitsu_backup.model import Key, plural, shortened, some_of
 from jitsu_backup.operations.recovery import TakenId, WorkspaceRecovery
+from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.planning import Action, Extra, Residue
+from jitsu_backup.reports.recovery_endings import Standing, standing
 from jitsu_backup.reports.recovery_values import Listing
 
+NEW_IDS = "New ids, because the old ones are taken on this console"
 _FIELDS = 3
 
 
@@ -40,6 +44,29 @@ def _fields(action: Action) -> str:
     return some_of(list(action.changes), _FIELDS)
 
 
+def standing_in_words(one: WorkspaceRecovery) -> str:
+    """Return the state of a workspace before a recovery; of one that exists, what it has of the archive."""
+    state = standing(one)
+    if state is not Standing.THERE or one.prepared is None:
+        return state.words
+    if not one.prepared.live.entities:
+        return "empty"
+    return f"has {_found_there(one, one.prepared):,} of {len(one.snapshot.entities):,}"
+
+
+def _found_there(one: WorkspaceRecovery, prepared: PreparedRestore) -> int:
+    """Return how many entities of the archive the target has, including functions of profile builders."""
+    live = {entity.key for entity in prepared.live.entities}
+    there = {a.key for a in prepared.plan.actions if Key(a.key.type, a.target_id or "") in live}
+    listed = {function.key.id for function in one.snapshot.of_type("function")}
+    owned = {
+        of
+        for of, builder in owned_functions(one.snapshot.entities)
+        if Key("profile-builder", builder) in there
+    }
+    return len(there | {Key("function", of) for of in owned & listed})
+
+
 def taken_ids(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     """Return the entities that get a new id, as far as the plan has read who uses theirs."""
     rows = tuple(
@@ -47,8 +74,7 @@ def taken_ids(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
         for one in _into_their_own(workspaces)
         for taken in one.taken
     )
-    heading = "Get a new id, because theirs is or was in use (as far as the plan can see)"
-    return Listing(heading, ("Workspace", "Entity", "Used by"), rows)
+    return Listing(NEW_IDS, ("Workspace", "Entity", "Used by"), rows)
 
 
 def will_differ(workspaces: Iterable[WorkspaceRecovery]) -> Listing:

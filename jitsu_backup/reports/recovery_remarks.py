@@ -83,14 +83,30 @@ def role_in_words(member: Member) -> str:
     return f"{member.role}, as of {member.as_of:%Y-%m-%d}, before an earlier recovery"
 
 
+def _is_elsewhere(one: WorkspaceRecovery) -> bool:
+    """Return whether the target is another workspace with another name or slug, which no recovery has written into yet."""
+    if one.prepared is None or one.called_now is None or one.target_id == one.workspace_id:
+        return False
+    return one.prepared.options.record is None
+
+
+def elsewhere_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
+    """Yield the workspaces that go into another one with another name or slug."""
+    for one in workspaces:
+        if (now := one.called_now) and _is_elsewhere(one):
+            slug = now.slug if now.slug != one.slug else ""
+            called = ", ".join(filter(None, (slug, quoted(now.name) if now.name else "")))
+            yield one.slug, f"{now.workspace_id} ({called})" if called else now.workspace_id
+
+
 def called_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
-    """Yield the workspaces whose name or slug on the target's console differs from the archive."""
+    """Yield the other workspaces whose name or slug on the target's console differs from the archive."""
     for one in workspaces:
         was, now = one.snapshot.manifest.source, one.called_now
-        if now is not None:
-            slugs = f"its slug is now {now.slug or now.workspace_id}" if was.slug != now.slug else ""
+        if now is not None and not _is_elsewhere(one):
+            slugs = f"its slug is {now.slug or now.workspace_id}" if was.slug != now.slug else ""
             names = (
-                f"its name is now {quoted(now.name)}, it was {quoted(was.name)}"
+                f"its name is {quoted(now.name)}, not {quoted(was.name)}"
                 if was.name != now.name and now.name and was.name
                 else ""
             )

@@ -304,8 +304,11 @@ def test_another_workspace_can_be_named_for_one_whose_slug_is_taken(tmp_path: Pa
     again = problems(run)["team-green"]
     flags = [getattr(one.problem, "flags", ()) for one in run.outcomes if one.recovery.slug == "team-green"]
     assert flags == [("--into", "team-green=team-green-2")]
+    unseen = problems(world.recover(world.job(OWNER)))["team-green"]
+    assert unseen.startswith("its slug cannot be had for a new workspace; team-green-2 has ")
+    assert unseen.endswith("; add --into team-green=team-green-2 to continue there")
     listings = plan_summary(RecoveryReport(run.plan, world.now())).listings
-    assert not [one.heading for one in listings if "Get a new id" in one.heading]
+    assert not [one.heading for one in listings if "New ids" in one.heading]
     assert [note for one in run.plan.workspaces for note in notes(one)] == []  # the store has the record
     itself = world.plan(world.job(into={"team-green": "team-green"}))
     assert "no record of a recovery into this workspace" in str(list(map(notes, itself.workspaces)))

@@ -20,7 +20,7 @@ from jitsu_backup.archive import (
     source_mark,
 )
 from jitsu_backup.cli.recovery_job import check_names
-from jitsu_backup.errors import UsageError
+from jitsu_backup.errors import SeveralConsolesError, UsageError
 from jitsu_backup.model import Source
 from jitsu_backup.operations.recovered import was_recovered
 from jitsu_backup.operations.recovery.choice import (
@@ -124,7 +124,8 @@ def test_a_damaged_archive_is_never_offered_to_restore() -> None:
 def test_two_consoles_have_to_be_told_apart() -> None:
     one, other = opened(archive("ca", -1)), opened(archive("cb", -2, slug="beta"), OTHER)
     with pytest.raises(
-        UsageError, match=r"several consoles; choose one with --from HOST: http://lost\.example \(1 workspace"
+        UsageError,
+        match=r"several consoles: http://lost\.example \(1 workspace.*; choose one with --from HOST$",
     ):
         choose([one, other], [], [])
     assert choose([one, other], [], [], from_host="new.example").kept == (other,)
@@ -149,8 +150,9 @@ def test_the_question_for_the_console_counts_what_it_would_recover_also_what_was
 
 def test_the_question_for_the_console_names_the_one_of_the_newest_archive() -> None:
     mine = [opened(archive("ca", -2)), opened(archive("cb", -1, slug="beta"), OTHER)]
-    with pytest.raises(UsageError, match=r"several consoles.*; the newest is of http://new\.example$"):
+    with pytest.raises(SeveralConsolesError) as raised:
         choose(mine, [one.archive for one in mine], [])
+    assert raised.value.newest == "http://new.example"
 
 
 def test_what_lives_on_the_target_gives_no_reason_to_ask_for_the_console() -> None:

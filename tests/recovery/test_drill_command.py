@@ -72,7 +72,7 @@ def test_what_is_wrong_is_in_the_code_the_alarms_the_figures_and_the_pages(world
     log = json.loads(done.stderr)
     assert (log["command"], log["exit_code"], log["left_out"]) == ("drill", 5, ["team-green"])
     assert [alarm["what"] for alarm in log["alarms"]] == ["unreadable"]
-    assert "2 of 3 workspaces come back, 2 of them without " in log["message"]
+    assert "2 of 3 workspaces come back; 10 secrets are missing in 2 of them: " in log["message"]
     assert "until you provide them, 1 left out; a recovery" in log["message"]
     assert "team-green" in told[-1][1]
     found = {(one.name, *sorted(one.labels.values())): one.value for one in samples(folder / "m")}
@@ -106,7 +106,10 @@ def test_losses_fail_only_where_that_is_asked(world: World) -> None:
     done = run(world)
     assert done.returncode == 0
     said = words(done.stdout)
-    assert "3 of 3 workspaces come back, 3 of them without 15 secrets: `recover` is blocked until you" in said
+    assert (
+        "3 of 3 workspaces come back; 15 secrets are missing in 3 of them: `recover` is blocked until you"
+        in said
+    )
     done = run(world, "--fail-on-losses", "--json", "--from", "lost.example")
     assert done.returncode == 3
     document = json.loads(done.stdout)
@@ -132,6 +135,17 @@ def test_what_is_asked_for_wrongly_ends_with_2_and_a_missing_store_is_reported(w
     failed = run(world, "--no-such", "--metrics", "m")
     assert failed.returncode == 2
     assert "jitsu_backup_drill_run_exit_code 2.0" in (world.folder.parent / "m").read_text()
+
+
+def test_archives_of_several_consoles_come_with_the_command_that_rehearses_the_newest(world: World) -> None:
+    world.back_up()
+    world.seconds += 3600
+    world.back_up_second_console()
+    done = run(world)
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "choose one with --from HOST; to take the newest, run:\n  jitsu-backup --store ./s drill --from http://second.example\n"
+    )
 
 
 def test_the_python_api_drills_too(world: World) -> None:

@@ -1,5 +1,6 @@
 """What a recovery says to do next, with the whole command where the same one has to be run again."""
 
+import asyncio
 import io
 import re
 import shlex
@@ -16,6 +17,7 @@ from rich.console import Console as Screen
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.recover import _again
 from jitsu_backup.errors import (
+    AccessError,
     BackupError,
     BlockedError,
     ConsoleError,
@@ -28,11 +30,12 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.drill import DrillJob, alarms_of, drill
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryOutcome, RecoveryRun, WorkspaceRecovery
 from jitsu_backup.reports.recovery import plan_summary, run_summary
+from jitsu_backup.reports.recovery_next_steps import next_steps
 from jitsu_backup.reports.recovery_values import RecoveryReport
 from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.sandbox.state import READER
 from tests.recovery.kit import World, add_workspace, problems
-from tests.recovery.samples import planned
+from tests.recovery.samples import many, planned
 from tests.recovery.test_console import equal, lost
 from tests.support import OWNER, Meddling
 
@@ -227,8 +230,76 @@ def test_what_is_blocked_comes_with_the_command_to_run_once_it_is_resolved(tmp_p
     world.new.state.add_workspace("csomebodys00000000000000x", "Theirs", "team-blue", {READER.id: "owner"})
     run = world.recover(world.job(OWNER))
     assert steps(run)[0] == (
-        "Resolve what is blocked (1 workspace), then run the same command again: recover --yes"
+        "Continue with what is blocked (team-blue), as the reason advises; put the slug of an empty workspace in place of"
+        " OTHER: recover --yes --into team-blue=OTHER"
     )
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("analyst", "Run it again with the key of an owner or an editor of team-red: recover --yes"),
+        ("owner", "Run it again once the bills of team-red are paid: recover --yes"),
+    ],
+)
+def test_a_key_that_may_not_write_is_not_to_be_tried_again(role: str, said: str) -> None:
+    report = replace(planned(), again="recover --yes")
+    *_, red, _ = report.plan.workspaces
+    assert red.prepared is not None
+    target = replace(red.prepared.plan.target, role=role)
+    prepared = replace(red.prepared, plan=replace(red.prepared.plan, target=target))
+    options = replace(red.plan_options, allow_missing_secrets=True)
+    red = replace(red, problem=AccessError("no permission"), prepared=prepared, plan_options=options)
+    report = replace(report, plan=replace(report.plan, workspaces=(red,), left_out=()))
+    run = RecoveryRun(report.plan, (RecoveryOutcome(red, failure=red.problem),))
+    for summary in (plan_summary(report), run_summary(report, run)):
+        told = [str(step) for step in summary.next_steps]
+        assert (told[0], [one for one in told if "same command" in one or "missing secret" in one]) == (
+            said,
+            [],
+        )
+
+
+def test_what_was_written_into_more_than_three_workspaces_is_undone_one_by_one() -> None:
+    report = many(10)
+    outcomes = [RecoveryOutcome(one, f"id-{n}") for n, one in enumerate(report.plan.workspaces)]
+    for count, wanted in ((3, 3), (4, 1)):
+        ways = {f"id-{n}": f"jitsu-backup undo id-{n}" for n in range(count)}
+        found = [*next_steps(replace(report, ways_back=ways), RecoveryRun(report.plan, tuple(outcomes)))]
+        told = [str(one) for one in found if one.text.startswith("To undo")]
+        assert (len(told), told[0].startswith("To undo team-000")) == (wanted, True)
+        assert told[0].endswith(": jitsu-backup undo id-0")
+    assert "list all 4 commands under 'How to undo this'" in told[0]
+
+
+def test_a_continued_run_still_says_to_test_a_write_key_and_what_each_workspace_has(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    world.back_up()
+    stop = asyncio.Event()
+
+    def stopping(_: int, request: httpx.Request) -> None:
+        if request.method == "POST" and request.url.path.endswith("/config/misc"):
+            stop.set()
+
+    run = world.recover(world.job(wrap=lambda inner: Meddling(inner, stopping)), stop=stop)
+    assert (run.interrupted, run.outcomes[0].memberless) == (True, True)
+    assert any("Invite an owner to team-blue, because nobody is a member yet" in step for step in steps(run))
+    again = world.recover()
+    (row,) = plan_table(again, world)
+    assert re.fullmatch(r"has [1-9]\d* of 2\d", row[1])
+    assert not [one for one in again.plan.workspaces[0].prepared.plan.writes if one.key.type == "stream"]
+    assert any(step.startswith("Send one event with a previous write key") for step in steps(again))
+    assert not any(step.startswith("Send one event") for step in steps(world.recover()))
+
+
+def plan_table(run: RecoveryRun, world: World) -> tuple[tuple[str, ...], ...]:
+    (table,) = [
+        one
+        for one in plan_summary(RecoveryReport(run.plan, world.now())).listings
+        if one.heading == "Workspaces"
+    ]
+    return table.rows
 
 
 def test_the_command_for_what_is_blocked_has_the_flags_that_the_reasons_advise() -> None:

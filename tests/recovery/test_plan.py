@@ -129,7 +129,7 @@ def test_the_plan_names_ids_in_use_elsewhere_that_it_has_seen_and_claims_no_othe
     assert {one.key.type for one in planned.taken} == known
     assert {one.used_by for one in planned.taken} == {"other-team"}
     assert {one.key for one in planned.taken} < made
-    assert "Get a new id" in in_words(run.plan)
+    assert "New ids" in in_words(run.plan)
 
 
 def test_a_recovery_does_not_ask_to_replace_the_secrets_that_it_copies(tmp_path: Path) -> None:

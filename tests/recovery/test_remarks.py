@@ -57,7 +57,7 @@ def test_what_people_deleted_or_changed_since_a_recovery_is_reported_and_kept(tm
     assert [one["deleted"] for one in document["kept"]] == [True, False]
 
 
-CALLED = "Renamed on this console"
+CALLED = "Called differently on this console"
 
 
 def test_workspaces_that_are_called_otherwise_since_are_reported_by_their_names_of_now(
@@ -77,9 +77,9 @@ def test_workspaces_that_are_called_otherwise_since_are_reported_by_their_names_
         if one.heading == CALLED
     ]
     assert set(said) == {
-        ("team-blue", "its slug is now team-red"),
-        ("team-red", "its slug is now team-blue"),
-        ("team-green", "its name is now 'Green again', it was 'Team Green'"),
+        ("team-blue", "its slug is team-red"),
+        ("team-red", "its slug is team-blue"),
+        ("team-green", "its name is 'Green again', not 'Team Green'"),
     }
     assert looked.exit_code == 0
     document = recovery_plan_document(RecoveryReport(looked, world.now()))["plan"]["workspaces"]
@@ -88,6 +88,20 @@ def test_workspaces_that_are_called_otherwise_since_are_reported_by_their_names_
     }  # fmt: skip
     run = world.recover()
     assert len(listed(world, run, CALLED)) == 3
+
+
+def test_another_workspace_that_is_written_into_is_named_and_is_not_called_renamed(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add("team-blue")
+    world.back_up()
+    theirs = add_workspace(world.new.state, "team-blue", filled=False)
+    world.new.state.workspaces[theirs].name = "Shop"
+    run = world.recover()
+    told = {one.heading: one.rows for one in plan_summary(RecoveryReport(run.plan, world.now())).listings}
+    assert told["Goes into another workspace"] == (("team-blue", f"{theirs} ('Shop')"),)
+    assert CALLED not in told
+    assert told["Workspaces"][0][:2] == ("team-blue", "empty")
+    assert listed(world, world.recover(), CALLED) == ["its name is 'Shop', not 'Team Blue'"]
 
 
 def test_what_the_console_does_not_take_is_said_before_it_is_asked(tmp_path: Path) -> None:
@@ -243,7 +257,7 @@ def test_an_entity_whose_id_is_in_use_is_listed_with_its_new_one(tmp_path: Path)
     other = add_workspace(world.new.state, "by-hand", filled=False)
     world.new.state.add_object(other, "function", "mine-0001", {"name": "Theirs", "code": "export default 2"})
     run = world.recover()
-    (new_id,) = listed(world, run, "Created with a new id, because theirs is or was in use")
+    (new_id,) = listed(world, run, "New ids, because the old ones are taken on this console")
     assert world.new.state.objects[new_id].config["name"] == "Mine"
     again = world.recover()
     assert again.exit_code == 0

@@ -12,6 +12,7 @@ from jitsu_backup.cli.recovery_progress import RecoveryProgress
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import lasting, lasting_between
 from jitsu_backup.operations.recovery import LeftOut, PassedOver, RecoveryPlan, RecoveryRun
+from jitsu_backup.planning import Since
 from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_keys import planned_keys
@@ -68,6 +69,12 @@ def test_nothing_is_claimed_about_write_keys_of_workspaces_that_are_not_recovere
     assert planned_keys(plan) == "no new keys so far; unknown for 1 workspace not recovered"
     alone = planned_keys(replace(plan, workspaces=(keyless,)))
     assert alone == "no new keys; senders need no change if this console has the hash secret of the old one"
+
+
+def test_a_target_with_the_slug_on_another_console_may_be_a_clone_or_a_recovery() -> None:
+    (one, *_) = planned().plan.workspaces
+    assert one.prepared is not None
+    assert one.prepared.plan.since is Since.EITHER
 
 
 def test_the_new_id_of_a_created_workspace_is_in_every_report() -> None:

@@ -38,7 +38,10 @@ from jitsu_backup.operations.alarms import (
     told_in,
     why_and_remedy,
 )
+from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.backup_outcome import BackupRun
+from jitsu_backup.operations.known_before import KnownBefore
+from jitsu_backup.operations.vanished_store import ExpectedStore
 from jitsu_backup.reports.metrics import RunFigures, metrics_text
 from jitsu_backup.sandbox import Sandbox, running
 from tests.support import ANALYST, MOMENT
@@ -352,6 +355,20 @@ def test_workspaces_that_only_the_store_has_are_one_line_by_slug() -> None:
         " the owner of the key access to them again; if they were deleted on purpose"
     )
     assert told.endswith("bring them back with `jitsu-backup --config cron.toml recover`")
+
+
+def test_of_workspaces_with_one_slug_each_is_named_by_its_id() -> None:
+    ids = ("cm29srj379q32xq53rvnzja2s", "cm30srj379q32xq53rvnzja2s")
+    named = [f"team.{one}.20261101T120000Z.0123456789ab.json.gz" for one in ids]
+    known = KnownBefore(ExpectedStore(), ArchiveKeys())
+    known.add(
+        [
+            *filter(
+                None, map(parse_name, [*named, f"shop.{ids[0][::-1]}.20261101T120000Z.0123456789ab.json.gz"])
+            )
+        ]
+    )
+    assert known.not_among(set(), (), lambda _: True) == (*ids, "shop")
 
 
 def test_a_workspace_that_only_the_store_has_is_told_with_its_newest_slug_beside_its_id() -> None:

@@ -9,6 +9,7 @@ from functools import partial
 
 from jitsu_backup.errors import BackupError, BlockedError, MistakeError, TargetChangedError
 from jitsu_backup.events import Caution, Event, Progress, Reporter, silent
+from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.connection import Consoles
 from jitsu_backup.operations.recovery.beside import (
     members_to_invite,
@@ -189,8 +190,9 @@ class _Recovery:
         recovery, result = await self._restored(recovery)
         renamed = renamed or recovery.renamed
         outcome = RecoveryOutcome(
-            recovery, recovery.target_id, made=self._was_made(number), result=result, renamed=renamed
-        )
+            recovery, recovery.target_id, made=self._was_made(number), result=result,
+            memberless=_is_memberless(recovery, result), renamed=renamed,
+        )  # fmt: skip
         if result.failure is None and not result.interrupted:
             try:
                 outcome = await self._with_options(outcome)
@@ -237,7 +239,7 @@ class _Recovery:
     async def _with_options(self, outcome: RecoveryOutcome) -> RecoveryOutcome:
         recovery, result = outcome.recovery, outcome.result
         assert recovery.prepared is not None  # noqa: S101  it was carried out
-        live = recovery.prepared.live if result is None or result.after is None else result.after
+        live = _live(recovery.prepared, result)
         options = options_to_set(recovery.snapshot, live)
         done, left = await set_options(self.planner.console, recovery.target_id or "", options)
         members = members_to_invite(recovery.snapshot, live.members, recovery.members_before)
@@ -246,7 +248,6 @@ class _Recovery:
             recovery=replace(recovery, members=members),
             options_set=done,
             options_left=left,
-            memberless=not live.members and members_were_read(live),
         )
 
     def _note_unbacked(self, workspace_id: str, problem: BackupError) -> None:
@@ -277,6 +278,19 @@ class _Recovery:
         self.report(Progress("recovering", self.ended, total))
         self.on_outcome(outcome)
         return outcome
+
+
+def _live(prepared: PreparedRestore, result: Result | None) -> Snapshot:
+    """Return the target as it was read last."""
+    return prepared.live if result is None or result.after is None else result.after
+
+
+def _is_memberless(recovery: WorkspaceRecovery, result: Result) -> bool:
+    """Return whether a workspace that exists by now has no member."""
+    if recovery.prepared is None:
+        return False
+    live = _live(recovery.prepared, result)
+    return not live.members and members_were_read(live)
 
 
 def _fail(future: asyncio.Future[Made], failure: BaseException) -> None:

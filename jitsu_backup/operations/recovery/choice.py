@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from jitsu_backup.archive import INCOMPLETE, SHRUNK, UNCOMPARED, WEAKER, ArchiveName, safe_text, source_mark
-from jitsu_backup.errors import IncompleteError, IntegrityError, UsageError
+from jitsu_backup.errors import IncompleteError, IntegrityError, SeveralConsolesError, UsageError
 from jitsu_backup.model import Source, plural, shown_time, some_of
 from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
 from jitsu_backup.store import better_than_weaker
@@ -315,10 +315,12 @@ def _of_one_host(
     if not lost and len(others) == 1 and others != hosts:
         lost = others
     if len(lost) > 1:
-        latest = max(sources, key=lambda one: one.archive.sort_key).source.host
-        raise UsageError(
-            f"the store has archives of several consoles; choose one with --from HOST: {consoles}; the newest is of {latest}"
+        problem = SeveralConsolesError(
+            f"the store has archives of several consoles: {consoles}; choose one with --from HOST"
         )
+        of_lost = (one for one in sources if one.source.host in lost)
+        problem.newest = max(of_lost, key=lambda one: one.archive.sort_key).source.host
+        raise problem
     if lost:
         (host,) = lost
         own = [one for one in sources if one.source.host == host]

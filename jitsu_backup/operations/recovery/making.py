@@ -17,6 +17,8 @@ _UNSEEN = (
 )
 _DELETED = "its slug still belongs to a deleted workspace;"
 _SHORTEST = 5
+OTHER = "OTHER"
+"""Stands for the slug of a workspace that a person has to choose, in the value of --into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +131,10 @@ def _is_plain(name: str) -> bool:
 
 def _with_another_slug(recovery: WorkspaceRecovery, why: str) -> BlockedError:
     """Return the error for a workspace whose slug is not available."""
+    into = f"{recovery.slug}={OTHER}"
     return BlockedError(
-        f"its workspace cannot be created: {why} create one with another slug in the UI, and name it with --into"
-        f" {recovery.slug}=OTHER"
-    )
+        f"its workspace cannot be created: {why} create one with another slug in the UI, and name it with --into {into}"
+    ).with_flags("--into", into)
 
 
 def _refused(recovery: WorkspaceRecovery, refusal: RefusedError) -> BlockedError:

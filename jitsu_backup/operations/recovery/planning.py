@@ -37,6 +37,7 @@ from jitsu_backup.operations.recovery.choice import (
     worth_opening,
 )
 from jitsu_backup.operations.recovery.claims import settle_claims, with_taken_ids
+from jitsu_backup.operations.recovery.making import OTHER
 from jitsu_backup.operations.recovery.opening import Taken, newest_elsewhere, open_all, other_hosts
 from jitsu_backup.operations.recovery.target import Planner, find_living, living, with_holders
 from jitsu_backup.operations.recovery.values import (
@@ -344,16 +345,22 @@ def _targets(
         found = find_living(one.opened, there, chosen.successors or {}, job.into)
         if found is not None and found.id in own - {mine}:
             taken = f"its slug now belongs to {found.id}, which is itself being recovered"
-            targets.append(BlockedError(f"{taken}; name another target with --into"))
+            targets.append(_into_another(one, taken))
             continue
         if found is not None and found.id in used:
             taken = f"{found.slug or found.id} is already the target of {used[found.id]}"
-            targets.append(BlockedError(f"{taken}; name another target with --into"))
+            targets.append(_into_another(one, taken))
             continue
         if found is not None:
             used[found.id] = one.opened.slug
         targets.append(found)
     return targets
+
+
+def _into_another(one: Taken, why: str) -> BlockedError:
+    """Return the error for a workspace whose target is that of another one."""
+    into = f"{one.opened.slug}={OTHER}"
+    return BlockedError(f"{why}; name another target with --into {into}").with_flags("--into", into)
 
 
 def _claim_rank(target: Living | BackupError | None, *, own: bool) -> tuple[int, str]:

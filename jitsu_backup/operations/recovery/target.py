@@ -19,7 +19,7 @@ from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.neighbours import Neighbours
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
-from jitsu_backup.operations.recovery.making import called_by_slug, check_slug
+from jitsu_backup.operations.recovery.making import OTHER, called_by_slug, check_slug
 from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, TakenId, WorkspaceRecovery
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
@@ -132,12 +132,15 @@ class Planner:
                 options = replace(workspace.plan_options, skip=skip)
                 prepared = await self._prepared(replace(workspace, plan_options=options))
             renamed = called_by_slug(workspace, prepared.live)
+            no_slug: BlockedError | None = None
             if target is None:
                 is_strict = await self._is_strict(prepared)
-                await check_slug(self.console, workspace, is_strict=is_strict, sees_all=self.info.is_operator)
+                no_slug = await self._no_slug(workspace, is_strict=is_strict)
                 renamed = renamed if is_strict else ""
-            stranger = self._is_stranger(workspace, prepared)
-            problem = standing_in_the_way(prepared, over_existing=self.job.over_existing, stranger=stranger)
+            stranger = no_slug is not None or self._is_stranger(workspace, prepared)
+            problem = no_slug or standing_in_the_way(
+                prepared, over_existing=self.job.over_existing, stranger=stranger
+            )
         except KeyRejectedError:
             raise
         except BackupError as failure:
@@ -158,6 +161,14 @@ class Planner:
             renamed=renamed,
             stranger=stranger,
         )
+
+    async def _no_slug(self, workspace: WorkspaceRecovery, *, is_strict: bool) -> BlockedError | None:
+        """Return why a workspace cannot be created because of its slug, or None. Raise AccessError, ConsoleError."""
+        try:
+            await check_slug(self.console, workspace, is_strict=is_strict, sees_all=self.info.is_operator)
+        except BlockedError as problem:
+            return problem
+        return None
 
     def _is_stranger(self, workspace: WorkspaceRecovery, prepared: PreparedRestore) -> bool:
         """Return whether a target has nothing in common with the archive but its slug, and is in use."""
@@ -268,10 +279,11 @@ def standing_in_the_way(
     plan = prepared.plan
     if stranger and plan.writes:
         slug = prepared.snapshot.manifest.source.slug
+        into = f"{slug}={OTHER}"
         return BlockedError(
-            f"{_has_the_slug(prepared)}; name a workspace for it with --into {slug}=OTHER (create that one in the UI if it does"
-            f" not exist); only --into {slug}={slug} --over-existing writes into this one"
-        )
+            f"{_has_the_slug(prepared)}; name a workspace for it with --into {into} (create that one in the UI if it does not"
+            f" exist); only --into {slug}={slug} --over-existing writes into this one"
+        ).with_flags("--into", into)
     if plan.blocked:
         deleted = _deleted_since(prepared)
         return (
@@ -330,7 +342,7 @@ def _has_the_slug(prepared: PreparedRestore) -> str:
 
 
 def with_holders(planned: Iterable[WorkspaceRecovery]) -> list[WorkspaceRecovery]:
-    """Return planned workspaces; where a stranger has the slug, name the workspace with most of the archive's ids, if any."""
+    """Return planned workspaces; where the slug cannot be had, name the workspace with most of the archive's ids, if any."""
     return [replace(one, problem=_held(one) or one.problem) for one in planned]
 
 
@@ -339,8 +351,10 @@ def _held(one: WorkspaceRecovery) -> BackupError | None:
         return None
     ((holder, count),) = Counter(taken.used_by for taken in one.taken).most_common(1)
     into = f"{one.slug}={holder}"
+    is_new = one.presence is Presence.NEW
+    why = "its slug cannot be had for a new workspace" if is_new else _has_the_slug(one.prepared)
     return BlockedError(
-        f"{_has_the_slug(one.prepared)}; {holder} has {count} of its entities; add --into {into} to continue there"
+        f"{why}; {holder} has {count} of its entities; add --into {into} to continue there"
     ).with_flags("--into", into)
 
 
