@@ -166,7 +166,7 @@ def test_what_was_not_taken_is_reported_with_the_next_and_the_watch_continues(
     tell(bench, story)
     assert channel.subjects == ["backed up for the first time", "1 change"]
     (problem,) = channel.problems
-    assert "(HTTP 500); the next message includes the changes" in problem
+    assert "HTTP 500; the next message includes the changes" in problem
     assert "CANARY" not in problem
     assert all(standing.well for standing in bench.standings)
 
