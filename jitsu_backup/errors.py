@@ -67,6 +67,8 @@ class BackupError(Exception):
     """What to do, if the message ends with it although errors of its class usually do not say it."""
     archive = ""
     """The file name of the archive that this is about, if it is about one of a store."""
+    profile = ""
+    """The `@profile` of the settings that names the console or the key that this is about, if one does."""
 
     def __init__(self, message: str = "") -> None:
         """Hide the credentials of URLs, because a message may repeat what somebody wrote in the wrong place."""

@@ -156,7 +156,7 @@ def test_every_command_ends_as_ever_in_a_locale_that_lacks_characters(
         (0, ("show", "latest")),
         (0, ("show", "latest", "function/*")),
         (0, ("diff", "latest", "live:acme-production")),
-        (0, ("restore", "latest", *into, "--dry-run", "-v")),
+        (3, ("restore", "latest", *into, "--dry-run", "-v")),
         (0, ("verify", "latest")),
         (0, ("check", "acme-staging")),
         (0, ("unpack", "latest", "folder")),

@@ -266,7 +266,7 @@ def test_without_a_terminal_nothing_is_written_unless_told(
     command = ("restore", "a.json.gz", "--into", "acme-production", "--allow-missing-secrets")
     env = {"JITSU_HOST": url, "JITSU_APIKEY": OWNER}
     refused(cli(*command, env=env, cwd=tmp_path), 2, "--yes")
-    assert cli(*command, "--dry-run", env=env, cwd=tmp_path).returncode == 0
+    assert cli(*command, "--dry-run", env=env, cwd=tmp_path).returncode == 3
     assert writes(sandbox) == 0
 
 

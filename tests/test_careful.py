@@ -306,7 +306,7 @@ def test_a_blocked_plan_prints_an_overlay_that_unblocks_it_once_filled_in(ask: A
     )
     done = ask(*clone)
     assert done.returncode == 7
-    text = done.stdout.split("Overlay for the missing secrets (--overlay-out FILE writes it):\n\n")[1]
+    text = done.stdout.split("Overlay for what is missing (--overlay-out FILE writes it):\n\n")[1]
     variables = {
         value["env"]: "filled-in" for table in tomllib.loads(text).values() for value in table.values()
     }

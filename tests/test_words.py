@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
 import pyrage
 import pytest
 
-from jitsu_backup.archive import archive_name, encode
+from jitsu_backup.archive import BY_PHRASE, archive_name, encode
 from jitsu_backup.cli import cli as program
 from jitsu_backup.cli.app import App
 from jitsu_backup.errors import AccessError, BackupError, LockedError, StorageAccessError
@@ -292,3 +293,28 @@ def test_a_command_to_run_later_names_no_file_that_ends_with_this_run() -> None:
     passing = App({"as_json": False, "identity": ("/dev/fd/63", "/dev/null"), "config": "/proc/self/fd/3"})
     assert passing.identity_flags == ["--identity", "FILE", "--identity", "/dev/null"]
     assert passing.again("check") == "jitsu-backup --config FILE check"
+
+
+def test_a_backup_to_run_later_protects_secrets_as_this_run_did() -> None:
+    """Without these flags, a backup with the operator's token ends with 2."""
+    app = App({"as_json": False, "encrypt_to": ("age1abc", "/dev/fd/63")})
+    assert app.again("backup", "acme") == "jitsu-backup backup acme --encrypt-to age1abc --encrypt-to FILE"
+    assert app.again("diff", "a", "b") == "jitsu-backup diff a b"
+    plain = App({"as_json": False}, in_plain_text=True)
+    assert plain.again("backup", "acme") == "jitsu-backup backup acme --plaintext-secrets"
+
+
+@pytest.mark.parametrize(
+    ("marks", "encrypted", "identities", "flags"),
+    [
+        (("key-abcdef",), True, (), ["--identity", "FILE"]), (("key-abcdef",), True, ("settings.key",), []),
+        ((BY_PHRASE,), True, (), []), ((), False, (), []),
+    ],
+)  # fmt: skip
+def test_a_command_that_opens_an_archive_asks_for_the_private_key_that_nothing_names(
+    marks: tuple[str, ...], encrypted: bool, identities: tuple[str, ...], flags: list[str]
+) -> None:
+    archive = archive_name(make_snapshot({}), marks, encrypted=encrypted)
+    app = App({"as_json": False})
+    app.__dict__["settings"] = SimpleNamespace(identities=identities)
+    assert app.flags_to_open([archive]) == flags

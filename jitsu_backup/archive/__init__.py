@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from jitsu_backup.archive.filename import (
         ACCEPTED as ACCEPTED,
+        BY_PHRASE as BY_PHRASE,
         CLONED as CLONED,
         CLONING as CLONING,
         ENCRYPTED_SUFFIX as ENCRYPTED_SUFFIX,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from jitsu_backup.archive.filename import BY_PHRASE
 from jitsu_backup.errors import EMPTY_IN_CI, IntegrityError, LockedError, NoKeyError, UsageError
 
 _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
@@ -167,7 +168,7 @@ def key_mark(recipients: Sequence[str]) -> str:
     It shows whether two archives need the same keys, and reveals nothing about the keys.
     """
     if not recipients:
-        return "key-phrase"
+        return BY_PHRASE
     plain = sorted(" ".join(text.split()[:2]) for text in recipients)  # without an SSH key's comment
     return f"key-{hashlib.sha256(chr(10).join(plain).encode()).hexdigest()[:6]}"
 

@@ -32,6 +32,7 @@ _NAME = re.compile(
     re.ASCII,  # digits of other scripts would give another name
 )
 _SIZE = re.compile(r"z\d{1,12}-[0-9a-f]{16}", re.ASCII)
+BY_PHRASE = "key-phrase"
 _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encrypted archive needs
 _FROM = re.compile(r"from-[0-9a-f]{12}", re.ASCII)  # which workspace was cloned, in a record or an intent
 UNBACKED = "after-none"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jitsu_backup.addresses import without_credentials
-from jitsu_backup.archive import ArchiveName, archives_in
+from jitsu_backup.archive import BY_PHRASE, ArchiveName, archives_in
 from jitsu_backup.cli.archive_keys import NamedArchiveKeys
 from jitsu_backup.cli.files import output_name
 from jitsu_backup.cli.output import Output
@@ -57,6 +57,7 @@ class App(Output):
     trouble: str = ""  # what was wrong with a console when the run was interrupted
     monitor: Monitor | None = None
     by_hand: bool = False  # a person runs this for some workspaces, so it says nothing about the schedule
+    in_plain_text: bool = False  # archives may have secrets in plain text
     told_all_along: bool = False  # monitor and metrics are up to date, so a good end is not reported to them
     figures: "Callable[[], Sequence[Figures]]" = list
 
@@ -159,6 +160,7 @@ class App(Output):
             retry_for=self.waits,
             report=report,
             gates=self.gates,
+            profile=f"@{place.profile}" if place.profile else "",
         )
 
     @cached_property
@@ -187,13 +189,40 @@ class App(Output):
         ]
         flags = [part for flag, value in given if value for part in (flag, value)]
         flags += ["--insecure-http"] if self.options.get("insecure_http") else []
-        return shlex.join(["jitsu-backup", *flags, *arguments])
+        protection = self._protection if arguments[:1] == ("backup",) else ()
+        return shlex.join(["jitsu-backup", *flags, *arguments, *protection])
 
     def again_with_keys(self, archives: Iterable[ArchiveName]) -> Callable[..., str]:
         """Return `again` for commands that name some of these archives, with the given identities for encrypted ones."""
-        locked = {archive.reference for archive in archives if archive.encrypted}
-        given = self.identity_flags
-        return lambda *arguments: self.again(*arguments, *(() if locked.isdisjoint(arguments) else given))
+        locked = {archive.reference: archive for archive in archives if archive.encrypted}
+
+        def again(*arguments: str) -> str:
+            named = (locked[one] for one in arguments if one in locked)
+            return self.again(*arguments, *self.flags_to_open(named))
+
+        return again
+
+    def flags_to_open(self, archives: Iterable[ArchiveName]) -> list[str]:
+        """Return the --identity flags with which a later command opens archives: FILE if nothing names a private key yet.
+
+        A passphrase is not a flag.
+        """
+        locked = [archive for archive in archives if archive.encrypted]
+        if not locked or self.identity_flags:
+            return self.identity_flags if locked else []
+        needs_none = self.settings.identities or all(one.key == BY_PHRASE for one in locked)
+        return [] if needs_none else ["--identity", "FILE"]
+
+    @property
+    def recipient_flags(self) -> list[str]:
+        """The --encrypt-to flags that this run was given."""
+        given = self.options.get("encrypt_to") or ()
+        return [part for one in given for part in ("--encrypt-to", lasting_path(one))]
+
+    @property
+    def _protection(self) -> list[str]:
+        """The flags with which this run allowed itself to write secrets, encrypted or in plain text."""
+        return [*self.recipient_flags, *(["--plaintext-secrets"] if self.in_plain_text else [])]
 
     @property
     def identity_flags(self) -> list[str]:

@@ -92,6 +92,7 @@ def _backup(
     **policy: Any,
 ) -> None:
     _check_flags(app, places, output, labels, everything=everything, if_changed=if_changed, prune=prune)
+    app.in_plain_text = plaintext_secrets
     notify_flags = NotifyFlags(notify, notify_every)
     notify_flags.check(stored=output is None)
     _check_folder(folder, places, everything=everything, redact=redact)

@@ -39,6 +39,7 @@ from jitsu_backup.operations.safeguards import Safeguards
 from jitsu_backup.operations.safety_backup import undo_flags
 from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.operations.write_keys import StreamKey
+from jitsu_backup.reports import NOTHING_TO_FILL_IN
 from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_summary
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
@@ -188,7 +189,9 @@ class _Recovery:
             return
         tables = missing_overlay(self.plan)
         if not tables:
-            self.app.say(f"no secret is missing, so {path} was not written")
+            unplanned = sum(one.prepared is None for one in self.plan.stuck)
+            but = f" ({plural(unplanned, 'workspace')} could not be planned)" if unplanned else ""
+            self.app.say(f"{NOTHING_TO_FILL_IN}{but}, so {path} was not written")
         elif write_new_file(path, ("\n\n".join(tables) + "\n").encode()):
             self.app.say(f"overlay to fill in written to {path}")
         else:
@@ -200,7 +203,7 @@ class _Recovery:
         check_can_ask(yes=self.given["yes"])
         if keys and self._keys_out is None:
             raise BlockedError(
-                f"blocked, nothing was written: the plan creates {plural(keys, 'new write key')}, which Jitsu shows only once; add"
+                f"blocked, nothing was written into Jitsu: the plan creates {plural(keys, 'new write key')}, which Jitsu shows only once; add"
                 " --keys-out keys.json to save them to a file that only you can read"
             )
         return ask(_question(plan), yes=self.given["yes"])
@@ -306,8 +309,7 @@ class _Recovery:
 
 def _age_flags(app: App) -> list[str]:
     """Return the flags about encryption that this run was given."""
-    recipients = app.options.get("encrypt_to") or ()
-    return [*app.identity_flags, *(part for one in recipients for part in ("--encrypt-to", str(one)))]
+    return [*app.identity_flags, *app.recipient_flags]
 
 
 def _question(plan: RecoveryPlan) -> str:

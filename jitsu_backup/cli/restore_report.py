@@ -18,6 +18,7 @@ from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.planning import Extra, Plan, asked_in_vain, same_workspace
 from jitsu_backup.planning.switches import created_off
 from jitsu_backup.reports import (
+    NOTHING_TO_FILL_IN,
     RestoreReport,
     kept_there,
     keys_text,
@@ -59,11 +60,11 @@ def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str)
         words = taken(snapshot, digest(snapshot), utc_now())
         given = given_names(snapshot, prepared.live)
         app.out.print(plan_view(plan, words, given=given, verbose=app.verbose))
-        _show_overlay(app, overlay_text(plan) if plan.blocked else "")
         if alone:
             _show_kept(app, plan, command)
             if different := stays_different(plan):
                 app.line(f"Stays different: {different}")
+        _show_overlay(app, overlay_text(plan) if plan.blocked else "")
     elif alone:
         app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
 
@@ -84,7 +85,7 @@ def _show_overlay(app: App, lacking: str) -> None:
     lines = lacking.split("\n")
     folds = len(lines) > _LONGEST_OVERLAY and not app.verbose
     app.line("")
-    app.line("Overlay for the missing secrets (--overlay-out FILE writes it):")
+    app.line("Overlay for what is missing (--overlay-out FILE writes it):")
     app.line("")
     for line in lines[:_OVERLAY_LINES] if folds else lines:
         app.line(line)
@@ -98,7 +99,7 @@ def write_overlay(app: App, path: Path | None, plan: Plan) -> None:
         return
     lacking = overlay_text(plan)
     if not lacking:
-        app.say(f"no secret is missing, so {path} was not written")
+        app.say(f"{NOTHING_TO_FILL_IN}, so {path} was not written")
     elif write_new_file(path, f"{lacking}\n".encode()):
         app.say(f"overlay to fill in written to {path}")
     else:
@@ -107,8 +108,7 @@ def write_overlay(app: App, path: Path | None, plan: Plan) -> None:
 
 def undo_command(app: App, way_back: WayBack, target: str) -> str:
     """Return the command that undoes a run into the PLACE `target` and keeps what others changed since."""
-    keys = app.identity_flags if way_back.archive.encrypted else ()
-    return app.again("undo", target, *undo_flags(way_back), *keys)
+    return app.again("undo", target, *undo_flags(way_back), *app.flags_to_open([way_back.archive]))
 
 
 def _restore_command(app: App, way_back: WayBack, into: str | None) -> str:

@@ -68,6 +68,7 @@ def watch(
 ) -> int:
     """Watch workspaces until a signal ends it; return the exit code."""
     check_path(metrics, "--metrics")
+    app.in_plain_text = plaintext_secrets
     notify_flags = NotifyFlags(notify, notify_every)
     notify_flags.check(stored=True)
     if everything and places:

@@ -35,7 +35,7 @@ def check_keys_can_be_shown(app: Output, plan: Plan, keys_out: Path | None) -> N
     if _keys_can_be_shown(app, plan, keys_out):
         return
     raise BlockedError(
-        f"blocked, nothing was written: the plan creates {plural(plan.made_keys, 'new write key')}, which are shown only once, and"
+        f"blocked, nothing was written into Jitsu: the plan creates {plural(plan.made_keys, 'new write key')}, which are shown only once, and"
         " standard output is not a terminal; add --keys-out keys.json to save them to a file that only you can read, or --json"
     )
 

@@ -91,7 +91,7 @@ class Console:
 
     `retry_for` is how many seconds a console may be unreachable, since its last answer, before requests fail. With None,
     each request is tried a few times. `called` is what messages call the key, and `if_rejected` says what to do if the
-    console rejects it. In tests, `transport` replaces the network, `sleep` and `clock` replace time.
+    console rejects it; `profile` is that of its errors. In tests, `transport` replaces the network, `sleep` and `clock` replace time.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class Console:
         clock: Callable[[], float] = time.time,
         report: Reporter = silent,
         if_rejected: str = "",
+        profile: str = "",
     ) -> None:
         """Open no connection yet. Raise UsageError or UnreachableError for an unusable proxy or certificates."""
         self.host = host.rstrip("/")
@@ -118,7 +119,7 @@ class Console:
         self._key_id, _, secret = key.partition(":")
         self._own = [text for text in (key, secret) if len(text) >= _SHORTEST_SECRET]
         self._sleep, self._clock, self._report = sleep, clock, report
-        self._if_rejected = if_rejected
+        self._if_rejected, self._profile = if_rejected, profile
         self._reached, self.retry_for = False, retry_for
         self._entered = 0
         self._away_since: float | None = None
@@ -303,7 +304,7 @@ class Console:
                 self._billing_given_up = True
                 raise RefusedError(RefusalKind.REFUSED, verdict.reason)
             case _:
-                raise UnreachableError(self._at(verdict.reason))
+                raise self._named(UnreachableError(self._at(verdict.reason)))
 
     async def _attempts(
         self,
@@ -392,7 +393,11 @@ class Console:
         message = scrub(verdict.message, chain(secret_values(body), self._own))
         rejected = verdict.kind is RefusalKind.UNAUTHENTICATED
         told = f"console {self.host} rejects {self._called}: {message}" if rejected else self._at(message)
-        return error_of(Permanent(verdict.kind, message), told, self._if_rejected)
+        return self._named(error_of(Permanent(verdict.kind, message), told, self._if_rejected))
+
+    def _named(self, failure: BackupError) -> BackupError:
+        failure.profile = self._profile
+        return failure
 
     def _at(self, reason: str) -> str:
         return f"console {self.host}: {scrub(reason, iter(self._own))}"

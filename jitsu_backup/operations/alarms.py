@@ -32,7 +32,10 @@ from jitsu_backup.errors import (
 from jitsu_backup.model import one_line, some_of, with_commands_apart
 
 LONGEST_REASON = 600
-"""Characters of a reason or a remedy. Longer ones are cut in the middle: an error's beginning and end say most."""
+"""Characters of a reason. Longer ones are cut in the middle: an error's beginning and end say most."""
+
+_LONGEST_REMEDY = 2 * LONGEST_REASON
+"""Characters of a remedy, whose commands may name recipients, and must not be cut."""
 
 
 class What(Enum):
@@ -79,8 +82,9 @@ class Alarm:
 
     def __post_init__(self) -> None:
         """Cut the texts that are too long."""
-        for name in ("why", "remedy", "workspace"):
+        for name in ("why", "workspace"):
             object.__setattr__(self, name, cut(getattr(self, name)))
+        object.__setattr__(self, "remedy", cut(self.remedy, _LONGEST_REMEDY))
 
     def __str__(self) -> str:
         """Return the alarm in one line."""
@@ -116,13 +120,13 @@ class Alarm:
         return {"workspace": self.workspace, "what": self.what.label, "why": self.why, "remedy": self.remedy}
 
 
-def cut(text: str) -> str:
-    """Return a text as one line of at most LONGEST_REASON characters."""
+def cut(text: str, most: int = LONGEST_REASON) -> str:
+    """Return a text as one line of at most `most` characters."""
     line = one_line(without_secrets_of_urls(text))
-    if len(line) <= LONGEST_REASON:
+    if len(line) <= most:
         return line
-    start = LONGEST_REASON * 2 // 3
-    return f"{line[:start]}…{line[start + 1 - LONGEST_REASON :]}"
+    start = most * 2 // 3
+    return f"{line[:start]}…{line[start + 1 - most :]}"
 
 
 Again = Callable[..., str]
@@ -226,7 +230,8 @@ def _remedy(
     workspace: str = "",
     waits: float | None = None,
 ) -> str:
-    check = f"`{again('check', *filter(None, [workspace]))}`"
+    profile = failure.profile if isinstance(failure, BackupError) else ""
+    check = f"`{again('check', *filter(None, [profile or workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
         return f"the console did not answer in time; {later} with {check}"
     if isinstance(failure, StorageAccessError) and failure.advice:

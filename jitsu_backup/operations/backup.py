@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from jitsu_backup.archive import ArchiveName, archives_in, name_counts
+from jitsu_backup.archive import ArchiveName, archives_in
 from jitsu_backup.console import Console
 from jitsu_backup.console.admin_exports import Exports, read_exports, try_operator, with_exports
 from jitsu_backup.console.bodies import Size
@@ -19,7 +19,7 @@ from jitsu_backup.console.reader import read_workspace
 from jitsu_backup.console.workspaces import Workspace, find_workspace, workspaces
 from jitsu_backup.errors import AccessError, BackupError, ConsoleError, LateError, UsageError
 from jitsu_backup.events import Notice, Problem, Reporter, silent
-from jitsu_backup.model import Snapshot, Source
+from jitsu_backup.model import Source
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.asking import (
     Question,
@@ -31,6 +31,7 @@ from jitsu_backup.operations.asking import (
 )
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome
 from jitsu_backup.operations.connection import Connection, Consoles
+from jitsu_backup.operations.earlier import Earlier
 from jitsu_backup.operations.known_before import KnownBefore
 from jitsu_backup.operations.operator_secrets import (
     UnreadSecrets,
@@ -327,11 +328,17 @@ class Backup:
             )
             self.report(Problem(message))
         options = replace(self.job.save, uncompared=self._unlisted is not None)
-        had = await self._had(snapshot, own)
-        saved = await save(snapshot, own, options, self.keys.seal, self._put, had=had)
+        earlier = Earlier(snapshot, own, self._store, self.keys)
+        before_move = await earlier.before_move(self._before.all())
+        if before_move is not None and (last := last_complete(own)) is not None and before_move.has(last):
+            self.report(Notice(f"{source.slug or source.workspace_id}: {before_move}"))
+        had = await earlier.had()
+        saved = await save(
+            snapshot, own, options, self.keys.seal, self._put, had=had, before_move=before_move
+        )
         if question is not None:
             await self._remember(question, saved)
-        return replace(saved, baseline_host=await self._other_host(saved))
+        return replace(saved, baseline_host=await earlier.other_host(saved))
 
     async def _question(
         self, access: WorkspaceAccess, console: Console, read_info: Callable[[], Awaitable[ConsoleInfo]]
@@ -393,36 +400,6 @@ class Backup:
         except BackupError as problem:  # the archive itself was stored
             message = f"{saved.archive.slug}: the next backup reads it completely, changed or not: {problem}"
             self.report(Notice(message))
-
-    async def _had(self, snapshot: Snapshot, own: list[ArchiveName]) -> Mapping[str, int] | None:
-        """Return the counts in the last complete archive if its name does not say what the console no longer offers.
-
-        Names do not count cursors, and names from before 0.6.0 omit types with few entities. Return None if the name
-        suffices, or if the archive cannot be read.
-        """
-        last, missing = last_complete(own), snapshot.manifest.not_offered
-        if last is None or not missing or ("sync-cursor" not in missing and last.size is not None):
-            return None
-        assert self._store is not None  # noqa: S101  it has just been listed
-        try:
-            before = self.keys.open(await self._store.read(str(last)))
-        except BackupError:  # for example, this machine has no key that opens archives
-            return None
-        cursors = {"sync-cursor": len(before.cursors)} if "sync-cursor" in missing else {}
-        return {**name_counts(before), **cursors}
-
-    async def _other_host(self, saved: Saved) -> str | None:
-        """Return the console of the archive that a shrunk workspace was compared with, if that is another one.
-
-        Return an empty text if the archive cannot be opened.
-        """
-        if not saved.falls or saved.baseline is None or self._store is None:
-            return None
-        try:
-            before = self.keys.open(await self._store.read(str(saved.baseline))).manifest.source
-        except BackupError:  # as above
-            return ""
-        return before.host if before.key[0] != saved.source.key[0] else None
 
     async def _put(self, archive: ArchiveName, data: bytes) -> None:
         if self._output is not None:

@@ -19,7 +19,7 @@ class Connection:
     `timeout` is in seconds, `concurrency` is the number of requests at once, and progress goes to `report`. `retry_for` is
     for how many seconds requests are retried while the console is unreachable; with None, each is tried a few times.
     `transport` replaces the network. `called` is what messages call the key if the console rejects it, by default what
-    the key itself says.
+    the key itself says. `profile` is the `@profile` of the settings that named it, if one did.
     """
 
     host: str
@@ -32,13 +32,14 @@ class Connection:
     gates: Gates = field(default_factory=Gates, repr=False)
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
     called: str = ""
+    profile: str = ""
 
     def open(self) -> Console:
         """Return a client, which is an async context manager. Raise UsageError if the address is not valid."""
         return Console(
             self.host, self.key.reveal(), called=self.called or self.key.called, ca_bundle=self.ca_bundle, timeout=self.timeout,
             concurrency=self.concurrency, gates=self.gates, retry_for=self.retry_for, report=self.report,
-            transport=self.transport, if_rejected=self.key.if_rejected,
+            transport=self.transport, if_rejected=self.key.if_rejected, profile=self.profile,
         )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Comparing two snapshots or live workspaces, paired as a restore would pair them."""
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,9 +44,15 @@ def diff(
     If there are selectors, only what they choose is compared, and nothing that `skip` chooses. `options` say how the sides
     are paired, which fields are ignored, and which overlay is applied to the earlier side, as in `planning.compare`.
     """
-    schemas = widest(known_schemas(), newest_schemas(), before.schemas or {}, after.schemas or {})
+    schemas = widest(recorded_schemas(), before.schemas or {}, after.schemas or {})
     changes = compare(before.snapshot, after.snapshot, schemas, options)
     return chosen(changes, list(selectors), list(skip), options.sets)
+
+
+@functools.cache
+def recorded_schemas() -> Schemas:
+    """Return the recorded schemas of all consoles, each in the version with the most fields."""
+    return widest(known_schemas(), newest_schemas())
 
 
 def widest(*known: Schemas) -> Schemas:

@@ -1,7 +1,6 @@
 """The history of the workspaces of a store: archives are read in order of time, each compared with the state before."""
 
 import asyncio
-import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,15 +11,13 @@ from pathlib import Path
 import orjson
 
 from jitsu_backup.archive import PACKED, ArchiveName, check_origin
-from jitsu_backup.catalogue import known_schemas, newest_schemas
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Progress, Reporter, silent
 from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.diff import widest
+from jitsu_backup.operations.diff import recorded_schemas
 from jitsu_backup.operations.history_cache import Ending, HistoryCache, Kept, Remembered
 from jitsu_backup.operations.snapshots import content_of
-from jitsu_backup.planning import Schemas
 from jitsu_backup.planning.history import History
 from jitsu_backup.planning.history_steps import Run, Shown, runs_of, steps_of
 from jitsu_backup.planning.succession import Known, Move, advance, first_known, known_again
@@ -35,11 +32,6 @@ _STATES = 4
 _TOLD_EVERY = 50
 
 _BEGINNING = ""
-
-
-@functools.cache
-def _schemas() -> Schemas:
-    return widest(known_schemas(), newest_schemas())
 
 
 async def history(
@@ -235,7 +227,7 @@ class _Walk:
         move = (
             Move(first_known(snapshot, run.id))
             if known is None
-            else advance(known, snapshot, run.id, _schemas())
+            else advance(known, snapshot, run.id, recorded_schemas())
         )
         self._hold(move.known)
         made_of = move.known.archives() | (set() if known is None else known.archives())

@@ -29,6 +29,7 @@ from jitsu_backup.errors import (
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Snapshot, features_of, items_of, members_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, PlanExecutor, Status
+from jitsu_backup.operations.diff import recorded_schemas
 from jitsu_backup.operations.neighbours import Neighbours, read_entitlements
 from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.still_different import frees_what_changes, still_different
@@ -228,6 +229,7 @@ async def prepare_against(
     options = replace(
         options,
         schemas=schemas,
+        recorded_schemas=recorded_schemas() if options.overlay.rules else {},
         domains_elsewhere=domains,
         keys_elsewhere=options.keys_elsewhere.union(
             key

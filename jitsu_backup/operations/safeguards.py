@@ -147,7 +147,7 @@ def refuse_same(prepared: PreparedRestore) -> None:
 
 def why_blocked(plan: Plan) -> str:
     """Return the message that a plan is blocked, with the first reason."""
-    return f"blocked, nothing was written: {first_blocked(plan)}"
+    return f"blocked, nothing was written into Jitsu: {first_blocked(plan)}"
 
 
 def first_blocked(plan: Plan) -> str:

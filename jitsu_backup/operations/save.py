@@ -24,7 +24,7 @@ from jitsu_backup.archive import (
 )
 from jitsu_backup.archive.shrinkage import Fall, compared_with, falls_since, with_most
 from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
-from jitsu_backup.model import Manifest, Refusal, Snapshot, Source
+from jitsu_backup.model import Manifest, Refusal, Snapshot, Source, some_of
 from jitsu_backup.store import better_than_weaker, latest_of
 
 T = TypeVar("T")
@@ -96,6 +96,37 @@ class Saved:
         return self.snapshot.manifest.complete and not self.falls and sound
 
 
+@dataclass(frozen=True, slots=True)
+class BeforeMove:
+    """The archives of a workspace from before its console was replaced by one that does not support some types.
+
+    `newest` is the newest of them, and `unsupported` are those types, as file names spell them.
+    """
+
+    newest: ArchiveName
+    unsupported: frozenset[str]
+
+    def __str__(self) -> str:
+        """Return in one line what does not count as missing."""
+        lost = sorted(self.unsupported & self.newest.counts.keys()) or ["sync cursors"]
+        return (
+            f"{self.newest.reference} is of another console; this one does not support {some_of(lost, 5)}, so that does not"
+            " count as missing"
+        )
+
+    def has(self, archive: ArchiveName) -> bool:
+        """Return whether an archive is one of them."""
+        return archive.sort_key <= self.newest.sort_key
+
+    def comparable(self, archive: ArchiveName) -> ArchiveName:
+        """Return an archive with only the counts of types that both consoles support."""
+        lost = {name: count for name, count in archive.counts.items() if name in self.unsupported}
+        if archive.total is None or not lost or not self.has(archive):
+            return archive
+        kept = {name: count for name, count in archive.counts.items() if name not in lost}
+        return replace(archive, counts=kept, total=archive.total - sum(lost.values()))
+
+
 async def save(
     snapshot: Snapshot,
     history: Iterable[ArchiveName],
@@ -104,19 +135,23 @@ async def save(
     put: Callable[[ArchiveName, bytes], Awaitable[None]],
     *,
     had: Mapping[str, int] | None = None,
+    before_move: BeforeMove | None = None,
 ) -> Saved:
     """Encode, check, encrypt and `put` a snapshot. `history` are the existing archives.
 
     A type that the last complete archive has and that the console no longer offers makes the snapshot incomplete. `had` is
-    what that archive has, by type, if it was read; otherwise its name says it. Raise BackupError; then nothing was
-    stored.
+    what that archive has, by type, if it was read; otherwise its name says it. What only archives from `before_move` have
+    is not missing if this console does not support it. Raise BackupError; then nothing was stored.
     """
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     own = _comparable(history, name)
     newest = last_complete(own)
     counts_before: Mapping[str, int] = {} if newest is None else newest.counts
+    from_before = before_move is not None and newest is not None and before_move.has(newest)
     gone = (
-        () if options.accept_shrink else _no_longer_offered(snapshot, counts_before if had is None else had)
+        ()
+        if options.accept_shrink or from_before
+        else _no_longer_offered(snapshot, counts_before if had is None else had)
     )
     only_gone = bool(gone) and not _lacks(snapshot.manifest)
     if gone:
@@ -124,7 +159,9 @@ async def save(
         name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     window = compared_with(own, name.taken_at)
     unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
-    fallen = falls_since(window, name_counts(snapshot), options.shrink_alarm, unread)
+    counted = window if before_move is None else list(map(before_move.comparable, window))
+    fallen = falls_since(counted, name_counts(snapshot), options.shrink_alarm, unread)
+    most = with_most(counted, fallen)
     before, better = latest_of(own), better_than_weaker(own) if name.key_class == WEAKER else None
     accepts = options.accept_shrink and bool(fallen or better is not None)
     made = Saved(
@@ -132,7 +169,7 @@ async def save(
         digest(snapshot),
         name,
         falls=() if options.accept_shrink else fallen,
-        baseline=with_most(window, fallen),
+        baseline=next((a for a, same in zip(window, counted, strict=True) if same is most), None),
         better=None if options.accept_shrink else better,
         gone=only_gone,
     )

@@ -58,6 +58,11 @@ from jitsu_backup.planning.residue import (
     cut_off as cut_off,
     left_out as left_out,
     residue as residue,
+    shortfalls as shortfalls,
 )
-from jitsu_backup.planning.schema_rules import Schemas as Schemas, schemas_needed as schemas_needed
+from jitsu_backup.planning.schema_rules import (
+    RequiredField as RequiredField,
+    Schemas as Schemas,
+    schemas_needed as schemas_needed,
+)
 from jitsu_backup.planning.write_keys import has_key_material as has_key_material

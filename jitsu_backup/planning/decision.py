@@ -1,6 +1,7 @@
 """The decision about one candidate: create, update, unchanged or blocked, and why."""
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from jitsu_backup.model import (
     masked_paths,
     plural,
     some_of,
+    toml_quoted,
     value_at,
 )
 from jitsu_backup.planning.candidate import Candidate, Planned
@@ -23,6 +25,8 @@ from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, KeySlot, Loss
 from jitsu_backup.planning.reasons import BeyondUpdate, UnreadSecret
 from jitsu_backup.planning.schema_rules import (
+    Refusal,
+    RequiredField,
     Schema,
     UnusableSchemaError,
     default_at,
@@ -79,8 +83,9 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     missing, unclear = settled.missing, _unclear(settled)
     candidate = settled.candidate.losing(_unread(pairs, path, schema) for path in missing)
     if unclear or (missing and not options.allow_missing_secrets):
-        action = _blocked(pairs, candidate, _why_missing(settled, unclear))
-        return Planned(replace(action, losses=candidate.sorted_losses))
+        needed = _required_too(pairs, candidate)
+        action = _blocked(pairs, candidate, _why_missing(settled, unclear, needed))
+        return Planned(replace(action, losses=candidate.sorted_losses, required=needed))
     if candidate.found is None or candidate.live is None:
         planned = Planned(_create(pairs, candidate))
     else:
@@ -101,8 +106,24 @@ def _unclear(settled: Settled) -> list[str]:
     ]
 
 
-def _why_missing(settled: Settled, unclear: Collection[str]) -> str:
-    """Return why an entity is blocked: it lacks secrets, or the meaning of `***` in a redacted folder is unclear."""
+def _required_too(pairs: Pairs, candidate: Candidate) -> tuple[RequiredField, ...]:
+    """Return what a new entity that lacks secrets lacks besides, so that one overlay can provide all of it."""
+    if candidate.live is not None or not pairs.sides.options.check_schemas:
+        return ()
+    with suppress(UnusableSchemaError):
+        return _required(_refused(pairs, candidate, candidate.desired))
+    return ()
+
+
+def _required(refused: Iterable[Refusal]) -> tuple[RequiredField, ...]:
+    return tuple(refusal.required for refusal in refused if refusal.required is not None)
+
+
+def _why_missing(settled: Settled, unclear: Collection[str], needed: Collection[RequiredField]) -> str:
+    """Return why an entity is blocked: it lacks secrets, or the meaning of `***` in a redacted folder is unclear.
+
+    `needed` is what it lacks besides.
+    """
     of_target = [
         text
         for path in settled.missing
@@ -117,6 +138,7 @@ def _why_missing(settled: Settled, unclear: Collection[str]) -> str:
         f"*** stands for the target's own value, but it is unclear which one: {', '.join(unclear)}"
         if unclear
         else "",
+        f"required by the target console: {', '.join(one.path for one in needed)}" if needed else "",
     ]
     return "; ".join((*filter(None, reasons), "provide it with --overlay"))
 
@@ -141,23 +163,38 @@ def _unread(pairs: Pairs, path: Path, schema: Schema) -> Loss:
 
 def _checked(pairs: Pairs, candidate: Candidate, planned: Planned, *, strange: bool) -> Planned:
     """Return what is planned, blocked if the target's console would reject it."""
-    key, body = candidate.key, planned.action.body
+    key = candidate.key
+    try:
+        refused = _refused(pairs, candidate, planned.action.body)
+    except UnusableSchemaError as unusable:
+        note = f"the target console's schema of {unusable} is unusable, so nothing is validated against it"
+        return replace(planned, notes=(*planned.notes, note))
+    if not refused:
+        return planned
+    needed, skip = _required(refused), flag("--skip", key)
+    if len(needed) == len(refused):
+        it = "it" if len(needed) == 1 else "them"
+        reason = (
+            f"the target console requires {some_of([one.path for one in needed], 5)}, which the snapshot does not have; add {it}"
+            f" to [{toml_quoted(pairs.sides.selectors[key])}] in --overlay (--overlay-out writes the form), or leave the entity out"
+            f" with {skip}"
+        )
+    else:
+        change = "" if strange else "change it with --overlay, or "  # no overlay changes a type
+        reason = f"the target console would reject it: {some_of(refused, 5, '; ')}; {change}leave it out with {skip}"
+    return replace(planned, action=replace(_blocked(pairs, candidate, reason), required=needed))
+
+
+def _refused(pairs: Pairs, candidate: Candidate, body: Mapping[str, Any]) -> list[Refusal]:
+    """Return why the target's console would reject a write of `body`. Raise UnusableSchemaError."""
+    key = candidate.key
     removed = {n for n, value in body.items() if value == UNDEFINED} | {
         n for n in entity_type(key.type).null_removes if body.get(n, "") is None
     }
     whole = {n: value for n, value in {**(candidate.live or {}), **body}.items() if n not in removed}
     whole |= {"id": "x", "type": key.type, "workspaceId": "x"}
-    try:
-        found = refusals(pairs.sides.options.schemas, key.type, whole)
-    except UnusableSchemaError as unusable:
-        note = f"the target console's schema of {unusable} is unusable, so nothing is validated against it"
-        return replace(planned, notes=(*planned.notes, note))
-    refused = [refusal for refusal in found if candidate.live is None or refusal.field in body]
-    if not refused:
-        return planned
-    change = "" if strange else "change it with --overlay, or "  # no overlay changes a type
-    reason = f"the target console would reject it: {some_of(refused, 5, '; ')}; {change}leave it out with {flag('--skip', key)}"
-    return replace(planned, action=_blocked(pairs, candidate, reason))
+    found = refusals(pairs.sides.options.schemas, key.type, whole)
+    return [refusal for refusal in found if candidate.live is None or refusal.field in body]
 
 
 def _create(pairs: Pairs, candidate: Candidate) -> Action:

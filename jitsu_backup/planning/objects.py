@@ -27,7 +27,7 @@ from jitsu_backup.planning.plan import Action, ActionKind, Loss
 from jitsu_backup.planning.profile_builders import with_code
 from jitsu_backup.planning.requirements import names_as_before, with_its_functions, without_end
 from jitsu_backup.planning.reverse_syncs import as_desired, checked
-from jitsu_backup.planning.schema_rules import dropped, fields_of, schema_name
+from jitsu_backup.planning.schema_rules import dropped, fields_of, has_field, schema_name
 from jitsu_backup.planning.three_sides import deleted_there, stays_deleted
 from jitsu_backup.planning.write_keys import with_hashes
 
@@ -176,18 +176,19 @@ def _candidate(pairs: Pairs, entity: Entity, found: Entity | None) -> Candidate:
 
 
 def _without_unknown(pairs: Pairs, candidate: Candidate) -> Candidate:
-    """Return the candidate without the fields that the console would drop."""
+    """Return the candidate without the fields that the console would drop.
+
+    Of those that only the overlay gives, the ones that newer consoles know are lost. The others are mistakes, or for other
+    entities that it selects.
+    """
     sides, entity = pairs.sides, candidate.entity
-    schema = sides.options.schemas.get(schema_name(entity.key.type, entity.body) or "")
+    name = schema_name(entity.key.type, entity.body) or ""
+    schema, newer = sides.options.schemas.get(name), sides.options.recorded_schemas.get(name)
     unknown = set(dropped(schema, candidate.desired))
     original = sides.by_key[entity.key].body
-    losses = [
-        Loss(format_path(path), "the target console does not know this field")
-        for path in unknown
-        if value_at(original, path)
-        is not None  # else it is the overlay's, for other entities that it selects
-    ]
-    fields = overlay_fields(sides, entity.key, unknown, fields_of(schema))
+    lost = {path for path in unknown if value_at(original, path) is not None or has_field(newer, path)}
+    losses = [Loss(format_path(path), "the target console does not know this field") for path in lost]
+    fields = overlay_fields(sides, entity.key, unknown - lost, fields_of(schema))
     return candidate.losing(
         losses, desired=dict(without(candidate.desired, unknown)), overlay_fields=tuple(fields)
     )

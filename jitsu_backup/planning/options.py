@@ -47,7 +47,8 @@ class PlanOptions:
     workspaces of the recovered console already shared with this one, with other secrets. `entitlements` are what the
     target's subscription includes. Of the target's reverse syncs, `locked_syncs` have run, so their delivery is locked
     [reverse-sync/put-full-locked], and `busy_syncs` have an unfinished attempt; without `knows_syncs`, this is unknown and
-    may apply to any of them. `schemas` are those of the target console. `same_console` says whether the snapshot's
+    may apply to any of them. `schemas` are those of the target console, and `recorded_schemas` those of
+    the newest one: a field of the overlay that neither has is a mistake. `same_console` says whether the snapshot's
     workspace is on that console too (None: decided by the host names).
 
     `record` is what the last clone of the same source left in the target: with it, what only the target changed since is
@@ -92,6 +93,7 @@ class PlanOptions:
     knows_syncs: bool = True
     entitlements: Entitlements = field(default_factory=Entitlements)
     schemas: Schemas = field(default_factory=dict)
+    recorded_schemas: Schemas = field(default_factory=dict)
     record: Snapshot | None = field(default=None, repr=False)
     take: tuple[str, ...] = ()
     prune_own: bool = False

@@ -10,6 +10,7 @@ from jitsu_backup.catalogue import entity_type
 from jitsu_backup.model import Entity, Key, Path, Source, format_path
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words
 from jitsu_backup.planning.options import Since
+from jitsu_backup.planning.schema_rules import RequiredField
 
 
 class ActionKind(Enum):
@@ -68,7 +69,7 @@ class Action:
 
     `body` is what will be sent, with references still in the snapshot's ids: they are rewritten when the plan is carried
     out, once it is certain which ids were free. `changes` are the paths that differ, `fields` the current and new values
-    for an UPDATE, `losses` what will be missing nevertheless, `kept` the secrets that the target's own entity keeps,
+    for an UPDATE, `losses` what will be missing nevertheless, `required` what the target console lacks to accept it, `kept` the secrets that the target's own entity keeps,
     `unseen` those that both sides hide, so that they cannot be compared, and `cursors` the states to set on a sync, by
     stream. `paths` are those of `changes`, `aside` those where an option, a setting or a secret of the target overrides the
     source; `retyped` means that the entity gets another subtype. `replaced` is what the source has where the target keeps
@@ -107,6 +108,7 @@ class Action:
     deleted_there: bool = False
     disputed: bool = False
     overwrites: tuple[Overwrite, ...] = ()
+    required: tuple[RequiredField, ...] = ()
 
     @property
     def own(self) -> tuple[str, ...]:

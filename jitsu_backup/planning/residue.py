@@ -48,6 +48,23 @@ def residue(
     return sorted(found)
 
 
+def shortfalls(actions: Iterable[Action]) -> list[Residue]:
+    """Return what will differ after the actions of a plan, as far as they know: entities, cursors and fields."""
+    return [
+        Residue(action.key, action.name, path, reason)
+        for action in actions
+        if not (action.asked or action.dead or action.deleted_there)
+        for path, reason in _lacking(action)
+    ]
+
+
+def _lacking(action: Action) -> Iterable[tuple[str, str]]:
+    """Return what an action does not restore: paths, empty for the whole entity, and reasons."""
+    if action.kind is ActionKind.SKIPPED and not action.losses:
+        return (("", action.reason),)
+    return ((loss.path, loss.reason) for loss in action.losses)
+
+
 def cut_off(actions: Iterable[Action]) -> set[Residue]:
     """Return the streams whose senders need new write keys, because the stream was re-created or a key was lost."""
     reason = "its senders need the new write keys: distribute them, or write them to a file with --keys-out"

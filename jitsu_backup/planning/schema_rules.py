@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Self
@@ -89,6 +90,13 @@ def fields_of(schema: Schema) -> Mapping[Any, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
+def has_field(schema: Schema, path: Path) -> bool:
+    """Return whether `schema` names the field at `path`."""
+    for part in path[:-1]:
+        schema = _property(schema, part)
+    return bool(path) and path[-1] in fields_of(schema)
+
+
 def names_grant(schema: Schema) -> bool:
     """Return whether `schema` has a field for an OAuth grant, which means that its type needs one.
 
@@ -124,15 +132,27 @@ def unknown_type(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> s
     return f"the target console does not know the destination type {body.get('destinationType')!r}"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class RequiredField:
+    """A field that the target console requires and the snapshot lacks: its path and its `kind`, as JSON Schema names it."""
+
+    path: str
+    kind: str
+
+
 class Refusal(str):
-    """Why the console would reject a body: `path: problem`, without values. `field` is the top-level field."""
+    """Why the console would reject a body: `path: problem`, without values.
+
+    `field` is the top-level field. `required` is what is missing there, if that is why.
+    """
 
     field: str
+    required: RequiredField | None
 
-    def __new__(cls, path: Path, problem: str) -> Self:
+    def __new__(cls, path: Path, problem: str, required: RequiredField | None = None) -> Self:
         """Create the text; an empty path stands for the whole body."""
         made = super().__new__(cls, f"{format_path(path) or 'it'}: {problem}")
-        made.field = str(path[0]) if path else ""
+        made.field, made.required = str(path[0]) if path else "", required
         return made
 
 
@@ -154,7 +174,7 @@ def refusals(schemas: Schemas, type_name: str, body: Mapping[str, Any]) -> list[
         where = tuple(error.absolute_path)
         if error.validator == "required":
             missing = [part for part in error.validator_value if part not in error.instance]
-            found += [Refusal((*where, part), "required") for part in missing]
+            found += [_missing(schema, (*where, part)) for part in missing]
         else:
             found.append(Refusal(where, _words(error.validator, error.validator_value)))
     return sorted(set(found))
@@ -194,6 +214,14 @@ def _errors(name: str, schema: Mapping[str, Any], body: Mapping[str, Any]) -> li
         return list(islice(validator.iter_errors(body), _MOST_ERRORS))
     except Exception:  # noqa: BLE001  not our schema: an unknown or circular reference, a bad pattern, …
         raise UnusableSchemaError(name) from None
+
+
+def _missing(schema: Schema, path: Path) -> Refusal:
+    for part in path:
+        schema = _property(schema, part)
+    kind = (schema or {}).get("type")
+    required = RequiredField(format_path(path), kind if isinstance(kind, str) else "string")
+    return Refusal(path, "required", required)
 
 
 def _dates_as_text(schema: Mapping[str, Any], body: Mapping[str, Any]) -> Iterator[Path]:

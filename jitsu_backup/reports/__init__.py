@@ -14,7 +14,10 @@ from jitsu_backup.reports.json_documents import (
     taken_document as taken_document,
     unchanged_document as unchanged_document,
 )
-from jitsu_backup.reports.overlay import overlay_text as overlay_text
+from jitsu_backup.reports.overlay import (
+    NOTHING_TO_FILL_IN as NOTHING_TO_FILL_IN,
+    overlay_text as overlay_text,
+)
 from jitsu_backup.reports.summary import (
     RestoreReport as RestoreReport,
     kept_there as kept_there,

@@ -4,22 +4,25 @@ import re
 from collections.abc import Iterable, Iterator
 
 from jitsu_backup.model import printable, shortened, toml_quoted
-from jitsu_backup.planning import Plan, UnreadSecret
+from jitsu_backup.planning import Plan, RequiredField, UnreadSecret
+
+NOTHING_TO_FILL_IN = "nothing is missing that an overlay could provide"
 
 _NOT_FREE = re.compile(r"\d|JITSU_")
 """Invalid beginnings of a variable: shells reject a digit, overlays reject JITSU_."""
 
 
 def overlay_text(plan: Plan) -> str:
-    """Return an overlay in TOML with every secret that the plan lacks; an empty text if it lacks none.
+    """Return an overlay in TOML with all secrets and required fields that the plan lacks; an empty text if it lacks none.
 
-    The overlay refers to entities by name if that is unique, and has one variable for each secret.
+    The overlay refers to entities by name if that is unique, and has one variable for each text. Other values stand
+    in comments.
     """
     return "\n\n".join(_tables(plan, set()))
 
 
 def console_overlay_tables(plans: Iterable[tuple[str, Plan]]) -> list[str]:
-    """Return the tables of an overlay with every secret that the plans lack; each plan comes with its workspace's name."""
+    """Return the tables of an overlay with all that the plans lack; each plan comes with its workspace's name."""
     variables: set[str] = set()
     return [table for workspace, plan in plans for table in _tables(plan, variables, workspace)]
 
@@ -27,7 +30,7 @@ def console_overlay_tables(plans: Iterable[tuple[str, Plan]]) -> list[str]:
 def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[str]:
     for action in plan.actions:
         lacking = [loss.path for loss in action.losses if isinstance(loss.reason, UnreadSecret)]
-        if lacking:
+        if lacking or action.required:
             selector = plan.selectors.get(action.key, str(action.key))
             name = "" if selector != str(action.key) else f"  # {printable(shortened(action.name))}"
             lines = [f"[{toml_quoted(f'{workspace}:{selector}' if workspace else selector)}]{name}"]
@@ -35,7 +38,18 @@ def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[st
             lines += [
                 f'{toml_quoted(path)} = {{ env = "{_variable(words, path, variables)}" }}' for path in lacking
             ]
+            lines += [_required(field, words, variables) for field in action.required]
             yield "\n".join(lines)
+
+
+def _required(field: RequiredField, name: str, variables: set[str]) -> str:
+    """Return the line of a field that the target console requires, in a comment if its value is no text."""
+    path = toml_quoted(field.path)
+    if field.kind != "string":
+        return f"# {path} = …  # required by the target console: {field.kind}"
+    return (
+        f'{path} = {{ env = "{_variable(name, field.path, variables)}" }}  # required by the target console'
+    )
 
 
 def _variable(name: str, path: str, taken: set[str]) -> str:

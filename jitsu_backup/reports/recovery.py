@@ -37,6 +37,7 @@ from jitsu_backup.reports.recovery_next_steps import (
     changed_ids,
     next_steps,
     take_back,
+    to_provide,
     ways_back,
 )
 from jitsu_backup.reports.recovery_plan_lists import (
@@ -120,8 +121,18 @@ def missing_overlay(plan: RecoveryPlan) -> list[str]:
     return console_overlay_tables(found)
 
 
-def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
-    """Yield what to decide before more can be recovered than the plan says."""
+def _decisions(report: RecoveryReport) -> list[NextStep]:
+    """Return what to decide before more can be recovered than the plan says. Whatever is blocked, there is a step."""
+    steps = list(_to_decide(report))
+    if (stuck := len(report.plan.stuck)) and not steps:
+        blocked = f"Resolve what is blocked ({plural(stuck, 'workspace')}), as its reason advises"
+        steps.insert(0, NextStep(f"{blocked}, then run the same command again", report.again))
+    if any(one.kept for one in report.plan.workspaces):
+        steps.append(take_back(report))
+    return steps
+
+
+def _to_decide(report: RecoveryReport) -> Iterator[NextStep]:
     plan = report.plan
     if locked := locked_workspaces(plan):
         of = plural(locked, "workspace")
@@ -144,28 +155,10 @@ def _decisions(report: RecoveryReport) -> Iterator[NextStep]:
             report.again,
         )
     yield from about_blocked(report, [(one, one.problem) for one in plan.workspaces])
-    lacking_secrets = (one for one in plan.stuck if not one.plan_options.allow_missing_secrets)
-    if secrets := sum(loss.kind is LossKind.SECRET for one in lacking_secrets for loss in one.losses):
-        them = "it" if secrets == 1 else "them"
-        yield NextStep(
-            f"Provide {plural(secrets, 'missing secret')} with {_form(report)}, or continue without {them}:"
-            " --allow-missing-secrets"
-        )
+    yield from to_provide(report)
     if (keys := plan.unblocked.made_keys) and report.keys_out is None:
         yield NextStep(f"Save {plural(keys, 'new write key')} to a file: --keys-out keys.json")
     yield from about_damaged(report)
-    if any(one.kept for one in plan.workspaces):
-        yield take_back(report)
-
-
-def _form(report: RecoveryReport) -> str:
-    """Return which file to give secrets in, and where its template is."""
-    out = report.overlay_out
-    return (
-        f"--overlay {out}, once you have filled it in"
-        if out
-        else "--overlay FILE (--overlay-out FILE writes a template)"
-    )
 
 
 def _why_stuck(one: WorkspaceRecovery, command: RestoreCommand) -> str:

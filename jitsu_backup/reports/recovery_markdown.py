@@ -22,7 +22,7 @@ def recovery_markdown(summary: RecoverySummary) -> str:
         (
             Section("What to do next", steps, "steps"),
             *map(_section, summary.listings),
-            Section("Overlay for the missing secrets", overlay, "tables", folded=True),
+            Section("Overlay for what is missing", overlay, "tables", folded=True),
         ),
     )
 

@@ -130,6 +130,35 @@ def _flags_for(problem: Exception | None) -> tuple[str, ...]:
     return problem.flags if isinstance(problem, BlockedError) else ()
 
 
+def to_provide(report: RecoveryReport) -> Iterator[NextStep]:
+    """Yield what an overlay has to provide: secrets, and fields that this console requires."""
+    stuck = report.plan.stuck
+    lacking = (one for one in stuck if not one.plan_options.allow_missing_secrets)
+    secrets = sum(loss.kind is LossKind.SECRET for one in lacking for loss in one.losses)
+    prepared = (one.prepared.plan for one in stuck if one.prepared is not None)
+    fields = sum(len(action.required) for plan in prepared for action in plan.blocked)
+    what = [
+        plural(secrets, "missing secret") if secrets else "",
+        f"{plural(fields, 'field')} that this console requires" if fields else "",
+    ]
+    if any(what):
+        without = "it" if secrets == 1 and not fields else "the secrets" if fields else "them"
+        yield NextStep(
+            f"Provide {' and '.join(filter(None, what))} with {_form(report)}"
+            + (f", or continue without {without}: --allow-missing-secrets" if secrets else "")
+        )
+
+
+def _form(report: RecoveryReport) -> str:
+    """Return which file to give secrets in, and where its template is."""
+    out = report.overlay_out
+    return (
+        f"--overlay {out}, once you have filled it in"
+        if out
+        else "--overlay FILE (--overlay-out FILE writes a template)"
+    )
+
+
 def about_damaged(report: RecoveryReport) -> Iterator[NextStep]:
     """Yield what to do about workspaces that have only damaged archives."""
     left_out = report.plan.left_out

@@ -25,6 +25,7 @@ OF_RESTORE = frozenset(
 """The flags of `restore` that `recover` does not have."""
 
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+_TABLE = re.compile(r'\["([a-z][a-z0-9-]*/)')
 _SHOWN = 3
 _NOT_RECORDED = (
     "this store has no record of a recovery into this workspace, so what people changed here cannot be distinguished from what"
@@ -48,12 +49,17 @@ def restore_command(one: WorkspaceRecovery, again: Again = _command, *, profile:
 
 
 def in_recovery(text: str, one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> str:
-    """Return a text about a workspace. If it names flags that only `restore` has, add the `restore` command."""
+    """Return a text about a workspace. If it names flags that only `restore` has, add the `restore` command.
+
+    A table of an overlay gets the workspace's name. `restore` needs a workspace that exists.
+    """
+    text = _TABLE.sub(lambda found: f'["{one.slug}:{found[1]}', text)
     flags = [flag for flag in dict.fromkeys(_FLAG.findall(text)) if flag in OF_RESTORE]
     if not flags:
         return text
     has = "has this flag" if len(flags) == 1 else "has these flags"
-    return f"{text} (`{command(one)}` {has})"
+    first = "" if one.target_id else "once the workspace has been created, "
+    return f"{text} ({first}`{command(one)}` {has})"
 
 
 def kept_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:

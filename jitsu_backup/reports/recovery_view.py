@@ -124,7 +124,7 @@ def _overlay(tables: tuple[str, ...], *, verbose: bool) -> Iterator[RenderableTy
     if not lines:
         return
     yield Text()
-    yield Text("Overlay for the missing secrets (--overlay-out FILE writes it)", style="bold")
+    yield Text("Overlay for what is missing (--overlay-out FILE writes it)", style="bold")
     shown = lines if verbose else lines[:_OVERLAY_LINES]
     for line in shown:
         text = plain(line)

@@ -23,10 +23,13 @@ from jitsu_backup.planning import (
     Plan,
     Residue,
     Since,
+    shortfalls,
 )
 
 _OF_A_KIND = 3  # the most similar notes that are shown
 _NAMED = 6
+_NAMED_ALIKE = 3
+_LONGEST_REASON = 300
 _VERBS = ("create", "update", "delete")
 
 # the parts in which similar notes differ: names, ids in brackets, numbers, paths in a body
@@ -217,7 +220,10 @@ def conflict_sides(plan: Plan, found: FieldChange) -> tuple[tuple[str, Any], ...
 
 
 def stays_different(plan: Plan) -> str:
-    """Return what a plan leaves different because an update cannot restore it, or an empty text if that is nothing."""
+    """Return what a plan leaves different, as far as it knows, or an empty text if that is nothing.
+
+    That is what an update cannot restore, what the target does not support, and what the snapshot lacks.
+    """
     found = []
     for kind, words in (
         (BeyondUpdate, "unless you add --recreate"),
@@ -228,7 +234,13 @@ def stays_different(plan: Plan) -> str:
         )
         if named := [_called(one, of) for one, of in paths if of]:
             found.append(f"{some_of(named, _NAMED)}, {words}")
-    return "; ".join(found)
+    others: dict[str, list[str]] = defaultdict(list)
+    for line in shortfalls(one for one in plan.actions if one.kind is not ActionKind.BLOCKED):
+        if not isinstance(line.reason, BeyondUpdate | NotRecreated):
+            parts = (line.key.type, shortened(line.name), shortened(line.path))
+            others[shortened(line.reason, _LONGEST_REASON)].append(" ".join(filter(None, parts)))
+    found += [f"{some_of(named, _NAMED_ALIKE)} ({reason})" for reason, named in others.items()]
+    return some_of(found, _NAMED, "; ")
 
 
 def why(action: Action, *, told: bool) -> Iterator[str]:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.errors import BackupError, KeyRejectedError, UsageError
+from jitsu_backup.errors import AccessError, BackupError, KeyRejectedError, UsageError
 from jitsu_backup.model import nearest
 from jitsu_backup.settings.console_keys import (
     DEFAULT_HOST,
@@ -223,11 +223,17 @@ class Settings:
                 "no console is named: set JITSU_HOST, or host in jitsu-backup.toml, or give --host; the operator's token is sent only"
                 " to a console that you name"
             )
+        try:
+            key = self._key(self._key_or(token, host, sources), token)
+            admin_token = None if token is None else self._key(token, token)
+        except AccessError as malformed:
+            malformed.profile = f"@{named}" if named else ""
+            raise
         return Place(
             host=host,
             workspace=None if workspace is None else str(workspace),
-            key=self._key(self._key_or(token, host, sources), token),
-            admin_token=None if token is None else self._key(token, token),
+            key=key,
+            admin_token=admin_token,
             ca_bundle=None if found["ca_bundle"] is None else expand(str(found["ca_bundle"]), self._home),
             overlay=self._folder / expand(profile["overlay"], self._home)
             if own and profile.get("overlay")

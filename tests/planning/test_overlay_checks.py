@@ -133,3 +133,31 @@ def test_the_hint_for_a_field_is_given_once_whatever_else_the_rule_chooses() -> 
     assert refusal(in_place(two, two, overlay=rules)) == told
     known = with_(two, destination=[db("db-1", host="h"), {**db("db-2"), "hots": "here"}])
     assert refusal(in_place(known, known, overlay=rules)) is None
+
+
+@pytest.mark.parametrize("source_has_it", [True, False])
+def test_a_field_that_only_newer_consoles_know_is_left_out_and_listed_whatever_the_source_has(
+    *, source_has_it: bool
+) -> None:
+    """One overlay serves sources of any generation; a field that no console knows is a mistake."""
+    older = {"id": {}, "name": {}, "destinationType": {}, "url": {}}
+    newer = {**older, "signatureSecret": {}}
+    schemas, recorded = (
+        {"destination": {}, "destination/webhook": {"properties": known, "additionalProperties": False}}
+        for known in (older, newer)
+    )
+    hook = {"id": "hook", "name": "Hook", "destinationType": "webhook", "url": "https://a.example"}
+    has = {"signatureSecret": MASK} if source_has_it else {}
+    known = {"schemas": schemas, "recorded_schemas": recorded}
+
+    def planned(field: str) -> Scenario:
+        rules = parse_overlay({"destination/hook": {field: "given"}})
+        return elsewhere(with_(BASE, destination=[{**hook, **has}]), {}, overlay=rules, **known)
+
+    scenario = planned("signatureSecret")
+    plan = make_plan(scenario.snapshot, scenario.live, scenario.options)
+    (action,) = (one for one in plan.actions if one.key.id == "hook")
+    assert [(loss.path, loss.reason) for loss in action.losses] == [
+        ("signatureSecret", "the target console does not know this field")
+    ]
+    assert "has no field 'signatureSecrt' there" in str(refusal(planned("signatureSecrt")))

@@ -14,7 +14,9 @@ from jitsu_backup.planning import (
     left_out,
     make_plan,
     residue,
+    shortfalls,
 )
+from jitsu_backup.reports.summary import stays_different
 from tests.planning.scenarios.scenario import BASE, in_place
 
 ONE, TWO = Key("stream", "one"), Key("stream", "two")
@@ -131,3 +133,20 @@ def test_a_plan_counts_every_kind_and_knows_what_it_writes() -> None:
     assert [a.kind for a in made.writes] == kinds[:3]
     assert [a.kind for a in made.blocked] == kinds[-2:]
     assert [plan(action(kind)).touches for kind in ActionKind] == [False, True, True, False, False, False]
+
+
+def test_a_plan_lists_as_different_what_the_run_will_find_different_and_not_what_was_left_out_on_request() -> (
+    None
+):
+    lost = (Loss("hook", "unknown field"), Loss("sign", "unknown field"))
+    actions = (
+        action(ActionKind.SKIPPED, Key("model", "users"), "no such type"),
+        action(ActionKind.UNCHANGED, ONE, losses=lost),
+        action(ActionKind.SKIPPED, TWO, "left out", asked=True),
+        action(ActionKind.SKIPPED, Key("stream", "gone"), "deleted there", deleted_there=True),
+    )
+    assert shortfalls(actions) == residue(plan(*actions))
+    assert stays_different(plan(*actions)) == (
+        "model Users (no such type); stream One hook, stream One sign (unknown field)"
+    )
+    assert stays_different(plan(*actions[2:])) == ""

@@ -161,6 +161,32 @@ def test_what_lives_on_the_target_gives_no_reason_to_ask_for_the_console() -> No
     assert (chosen.host, chosen.kept) == (HOST, (gone,))
 
 
+def test_what_lives_is_asked_about_if_it_has_archives_of_the_lost_console_too() -> None:
+    gone, there = opened(archive("ca", -1)), opened(archive("cb", -1, slug="beta"), OTHER)
+    living = [Living("cb", "beta")]
+    earlier = archive("cb", -3, slug="beta")
+    with pytest.raises(UsageError, match="several consoles"):
+        choose([gone, there], [], living, elsewhere=[opened(earlier)])
+    third = opened(earlier, "http://third.example")
+    assert choose([gone, there], [], living, elsewhere=[third]).of_others == (there,)
+
+
+def test_what_is_not_recovered_does_not_choose_the_console() -> None:
+    one, other = opened(archive("ca", -1)), opened(archive("cb", -2, slug="beta"), OTHER)
+    for living in ([], [Living("ca", "acme")]):  # in a drill, nothing exists
+        for limits in ({"gone": ["beta"]}, {"names": ["acme"]}):
+            chosen = choose([one, other], [], living, **limits)
+            assert (chosen.host, chosen.kept, chosen.of_others) == (HOST, (one,), ())
+
+
+def test_if_nothing_is_lost_the_console_that_is_written_into_is_the_source() -> None:
+    one, other = opened(archive("ca", -1)), opened(archive("cb", -2, slug="beta"), OTHER)
+    living = [Living("ca", "acme"), Living("cb", "beta")]
+    chosen = choose([one, other], [], living, target_host=OTHER)
+    assert (chosen.host, chosen.kept) == (OTHER, (one, other))
+    assert choose([one, other], [], living, target_host="http://third.example").host == HOST
+
+
 def test_a_recovered_workspace_is_the_target_of_the_lost_one_whatever_was_backed_up_since() -> None:
     lost, backup = archive("ca", -5), archive("cnew", -1)
     known = [lost, record("cnew", "ca", -2), backup]

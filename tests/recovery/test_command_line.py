@@ -119,7 +119,7 @@ def test_without_secrets_the_plan_is_blocked_and_the_form_that_it_writes_unblock
     assert blocked.returncode == 7, blocked.stdout
     assert "3 blocked." in blocked.stdout
     assert "with --overlay form.toml, once you have filled it in" in words(blocked.stdout)
-    assert "Overlay for the missing secrets" not in blocked.stdout
+    assert "Overlay for what is missing" not in blocked.stdout
     assert not desk.new.state.workspaces
     form = (desk.folder / "form.toml").read_text()
     assert form.count('["team-blue:destination/') == 3

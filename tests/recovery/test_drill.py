@@ -258,6 +258,7 @@ def test_two_consoles_and_names_that_mean_nothing_are_refused(tmp_path: Path) ->
     assert [one.outcome.recovery.slug for one in drilled(world, from_host="second.example").back] == [
         "team-other"
     ]
+    assert [one.outcome.recovery.slug for one in drilled(world, gone=("team-other",)).back] == ["team-blue"]
     with pytest.raises(UsageError, match="team-blu"):
         drilled(world, workspaces=("team-blu",))
 

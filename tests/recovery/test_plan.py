@@ -1,13 +1,22 @@
 """What a plan of a recovery says is what the run then does."""
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jitsu_backup.operations.recovery import RecoveryPlan
-from jitsu_backup.planning import PlanOptions
-from jitsu_backup.reports.recovery import plan_summary
+from jitsu_backup.archive import archive_name
+from jitsu_backup.errors import BlockedError
+from jitsu_backup.model import MASK
+from jitsu_backup.operations.recovery import RecoveryPlan, WorkspaceRecovery
+from jitsu_backup.operations.recovery.target import losses_of
+from jitsu_backup.operations.recovery_losses import LossKind
+from jitsu_backup.operations.restore import PreparedRestore
+from jitsu_backup.operations.safeguards import first_blocked
+from jitsu_backup.planning import PlanOptions, make_plan
+from jitsu_backup.planning.console_overlay import overlay_tables
+from jitsu_backup.reports.recovery import missing_overlay, plan_summary
 from jitsu_backup.reports.recovery_documents import recovery_plan_document
 from jitsu_backup.reports.recovery_endings import written
 from jitsu_backup.reports.recovery_remarks import not_known
@@ -16,7 +25,7 @@ from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import REVERSE_ETL
 from tests.recovery.golden import shown
 from tests.recovery.kit import ADMIN_KEY, World, problems
-from tests.support import MOMENT, OWNER
+from tests.support import MOMENT, OWNER, make_snapshot
 
 
 def lost(tmp_path: Path, generation: Generation, into: Generation | None = None, **options: bool) -> World:
@@ -136,3 +145,69 @@ def test_a_recovery_does_not_ask_to_replace_the_secrets_that_it_copies(tmp_path:
     plan = lost(tmp_path, Generation.JULY_2026).plan()
     assert "copied unchanged" not in in_words(plan)
     assert "copied unchanged" not in str(recovery_plan_document(RecoveryReport(plan, MOMENT)))
+
+
+def test_a_secret_in_a_field_that_the_console_does_not_know_is_not_to_be_given() -> None:
+    """It is no loss that an overlay could prevent, but a difference, with or without the other secrets."""
+    hook = {"id": "hook", "name": "Hook", "destinationType": "webhook", "auth": MASK, "signatureSecret": MASK}
+    wanted = make_snapshot({"destination": [hook]})
+    known = {name: {} for name in ("id", "name", "destinationType", "auth")}
+    schemas = {
+        "destination": {},
+        "destination/webhook": {"properties": known, "additionalProperties": False},
+    }
+    live = make_snapshot({"destination": []}, workspace_id="other")
+    for lacks in (True, False):
+        options = PlanOptions(schemas=schemas, allow_missing_secrets=lacks)
+        prepared = PreparedRestore(make_plan(wanted, live, options), wanted, live, options)
+        losses = losses_of(prepared)
+        assert [loss.path for loss in losses if loss.kind is LossKind.SECRET] == ["auth"]
+        one = WorkspaceRecovery(archive_name(wanted), wanted, prepared=prepared, losses=losses)
+        assert [line.path for line in one.shortfalls] == ["signatureSecret"]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_what_only_an_older_console_requires_is_in_the_overlay_to_fill_in_with_a_step_that_says_so(
+    *, masked: bool
+) -> None:
+    """The archive lacks a password, because the lost console needed none; another secret may be missing besides."""
+    secret = {"key": MASK} if masked else {}
+    wanted = make_snapshot(
+        {"destination": [{"id": "db", "name": "Warehouse", "destinationType": "postgres", **secret}]}
+    )
+    known = {"id": {}, "name": {}, "key": {}, "password": {"type": "string"}, "port": {"type": "number"}}
+    schemas = {
+        "destination": {},
+        "destination/postgres": {"properties": known, "required": ["password", "port"]},
+    }
+    options = PlanOptions(schemas=schemas)
+    live = make_snapshot({"destination": []}, workspace_id="")
+    prepared = PreparedRestore(make_plan(wanted, live, options), wanted, live, options)
+    problem = BlockedError(first_blocked(prepared.plan))
+    one = WorkspaceRecovery(
+        archive_name(wanted), wanted, prepared=prepared, losses=losses_of(prepared), problem=problem
+    )
+    plan = RecoveryPlan("https://lost.example", "https://new.example", (one,))
+    (table,) = missing_overlay(plan)
+    lines = table.splitlines()
+    assert lines[0] == '["acme-staging:destination/Warehouse"]'
+    assert (len(lines), '"key" = { env =' in table) == (4 if masked else 3, masked)
+    needed = "  # required by the target console"
+    assert f'"password" = {{ env = "ACME_STAGING_WAREHOUSE_PASSWORD" }}{needed}' in lines
+    assert f'# "port" = …{needed}: number' in lines
+    assert overlay_tables(tomllib.loads(table)).own["acme-staging"]
+    told = in_words(plan)
+    secrets = "1 missing secret and " if masked else ""
+    assert f"1. Provide {secrets}2 fields that this console requires with --overlay FILE" in told
+    if not masked:
+        assert 'add them to ["acme-staging:destination/Warehouse"] in --overlay' in told
+        assert "(once the workspace has been created, `jitsu-backup restore" in told
+
+
+def test_whatever_blocks_a_plan_a_step_says_what_to_do() -> None:
+    one = WorkspaceRecovery(
+        archive_name(make_snapshot({})), make_snapshot({}), problem=BlockedError("its type is unknown")
+    )
+    report = RecoveryReport(RecoveryPlan("a", "b", (one,)), MOMENT, again="jitsu-backup recover")
+    (step,) = plan_summary(report).next_steps
+    assert step.text.startswith("Resolve what is blocked (1 workspace)")

@@ -262,7 +262,7 @@ def test_variables_of_functions_that_an_analyst_could_not_see_are_no_change_when
     (link,) = (row for row in sandbox.state.live_links(PRODUCTION) if (row.data or {}).get("functionsEnv"))
     before = dict(link.data)
     enrich["code"] = "// reviewed"
-    here(*clone, "--plan-out", "plan.json", JITSU_APIKEY=ANALYST)
+    here(*clone, "--plan-out", "plan.json", code=3, JITSU_APIKEY=ANALYST)
     link.data = {**before, "mode": "stream"}
     told = here("clone", "--plan", "plan.json", "--yes", code=7)
     assert "the target has changed since the plan was made: link" in told
@@ -301,7 +301,7 @@ def test_a_clones_plan_is_carried_out_as_it_was_reviewed_whatever_the_source_is_
 ) -> None:
     here.write("o.toml", PLAIN)
     options = ("--overlay", "o.toml", "--allow-missing-secrets")
-    told = here("clone", "acme-staging", "acme-production", *options, "--plan-out", "plan.json")
+    told = here("clone", "acme-staging", "acme-production", *options, "--plan-out", "plan.json", code=3)
     assert "jitsu-backup clone --plan plan.json" in " ".join(told.split())
     assert writes(sandbox) == 0
     (archive,) = here.folder.glob("*.json.gz")
@@ -322,12 +322,12 @@ def test_the_archive_beside_a_clones_plan_is_encrypted_as_the_stores_are(
 ) -> None:
     phrase = {"JITSU_BACKUP_PASSPHRASE": "a long passphrase"}
     clone = ("clone", "acme-staging", "acme-production", "--allow-missing-secrets", "--plan-out", "plan.json")
-    here(*clone, **phrase)
+    here(*clone, code=3, **phrase)
     (archive,) = here.folder.glob("*.age")
     assert archive.read_bytes().startswith(b"age-encryption.org/")
     assert list(here.folder.glob("*.json.gz")) == []
     here("clone", "--plan", "plan.json", "--dry-run", code=2)
-    here("clone", "--plan", "plan.json", "--dry-run", **phrase)
+    here("clone", "--plan", "plan.json", "--dry-run", code=3, **phrase)
 
 
 def test_the_line_that_carries_out_a_plan_for_an_encrypted_archive_runs_as_printed(here: Machine) -> None:

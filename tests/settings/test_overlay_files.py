@@ -218,7 +218,7 @@ def test_overlay_out_writes_what_is_missing_once_and_never_over_a_file(tmp_path:
         )
         done = cli(*more, env=filled, cwd=tmp_path)
     assert done.returncode in (0, 3), done.stderr
-    assert "no secret is missing" in done.stderr
+    assert "nothing is missing that an overlay could provide" in done.stderr
     assert not (tmp_path / "rest.toml").exists()
 
 

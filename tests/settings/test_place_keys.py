@@ -1,12 +1,17 @@
 """A key goes only to the console it belongs to."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
+from jitsu_backup.cli.app import App
 from jitsu_backup.console.replies import Permanent, RefusalKind, error_of
-from jitsu_backup.errors import AccessError, UsageError
-from jitsu_backup.operations.alarms import remedy_for
+from jitsu_backup.errors import AccessError, KeyRejectedError, UsageError
+from jitsu_backup.events import silent
+from jitsu_backup.operations.alarms import advised, remedy_for
 from jitsu_backup.settings import Overrides, load
 from jitsu_backup.settings.console_keys import DEFAULT_HOST, checked_key
 
@@ -248,3 +253,26 @@ def test_a_place_says_what_names_its_console(tmp_path: Path) -> None:
     )
     assert named_by({}) == f"`host` in {tmp_path / 'jitsu-backup.toml'}"
     assert named_by({}, "@p") == "the profile @p"
+
+
+def test_whose_key_of_a_profile_is_wrong_tests_the_place_that_failed(tmp_path: Path) -> None:
+    """`check` alone tests the default place, which may have no key at all."""
+    file_names(tmp_path, '[profiles.production]\nhost = "http://127.0.0.1:9"\nkey = { env = "KEY" }\n')
+    with pytest.raises(AccessError) as malformed:
+        load(None, {"KEY": "one"}, None, tmp_path, Overrides()).place("@production/acme")
+    app = App({"as_json": False, "timeout": 1.0, "concurrency": 1})
+    place = load(None, {"KEY": "one:two"}, None, tmp_path, Overrides()).place(
+        "@production", workspace_needed=False
+    )
+    invalid = {"message": "Invalid API key id one"}
+    answers = httpx.MockTransport(lambda _: httpx.Response(401, json=invalid))
+    connection = replace(app.connection(place, silent), transport=answers)
+
+    async def rejected() -> None:
+        async with connection.open() as console:
+            await console.get("/api/workspace")
+
+    with pytest.raises(KeyRejectedError) as caught:
+        asyncio.run(rejected())
+    for failure in (malformed.value, caught.value):
+        assert "`jitsu-backup check @production`" in str(advised(failure, app.again))

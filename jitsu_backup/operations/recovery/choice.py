@@ -176,22 +176,21 @@ def choose(
     """Return which of the `opened` workspaces are recovered; `known` are all archives of the store.
 
     `unreadable` are the ids and slugs of workspaces whose archives could not be opened, and `elsewhere` older archives of
-    `opened` workspaces from other consoles, which only count in messages. If nothing is lost, and one other console besides
-    `target_host` has archives, that one is recovered.
+    `opened` workspaces from other consoles. If nothing is lost, each workspace is recovered, whichever console its archive is
+    of. Otherwise the lost workspaces decide the console. Workspaces that `gone` names, or that `names` does not, do not count.
 
     A workspace that was itself recovered from another one is the target of that one as long as it exists; once it is lost
     too, it replaces that one. Among several workspaces with the same slug, the one that exists keeps it, or else the one
-    with the newest archive. Raise UsageError for names that match nothing, and if the store has archives of several consoles.
+    with the newest archive. Raise UsageError for names that match nothing, if workspaces of several consoles are lost, and if
+    a workspace that exists has archives of the lost console and newer ones of another.
     """
     there = {one.id: one for one in living}
     by_id = sorted(opened, key=lambda one: (one.slug, one.source.workspace_id))
     consoles = _hosts([*by_id, *elsewhere], "named workspace" if names else "workspace")
-    of_others: list[LeftOut] = []
+    not_named: list[Opened] = []
     if from_host is not None:
         by_id, not_named = _of_named_host(by_id, from_host, consoles, unreadable)
-        of_others = [_of_another(one, target_host) for one in not_named]
     sources, successors, left_out = _without_recoveries(by_id, known, there)
-    host, sources, living_elsewhere = _of_one_host(sources, there, consoles, target_host)
     slugs = {one.slug for one in there.values()}
     heirs = successors_of(by_id, known)
     sources, missing = _named(
@@ -202,8 +201,9 @@ def choose(
         ),
         unreadable,
     )
+    host, sources, living_elsewhere = _of_one_host(sources, there, consoles, target_host, elsewhere)
     kept, clashing = _one_for_each_slug(sources, there, names)
-    of_others += [_of_another(one, target_host) for one in living_elsewhere]
+    of_others = [_of_another(one, target_host) for one in (*not_named, *living_elsewhere)]
     return Chosen(
         host, tuple(kept), (*of_others, *left_out, *missing, *clashing), successors, tuple(living_elsewhere)
     )
@@ -303,30 +303,35 @@ def _of_another(one: Opened, target_host: str) -> LeftOut:
 
 
 def _of_one_host(
-    sources: list[Opened], there: Mapping[str, Living], consoles: str, target_host: str
+    sources: list[Opened],
+    there: Mapping[str, Living],
+    consoles: str,
+    target_host: str,
+    elsewhere: Iterable[Opened],
 ) -> tuple[str, list[Opened], list[Opened]]:
     """Return the console to recover, its workspaces, and those of other consoles, which exist on the target.
 
-    `consoles` are those of the store, in words. Raise UsageError if lost workspaces belong to several consoles.
+    `consoles` are those of the store, in words. Raise UsageError if lost workspaces belong to several consoles, or if
+    `elsewhere` has an older archive of the lost console for a workspace that exists.
     """
+    newest = max(sources, key=lambda one: one.archive.sort_key, default=None)
+    if newest is None:
+        return "", [], []
     lost = {one.source.host for one in sources if not lives(one, there)}
-    hosts = {one.source.host for one in sources}
-    others = hosts - {target_host}
-    if not lost and len(others) == 1 and others != hosts:
-        lost = others
-    if len(lost) > 1:
+    if not lost:
+        written_into = any(one.source.host == target_host for one in sources)
+        return target_host if written_into else newest.source.host, sources, []
+    others = [one for one in sources if one.source.host not in lost]
+    ids = {one.archive.workspace_id for one in others}
+    disputed = any(one.source.host in lost and one.archive.workspace_id in ids for one in elsewhere)
+    if len(lost) > 1 or disputed:
         problem = SeveralConsolesError(
             f"the store has archives of several consoles: {consoles}; choose one with --from HOST"
         )
-        of_lost = (one for one in sources if one.source.host in lost)
-        problem.newest = max(of_lost, key=lambda one: one.archive.sort_key).source.host
+        problem.newest = newest.source.host
         raise problem
-    if lost:
-        (host,) = lost
-        own = [one for one in sources if one.source.host == host]
-        return host, own, [one for one in sources if one.source.host != host]
-    newest = max(sources, key=lambda one: one.archive.sort_key, default=None)
-    return "" if newest is None else newest.source.host, sources, []
+    (host,) = lost
+    return host, [one for one in sources if one.source.host == host], others
 
 
 def same_host(host: str, named: str) -> bool:

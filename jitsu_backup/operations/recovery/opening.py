@@ -156,7 +156,7 @@ async def newest_elsewhere(
 
     A workspace keeps its id if a console moves to another address, and archive names do not include the console.
     """
-    archives = {one.workspace_id: one.archives for one in found}
+    archives = {one.workspace_id: (*one.archives, *filter(is_whole, one.others)) for one in found}
     waiting = [(archives[one.opened.archive.workspace_id], one.opened) for one in taken]
     elsewhere: list[Opened] = []
 
@@ -172,7 +172,7 @@ async def newest_elsewhere(
 
 async def other_hosts(
     host: str, found: Iterable[Candidate], taken: Iterable[Taken], store: Store, keys: ArchiveKeys
-) -> tuple[str, ...]:
+) -> set[str]:
     """Return the consoles that some workspaces of `host` had before, as far as a few of the oldest archives show them."""
     newest = {one.opened.archive.workspace_id: one.opened for one in taken if one.opened.source.host == host}
     known = [(*one.archives, *one.others) for one in found if one.workspace_id in newest]
@@ -181,8 +181,7 @@ async def other_hosts(
         (one for one in oldest if one != newest[one.workspace_id].archive), key=lambda one: one.sort_key
     )
     contents = await gather(*(_content_or_none(one, store, keys) for one in first[:_OLDEST_READ]))
-    hosts = {one.manifest.source.host for one in contents if one is not None}
-    return tuple(sorted(hosts - {host}))
+    return {one.manifest.source.host for one in contents if one is not None} - {host}
 
 
 async def _content_or_none(archive: ArchiveName, store: Store, keys: ArchiveKeys) -> Snapshot | None:
@@ -197,22 +196,34 @@ async def _newest_elsewhere(
     archives: Sequence[ArchiveName], used: Opened, store: Store, keys: ArchiveKeys
 ) -> Opened | None:
     """Search the archives of a workspace, newest first, for the place where its console changes."""
-    archives = [one for one in archives if one.sort_key < used.archive.sort_key]
-    same, other = -1, len(archives)
-    found: Opened | None = None
+    older = sorted(
+        (one for one in archives if one.sort_key < used.archive.sort_key),
+        key=lambda one: one.sort_key,
+        reverse=True,
+    )
+    found = await _oldest_readable(older[-TRIES:], store, keys)
+    if found is None or found.source.host == used.source.host:
+        return None  # all are of this console
+    same, other = -1, older.index(found.archive)
     while other - same > 1:
-        middle = other - 1 if found is None else (same + other) // 2
-        try:
-            snapshot = content_of(archives[middle], await store.read(str(archives[middle])), keys)
-        except BackupError:
+        middle = (same + other) // 2
+        snapshot = await _content_or_none(older[middle], store, keys)
+        if snapshot is None:
             return found
         if snapshot.manifest.source.host == used.source.host:
-            if found is None:
-                return None  # the oldest one, so all are of this console
             same = middle
         else:
-            other, found = middle, _opened(archives[middle], snapshot)
+            other, found = middle, _opened(older[middle], snapshot)
     return found
+
+
+async def _oldest_readable(archives: Sequence[ArchiveName], store: Store, keys: ArchiveKeys) -> Opened | None:
+    """Return the oldest archive that can be read, of some that are sorted newest first."""
+    for archive in reversed(archives):
+        snapshot = await _content_or_none(archive, store, keys)
+        if snapshot is not None:
+            return _opened(archive, snapshot)
+    return None
 
 
 def _opened(archive: ArchiveName, snapshot: Snapshot) -> Opened:

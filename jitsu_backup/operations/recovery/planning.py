@@ -39,7 +39,14 @@ from jitsu_backup.operations.recovery.choice import (
 from jitsu_backup.operations.recovery.claims import settle_claims, with_taken_ids
 from jitsu_backup.operations.recovery.making import OTHER
 from jitsu_backup.operations.recovery.opening import Taken, newest_elsewhere, open_all, other_hosts
-from jitsu_backup.operations.recovery.target import Planner, find_living, living, with_holders
+from jitsu_backup.operations.recovery.target import (
+    Planner,
+    find_living,
+    left_different,
+    living,
+    with_holders,
+    with_newer,
+)
 from jitsu_backup.operations.recovery.values import (
     LeftOut,
     Member,
@@ -47,7 +54,7 @@ from jitsu_backup.operations.recovery.values import (
     RecoveryPlan,
     WorkspaceRecovery,
 )
-from jitsu_backup.planning import Overlay, Since
+from jitsu_backup.planning import Overlay, PlanOptions, Since
 from jitsu_backup.store import Store, archives, exists, of_workspace
 
 AT_ONCE = 4
@@ -120,8 +127,9 @@ class Choice:
     """The opened archives to use, in the order in which their workspaces are started, and what is left out.
 
     `overlays` are the overlays of single workspaces, `members_before` their members before an earlier recovery. Both are
-    keyed by workspace id as spelled in file names. `other_hosts` are consoles of older archives, which are not used.
-    `undone` are the backups from before the last undo of a workspace, by its id.
+    keyed by workspace id as spelled in file names. `other_hosts` are consoles of archives that are not used. `undone` are the
+    backups from before the last undo of a workspace, by its id. `of_others` exist on the target, and are left out because
+    their archives are of another console. `made` are the newest archives of what earlier recoveries created, by its id.
     """
 
     chosen: Chosen
@@ -131,6 +139,8 @@ class Choice:
     members_before: Mapping[str, tuple[Member, ...]] = field(default_factory=dict, repr=False)
     other_hosts: tuple[str, ...] = ()
     undone: Mapping[str, ArchiveName] = field(default_factory=dict)
+    of_others: tuple[Taken, ...] = ()
+    made: Mapping[str, ArchiveName] = field(default_factory=dict)
 
 
 async def list_archives(job: RecoveryJob, store: Store, *, now: Callable[[], datetime]) -> Listed:
@@ -166,29 +176,31 @@ async def choose_archives(
         unreadable={name for one in unreadable for name in (one.workspace_id, one.slug)},
         target_host=job.target.host,
     )  # fmt: skip
+    openings = [one.opened for one in taken]
     try:
-        chosen = chosen_with([one.opened for one in taken])
+        chosen = chosen_with(openings)
+        of_others = tuple(one for one in taken if one.opened in chosen.of_others)
+        if of_others:
+            elsewhere = await newest_elsewhere(listed.found, of_others, store, keys)
+            chosen = chosen_with(openings, elsewhere=elsewhere)
     except UsageError:  # it may count the workspaces of each console
         elsewhere = await newest_elsewhere(listed.found, taken, store, keys)
-        chosen = chosen_with([one.opened for one in taken], elsewhere=elsewhere)
-    if job.from_host is None and chosen.of_others:
-        strangers = {one.archive.workspace_id for one in chosen.of_others}
-        again = [one for one in listed.found if one.workspace_id in strangers]
-        older, unread = await open_all(again, store, keys, report, from_host=chosen.host)
-        taken = [one for one in taken if one.opened not in chosen.of_others] + older
-        unreadable += unread
-        chosen = chosen_with([one.opened for one in taken])
+        chosen = chosen_with(openings, elsewhere=elsewhere)
     left_out = sorted((*chosen.left_out, *unreadable), key=lambda one: one.slug)
     _check_names(job, listed, taken)
     kept = _in_order(job, chosen, taken)
     before = _members_before(listed.known, taken)
-    others: tuple[str, ...] = ()
+    others = {one.source.host for one in chosen.kept} - {chosen.host}
     if job.from_host is None and chosen.host == job.target.host:
-        others = await other_hosts(chosen.host, listed.found, taken, store, keys)
+        others |= await other_hosts(chosen.host, listed.found, taken, store, keys)
+    heirs = (chosen.successors or {}).values()
+    newer = (archive for one in taken if (archive := one.opened.archive).workspace_id in heirs)
+    made = {archive.workspace_id: archive for archive in newer if archive.total != 0}
     overlays = _overlays(job, listed.known, taken)
     undos = (one for one in sorted(listed.known, key=lambda one: one.sort_key) if one.undoes is not None)
     undone = {one.workspace_id: one for one in undos}
-    return Choice(chosen, tuple(kept), tuple(left_out), overlays, before, others, undone)
+    besides = tuple(sorted(others))
+    return Choice(chosen, tuple(kept), tuple(left_out), overlays, before, besides, undone, of_others, made)
 
 
 def _certain(
@@ -255,11 +267,26 @@ async def plan_choice(
         begun[n] = replace(begun[n], plan_options=options)
     planned = await _plan_all(planner, begun, targets, listed, report)
     planned = with_holders(with_taken_ids(planned, planner.neighbours.ids))
+    planned = [with_newer(one, choice.made) for one in planned]
     planned = await gather(*(planner.with_deleted_ids(one, choice.undone) for one in planned))
+    left_out = await _compared(choice, planner, there)
     return RecoveryPlan(
-        choice.chosen.host, planner.console.host, tuple(planned), choice.left_out, clashes,
+        choice.chosen.host, planner.console.host, tuple(planned), left_out, clashes,
         limited=limited, made_limited=made_limited, other_hosts=choice.other_hosts,
     )  # fmt: skip
+
+
+async def _compared(choice: Choice, planner: Planner, there: Mapping[str, Living]) -> tuple[LeftOut, ...]:
+    """Return what is left out; workspaces of other consoles that exist are compared with their newest archives."""
+    targets = [there[one.opened.source.workspace_id] for one in choice.of_others]
+    options = PlanOptions(since=Since.RECOVERY)
+    begun = (
+        WorkspaceRecovery(one.opened.archive, one.snapshot, plan_options=options) for one in choice.of_others
+    )
+    begun = (_guarded(*pair, planner.job) for pair in zip(begun, targets, strict=True))
+    planned = await _plan_all(planner, list(begun), targets, (), silent)
+    differing = {one.workspace_id: told for one in planned if (told := left_different(one)) is not None}
+    return tuple(differing.get(one.workspace_id, one) for one in choice.left_out)
 
 
 @asynccontextmanager

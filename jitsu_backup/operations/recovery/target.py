@@ -1,7 +1,7 @@
 """Find the target of each workspace on the console, or assume a new, empty one, and plan the recovery into it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from jitsu_backup.console import Console
 from jitsu_backup.console.console_info import ConsoleInfo
 from jitsu_backup.console.reader import TYPES_OF_2024, Seen, read_workspace
 from jitsu_backup.console.workspaces import Workspace
-from jitsu_backup.errors import BackupError, BlockedError, KeyRejectedError, UsageError
+from jitsu_backup.errors import BackupError, BlockedError, IncompleteError, KeyRejectedError, UsageError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Key, Manifest, Snapshot, Source, plural, quoted, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -20,13 +20,29 @@ from jitsu_backup.operations.neighbours import Neighbours
 from jitsu_backup.operations.recovery.beside import members_to_invite, options_to_set
 from jitsu_backup.operations.recovery.choice import Living, Opened, lives
 from jitsu_backup.operations.recovery.making import OTHER, called_by_slug, check_slug
-from jitsu_backup.operations.recovery.values import Presence, RecoveryJob, TakenId, WorkspaceRecovery
+from jitsu_backup.operations.recovery.values import (
+    LeftOut,
+    PassedOver,
+    Presence,
+    RecoveryJob,
+    TakenId,
+    WorkspaceRecovery,
+)
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss, keys_made_before, recovery_losses
 from jitsu_backup.operations.restore import PreparedRestore, prepare, prepare_against
 from jitsu_backup.operations.safeguards import first_blocked, refuse_read_only
 from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.operations.third_side import RecordFinder
-from jitsu_backup.planning import Action, ActionKind, Extra, PlanOptions, Residue, capabilities, make_plan
+from jitsu_backup.planning import (
+    Action,
+    ActionKind,
+    Extra,
+    PlanOptions,
+    Residue,
+    UnreadSecret,
+    capabilities,
+    make_plan,
+)
 from jitsu_backup.planning.forecast import Load, load_of
 from jitsu_backup.planning.sent_empty import fills
 from jitsu_backup.store import Store
@@ -277,7 +293,7 @@ def standing_in_the_way(
     that flag is for all workspaces at once.
     """
     plan = prepared.plan
-    if stranger and plan.writes:
+    if stranger:  # also without writes: its options would be set, and a record would make it the successor
         slug = prepared.snapshot.manifest.source.slug
         into = f"{slug}={OTHER}"
         return BlockedError(
@@ -342,20 +358,64 @@ def _has_the_slug(prepared: PreparedRestore) -> str:
 
 
 def with_holders(planned: Iterable[WorkspaceRecovery]) -> list[WorkspaceRecovery]:
-    """Return planned workspaces; where the slug cannot be had, name the workspace with most of the archive's ids, if any."""
-    return [replace(one, problem=_held(one) or one.problem) for one in planned]
+    """Return planned workspaces; where the slug cannot be had, name the workspace with most of the archive's ids, if any.
+
+    Each is named once, for the workspace of which it has most, and none that is already the target of another one.
+    """
+    planned = list(planned)
+    used = {name for one in planned if not one.stranger and one.target_id for name in _names(one)}
+    held = dict[int, BlockedError]()
+    for count, number, holder in sorted(_holders(planned), key=lambda found: (-found[0], found[1])):
+        if number not in held and holder not in used:
+            used.add(holder)
+            held[number] = _held(planned[number], holder, count)
+    return [replace(one, problem=held.get(number, one.problem)) for number, one in enumerate(planned)]
 
 
-def _held(one: WorkspaceRecovery) -> BackupError | None:
-    if one.prepared is None or not one.stranger or not isinstance(one.problem, BlockedError) or not one.taken:
-        return None
-    ((holder, count),) = Counter(taken.used_by for taken in one.taken).most_common(1)
+def _names(one: WorkspaceRecovery) -> Iterator[str]:
+    """Yield the names of the target of a planned workspace."""
+    yield from filter(None, (one.target_id, one.prepared and one.prepared.live.manifest.source.slug))
+
+
+def _holders(planned: Iterable[WorkspaceRecovery]) -> Iterator[tuple[int, int, str]]:
+    """Yield how many ids of a planned workspace, by its number, another workspace has, and which, if a stranger has the slug."""
+    for number, one in enumerate(planned):
+        if one.stranger and isinstance(one.problem, BlockedError):
+            for holder, count in Counter(taken.used_by for taken in one.taken).items():
+                yield count, number, holder
+
+
+def _held(one: WorkspaceRecovery, holder: str, count: int) -> BlockedError:
+    assert one.prepared is not None  # noqa: S101  a stranger was planned
     into = f"{one.slug}={holder}"
     is_new = one.presence is Presence.NEW
     why = "its slug cannot be had for a new workspace" if is_new else _has_the_slug(one.prepared)
     return BlockedError(
         f"{why}; {holder} has {count} of its entities; add --into {into} to continue there"
     ).with_flags("--into", into)
+
+
+def with_newer(one: WorkspaceRecovery, made: Mapping[str, ArchiveName]) -> WorkspaceRecovery:
+    """Return a planned workspace; if its target is empty, but was not in its newest archive, that is listed as not used."""
+    newest = made.get(safe_text(one.target_id or ""))
+    if newest is None or one.prepared is None or one.prepared.live.entities:
+        return one
+    if newest.sort_key < one.archive.sort_key:
+        return one
+    why = "it was taken after an earlier recovery; to use it, `restore` it by its id"
+    return replace(one, passed_over=(*one.passed_over, PassedOver(newest, why)))
+
+
+def left_different(one: WorkspaceRecovery) -> LeftOut | None:
+    """Return the report of a planned workspace that is left alone, or None if it has everything that its archive has."""
+    host, problem = one.snapshot.manifest.source.host, one.problem
+    why = f"it differs from that; `recover --from {host} --workspace {one.slug}` restores it"
+    if one.prepared is None:
+        why = f"it cannot be compared with that: {problem}"
+    elif not (one.prepared.plan.writes or one.prepared.plan.blocked):
+        return None
+    code = problem.exit_code if one.prepared is None and problem is not None else IncompleteError.exit_code
+    return LeftOut(one.workspace_id, one.slug, f"its newest archive is of {host}, and {why}", code)
 
 
 def _touches(action: Action, options: PlanOptions) -> bool:
@@ -373,14 +433,18 @@ def _waits_for_feature(loss: RecoveryLoss, prepared: PreparedRestore) -> bool:
 
 
 def losses_of(prepared: PreparedRestore) -> tuple[RecoveryLoss, ...]:
-    """Return what a plan does not restore. For existing entities, only missing secrets and disabled reverse syncs count."""
+    """Return what a plan does not restore. For existing entities, only missing secrets and disabled reverse syncs count.
+
+    A secret in a field that the target's console does not know is not missing there.
+    """
     plan = prepared.plan
     actions = {action.key: action for action in plan.actions}
     made = {key for key, a in actions.items() if a.kind in (ActionKind.CREATE, ActionKind.BLOCKED)}
 
     def is_lost(loss: RecoveryLoss) -> bool:
         if loss.kind is LossKind.SECRET:
-            return loss.key in actions and loss.path in {lost.path for lost in actions[loss.key].losses}
+            lost = actions[loss.key].losses if loss.key in actions else ()
+            return any(one.path == loss.path and isinstance(one.reason, UnreadSecret) for one in lost)
         is_off = loss.kind is LossKind.REVERSE_SYNC
         return is_off or loss.key in made or _waits_for_feature(loss, prepared)
 

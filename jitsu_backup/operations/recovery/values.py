@@ -14,7 +14,7 @@ from jitsu_backup.model import Key, Snapshot, Source
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.recovery_losses import LossKind, RecoveryLoss
 from jitsu_backup.operations.restore import PreparedRestore, Result
-from jitsu_backup.planning import Action, ActionKind, Extra, Overlay, PlanOptions, Residue
+from jitsu_backup.planning import Action, ActionKind, Extra, Overlay, PlanOptions, Residue, shortfalls
 from jitsu_backup.planning.forecast import Load
 from jitsu_backup.planning.records import sends_code
 from jitsu_backup.planning.sent_empty import fills
@@ -253,12 +253,9 @@ class WorkspaceRecovery:
         known = {(loss.key, loss.path) for loss in self.losses}
         features = {loss.path for loss in self.losses if loss.kind is LossKind.FEATURE}
         return tuple(
-            Residue(action.key, action.name, path, reason)
-            for action in actions
-            if not (action.asked or action.dead or action.deleted_there)
-            and entity_type(action.key.type).feature not in features
-            for path, reason in _lacking(action)
-            if (action.key, path) not in known
+            line
+            for line in shortfalls(actions)
+            if entity_type(line.key.type).feature not in features and (line.key, line.path) not in known
         )
 
     @property
@@ -271,13 +268,6 @@ class WorkspaceRecovery:
             if not (action.asked or action.dead)
         )
         return bool(self.without or self.renamed) or any(lacking) or any(o.problem for o in self.options)
-
-
-def _lacking(action: Action) -> tuple[tuple[str, str], ...]:
-    """Return what an action does not restore: paths, empty for the whole entity, and reasons."""
-    if action.kind is ActionKind.SKIPPED and not action.losses:
-        return (("", action.reason),)
-    return tuple((loss.path, loss.reason) for loss in action.losses)
 
 
 def _unblocked(one: WorkspaceRecovery) -> WorkspaceRecovery:
@@ -300,8 +290,8 @@ class RecoveryPlan:
 
     `source_host` is the console of the archives, `host` the one to recover into. `clashes` are claimed by several workspaces.
     `limited` says whether the key that writes has rate limits, `made_limited` whether the key that creates workspaces has
-    them. The operator's token has none, and a console of 2024 sets none. `other_hosts` are consoles of older archives in the
-    store, which are not used.
+    them. The operator's token has none, and a console of 2024 sets none. `other_hosts` are other consoles that the store
+    has archives of.
     """
 
     source_host: str
