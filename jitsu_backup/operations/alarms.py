@@ -198,6 +198,9 @@ def advised(
 
     `again` and `waits` are as in `remedy_for`. `checks` says that the command was `check`.
     """
+    if failure.is_of_key and "`" not in failure.advice and not checks:
+        why, remedy = why_and_remedy(failure, again)
+        return failure.reworded(why).with_remedy(remedy)
     if failure.advice or isinstance(failure, LockedError) or not isinstance(failure, _BY_CLASS):
         return failure
     remedies = (*_OF_CHECK, *_REMEDIES) if checks else _REMEDIES

@@ -27,6 +27,7 @@ def checked_key(text: str, name: str = "", if_rejected: str = "", renewal: str =
     printable = key.isascii() and key.isprintable() and " " not in key
     if not (colon and key_id and secret and printable):
         wrong = AccessError(f"{name or 'the API key'} has the wrong form; it must look like keyId:keySecret")
+        wrong.is_of_key = bool(renewal)
         raise wrong.with_remedy(renewal) if renewal else wrong
     return SecretText(key, if_rejected, name or f"the API key {key_id}")
 
