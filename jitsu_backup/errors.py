@@ -127,6 +127,15 @@ class IntegrityError(BackupError):
     """An archive is damaged, forged, unreadable or of a newer format."""
 
     exit_code = 5
+    misnamed = False
+    """Whether the archive is undamaged, and only not what its name says."""
+
+    @classmethod
+    def of_misnamed(cls, message: str) -> Self:
+        """Return the error about an archive that was renamed or replaced."""
+        problem = cls(message)
+        problem.misnamed = True
+        return problem
 
 
 class NewerFormatError(IntegrityError):

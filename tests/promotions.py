@@ -35,15 +35,23 @@ class KilledError(BaseException):
     """The process is killed: nothing may catch it."""
 
 
+async def find_nothing(*_: Snapshot) -> None:
+    """Find no record of a clone."""
+
+
 @dataclass
 class Promotion:
-    """Staging on one console, production on another one or on the same; `record` is that of the last clone."""
+    """Staging on one console, production on another one or on the same; `record` is that of the last clone.
+
+    If it is `lost`, a store is asked for it, and has none.
+    """
 
     source: Sandbox
     target: Sandbox
     record: Snapshot | None = None
     results: list[Result] = field(default_factory=list)
     intents: list[Snapshot] = field(default_factory=list)
+    lost: bool = False
 
     @property
     def target_host(self) -> str:
@@ -67,6 +75,7 @@ class Promotion:
             snapshot,
             PlanOptions(**given),
             lambda _: None,
+            find_record=find_nothing if self.lost else None,
         )
         prepared: PreparedRestore = run(made)
         return prepared

@@ -23,7 +23,18 @@ from jitsu_backup.sandbox import Sandbox, default_state, example_workspace, runn
 from tests.advice import last_message
 from tests.faults import Call, Faults
 from tests.serving import serving
-from tests.support import ANALYST, OWNER, STAGING, cli, console_of, example_sandbox, read, run, writes
+from tests.support import (
+    ANALYST,
+    OWNER,
+    PRODUCTION,
+    STAGING,
+    cli,
+    console_of,
+    example_sandbox,
+    read,
+    run,
+    writes,
+)
 
 
 @pytest.fixture(scope="module")
@@ -322,10 +333,10 @@ def test_ctrl_c_is_code_130_without_a_traceback_and_leaves_nothing_half_written(
     state = default_state()
     example_workspace(state, STAGING)
     sandbox = Sandbox(state, rate_limit=False)
-    reached = threading.Event()
+    reached, ended = threading.Event(), threading.Event()
 
     def choose(call: Call) -> None:
-        if command == "backup" or call.method != "GET":
+        if not ended.is_set() and (command == "backup" or call.method != "GET"):
             reached.set()
             time.sleep(0.3)
 
@@ -351,17 +362,27 @@ def test_ctrl_c_is_code_130_without_a_traceback_and_leaves_nothing_half_written(
         assert reached.wait(30)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
+        ended.set()
+        store = tmp_path / "jitsu-backups"
+        left = sorted(path.name for path in store.iterdir()) if store.is_dir() else []
+        for name in filter(parse_name, left):
+            decode((store / name).read_bytes())
+        if command == "restore":
+            _, _, way_back = out.rpartition("To undo this run:\n  jitsu-backup ")
+            undone = cli(
+                *way_back.split(), "--yes", env={"JITSU_HOST": url, "JITSU_APIKEY": OWNER}, cwd=tmp_path
+            )
+            assert (undone.returncode, "did not end" in undone.stderr) == (0, True), (way_back, undone.stderr)
+            assert not [
+                one for one in state.objects.values() if one.workspace_id == PRODUCTION and not one.deleted
+            ]
     assert process.returncode == 130, (out, err)
     assert "Traceback" not in err
     assert "interrupted" in err
-    store = tmp_path / "jitsu-backups"
-    left = sorted(path.name for path in store.iterdir()) if store.is_dir() else []
     archives = {name: parse_name(name) for name in left if parse_name(name) is not None}
-    for name in archives:
-        decode((store / name).read_bytes())
-    # what was there, and what the run was about to leave; the lease was given back
+    # what was there, and what the run was about to leave, for `undo` and for the next clone; the lease was given back
     assert sorted(one.marks[0] for one in archives.values() if one) == (
-        [] if command == "backup" else ["cloning", "pre-restore"]
+        [] if command == "backup" else ["cloning", "cloning", "pre-restore"]
     )
     assert [name for name in left if name not in archives] == (
         [] if command == "backup" else ["jitsu-backup-store.json"]

@@ -356,7 +356,7 @@ def test_an_archive_with_the_operators_secrets_says_so_and_shows_them_when_asked
         (("diff", "latest", "--only", "function/nope"), 2, "'function/nope' matches nothing on either side"),
         (("show", "latest", "Warehouse"), 2, "unknown type 'Warehouse'"),
         (("show", "latest", "destination/no*"), 1, "no entity in the snapshot matches 'destination/no*'"),
-        (("restore", "@staging"), 2, "no profile @staging in the settings"),
+        (("restore", "@staging"), 2, "no profile @staging, because the settings have no profiles"),
         (("restore", "live:@staging"), 2, "use @staging/latest"),
         (("show", "latest/@staging"), 2, "use @staging/latest"),
         (("show", "acme-stagin"), 2, "'acme-stagin' is not a snapshot; did you mean 'acme-staging'?"),

@@ -1,11 +1,17 @@
 """References to what a snapshot does not hold, and what `verify` makes of them."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
-from jitsu_backup.archive import encode
+from jitsu_backup.archive import archive_name, encode
 from jitsu_backup.catalogue import dangling_references
-from jitsu_backup.model import Refusal, Snapshot
+from jitsu_backup.model import Key, Refusal, Snapshot
+from jitsu_backup.operations.come_back import Rehearsal
+from jitsu_backup.operations.verify import check_archive
+from jitsu_backup.planning import Residue
+from tests.advice import folded
 from tests.planning.scenarios.scenario import DB, RUNS, WEB, builder, link, side
 from tests.support import cli
 
@@ -81,6 +87,44 @@ def test_what_dangles_in_several_archives_of_a_workspace_is_said_once_with_their
     assert "one.json.gz and 2 other archives: dangling: link" in alarm
 
 
+def test_what_dangles_only_in_older_archives_is_one_line_and_no_failure(tmp_path: Path) -> None:
+    ends, links = {"stream": [WEB], "destination": [DB]}, {"link": [link("l1", "web-1", "db-1", RUNS)]}
+    store = tmp_path / "jitsu-backups"
+    store.mkdir()
+
+    def keep(lists: dict[str, list[dict[str, object]]], hours: int) -> None:
+        taken = side(lists)
+        taken = replace(taken, taken_at=taken.taken_at + timedelta(hours=hours))
+        data = encode(taken)
+        (store / str(archive_name(taken, size=len(data)))).write_bytes(data)
+
+    for hours in (0, 1):
+        keep({**ends, **links}, hours)
+    done = cli("verify", "--all", cwd=tmp_path)
+    assert (done.returncode, done.stdout.count("DANGLING"), done.stdout.count("dangling: ")) == (3, 1, 1)
+    assert "1 older archive has dangling references (acme-staging); so has the newest one\n" in done.stdout
+    assert "1 with dangling references" in done.stdout
+    keep(ends, 2)
+    done = cli("verify", "--all", cwd=tmp_path)
+    assert (done.returncode, done.stderr, done.stdout.count("dangling: ")) == (0, "", 0)
+    told = "2 older archives have dangling references (acme-staging); the newest one has none, so there is nothing"
+    assert told in done.stdout
+    named = cli("verify", "acme-staging/latest~1", cwd=tmp_path)
+    assert (named.returncode, named.stdout.startswith("DANGLING")) == (3, True)
+
+
+def test_a_rehearsal_of_an_older_archive_fails_only_if_something_else_does_not_come_back() -> None:
+    taken = side({"stream": [WEB], "destination": [DB], "link": [link("l1", "web-1", "db-1", RUNS)]})
+    broken, other = (Residue(Key(*key), "", "", "why") for key in (("link", "l1"), ("stream", "web-1")))
+    for superseded, residue, lost in (
+        (True, (broken,), False),
+        (False, (broken,), True),
+        (True, (broken, other), True),
+    ):
+        rehearsal = Rehearsal(2, 3, residue=residue)
+        assert check_archive("x", taken, rehearsal, superseded=superseded).lost is lost
+
+
 def test_verify_lists_a_connection_that_was_dead_in_the_source_without_alarm(tmp_path: Path) -> None:
     name = archive_of(tmp_path, side({"stream": [WEB], "link": [link("l1", "web-1", "gone")]}))
     done = cli("verify", name, cwd=tmp_path)
@@ -118,4 +162,4 @@ def test_an_alarm_that_has_no_room_for_all_reasons_says_where_they_are(tmp_path:
     name = archive_of(tmp_path, side({"stream": [WEB], "destination": databases, "link": links}))
     done = cli("verify", name, cwd=tmp_path)
     assert "and 2 more; correct that in the console and back up again" in done.stderr
-    assert f"list all 5 with `jitsu-backup verify {name}`" in done.stderr
+    assert f"list all 5 with `jitsu-backup verify {name}`" in folded(done.stderr)

@@ -148,11 +148,11 @@ def test_wrong_answers_are_asked_again_and_what_is_written_works(
     address, heard = monitor
     (tmp_path / "file").write_text("mine")
     answers = [
-        "http://127.0.0.1:9", url,
+        "http://127.0.0.1:9", "htp:/127.0.0.1:9", url,
         "no key", WRONG_KEY, OWNER,
         "",
         "acme-stagin", "acme-staging",
-        "ftp://host/x", "file/store", "a store",
+        "ftp://host/x", "file/store", "/proc/backups/a", "a store",
         "age1wrong", "new",
         "gone/key.txt", "a store/key.txt", "file", "key.txt",
         "3 fortnights", "0 daily", "7d, 2 daily",
@@ -173,14 +173,16 @@ def test_wrong_answers_are_asked_again_and_what_is_written_works(
         "there is no folder",
         "inside the store",
         "file exists, and is never overwritten",
-        "'3 fortnights' is no retention",
+        "'3 fortnights' is not a retention policy",
         "keeps nothing",
-        "--ping: ",
+        "Error: not a URL; give the address of a check",
+        "the host is not an address",
+        "cannot create /proc/backups: ",
         "127.0.0.1:9 cannot be reached: ",
         "Keep a copy outside the store",
     ):
         assert words in " ".join(said.split()), words
-    assert " ".join(said.split()).count("Error: ") == 14
+    assert " ".join(said.split()).count("Error: ") == 16
     assert (
         max(len(line) for line in said.partition("15 * * * *")[0].splitlines() if str(tmp_path) not in line)
         <= 80

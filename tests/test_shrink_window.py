@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, strategies as st
 from obstore.store import MemoryStore
 
-from jitsu_backup.archive import ArchiveName, archive_name
-from jitsu_backup.archive.shrinkage import ALL, falls, falls_since
+from jitsu_backup.archive import ArchiveName, archive_name, backup_mark
+from jitsu_backup.archive.shrinkage import ALL, falls, falls_since, without_deleted
 from jitsu_backup.operations.save import Saved, SaveOptions, save
 from jitsu_backup.store import archives, keep
 from jitsu_backup.store.object_store import ObjectStore
@@ -104,6 +104,37 @@ def test_once_there_are_as_many_again_the_alarm_ends() -> None:
     assert history.falls(20) == []
 
 
+def test_something_else_that_is_added_does_not_end_the_alarm() -> None:
+    history = History()
+    before = history.backup(9, streams=7)
+    assert history.falls(9, streams=3) == ["stream: 7 before, 3 now"]
+    again = history.backup(9, streams=4)
+    assert [str(fall) for fall in again.falls] == ["stream: 7 before, 4 now"]
+    assert (again.archive.marks, again.baseline) == (("shrunk",), before.archive)
+    assert history.falls(9, streams=6) == ["stream: 7 before, 6 now"]
+    assert history.falls(9, streams=6, shrink_alarm=1) == []
+
+
+def test_only_what_raised_the_alarm_has_to_come_back() -> None:
+    history = History()
+    history.backup(9, streams=7)
+    assert history.falls(9, streams=3) != []
+    assert history.falls(8, streams=3) == ["stream: 7 before, 3 now"]
+    assert history.falls(3, streams=5) == ["function: 9 before, 3 now", "stream: 7 before, 5 now"]
+    assert history.falls(8, streams=7) == ["function: 9 before, 8 now"]
+    assert history.falls(9, streams=6) == []
+
+
+def test_an_alarm_whose_first_archive_retention_removed_continues() -> None:
+    history = History()
+    history.backup(9, streams=7)
+    first = history.backup(9, streams=3).archive
+    assert history.falls(9, streams=6) != []
+    run(history.store.remove(str(first)))
+    assert history.falls(9, streams=6) == ["all entities: 16 before, 15 now", "stream: 7 before, 6 now"]
+    assert history.falls(9, streams=7) == []
+
+
 def test_what_was_above_the_share_of_a_laxer_run_is_reported_by_a_stricter_one() -> None:
     history = History()
     history.backup(27)
@@ -135,6 +166,22 @@ def test_many_small_types_that_lose_most_together_are_an_alarm_too() -> None:
     history = History()
     assert kinds(3).whole
     assert [str(fall) for fall in kinds(1).falls] == ["all entities: 15 before, 5 now"]
+
+
+def test_what_runs_of_this_tool_deleted_is_taken_from_what_was_there_before_them() -> None:
+    first, later = archive_of({"function": 27, "stream": 5}, 0), archive_of({"function": 2, "stream": 5}, 4)
+
+    def a_run(before: dict[str, int], after: dict[str, int], day: int) -> list[ArchiveName]:
+        backup = replace(archive_of(before, day), marks=("pre-restore",))
+        marks = ("cloned", "from-0123456789ab", backup_mark(backup))
+        left = replace(archive_of(after, day), marks=marks, taken_at=backup.taken_at + timedelta(minutes=1))
+        return [backup, left]
+
+    restored = a_run({"function": 27, "stream": 4}, {"function": 2, "stream": 5}, 2)
+    undone = a_run({"function": 2, "stream": 5}, {"function": 27, "stream": 4}, 3)
+    one, other = without_deleted([later, first], [first, *restored, later])
+    assert (one, dict(other.counts), other.total) == (later, {"function": 2, "stream": 5}, 7)
+    assert without_deleted([first], [*undone, first, *restored]) == [first]
 
 
 COUNTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 30))

@@ -8,10 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import assume, given, settings, strategies as st
 
 from jitsu_backup.catalogue import dangling_references
+from jitsu_backup.console import Console
 from jitsu_backup.events import silent
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import restore as restoring
@@ -19,12 +21,14 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone_record import record_finder
 from jitsu_backup.operations.restore import PreparedRestore, Result
 from jitsu_backup.operations.safeguards import Safeguards, carry_out_safely
+from jitsu_backup.operations.third_side import RecordFinder
 from jitsu_backup.operations.undo import last_run, undo_options
 from jitsu_backup.planning import Overlay, PlanOptions
 from jitsu_backup.sandbox import Generation, Sandbox
 from jitsu_backup.store import FolderStore, Store, archives
 from tests import examples
 from tests.generate import Generator
+from tests.promotions import KilledError
 from tests.support import (
     MOMENT,
     PRODUCTION,
@@ -63,10 +67,35 @@ class Bench:
     async def _begun(self) -> Store:
         return self.store
 
-    def carry_out(self, snapshot: Snapshot, into: str, options: PlanOptions) -> Result:
+    def cut(self, after: int, snapshot: Snapshot, into: str, options: PlanOptions) -> bool:
+        """Carry out a plan, and be killed after some writes. Return whether there were as many."""
+        left = itertools.count(1)
+
+        class Deadly(httpx.ASGITransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                answer = await super().handle_async_request(request)
+                if request.method != "GET" and next(left) >= after:
+                    raise KilledError
+                return answer
+
+        app = self.sandbox.app
+        try:
+            self.carry_out(snapshot, into, options, console_of(self.sandbox, wrap=lambda _: Deadly(app)))
+        except KilledError:
+            return True
+        return False
+
+    def carry_out(
+        self,
+        snapshot: Snapshot,
+        into: str,
+        options: PlanOptions,
+        console: Console | None = None,
+        find: RecordFinder | None = None,
+    ) -> Result:
         """Carry out a plan; what is blocked in it is left out."""
         while True:
-            prepared = self.prepared(snapshot, into, options)
+            prepared = self.prepared(snapshot, into, options, find)
             if not prepared.plan.blocked:
                 break
             skipped = tuple(str(action.key) for action in prepared.plan.blocked)
@@ -74,12 +103,15 @@ class Bench:
         if not prepared.plan.writes:
             return restoring.nothing_to_write(prepared)
         guards = Safeguards(self._begun, NO_KEYS, self.now, lambda: 0.0)
-        result: Result = run(carry_out_safely(console_of(self.sandbox), prepared, silent, guards))
+        console = console or console_of(self.sandbox)
+        result: Result = run(carry_out_safely(console, prepared, silent, guards))
         assert result.failure is None
         return result
 
-    def prepared(self, snapshot: Snapshot, into: str, options: PlanOptions) -> PreparedRestore:
-        find = record_finder(lambda: self.store, NO_KEYS, options, now=self.now)
+    def prepared(
+        self, snapshot: Snapshot, into: str, options: PlanOptions, find: RecordFinder | None = None
+    ) -> PreparedRestore:
+        find = find or record_finder(lambda: self.store, NO_KEYS, options, now=self.now)
         made = restoring.prepare(
             console_of(self.sandbox), into, snapshot, options, silent, now=self.now, find_record=find
         )
@@ -89,11 +121,11 @@ class Bench:
     def undo(self, workspace_id: str, **options: Any) -> Result:
         known = run(archives(self.store))
         last = run(last_run(known, workspace_id, self.store, NO_KEYS, now=self.now(), report=silent))
-        assert last.left is not None
+        assert last.known
         wanted = undo_options(PlanOptions(**options), last)
         # what was broken before the run, such as a connection without its function, is not made so again
-        assume(not self.prepared(last.snapshot, workspace_id, wanted).plan.blocked)
-        return self.carry_out(last.snapshot, workspace_id, wanted)
+        assume(not self.prepared(last.snapshot, workspace_id, wanted, last.left_in).plan.blocked)
+        return self.carry_out(last.snapshot, workspace_id, wanted, find=last.left_in)
 
 
 @pytest.fixture
@@ -172,6 +204,40 @@ def test_an_undone_clone_leaves_what_the_target_had_and_what_others_made_since(
     else:
         undone = bench.undo(PRODUCTION)
         assert_is(before, without(bench.look(PRODUCTION), made), undone)
+
+
+@pytest.mark.parametrize("generation", Generation)
+@given(
+    seed=SEEDS, size=SIZES, changes=st.integers(1, 20), cuts=st.lists(st.integers(1, 8), min_size=1, max_size=2),
+    is_clone=st.booleans(), ends=st.booleans(),
+)  # fmt: skip
+@UNDO_LAW
+def test_a_run_that_was_cut_anywhere_is_undone_with_those_that_continued_it(
+    bench_of: Callable[..., Bench],
+    generation: Generation,
+    seed: int,
+    size: int,
+    changes: int,
+    cuts: list[int],
+    is_clone: bool,
+    ends: bool,
+) -> None:
+    bench = bench_of(seed, size, generation)
+    wanted = bench.look(STAGING)
+    bench.generator.mutate(STAGING, changes)
+    target, options = STAGING, PlanOptions(**ROLLBACK)
+    if is_clone:
+        target, options = PRODUCTION, PlanOptions(overlay=stand_ins(wanted))
+    before = bench.look(target)
+    assume(bench.cut(cuts[0], wanted, target, options))
+    for writes in cuts[1:]:
+        bench.cut(writes, wanted, target, options)
+    if ends:
+        bench.carry_out(wanted, target, options)
+    made = bench.generator.add(target, "function")
+    undone = bench.undo(target)
+    assert_is(before, without(bench.look(target), [made]), undone)
+    assert not bench.sandbox.state.objects[made].deleted
 
 
 def without(snapshot: Snapshot, ids: list[str]) -> Snapshot:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from jitsu_backup.model import shown_time
+
 SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
 INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
 PACKED, UNCOMPARED, ACCEPTED = "packed", "uncompared", "accepted"
@@ -86,6 +88,11 @@ class ArchiveName:
         return f"{self.slug}/{self.digest_prefix}"
 
     @property
+    def dated(self) -> str:
+        """Its workspace and id, and when it was taken, because two archives with the same content have the same id."""
+        return f"{self.reference} of {shown_time(self.taken_at)}"
+
+    @property
     def complete(self) -> bool:
         """Whether it is a backup that holds everything and is not damaged."""
         return INCOMPLETE not in self.marks and not self.set_aside and not self.damaged
@@ -138,16 +145,26 @@ class ArchiveName:
     @property
     def is_intent(self) -> bool:
         """Whether it is the intent of a clone."""
-        return CLONING in self.marks and self.cloned_from is not None
+        return CLONING in self.marks and self.cloned_from is not None and self.left_after is None
 
     @property
     def left_after(self) -> str | None:
-        """The mark that names the backup from before a run, in what the run left for `undo`, or None for other archives.
+        """The mark that names the backup from before a run, in what the run left for `undo`, or was about to leave.
 
-        It is UNBACKED if the run made no backup.
+        It is UNBACKED if the run made no backup, and None for other archives.
         """
         marks = self.marks if self.cloned_from is not None else ()
         return next((mark for mark in marks if _AFTER.fullmatch(mark)), None)
+
+    @property
+    def begun(self) -> str | None:
+        """The mark `left_after` of what a run was about to leave when it began, or None for any other archive."""
+        return self.left_after if CLONING in self.marks else None
+
+    @property
+    def ended(self) -> str | None:
+        """The mark `left_after` of what a run left when it had ended, or None for any other archive."""
+        return self.left_after if CLONED in self.marks else None
 
     @property
     def undoes(self) -> str | None:

@@ -284,6 +284,9 @@ _CLONE = ("the record of the last clone", "the intent of an unfinished clone")
 """Why the newest record is kept, and why an intent is."""
 
 
+_OF_RUN = ("the state that a run left", "what a run was about to write")
+
+
 def _from(archive: ArchiveName) -> str:
     return f"from {str(archive.cloned_from).removeprefix('from-')}"
 
@@ -298,7 +301,7 @@ def _set_aside(archive: ArchiveName, policy: Policy, end: datetime) -> list[str]
 
 def _why_set_aside(archive: ArchiveName) -> str:
     if archive.left_after is not None:
-        return "the state that a run left, for undo"
+        return f"{_OF_RUN[archive.begun is not None]}, for undo"
     if archive.cloned_from is not None:
         return f"the record of an earlier clone {_from(archive)}"
     return "from before a restore" if PRE_RESTORE in archive.marks else "packed by hand"

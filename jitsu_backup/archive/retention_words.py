@@ -19,7 +19,7 @@ def settings_of_words(text: str) -> dict[str, Any]:
         count = _COUNT.fullmatch(part)
         if count is None and _SPAN.fullmatch(part) is None:
             raise UsageError(
-                f"{part!r} is no retention; write parts such as 7d, 14 daily, 12 monthly, or all"
+                f"{part!r} is not a retention policy; write parts such as 7d, 14 daily, 12 monthly, or all"
             )
         name, value = ("keep_within", part) if count is None else (f"keep_{count[2]}", int(count[1]))
         if name in found:

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from jitsu_backup.archive import ACCEPTED, LEAST_COUNT, SHRUNK, ArchiveName
+from jitsu_backup.archive import ACCEPTED, LEAST_COUNT, PRE_RESTORE, SHRUNK, ArchiveName, backup_mark
 from jitsu_backup.catalogue import counts_by_list
 
 ALL = "all entities"
@@ -68,25 +68,92 @@ def compared_with(own: Iterable[ArchiveName], now: datetime) -> list[ArchiveName
     )
     since = next((a.sort_key for a in sound if ACCEPTED in a.marks), None)
     sound = [archive for archive in sound if since is None or archive.sort_key >= since]
-    alarms = (a.taken_at for a in known if a.complete and SHRUNK in a.marks and a.sort_key > last.sort_key)
-    start = min(alarms, default=now) - WINDOW
+    start = next((alarm.taken_at for alarm in open_alarms(known)), now) - WINDOW
     recent = [archive for archive in sound if archive.taken_at > start]
     found = [*recent, *sound[len(recent) : len(recent) + 1]]
     return found if last in found else [last, *found]
 
 
+def without_deleted(window: Iterable[ArchiveName], own: Iterable[ArchiveName]) -> list[ArchiveName]:
+    """Return a window's archives without as many entities as restores, clones and undos have deleted since.
+
+    Names say how many: a run leaves an archive of the workspace from before it and one of what it left, without what others
+    did. `own` are all archives of the workspace.
+    """
+    known = list(own)
+    backups = {backup_mark(archive): archive.counts for archive in known if PRE_RESTORE in archive.marks}
+    runs = (
+        [(left, backups[mark]) for left in known if (mark := left.left_after) in backups] if backups else []
+    )
+    return [_without(archive, runs) for archive in window]
+
+
+def _without(archive: ArchiveName, runs: Iterable[tuple[ArchiveName, Mapping[str, int]]]) -> ArchiveName:
+    """Return an archive without what later runs deleted, each given by what it left and the counts from before it."""
+    deleted = Counter[str]()
+    for left, before in runs:
+        if left.sort_key > archive.sort_key:
+            deleted.update(before)
+            deleted.subtract(left.counts)  # below zero if it created more
+    gone = {name: min(count, archive.counts.get(name, 0)) for name, count in (+deleted).items()}
+    if archive.total is None or not any(gone.values()):
+        return archive
+    counts = {name: count - gone.get(name, 0) for name, count in archive.counts.items()}
+    return replace(archive, counts=counts, total=archive.total - sum(gone.values()))
+
+
+def open_alarms(own: Iterable[ArchiveName]) -> list[ArchiveName]:
+    """Return the archives of a workspace that raised the alarm since its last sound one, oldest first."""
+    known = list(own)
+    raised = [archive for archive in known if SHRUNK in archive.marks and archive.complete]
+    last = baseline_of(known) if raised else None
+    later = (archive for archive in raised if last and archive.sort_key > last.sort_key)
+    return sorted(later, key=lambda archive: archive.sort_key)
+
+
 def falls_since(
-    window: Iterable[ArchiveName], now: Mapping[str, int], share: float, unread: Iterable[str] = ()
+    window: Iterable[ArchiveName],
+    now: Mapping[str, int],
+    share: float,
+    unread: Iterable[str] = (),
+    alarms: Iterable[ArchiveName] = (),
 ) -> tuple[Fall, ...]:
-    """Return what has fallen below the largest counts of a window's archives. `now` counts by type, as file names do."""
+    """Return what has fallen below the largest counts of a window's archives. `now` counts by type, as file names do.
+
+    What raised one of the `alarms`, which are as `open_alarms` returns them, has fallen until there is as much of it as
+    in the newest archive of the window.
+    """
     archives, unread = list(window), list(unread)
-    counts = [archive.counts for archive in archives]
-    if not all(_SYNC in before for before in counts):  # formats 1 and 2 count them among the links
-        counts, now = [counts_by_list(before) for before in counts], counts_by_list(now)
-    found = falls(_most(counts), now, share, unread)
+    # formats 1 and 2 count reverse syncs among the links
+    counted = dict if all(_SYNC in archive.counts for archive in archives) else counts_by_list
     # many small types together, or a name that had no room for all of them
     total = max((archive.total or 0 for archive in archives), default=0)
-    return found or (() if unread else falls({ALL: total}, {ALL: sum(now.values())}, share))
+    most = _most(counted(archive.counts) for archive in archives)
+
+    def fallen(now: Mapping[str, int], unread: Iterable[str] = ()) -> tuple[Fall, ...]:
+        found = falls(most, now, share, unread)
+        return found or (() if unread else falls({ALL: total}, {ALL: sum(now.values())}, share))
+
+    now = counted(now)
+    found = fallen(now, unread)
+    if share >= 1 or not archives:
+        return found
+    last = {**counted(archives[0].counts), ALL: archives[0].total or 0}
+    lost: set[str] = set()
+    for alarm in alarms:
+        then = counted(alarm.counts)
+        fewer = {fall.type for fall in _fewer(last, then)}
+        # without a fall, the archive that opened the alarm was removed, or the share was another one
+        lost = ((lost & fewer) | {fall.type for fall in fallen(then)}) or fewer
+    lost -= {*unread, *(fall.type for fall in found), *((ALL,) if unread else ())}
+    return (*found, *(fall for fall in _fewer(last, now) if fall.type in lost))
+
+
+def _fewer(before: Mapping[str, int], now: Mapping[str, int]) -> list[Fall]:
+    """Return what there are fewer of than before."""
+    there = {**now, ALL: sum(now.values())}
+    found = (Fall(name, count, there.get(name, 0)) for name, count in sorted(before.items()))
+    return [fall for fall in found if fall.now < fall.before]
 
 
 def with_most(window: Iterable[ArchiveName], fallen: tuple[Fall, ...]) -> ArchiveName | None:

@@ -99,7 +99,7 @@ def check_origin(archive: ArchiveName, snapshot: Snapshot) -> None:
     found = safe_text(snapshot.manifest.source.workspace_id) or "workspace", digest(snapshot)[:12]
     same_time = archive.taken_at.replace(microsecond=0) == snapshot.taken_at.replace(microsecond=0)
     if (archive.workspace_id, archive.digest_prefix) != found or not same_time:
-        raise IntegrityError(_OF_ANOTHER)
+        raise IntegrityError.of_misnamed(_OF_ANOTHER)
 
 
 def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
@@ -116,10 +116,15 @@ def check_name(archive: ArchiveName, snapshot: Snapshot) -> None:
         and archive.sketch == expected.sketch
         and (INCOMPLETE in archive.marks) == (INCOMPLETE in expected.marks)
         and archive.key_class in (None, expected.key_class)  # names from before 0.7.0 do not say
-        and (archive.cloned_from, archive.is_intent) == (expected.cloned_from, expected.is_intent)
+        and (archive.cloned_from, _is_ahead(archive)) == (expected.cloned_from, _is_ahead(expected))
     )
     if not same:
-        raise IntegrityError(_OF_ANOTHER)
+        raise IntegrityError.of_misnamed(_OF_ANOTHER)
+
+
+def _is_ahead(archive: ArchiveName) -> bool:
+    """Return whether an archive is of what a run was about to leave, not of what it left."""
+    return archive.is_intent or archive.begun is not None
 
 
 def _key_class(snapshot: Snapshot) -> tuple[str, ...]:

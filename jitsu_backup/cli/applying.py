@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli import DIFFERENT
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import RunOptions, guarded, refuse_own_keys
@@ -44,6 +43,7 @@ from jitsu_backup.operations.safety_backup import WayBack
 from jitsu_backup.operations.saved_plan import SavedPlan, check_plan
 from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.operations.taken_back import with_taken_back
+from jitsu_backup.operations.undo import LastRun
 from jitsu_backup.planning import Plan, PlanOptions, cut_off, make_plan
 from jitsu_backup.reports import plan_document, stays_different
 from jitsu_backup.reports.html import plan_page
@@ -56,7 +56,7 @@ class ApplyJob:
     """A snapshot to apply to a place. `planned` saves what was prepared, if asked to, and returns what carries that out.
 
     `folder` is what the snapshot was read from if that is not an archive. `keys` encrypt what the run leaves in the store.
-    `undoes` is the backup from before the run that is undone.
+    `undoes` is the run that is undone.
     """
 
     app: App
@@ -69,7 +69,7 @@ class ApplyJob:
     folder: Folder | None = None
     seen: Seen = field(default_factory=Seen)
     keys: ArchiveKeys = field(default_factory=ArchiveKeys)
-    undoes: ArchiveName | None = None
+    undoes: LastRun | None = None
 
 
 def apply(job: ApplyJob) -> int:
@@ -107,6 +107,8 @@ def apply(job: ApplyJob) -> int:
 def _apply_once(job: ApplyJob) -> int:
     app, run = job.app, job.run
     find = record_finder(lambda: app.store, app.keys, job.options, now=utc_now, report=app.tell)
+    if job.undoes is not None and job.undoes.known:
+        find = job.undoes.left_in
     find_base = (
         None
         if job.folder is None
@@ -236,7 +238,7 @@ def _safeguards(job: ApplyJob) -> Safeguards:
         app.writable_store, job.keys, utc_now, seconds_of_this_boot,
         report=app.tell, command=run.command, wait=run.wait, backup=run.safety_backup,
         remedy=_REMEDY_OF_UNDO if run.command == "undo" else _REMEDY, on_backup=tell_of_backup,
-        undoes=job.undoes,
+        undoes=None if job.undoes is None else job.undoes.archive,
     )  # fmt: skip
 
 

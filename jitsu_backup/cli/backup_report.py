@@ -203,6 +203,8 @@ def _tell(app: App, saved: Saved, document: dict[str, Any]) -> None:
         app.line(f"  {document['archive']}")
     for fall in saved.falls:
         app.line(f"  SHRUNK  {fall}")
+    if saved.back:
+        app.line("  no longer shrunk")
     for refusal in document["refused"]:
         app.line(f"  not read: {refusal['name']}: {refusal['reason']}")
     if not document["consistent"]:

@@ -16,6 +16,8 @@ from jitsu_backup.events import Reporter
 from jitsu_backup.model import Snapshot, features_of, iso_time, plural, some_of
 from jitsu_backup.operations.last_backup import last_backup
 from jitsu_backup.operations.store_space import free_space
+from jitsu_backup.planning import entity_names
+from jitsu_backup.planning.protection import idle_protection
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
 from jitsu_backup.store import is_begun, read_file
@@ -105,6 +107,7 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
         "refused": facts["refused"],
         "masked": len(facts["ledger"]),
         "complete": facts["complete"],
+        "warnings": _idle(app, place, snapshot),
         "limits": {method: {"limit": gate.limit, "left": gate.left} for method, gate in gates.items()},
     }
 
@@ -113,6 +116,15 @@ def _features_off(snapshot: Snapshot) -> list[str]:
     """Return the features that types of the console need and that are off in the workspace."""
     needed = {entity_type(name).feature for name in snapshot.manifest.counts} - {""}
     return sorted(needed - features_of(snapshot.workspace))
+
+
+def _idle(app: App, place: Place, snapshot: Snapshot) -> list[str]:
+    """Return a warning for each selector of the setting `protect` that matches nothing in a workspace."""
+    source = snapshot.manifest.source
+    guard = app.settings.guard(place.host, (source.workspace_id, source.slug), place.profile)
+    names = entity_names(snapshot.entities)
+    named = [(entity, names[entity.key]) for entity in snapshot.entities]
+    return [*idle_protection(guard.protect, named, source.slug or source.workspace_id)]
 
 
 def _store_in_words(app: App, store: dict[str, Any], problem: BackupError | None) -> str:
@@ -161,6 +173,8 @@ def _tell(app: App, facts: dict[str, Any], problem: BackupError | None) -> None:
     ]
     for name, text in lines:
         app.line(f"{name:17} {text}")
+    for warning in facts["warnings"]:
+        app.line(f"{'warning':17} {warning}")
     for refusal in facts["refused"]:
         app.line(f"{'not read':17} {refusal['name']}: {refusal['reason']}")
 

@@ -388,7 +388,12 @@ class _Setup:
             if not text:
                 return None
             check_new_file(first.ping_path)
-            try_monitor(text, os.environ)
+            try:
+                try_monitor(text, os.environ)
+            except UsageError as problem:
+                if given is not None:
+                    raise
+                raise UsageError(str(problem).removeprefix("--ping: ")) from None
             self.note("The monitor answers.")
             return SecretText(text)
 

@@ -49,7 +49,7 @@ _UNRECORDED = {
 _FOLD_AT = 30
 """The most outcomes that are shown without --verbose."""
 
-_LONGEST_OVERLAY, _OVERLAY_LINES = 20, 6
+_LONGEST_OVERLAY, _OVERLAY_LINES = 30, 6
 """The most lines of an overlay that are shown without --verbose, and how many are shown of a longer one."""
 
 
@@ -182,9 +182,10 @@ def _disabled(prepared: PreparedRestore) -> str:
 def _way_back(app: App, result: Result, run: RunOptions, restore: str | None) -> str | None:
     """Return the command that undoes a run, None without a backup from before it, which `restore` restores.
 
-    Only a recorded run can be undone.
+    Only a run that stored what it left, or was about to leave, can be undone.
     """
-    if result.way_back is None or result.record is None or result.unrecorded:
+    recorded = result.record is not None and not result.unrecorded
+    if result.way_back is None or not (recorded or result.way_back.aim):
         return restore
     return undo_command(app, result.way_back, run.target)
 

@@ -113,8 +113,8 @@ def carry_out_saved(
     )
     if saved.command == "undo":
         last = find_last_run(app, replace(place, workspace=saved.workspace_id))
-        run = replace(run, unrecorded=last.left is None)
-        job = replace(job, options=with_record(job.options, last), run=run, undoes=last.archive)
+        run = replace(run, unrecorded=not last.known)
+        job = replace(job, options=with_record(job.options, last), run=run, undoes=last)
     return apply(job)
 
 

@@ -118,8 +118,7 @@ def _that_lives(app: App, place: Place, newest: Iterable[tuple[ArchiveName, str 
 
 def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot]:
     """Return the name and the snapshot of an archive of the store. Raise BackupError, IntegrityError."""
-    data = run_async(app.store.read(str(archive)))
-    return str(archive), snapshots.open_archive(archive, data, app.keys)
+    return str(archive), run_async(snapshots.open_stored(archive, app.store, app.keys, app.again))
 
 
 def find_last_run(app: App, place: Place) -> LastRun:

@@ -12,7 +12,7 @@ from jitsu_backup.cli.applying import ApplyJob, apply
 from jitsu_backup.cli.files import opened_overlay
 from jitsu_backup.cli.saved_plans import check_plan_out, keep_plan
 from jitsu_backup.cli.snapshot_argument import find_last_run, place_of_origin
-from jitsu_backup.model import plural, shown_time
+from jitsu_backup.model import Source, plural, shown_time, some_of
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
 from jitsu_backup.operations.undo import LastRun, undo_options
@@ -33,7 +33,7 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
     overlay = None if path is None else opened_overlay(app, path)
     options, how = split_options(app.settings, given, place, overlay)
     run, where, target = _found(app, place)
-    _tell(app, run, dry_run=given["dry_run"] or plan_out is not None)
+    _tell(app, run, where, dry_run=given["dry_run"] or plan_out is not None)
 
     def save(prepared: PreparedRestore) -> Sequence[str]:
         if plan_out is None:
@@ -43,12 +43,12 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
     how = replace(
         how,
         command="undo",
-        unrecorded=run.left is None,
+        unrecorded=not run.known,
         plan_out=plan_out,
         dry_run=how.dry_run or plan_out is not None,
     )
     wanted = undo_options(options, run)
-    return apply(ApplyJob(app, target, run.snapshot, wanted, how, planned=save, undoes=run.archive))
+    return apply(ApplyJob(app, target, run.snapshot, wanted, how, planned=save, undoes=run))
 
 
 def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
@@ -61,23 +61,27 @@ def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
     return run, place or workspace, target
 
 
-def _tell(app: App, run: LastRun, *, dry_run: bool) -> None:
-    """Print which run is undone, and what is uncertain."""
+def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
+    """Print which run is undone, and what is uncertain. `where` is the PLACE."""
     source = run.snapshot.manifest.source
-    called, began = source.slug or source.workspace_id, shown_time(run.archive.taken_at)
-    recovery = f"is the recovery of {began} from {run.recovered_from}"
-    app.say(
-        f"The last run that wrote into {called} {recovery if run.recovered_from else f'began at {began}'}."
-    )
+    called = source.slug or source.workspace_id
+    app.say(f"The last run that wrote into {called} {_about(run, source)}.")
     if run.created:
-        app.say(f"It created {plural(run.created, 'entity', 'entities')}, which an undo deletes.")
+        entities = plural(run.created, "entity", "entities")
+        ended = f"It created {entities}, which an undo deletes."
+        app.say(
+            ended
+            if run.left
+            else f"It was about to create {entities}. An undo deletes those that it created."
+        )
     app.say(f"That run {'would' if dry_run else 'will'} be undone. Run undo again to redo it.")
     if run.begun is not None:
         app.say(
             f"An earlier undo of it, of {shown_time(run.begun.taken_at)}, did not finish or left no record, so this run continues"
-            f" it. The state before that undo is {run.begun.reference}."
+            f" it. The state before that undo is {run.begun.reference}; to return to it:"
         )
-    if run.left is None:
+        app.say(f"  {_return_to(app, run.begun, where)}")
+    if not run.known:
         app.warn(
             "what that run wrote is unknown, because it did not finish or left no readable record: the plan also undoes later"
             " changes by others, and deletes what was created since only with --prune"
@@ -88,11 +92,33 @@ def _tell(app: App, run: LastRun, *, dry_run: bool) -> None:
         )
     if run.unended:
         app.say(_about_unended(run.unended))
+        app.say(f"  {_return_to(app, run.unended[-1], where)}")
     if run.unbacked is not None:
         app.warn(
             f"a later run, which ended at {shown_time(run.unbacked.taken_at)}, made no backup, so it cannot be undone; its changes"
             " count as changes by somebody else"
         )
+
+
+def _about(run: LastRun, target: Source) -> str:
+    """Return what a run was, when it began, when it was continued, and whether it ended."""
+    words, began = f"began at {shown_time(run.archive.taken_at)}", run.recovered_from
+    if began is not None and began.slug == target.slug:
+        words = f"is the recovery of {shown_time(run.archive.taken_at)} from {began.host}"
+    elif began is not None:
+        called = began.slug or began.workspace_id
+        words = (
+            f"is the recovery or clone of {shown_time(run.archive.taken_at)} from {called} on {began.host}"
+        )
+    if run.continued:
+        words += f", continued at {some_of([shown_time(one) for one in run.continued], 3)}"
+    return words if run.left or not run.known else f"{words}, and did not end"
+
+
+def _return_to(app: App, archive: ArchiveName, where: str) -> str:
+    """Return the command that brings a workspace back to an earlier state, whoever changed it since."""
+    again = app.again_with_keys([archive])
+    return again("restore", archive.reference, "--into", where, "--prune", "--accept-shrink")
 
 
 def _about_unended(backups: Sequence[ArchiveName]) -> str:
@@ -101,4 +127,6 @@ def _about_unended(backups: Sequence[ArchiveName]) -> str:
     runs = "The run before it" if len(backups) == 1 else f"The {len(backups)} runs before it"
     since = f"{'of' if len(backups) == 1 else 'since'} {shown_time(first.taken_at)}"
     before = "that run" if len(backups) == 1 else "the first of them"
-    return f"{runs}, {since}, left no record. The state before {before} is {first.reference}."
+    return (
+        f"{runs}, {since}, left no record. The state before {before} is {first.reference}; to return to it:"
+    )

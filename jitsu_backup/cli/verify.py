@@ -21,6 +21,7 @@ from jitsu_backup.cli.verify_report import (
     tell_alarms,
     tell_dangling,
     tell_locked,
+    tell_superseded,
     unread_document,
 )
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
@@ -64,8 +65,8 @@ def verify(
     _ = app.keys.identities  # report an unreadable identity once, not for every archive
     alone = len(snapshots) == 1 and not app.as_json
     app.figures = lambda: [drill for one in results for drill in _drills(one, rehearse=rehearse)]
-    for reference, read in _readers(app, snapshots, stored=everything or latest, latest=latest):
-        found = _examined(app, reference, read, rehearse=rehearse)
+    for reference, read, superseded in _readers(app, snapshots, stored=everything or latest, latest=latest):
+        found = _examined(app, reference, read, rehearse=rehearse, superseded=superseded)
         if found is None:
             continue
         result, document = found
@@ -84,6 +85,7 @@ def verify(
     checked = [one for one in results if isinstance(one, CheckedArchive)]
     if not (alone or app.as_json):
         tell_dangling(app, checked)
+        tell_superseded(app, checked)
     tell_alarms(app, checked, fail_on_losses=fail_on_losses)
     if not results:
         raise BackupError(
@@ -109,19 +111,23 @@ def _check_which(snapshots: tuple[str, ...], *, everything: bool, latest: bool) 
 
 def _readers(
     app: App, snapshots: tuple[str, ...], *, stored: bool, latest: bool
-) -> Iterator[tuple[str, Read]]:
-    """Yield the name of each archive with a function that reads it."""
+) -> Iterator[tuple[str, Read, bool]]:
+    """Yield the name of each archive, a function that reads it, and whether it is superseded, as in CheckedArchive."""
     if stored:
-        found = latest_of_each(app.archives(), utc_now()) if latest else app.archives()
+        known = app.archives()
+        newest = latest_of_each(known, utc_now())
+        with_newest = {archive.workspace_id for archive in newest}
+        found = newest if latest else known
         app.tell_of_strangers()
         if not found:
             raise BackupError(
                 f"the store {app.store.url} is empty, so there is nothing to verify; create an archive with `{app.again('backup')}`"
             )
         for archive in found:
-            yield str(archive), partial(_read_stored, app, archive, latest=latest)
+            superseded = archive not in newest and archive.workspace_id in with_newest
+            yield str(archive), partial(_read_stored, app, archive, latest=latest), superseded
     for reference in snapshots:
-        yield reference, partial(open_snapshot, app, reference)
+        yield reference, partial(open_snapshot, app, reference), False
 
 
 def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, Snapshot] | None:
@@ -139,7 +145,7 @@ def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, 
 
 
 def _examined(
-    app: App, reference: str, read: Read, *, rehearse: bool
+    app: App, reference: str, read: Read, *, rehearse: bool, superseded: bool
 ) -> tuple[ArchiveFinding, dict[str, Any]] | None:
     """Read an archive, check it and, with `rehearse`, rehearse it; return the result and its JSON, None if it was removed."""
     try:
@@ -148,7 +154,8 @@ def _examined(
             return None
         name, snapshot = found
         rehearsal = _rehearsed(app, name, snapshot) if rehearse else None
-        result = check_archive(name, snapshot, rehearsal, folder=is_folder(Path(name)))
+        folder = is_folder(Path(name))
+        result = check_archive(name, snapshot, rehearsal, folder=folder, superseded=superseded)
         return result, checked_document(result, snapshot)
     except Exception as problem:  # noqa: BLE001  one bad archive must not keep the others from being checked
         unread = _unread(reference, problem if isinstance(problem, BackupError) else MistakeError.of(problem))

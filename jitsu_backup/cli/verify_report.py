@@ -69,7 +69,8 @@ def facts_of(results: Iterable[ArchiveFinding], *, rehearsed: bool) -> dict[str,
         "unreadable": [one.archive for one in unread if not one.locked],
         "locked": [one.archive for one in unread if one.locked],
         "incomplete": [one.archive for one in checked if not one.complete],
-        "dangling": [one.archive for one in checked if one.broken],
+        "dangling": [one.archive for one in checked if one.dangles],
+        "superseded_dangling": [one.archive for one in checked if one.broken and one.superseded],
         "not_brought_back": [one.archive for one in checked if one.lost],
         "reasons": {one.archive: _for_the_log(reasons) for one in results if (reasons := one.reasons)},
     }
@@ -101,9 +102,14 @@ def in_words(facts: Mapping[str, Any]) -> str:
 def tell(app: App, result: ArchiveFinding, document: dict[str, Any], *, alone: bool) -> None:
     """Print what was found about an archive; `document` is its JSON. Unless it is `alone`, `tell_dangling` follows."""
     if isinstance(result, UnreadArchive):
-        app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.failure}")
+        if result.mistaken or result.named is None:
+            app.line(f"{'NOT READ' if result.mistaken else 'UNREADABLE'}  {result.archive}")
+        else:  # why is on standard error
+            taken = result.named.taken_at
+            app.line(f"UNREADABLE  {result.short_name}  {shown_time(taken)} ({ago(taken, utc_now())})")
         return
-    state = "INCOMPLETE" if not result.complete else "DANGLING" if result.broken else "ok"
+    dangles = "DANGLING" if result.dangles else "dangling"
+    state = "INCOMPLETE" if not result.complete else dangles if result.broken else "ok"
     named = result.named is not None  # and the name has the id
     what = result.short_name if named else f"{result.archive} ({document['digest'][:12]})"
     taken = parse_iso_time(document["taken_at"])
@@ -121,11 +127,30 @@ def tell_dangling(app: App, checked: Iterable[CheckedArchive]) -> None:
     """Print the dangling references of several archives: once each for a workspace, with how many archives have it."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for one in checked:
-        for line in dict.fromkeys(map(str, one.dangling)):
+        for line in dict.fromkeys(str(line) for line in one.dangling if line.dead or one.dangles):
             found[one.workspace, line].append(one.short_name)
     for (workspace, line), archives in found.items():
         where = archives[0] if len(archives) == 1 else f"{len(archives)} archives of {workspace}"
         app.line(f"dangling: {line} ({where})")
+
+
+def tell_superseded(app: App, checked: Iterable[CheckedArchive]) -> None:
+    """Print of each workspace how many archives that were superseded have dangling references that are no failure."""
+    older: dict[str, list[CheckedArchive]] = defaultdict(list)
+    newest: dict[str, CheckedArchive] = {}
+    for one in checked:
+        if not one.superseded:
+            newest[one.source.workspace_id] = one
+        elif one.broken:
+            older[one.source.workspace_id].append(one)
+    for workspace, archives in older.items():
+        latest = newest.get(workspace)
+        what_to_do = "if the newest one has none, there is nothing to do"
+        if latest is not None:
+            nothing = "the newest one has none, so there is nothing to do"
+            what_to_do = "so has the newest one" if latest.broken else nothing
+        have = "archive has" if len(archives) == 1 else "archives have"
+        app.line(f"{len(archives)} older {have} dangling references ({archives[0].workspace}); {what_to_do}")
 
 
 def tell_alarms(app: App, checked: Iterable[CheckedArchive], *, fail_on_losses: bool) -> None:

@@ -25,7 +25,7 @@ from jitsu_backup.cli.unattended import figures_problem, run_told, unattended
 from jitsu_backup.console import Gates
 from jitsu_backup.errors import IncompleteError, UsageError
 from jitsu_backup.events import Caution, Event, Notice, Problem
-from jitsu_backup.model import one_line, printable
+from jitsu_backup.model import one_line, plural, printable
 from jitsu_backup.operations.alarms import FOR_EVER, Alarm
 from jitsu_backup.operations.backup import BackupJob
 from jitsu_backup.operations.backup_outcome import BackupRun
@@ -171,7 +171,9 @@ class Teller:
 
     def ended(self, standing: Standing) -> None:
         """Write the final state to the metrics and the log."""
-        self.app.outcome = f"ended: {standing.words}"
+        one = standing.workspaces == 1
+        watched = f"{plural(standing.workspaces, 'workspace')} {'was' if one else 'were'} watched"
+        self.app.outcome = f"ended; {watched if standing.well else standing.words}"
         self.app.facts |= {"workspaces": standing.workspaces, "troubles": dict(standing.troubles)}
         self._figures.end()
         if not self.app.logs:  # else the line of the run says it

@@ -146,7 +146,7 @@ _REMEDIES: tuple[tuple[type[object], str], ...] = (
     (NotFoundError, "it may have been deleted, or its slug changed; see what exists with {all}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "set a later --deadline, or split the workspaces with --shard"),
-    (UnreachableError, "give {longer} to wait for a console that restarts; {later}"),
+    (UnreachableError, "give {longer} to wait until the console is back; {later}"),
     (ConsoleError, "{later}"),
     (FolderError, "correct the folder, or run `unpack` again"),
     (IntegrityError, "list the other snapshots with {snapshots}"),
@@ -166,7 +166,7 @@ _OF_CHECK: tuple[tuple[type[object], str], ...] = (
     ),
     (NotFoundError, "see what the key can read with {check}"),
     (WrongAddressError, "correct the host, its certificate or the proxy"),
-    (UnreachableError, "check host and network, or wait for a console that restarts with {longer}"),
+    (UnreachableError, "check host and network, or give {longer} to wait until the console is back"),
     (ConsoleError, "try again later, or ask who runs the console"),
 )
 """The same for `check` itself, to which the others refer."""
@@ -241,6 +241,8 @@ def _remedy(
         return f"test the store with {check}"
     if isinstance(failure, AccessError) and failure.advice:
         return f"then test it with {check}"
+    if isinstance(failure, IntegrityError) and failure.advice:
+        return ""
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
     remedy = next(words for kind, words in remedies if isinstance(failure, kind))
     new_key = failure.new_key if isinstance(failure, KeyRejectedError) else ""

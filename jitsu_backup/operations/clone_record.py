@@ -33,6 +33,7 @@ from jitsu_backup.planning import PlanOptions, left_by, same_workspace
 from jitsu_backup.planning.intents import intent_of, with_intent
 from jitsu_backup.planning.records import new_record
 from jitsu_backup.planning.sent_empty import empties
+from jitsu_backup.planning.unended import aim_of
 from jitsu_backup.store import Store, archives, keep
 
 TAKE_SOURCE = ("source",)
@@ -248,6 +249,18 @@ async def keep_intent(
         raise
 
 
+async def keep_aim(
+    store: Store, keys: ArchiveKeys, prepared: PreparedRestore, live: Snapshot, backup: ArchiveName
+) -> ArchiveName:
+    """Store what a run is about to leave in the target `live`, under a name that refers to the `backup` from before it.
+
+    Return the archive. Raise BackupError; then it was not stored.
+    """
+    aim = replace(aim_of(prepared.snapshot, prepared.plan, prepared.options, live), taken_at=backup.taken_at)
+    options = SaveOptions((backup_mark(backup),), shrink_alarm=1, key=keys.mark)
+    return (await save(aim, (), options, keys.seal, functools.partial(keep, store))).archive
+
+
 async def forget(store: Store, superseded: Iterable[ArchiveName]) -> None:
     """Remove intents and their records. Retention removes those that cannot be removed now."""
     for archive in superseded:
@@ -302,6 +315,8 @@ async def recorded(
         if is_noted(prepared):
             record = await _keep_of_clone(store, keys, result, prepared, now, intent)
         left = await _keep_left(store, keys, result, now()) if wrote else None
+        if left is not None and result.way_back is not None and result.way_back.aim is not None:
+            await forget(store, [result.way_back.aim])
     except BackupError as problem:
         if in_place and result.way_back is None:  # it can only be reported
             return result

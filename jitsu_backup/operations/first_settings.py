@@ -24,7 +24,7 @@ from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.monitoring import Monitor
 from jitsu_backup.operations.store_space import check_writable
 from jitsu_backup.settings import SecretText
-from jitsu_backup.store import FolderStore, Store, check_permitted, is_begun, mark, write_new_file
+from jitsu_backup.store import FolderStore, Store, check_permitted, failure, is_begun, mark, write_new_file
 
 _VARIABLES = {"s3": ("AWS_",), "gs": ("GOOGLE_",), "az": ("AZURE_",)}
 _SAFE = re.compile(r"[\w@%+=:,./~-]+", re.ASCII)
@@ -200,7 +200,19 @@ async def look_at_store(store: Store) -> tuple[int, bool]:
     listing = await store.listing()
     if isinstance(store, FolderStore):
         check_writable(store.folder)
+        _try_to_create(store.folder)
     return len(archives_in(listing)), is_begun(listing)
+
+
+def _try_to_create(folder: Path) -> None:
+    """Create the first missing folder of a path, and remove it. Raise BackupError if that fails."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in missing[-1:]:
+        try:
+            path.mkdir()
+            path.rmdir()
+        except OSError as problem:
+            raise failure(f"cannot create {path}", problem) from None
 
 
 def variables_of_store(url: str, environment: Mapping[str, str]) -> tuple[dict[str, SecretText], list[str]]:

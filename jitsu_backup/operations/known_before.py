@@ -93,7 +93,7 @@ class KnownBefore:
             f"the store {store.url} has no archive of this workspace{there}, but the metrics file"
             f" {self.expected.figures} records one of {shown_time(datetime.fromtimestamp(recorded, UTC))}"
         )
-        remedy = "check whether the store was restored from an older copy, or that archive was removed"
+        remedy = "check whether the store was restored from an older copy, or that archive was removed; if quarantine/ has it, there is nothing to do"
         alarm = Alarm(What.LOST, why, remedy, source.slug or source.workspace_id)
         self._lost[source.workspace_id] = alarm
 

@@ -30,8 +30,9 @@ class News:
     """What is new in a workspace: `archive` has it; `before` is what it was compared with (None for the first backup).
 
     `changes` is None if they are unknown, and `why_not` says why. If archives are `gone` from the store, older changes
-    are not shown; without `changes`, the missing archive is `before` itself. `alarm` says what raised an alarm. `who`
-    says who changed an entity, in words, by its key on either side.
+    are not shown; without `changes`, the missing archive is `before` itself. `alarm` says what raised the shrink alarm.
+    `who` says who changed an entity, in words, by its key on either side. With `other_key`, only another key has read the
+    workspace before, so nothing was compared; with `weaker`, that raised an alarm.
     """
 
     source: Source
@@ -42,6 +43,8 @@ class News:
     gone: bool = False
     alarm: str = ""
     who: Mapping[Key, str] = field(default_factory=dict, repr=False)
+    other_key: bool = False
+    weaker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ async def news_of(
     base = _baseline(own, archive, told)
     before = base.archive
     same_as = base.lost or before
-    if same_as is not None and same_as.digest_prefix == archive.digest_prefix:
+    if archive.digest_prefix in {one.digest_prefix for one in (same_as, base.told) if one is not None}:
         return None
     falls = held.falls if isinstance(held, Saved) else ()
     news = News(held.source, archive, before, alarm="; ".join(map(str, falls)))
@@ -106,8 +109,11 @@ async def news_of(
         same = told_already is not None and told_already.digest_prefix == archive.digest_prefix
         return None if same else replace(news, why_not="the backup is incomplete, as the run's alarm says")
     if before is None:
-        weaker = any(one.complete for one in own)
-        return replace(news, why_not="no earlier archive was read with an equal key" if weaker else "")
+        if not any(one.complete for one in own):
+            return news
+        weaker = isinstance(held, Saved) and held.better is not None
+        why_not = "no earlier archive was read with an equal key"
+        return replace(news, why_not=why_not, other_key=True, weaker=weaker)
     lost = None if base.lost is None else replace(news, before=base.lost, gone=True, why_not=_GONE)
     if before == base.lost:
         return lost
@@ -134,11 +140,15 @@ def _others(held: Held, known: Iterable[ArchiveName]) -> list[ArchiveName]:
 
 @dataclass(frozen=True, slots=True)
 class _Baseline:
-    """The archive that a new one is compared with. It is `later` than the last one reported if that is `lost`."""
+    """The archive that a new one is compared with. It is `later` than the last one reported if that is `lost`.
+
+    `told` is the last one reported if that cannot be compared, because it is damaged, quarantined or removed.
+    """
 
     archive: ArchiveName | None = None
     later: bool = False
     lost: ArchiveName | None = None
+    told: ArchiveName | None = None
 
 
 def _baseline(own: Iterable[ArchiveName], archive: ArchiveName, told: Told | None) -> _Baseline:
@@ -158,7 +168,7 @@ def _baseline(own: Iterable[ArchiveName], archive: ArchiveName, told: Told | Non
         return _Baseline(limit)
     earlier = [one for one in past if one.taken_at <= limit.taken_at]
     if earlier:
-        return _Baseline(earlier[-1])
+        return _Baseline(earlier[-1], told=limit)
     lost = limit if limit.key_class == archive.key_class else None
     return _Baseline(past[0], later=True, lost=lost) if past else _Baseline(lost, lost=lost)
 

@@ -13,7 +13,7 @@ def was_recovered(newest: ArchiveName, seen: Iterable[ArchiveName]) -> bool:
     """
     return any(
         one.cloned_from is not None
-        and not one.is_intent
+        and not (one.is_intent or one.begun)
         and one.slug == newest.slug
         and one.taken_at >= newest.taken_at
         for one in seen

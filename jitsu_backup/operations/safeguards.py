@@ -21,7 +21,14 @@ from jitsu_backup.events import Caution, Reporter, silent
 from jitsu_backup.model import Snapshot, quoted, shortened
 from jitsu_backup.operations.alarms import told_apart
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.clone_record import forget, is_noted, is_recorded, keep_intent, recorded
+from jitsu_backup.operations.clone_record import (
+    forget,
+    is_noted,
+    is_recorded,
+    keep_aim,
+    keep_intent,
+    recorded,
+)
 from jitsu_backup.operations.restore import (
     Interruption,
     PreparedRestore,
@@ -196,15 +203,13 @@ async def carry_out_safely(
     async def keep(live: Snapshot) -> None:
         assert lease is not None  # noqa: S101  as below
         try:
-            ways.append(
-                await back_up(
-                    live,
-                    prepared.plan,
-                    lease.store,
-                    safeguards.keys,
-                    now=safeguards.now(),
-                    undoes=safeguards.undoes,
-                )
+            way_back = await back_up(
+                live,
+                prepared.plan,
+                lease.store,
+                safeguards.keys,
+                now=safeguards.now(),
+                undoes=safeguards.undoes,
             )
         except BackupError as problem:
             safeguards.on_no_backup(problem)
@@ -212,6 +217,8 @@ async def carry_out_safely(
                 raise safeguards.unprotected(problem) from None
             safeguards.report(Caution(f"{_NO_UNDO}: {problem}"))  # additions alone lose nothing
         else:
+            aim = await _keep_aim(prepared, safeguards, lease.store, live, way_back.archive)
+            ways.append(replace(way_back, aim=aim))
             safeguards.on_backup(ways[-1])
 
     async with nullcontext() if lease is None else lease:
@@ -269,6 +276,22 @@ async def _keep_intent(
         )
         safeguards.report(Caution(message))
         return ()
+
+
+async def _keep_aim(
+    prepared: PreparedRestore, safeguards: Safeguards, store: Store, live: Snapshot, backup: ArchiveName
+) -> ArchiveName | None:
+    """Store what a run is about to leave. A failure is only reported, because only the undo of a run that does not end needs it."""
+    try:
+        return await keep_aim(store, safeguards.keys, prepared, live, backup)
+    except Exception as bug:  # noqa: BLE001  the run must not fail because of it
+        problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
+        message = (
+            f"no note of what this {safeguards.command} will write could be stored, so `undo` cannot know that if it does not"
+            f" end; in that case, run it again before you undo it: {problem}"
+        )
+        safeguards.report(Caution(message))
+        return None
 
 
 async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:

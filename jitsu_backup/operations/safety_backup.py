@@ -2,12 +2,13 @@
 
 import functools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
-from jitsu_backup.archive import PRE_RESTORE, ArchiveName, safe_text, undo_mark
-from jitsu_backup.model import Snapshot
+from jitsu_backup.archive import PRE_RESTORE, ArchiveName, backup_mark, safe_text, undo_mark
+from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.save import SaveOptions, save
 from jitsu_backup.planning import ActionKind, Plan, mostly_gone
@@ -24,7 +25,9 @@ class WayBack:
     `prune` says that the entities which the restore creates must be deleted for that, `accept_shrink` that these are most
     of a type, or of all entities. `rebind` says that reverse syncs were re-created so that what they use could change, and
     must be again. `enable_reverse_syncs` says that an enabled one is deleted, and would be restored disabled. `recovers` says
-    that the run brings most of a workspace back from another console, which `undo` deletes only with `accept_shrink`.
+    that the run, with the ones that it may continue, brings most of a workspace back from another one that was lost, which
+    `undo` deletes only with `accept_shrink`. `aim` is the archive with what the run is about to leave, None if it could not
+    be stored.
     """
 
     archive: ArchiveName
@@ -33,6 +36,7 @@ class WayBack:
     rebind: bool = False
     enable_reverse_syncs: bool = False
     recovers: bool = False
+    aim: ArchiveName | None = None
 
 
 def undo_flags(way_back: WayBack) -> tuple[str, ...]:
@@ -68,7 +72,8 @@ async def back_up(
     The backup is dated after everything that earlier runs have stored of the target, so the order of archives shows the
     last run.
     """
-    live = dated_last(live, await archives(store), now)
+    known = await archives(store)
+    live = dated_last(live, known, now)
     marks = (PRE_RESTORE, *(() if undoes is None else (undo_mark(undoes),)))
     options = SaveOptions(marks, shrink_alarm=1, key=keys.mark)
     saved = await save(live, (), options, keys.seal, functools.partial(keep, store))
@@ -77,7 +82,11 @@ async def back_up(
     had = Counter(entity.key.type for entity in live.entities)
     left = {name: had[name] + made[name] - gone[name] for name in had | made}
     shrinks = mostly_gone(left, made)
-    elsewhere = plan.source.host != plan.target.host and plan.source.slug == plan.target.slug
+    of_others = False
+    if recovers_another(plan.source, plan.target):
+        added = made + _made_by(unended(known, saved.archive), had)
+        of_others = 2 * added.total() > sum(left.values())
+        shrinks = mostly_gone(left, added)
     freed = [
         action for action in plan.actions if action.kind is ActionKind.DELETE and action.key.type == _SYNC
     ]
@@ -88,5 +97,34 @@ async def back_up(
         accept_shrink=bool(made and shrinks),
         rebind=any(action.after for action in freed),
         enable_reverse_syncs=any(action.key in running for action in freed),
-        recovers=elsewhere and 2 * made.total() > sum(left.values()),
+        recovers=of_others,
     )
+
+
+def recovers_another(source: Source, target: Source) -> bool:
+    """Return whether a run from `source` into `target` may bring a lost workspace back: on another console, or under its slug."""
+    again = source.slug == target.slug and source.workspace_id != target.workspace_id
+    return source.host != target.host or again
+
+
+def unended(known: Iterable[ArchiveName], last: ArchiveName) -> list[ArchiveName]:
+    """Return the backups from before the runs that `last`, the backup from before a run, may continue, the last one first.
+
+    Those are the runs right before it that stored what they were about to write, and no end.
+    """
+    theirs = [one for one in known if one.workspace_id == last.workspace_id and one.sort_key < last.sort_key]
+    backups = sorted(
+        (a for a in theirs if PRE_RESTORE in a.marks), key=lambda one: one.sort_key, reverse=True
+    )
+    begun, ended = {one.begun for one in theirs}, {one.ended for one in theirs}
+
+    def stopped(backup: ArchiveName) -> bool:
+        mark = backup_mark(backup)
+        return backup.undoes == last.undoes and mark in begun and mark not in ended
+
+    return list(takewhile(stopped, backups))
+
+
+def _made_by(stopped: Sequence[ArchiveName], had: Counter[str]) -> Counter[str]:
+    """Return by type how many more entities there are than before runs that did not end, by their backups, the last one first."""
+    return had - Counter(stopped[-1].counts) if stopped else Counter()

@@ -22,7 +22,14 @@ from jitsu_backup.archive import (
     sized,
     type_in_name,
 )
-from jitsu_backup.archive.shrinkage import Fall, compared_with, falls_since, with_most
+from jitsu_backup.archive.shrinkage import (
+    Fall,
+    compared_with,
+    falls_since,
+    open_alarms,
+    with_most,
+    without_deleted,
+)
 from jitsu_backup.errors import BackupError, ConsoleError, LateError, UnreachableError
 from jitsu_backup.model import Manifest, Refusal, Snapshot, Source, some_of
 from jitsu_backup.store import better_than_weaker, latest_of
@@ -69,7 +76,7 @@ class Saved:
     with the previous content; `baseline_host` is its console if that is another one, or empty if it cannot be opened.
     `damaged` is the newest archive before, if it cannot be read. `better` is the newest archive that a stronger key read,
     if this one was read with a weaker key and that was not accepted. With `gone`, all that is missing are types that the
-    console no longer offers.
+    console no longer offers. With `back`, it ends a shrink alarm, because what had gone is back.
     """
 
     snapshot: Snapshot
@@ -83,6 +90,7 @@ class Saved:
     damaged: ArchiveName | None = None
     better: ArchiveName | None = None
     gone: bool = False
+    back: bool = False
 
     @property
     def source(self) -> Source:
@@ -159,19 +167,22 @@ async def save(
         name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     window = compared_with(own, name.taken_at)
     unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
-    counted = window if before_move is None else list(map(before_move.comparable, window))
-    fallen = falls_since(counted, name_counts(snapshot), options.shrink_alarm, unread)
+    both = window if before_move is None else map(before_move.comparable, window)
+    counted = without_deleted(both, own)
+    fallen = falls_since(counted, name_counts(snapshot), options.shrink_alarm, unread, open_alarms(own))
     most = with_most(counted, fallen)
     before, better = latest_of(own), better_than_weaker(own) if name.key_class == WEAKER else None
     accepts = options.accept_shrink and bool(fallen or better is not None)
+    was_shrunk = newest is not None and SHRUNK in newest.marks and options.shrink_alarm < 1
     made = Saved(
         snapshot,
         digest(snapshot),
         name,
         falls=() if options.accept_shrink else fallen,
-        baseline=next((a for a, same in zip(window, counted, strict=True) if same is most), None),
+        baseline=None if most is None else window[counted.index(most)],
         better=None if options.accept_shrink else better,
         gone=only_gone,
+        back=was_shrunk and not fallen and snapshot.manifest.complete,
     )
     if before is not None and not accepts and _is_enough(before, name, options):
         return replace(made, archive=before, written=False)
@@ -190,7 +201,8 @@ def would_alarm(
 ) -> bool:
     """Return whether a snapshot taken `now` with the content of the complete archive `before` would raise an alarm."""
     own = _comparable(history, replace(before, taken_at=now))
-    fallen = falls_since(compared_with(own, now), before.counts, options.shrink_alarm)
+    window = without_deleted(compared_with(own, now), own)
+    fallen = falls_since(window, before.counts, options.shrink_alarm, alarms=open_alarms(own))
     return bool(fallen) or (before.key_class == WEAKER and better_than_weaker(own) is not None)
 
 

@@ -17,15 +17,38 @@ from jitsu_backup.archive import (
     is_encrypted,
     safe_text,
 )
-from jitsu_backup.archive.shrinkage import compared_with, falls_since, with_most
-from jitsu_backup.errors import BackupError, IntegrityError, UsageError
+from jitsu_backup.archive.shrinkage import compared_with, falls_since, open_alarms, with_most, without_deleted
+from jitsu_backup.errors import (
+    BackupError,
+    IntegrityError,
+    LockedError,
+    NewerFormatError,
+    NoKeyError,
+    UsageError,
+)
 from jitsu_backup.events import Notice, Problem, Reporter
 from jitsu_backup.model import Snapshot, plural, shown_time, some_of
+from jitsu_backup.operations.alarms import Again
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.store import Store, exists, find, names_archive, of_workspace, read_file
+from jitsu_backup.store import (
+    Store,
+    archives,
+    exists,
+    find,
+    instead_of,
+    names_archive,
+    of_workspace,
+    read_file,
+    undamaged_before,
+)
 
 _NAMED = 10
 """The most workspaces that a message names."""
+
+_TRIED = 5
+"""How many archives before a damaged one are read to find an undamaged one."""
+
+_ADVICE = re.compile(r"; (?:use another archive.*|give a file that `backup` wrote)$")
 
 _LONG_ID = re.compile(r"[0-9a-fA-F]{13,64}", re.ASCII)
 """An id prefix that is longer than the digest in a file name."""
@@ -51,6 +74,54 @@ def open_archive(
         return content_of(archive, data, keys, check=check, like=like)
 
 
+async def open_stored(archive: ArchiveName, store: Store, keys: ArchiveKeys, again: Again) -> Snapshot:
+    """Return the snapshot of an archive of a store, as `open_archive` does.
+
+    If it is damaged or misnamed, the error says which archive to use instead. `again` is as in `remedy_for`.
+    """
+    data = await store.read(str(archive))
+    try:
+        return open_archive(archive, data, keys)
+    except NewerFormatError:
+        raise
+    except IntegrityError as problem:
+        known = await archives(store)
+        older, sure = await _undamaged_before(archive, known, store, keys)
+        newest = not any(
+            a for a in known if a.workspace_id == archive.workspace_id and a.sort_key > archive.sort_key
+        )
+        why = _ADVICE.sub("", str(problem)).removeprefix(f"{archive.reference}: ")
+        dated = type(problem)(f"{archive.dated}: {why}")
+        dated.archive = str(archive)
+        prune = None if problem.misnamed else again("prune", "--quarantine")
+        advice = instead_of(archive, older, newest=newest, prune=prune)
+        if not sure:
+            advice = (
+                f"none of the {_TRIED} before it can be read; check all with `{again('verify', '--all')}`"
+            )
+        raise dated.with_remedy(advice) from None
+
+
+async def _undamaged_before(
+    archive: ArchiveName, known: Iterable[ArchiveName], store: Store, keys: ArchiveKeys
+) -> tuple[ArchiveName | None, bool]:
+    """Return the newest archive before another one that can be read, or that `keys` do not open.
+
+    Only the first few are tried. Also return whether that was enough to know.
+    """
+    for number, older in enumerate(undamaged_before(archive, known)):
+        if number == _TRIED:
+            return None, False
+        try:
+            content_of(older, await store.read(str(older)), keys)
+        except (LockedError, NoKeyError):
+            return older, True
+        except BackupError:
+            continue
+        return older, True
+    return None, True
+
+
 def content_of(
     archive: ArchiveName,
     data: bytes,
@@ -67,7 +138,7 @@ def content_of(
         archive, len(data)
     )  # otherwise a truncated archive would be reported as damaged in another way
     if archive.encrypted != is_encrypted(data):
-        raise IntegrityError(
+        raise IntegrityError.of_misnamed(
             "the archive is not what its name says: only one of the two says that it is encrypted; use another archive"
         )
     snapshot = keys.open(data, like)
@@ -159,10 +230,13 @@ def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm
     """Return words for the size of a shrunken archive, and which of the `known` ones is from before the loss."""
     own = [a for a in known if a.workspace_id == archive.workspace_id and a.sort_key < archive.sort_key]
     window = compared_with(own, archive.taken_at)
-    before = with_most(window, falls_since(window, archive.counts, shrink_alarm))
+    counted = without_deleted(window, own)
+    fallen = falls_since(counted, archive.counts, shrink_alarm, alarms=open_alarms(own))
+    most = with_most(counted, fallen)
     size = f"it has {plural(archive.total or 0, 'entity', 'entities')}"
-    if before is None:
+    if most is None:
         return size
+    before = window[counted.index(most)]
     return f"{size}; the previous {before.reference} has {before.total}"
 
 

@@ -10,7 +10,7 @@ from jitsu_backup.model import Entity, Key, flag, shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.snapshots import open_archive
-from jitsu_backup.planning import Action, Plan, entity_names, same_workspace
+from jitsu_backup.planning import Action, EmptiedThere, Plan, entity_names, same_workspace
 from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.lineage import recorded_pairs
 from jitsu_backup.planning.overlays import overlay_selectors
@@ -57,7 +57,7 @@ async def _last_undo(
         one for one in await archives(store) if one.workspace_id == target and not one.is_from_the_future(now)
     ]
     begun = max((one for one in known if one.undoes is not None), key=lambda one: one.sort_key, default=None)
-    left = None if begun is None else next((o for o in known if o.left_after == backup_mark(begun)), None)
+    left = None if begun is None else next((one for one in known if one.ended == backup_mark(begun)), None)
     if begun is None or left is None:
         return None
 
@@ -76,7 +76,11 @@ def _essences(entities: tuple[Entity, ...]) -> dict[Key, object]:
 
 
 def _is_kept(action: Action) -> bool:
-    return bool(action.own or action.disputed or action.deleted_there)
+    return bool(action.own or action.disputed or action.deleted_there) or _is_emptied(action)
+
+
+def _is_emptied(action: Action) -> bool:
+    return isinstance(action.reason, EmptiedThere)
 
 
 def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: PreparedRestore) -> Plan:
@@ -89,6 +93,10 @@ def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: Pre
         if not _is_kept(action) or live not in undo.keys:
             return action
         flags.append(flag("--take", f"source:{plan.selectors.get(action.key, action.key)}"))
+        if _is_emptied(action):
+            return replace(
+                action, reason=f"{action.reason}; {by} deleted it: the flags listed below re-create just that"
+            )
         if action.disputed or action.deleted_there:
             return replace(action, reason=f"{action.reason}; {by} took the last clone's change back")
         reason = "" if action.reason == "already as intended" else f"{action.reason}; "

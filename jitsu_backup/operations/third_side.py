@@ -8,8 +8,9 @@ from jitsu_backup.catalogue import is_link
 from jitsu_backup.catalogue.derived_ids import KnownIds
 from jitsu_backup.console import Console
 from jitsu_backup.console.audit_log import last_changes
+from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Snapshot, plural, shown_time
-from jitsu_backup.planning import Plan, PlanOptions, record_in_place, same_workspace
+from jitsu_backup.planning import Plan, PlanOptions, Since, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
 """The beginning of a NoRecord, to find it in a saved plan."""
@@ -29,7 +30,7 @@ class NoRecord(str):
 RecordFinder = Callable[[Snapshot, Snapshot], Awaitable[Snapshot | None]]
 """Finds the record of the last clone from a source into the current target. Returns None without one.
 
-In place it is the record of the last run that sent secrets empty.
+In place it is the record of the last run that sent secrets empty, and in an undo what the run left.
 """
 
 BaseFinder = Callable[[], Awaitable[Snapshot | None]]
@@ -45,12 +46,15 @@ async def with_third_side(
 ) -> PlanOptions:
     """Return the options with the record of the last clone, if the snapshot is of another workspace.
 
-    In place, the base of a folder is the record. For any target, the base shows which entities of the folder are new.
+    In place, the base of a folder is the record, and in an undo what the run left. For any target, the base shows which entities of the folder are new.
     """
     promoted = not same_workspace(snapshot, live)
     if options.record is None and find_record is not None:
         record = await find_record(snapshot, live)
-        options = replace(options, record=record) if promoted else replace(options, emptied=record)
+        compared = promoted or options.since is Since.RUN
+        options = replace(options, record=record) if compared else replace(options, emptied=record)
+    if options.record is None and promoted and find_record is not None:
+        options = replace(options, unrecorded=await _copies(snapshot, live, find_record))
     base = None if find_base is None else await find_base()
     if base is None:
         return options
@@ -75,26 +79,42 @@ def missing_side(
         yield NO_BASE
 
 
-def unrecorded_clone(options: PlanOptions, snapshot: Snapshot, live: Snapshot) -> Iterator[str]:
-    """Yield a note if the target has entities of an earlier clone from this source, although its record is missing.
+async def _copies(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder) -> int:
+    """Return how many entities of the target are copies from another workspace, by their ids.
 
-    There is none with `--take source`, because then it does not matter what the target changed.
+    With equal ids, the target has the originals if the store has a record of a clone in the other direction.
     """
-    if options.record is not None or "source" in options.take or same_workspace(snapshot, live):
-        return
-    source, workspace = snapshot.manifest.source, live.manifest.source.workspace_id
+    workspace = live.manifest.source.workspace_id
     ids: dict[str, set[str]] = defaultdict(set)
     for entity in live.entities:
         if not is_link(entity.key):
             ids[entity.key.type].add(entity.key.id)
     known = {name: KnownIds(workspace, name, found) for name, found in ids.items()}
     objects = [entity.key for entity in snapshot.entities if entity.key.type in known]
-    copies = sum(key.id in ids[key.type] or bool(known[key.type].derived_of(key.id)) for key in objects)
-    if copies:
+    equal = {key for key in objects if key.id in ids[key.type]}
+    derived = sum(bool(known[key.type].derived_of(key.id)) for key in objects if key not in equal)
+    return derived + (0 if equal and await _has_originals(snapshot, live, find_record) else len(equal))
+
+
+async def _has_originals(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder) -> bool:
+    """Return whether the store has a record of a clone from the target into the source."""
+    try:
+        return await find_record(live, snapshot) is not None
+    except BackupError:  # it exists, but cannot be read
+        return True
+
+
+def unrecorded_clone(options: PlanOptions, snapshot: Snapshot) -> Iterator[str]:
+    """Yield a note if the target has entities of an earlier clone from this source, although its record is missing.
+
+    There is none with `--take source`, because then it does not matter what the target changed.
+    """
+    if options.unrecorded and "source" not in options.take:
+        source = snapshot.manifest.source
         called = source.slug or source.workspace_id
         yield (
-            f"the target has {plural(copies, 'copy', 'copies')} from {called}, but the store has no record of a clone, so"
-            " changes made in the target are overwritten; check --store before you continue"
+            f"the target has {plural(options.unrecorded, 'copy', 'copies')} from {called}, but the store has no record of a"
+            " clone, so changes made in the target are overwritten; check --store before you continue"
         )
 
 
@@ -110,5 +130,8 @@ async def with_authors(console: Console, plan: Plan, record: Snapshot | None) ->
         ].key: f"; {change.email or change.who} last changed the target's side at {shown_time(change.at)}"
         for target_id, change in found.items()
     }
-    actions = (replace(action, reason=action.reason + remarks.get(action.key, "")) for action in plan.actions)
+    actions = (
+        replace(action, reason=action.reason + remarks[action.key]) if action.key in remarks else action
+        for action in plan.actions
+    )
     return replace(plan, actions=tuple(actions))

@@ -73,10 +73,12 @@ class Troubles:
             self._changed()
 
     def is_over(self, subject: Subject, label: str = "") -> None:
-        """Report that a subject is working again if it was in trouble. `label` is its current label."""
+        """Report that a subject is no longer in trouble if it was. `label` is its current label."""
         before = self._troubles.pop(subject, None)
         if before is not None:
-            self._report("info", "", "working again", label or before.label)
+            shrank = {alarm.what for alarm in before.alarms} == {What.SHRUNK}
+            words = "no longer shrunk" if shrank else "working again"
+            self._report("info", words, words, label or before.label)
             self._changed()
 
     def flush(self) -> None:

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import takewhile
 
-from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark, source_mark, undo_mark
+from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, source_mark
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.events import Caution, Reporter
-from jitsu_backup.model import Snapshot, Source, some_of
+from jitsu_backup.events import Reporter
+from jitsu_backup.model import Entity, Snapshot, Source, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
+from jitsu_backup.operations.runs import Runs
+from jitsu_backup.operations.safety_backup import recovers_another
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.planning import PlanOptions, Since
+from jitsu_backup.planning.unended import Part, left_by_parts
 from jitsu_backup.store import Store, of_workspace
 
 _NAMED = 10
@@ -21,33 +23,54 @@ _NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The last restore or clone that wrote into a workspace, by what it stored.
+    """The last restore or clone that wrote into a workspace, with the runs that it continued, by what they stored.
 
-    `archive` is the backup from before it, with the content `snapshot`. `left` is the workspace as the run left it, or None
-    if the run did not end. `unended` are the backups from before the preceding runs that left no record, the last one first. `begun` is
-    the backup from before an undo of the run that did not end. `unbacked` is the state left by a later run that made no
-    backup. `recovered_from` is the console from which the run brought most of the workspace back, None for any other run.
+    `archive` is the backup from before the first of them, with the content `snapshot`. `left` is the workspace as the last
+    one left it, or None if that did not end. `parts` are all of them, the first one first; without `left`, they show what
+    was left of what they were about to write. There are none if the last one stored neither. `continued` says when each
+    but the first began. `after` is the workspace when an undo of them began that did not end; `begun` is the backup from
+    before that undo. `unended` are the backups from before the preceding runs that left no record, the last one first.
+    `unbacked` is the state left by a later run that made no backup. `recovered_from` is the workspace elsewhere from which
+    they brought most of this one, None for any other run.
     """
 
     archive: ArchiveName
     snapshot: Snapshot = field(repr=False)
     left: Snapshot | None = field(default=None, repr=False)
+    parts: tuple[Part, ...] = field(default=(), repr=False)
+    continued: tuple[datetime, ...] = ()
+    after: Snapshot | None = field(default=None, repr=False)
     unended: tuple[ArchiveName, ...] = ()
     begun: ArchiveName | None = None
     unbacked: ArchiveName | None = None
-    recovered_from: str | None = None
+    recovered_from: Source | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known what the run wrote."""
+        return bool(self.parts)
 
     @property
     def created(self) -> int:
-        """How many entities the run created; 0 if that is unknown."""
+        """How many entities the run created, or was about to create if it did not end; 0 if that is unknown."""
         had = {entity.key for entity in self.snapshot.entities}
-        left = () if self.left is None else self.left.entities
-        return sum(entity.key not in had for entity in left)
+        return sum(entity.key not in had for entity in self._reached)
 
     @property
     def created_most(self) -> bool:
-        """Whether the run created more than half of what it left."""
-        return self.left is not None and 2 * self.created > len(self.left.entities)
+        """Whether the run created, or was about to create, more than half of what it left."""
+        return self.known and 2 * self.created > len(self._reached)
+
+    @property
+    def _reached(self) -> tuple[Entity, ...]:
+        found = self.left or (self.parts[-1].aim if self.parts else None)
+        return () if found is None else found.entities
+
+    async def left_in(self, _: Snapshot, live: Snapshot) -> Snapshot | None:
+        """Return the workspace as the run left it, which is `live` now; None if that is unknown."""
+        if self.left is not None or not self.parts:
+            return self.left
+        return left_by_parts(self.parts, self.after or live)
 
 
 async def last_run(
@@ -87,45 +110,48 @@ async def last_run(
             f"the last restore or clone of {workspace} was on {source.host}, not on {host}; use the profile or host of that"
             " console"
         )
-    left = {one.left_after: one for one in past if one.left_after not in (None, UNBACKED)}
-    begun = None
-    if last.undoes is not None and backup_mark(last) not in left:
-        undone = next((one for one in backups if undo_mark(one) == last.undoes), None)
-        if undone is not None:
-            begun, last = last, undone
-            snapshot = open_archive(last, await store.read(str(last)), keys)
+    runs, begun, after = Runs(past, store, keys, report), None, None
+    undone = await runs.undone_by(last)
+    if undone is None:
+        found = await runs.with_continued(await runs.run(last, snapshot))
+    else:
+        begun, (found, after) = last, undone
+    first, *others = found
+    ended = found[-1].part.left
+    parts = tuple(one.part for one in found) if found[-1].known else ()
     own = source_mark(source.host, source.workspace_id)
     without = (one for one in past if one.left_after == UNBACKED and one.cloned_from == own)
-    before = [one for one in backups if one.sort_key < last.sort_key]
-    found = LastRun(
-        last,
-        snapshot,
-        await _left_by(left.get(backup_mark(last)), store, keys, report),
-        unended=tuple(takewhile(lambda one: backup_mark(one) not in left, reversed(before))),
+    run = LastRun(
+        first.backup,
+        first.part.before,
+        left=None if ended is None else left_by_parts(parts, ended),
+        parts=parts,
+        continued=tuple(one.backup.taken_at for one in others),
+        after=after,
+        unended=runs.without_record(first),
         begun=begun,
-        unbacked=next((one for one in without if one.sort_key > last.sort_key), None),
+        unbacked=next((one for one in without if one.sort_key > found[-1].backup.sort_key), None),
     )
-    if not found.created_most:
-        return found
-    return replace(found, recovered_from=await _recovered_from(last, past, source, store, keys))
+    if not run.created_most:
+        return run
+    return replace(run, recovered_from=await _recovered_from(run.archive, past, source, store, keys))
 
 
 async def _recovered_from(
     run: ArchiveName, past: Sequence[ArchiveName], target: Source, store: Store, keys: ArchiveKeys
-) -> str | None:
-    """Return the console from which a run brought a workspace back: its record is of the same slug on another console."""
+) -> Source | None:
+    """Return the workspace elsewhere from which a run brought a workspace back, by the record or the intent of a clone."""
     own = source_mark(target.host, target.workspace_id)
-    records = (one for one in past if one.sort_key > run.sort_key and one.cloned_from not in (None, own))
-    record = next((one for one in records if not one.is_intent), None)
+    clones = [one for one in past if one.cloned_from not in (None, own)]
+    records = (one for one in clones if one.sort_key > run.sort_key and not one.is_intent)
+    record = next(records, None) or next((one for one in reversed(clones) if one.is_intent), None)
     if record is None:
         return None
     try:
         cloned = open_archive(record, await store.read(str(record)), keys).manifest.cloned
     except BackupError:  # what this run was is only a remark; its own archives were read
         return None
-    if cloned is None or cloned.source.host == target.host or cloned.source.slug != target.slug:
-        return None
-    return cloned.source.host
+    return cloned.source if cloned is not None and recovers_another(cloned.source, target) else None
 
 
 async def _told_apart(newest: Iterable[ArchiveName], store: Store, keys: ArchiveKeys) -> str:
@@ -159,43 +185,34 @@ async def _newest(
     return found
 
 
-async def _left_by(
-    record: ArchiveName | None, store: Store, keys: ArchiveKeys, report: Reporter
-) -> Snapshot | None:
-    """Return the workspace as a run left it, or None without a record. A record that cannot be read is reported."""
-    if record is None:
-        return None
-    try:
-        return open_archive(record, await store.read(str(record)), keys)
-    except BackupError as problem:
-        report(Caution(f"the record of the last run cannot be read: {problem}"))
-        return None
-
-
 def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     """Return the options of the plan that reverts a run and keeps what was changed and created since.
 
     What the run created is deleted; with `prune_own`, so is what others created since. Reverse syncs are re-created as
-    they were, enabled if they were. Hidden secrets that the run replaced are sent if they are available. Without a record
-    of the run, only `prune` deletes, whoever created the entity. If a recovery created most of the workspace, that is deleted
-    only with `accept_shrink`.
+    they were, enabled if they were. Hidden secrets that the run replaced are sent if they are available. If it is unknown
+    what the run wrote, only `prune` deletes, whoever created the entity. If a recovery created most of the workspace, that
+    is deleted only with `accept_shrink`. The record of a run that did not end is found by `LastRun.left_in`.
     """
-    if run.left is None:
+    if not run.known:
         return replace(options, resend_secrets=bool(options.overlay.rules))
-    there = {entity.key for entity in run.left.entities}
-    gone = [sync for sync in run.snapshot.of_type("reverse-sync") if sync.key not in there]
     return replace(
         with_record(options, run),
         prune=options.prune or run.snapshot.manifest.complete,
         accept_shrink=options.accept_shrink or not (options.prune_own or run.recovered_from),
-        rebind=options.rebind or bool(gone),
+        rebind=options.rebind or any(_deletes_syncs(part) for part in run.parts),
         enable_reverse_syncs=True,
         resend_secrets=True,
     )
 
 
+def _deletes_syncs(part: Part) -> bool:
+    """Return whether a run deleted a reverse sync, or was about to."""
+    goal = part.left or part.aim
+    assert goal is not None and goal.manifest.cloned is not None  # noqa: PT018, S101  else it is unknown what it wrote
+    gone = {entity.key for entity in part.before.entities} - {entity.key for entity in goal.entities}
+    return any(key.type == "reverse-sync" for key in gone.union(goal.manifest.cloned.deletes or ()))
+
+
 def with_record(options: PlanOptions, run: LastRun) -> PlanOptions:
     """Return options with which a plan distinguishes what a run changed from what was changed since."""
-    if run.left is None:
-        return options
-    return replace(options, record=run.left, since=Since.RUN)
+    return replace(options, record=run.left, since=Since.RUN) if run.known else options

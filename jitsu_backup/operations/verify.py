@@ -23,8 +23,9 @@ from jitsu_backup.operations.recovery_losses import counted, in_words
 from jitsu_backup.operations.rehearse import rehearse
 
 MOST_TOLD = 3
-_AGAIN = "correct that in the console and back up again, or restore an earlier archive"
 """How many reasons an alarm gives. The log has more of them, and the report has all."""
+
+_AGAIN = "correct that in the console and back up again, or restore an earlier archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class _Archive:
         """The workspace and the archive's id if the file name has them, otherwise the name or path."""
         return self.archive if self.named is None else self.named.reference
 
+    @property
+    def dated(self) -> str:
+        """The same, with the time that the file name has."""
+        return self.archive if self.named is None else self.named.dated
+
 
 @dataclass(frozen=True, slots=True)
 class UnreadArchive(_Archive):
@@ -58,8 +64,11 @@ class UnreadArchive(_Archive):
 
     @property
     def why(self) -> str:
-        """Why it could not be read, without its name."""
-        return str(self.failure).removeprefix(f"{self.archive}: ").removeprefix(f"{self.short_name}: ")
+        """Why it could not be read, without its name and what to do."""
+        why = str(self.failure)
+        for name in (self.archive, self.dated, self.short_name):
+            why = why.removeprefix(f"{name}: ")
+        return why.removesuffix(self.failure.advice).rstrip().removesuffix(";")
 
     @property
     def locked(self) -> bool:
@@ -77,7 +86,8 @@ class CheckedArchive(_Archive):
     """What was found in an archive that is undamaged.
 
     `not_read` lists what is missing and why, each as (name, reason). `dangling` has the harmful references first.
-    `folder` is true for a folder of `unpack`.
+    `folder` is true for a folder of `unpack`. It is `superseded` if all archives of the store are checked, and `latest` means
+    another one: then dangling references are no failure, because nothing can be done about them.
     """
 
     source: Source
@@ -87,6 +97,7 @@ class CheckedArchive(_Archive):
     dangling: tuple[Dangling, ...] = ()
     rehearsal: Rehearsal | None = None
     folder: bool = False
+    superseded: bool = False
 
     @property
     def workspace(self) -> str:
@@ -99,9 +110,17 @@ class CheckedArchive(_Archive):
         return {one.key for one in self.dangling if not one.dead}
 
     @property
+    def dangles(self) -> bool:
+        """Whether its dangling references are a failure."""
+        return bool(self.broken) and not self.superseded
+
+    @property
     def lost(self) -> bool:
         """Whether a rehearsal could not restore all of it."""
-        return self.rehearsal is not None and not self.rehearsal.whole
+        if self.rehearsal is None or self.rehearsal.whole:
+            return False
+        explained = self.superseded and self.broken and not self.rehearsal.problem
+        return not explained or any(line.key not in self.broken for line in self.rehearsal.residue)
 
     @property
     def lacks(self) -> dict[str, int]:
@@ -131,7 +150,7 @@ def exit_code_of(results: Iterable[ArchiveFinding], *, fail_on_losses: bool = Fa
     for one in results:
         if isinstance(one, UnreadArchive):
             codes.add(one.failure.exit_code)
-        elif not one.complete or one.broken or one.lost or (fail_on_losses and any(one.lacks.values())):
+        elif not one.complete or one.dangles or one.lost or (fail_on_losses and any(one.lacks.values())):
             codes.add(IncompleteError.exit_code)
     worst = (e.exit_code for e in (IntegrityError, AccessError, BackupError, UsageError))
     return next((code for code in worst if code in codes), max(codes, default=0))
@@ -154,7 +173,7 @@ def alarms_of(
     why = f"{which}: {some_of(reasons, MOST_TOLD, '; ')}"
     if not result.complete:
         yield Alarm(What.INCOMPLETE, why, "use another archive, or back up again", workspace)
-    elif result.broken or result.lost:
+    elif result.dangles or result.lost:
         retry = again("verify", archive, *(["--rehearse"] if result.rehearsal is not None else []))
         more = f"; list all {len(reasons)} with `{retry}`" if len(reasons) > MOST_TOLD else ""
         remedy = "correct that in the folder" if result.folder else _AGAIN
@@ -169,17 +188,25 @@ def _unreadable(result: UnreadArchive, again: Again) -> Alarm:
     problem, archive, named = str(result.failure), result.short_name, result.named
     if result.mistaken:
         return Alarm(What.RUN_FAILED, problem, f"list the snapshots with `{again('snapshots')}`")
-    why = f"{archive}: {result.why}"
+    why = f"{result.dated}: {result.why}"
     damaged = result.failure.exit_code == IntegrityError.exit_code
     retry = f"then verify it again with `{again('verify', archive)}`"  # with the key that opens it
-    remedy = remedy_for(result.failure, again) if damaged else retry
+    remedy = result.failure.advice or (remedy_for(result.failure, again) if damaged else retry)
     return Alarm(What.UNREADABLE, why, remedy, "" if named is None else named.slug)
 
 
 def check_archive(
-    archive: str, snapshot: Snapshot, rehearsal: Rehearsal | None = None, *, folder: bool = False
+    archive: str,
+    snapshot: Snapshot,
+    rehearsal: Rehearsal | None = None,
+    *,
+    folder: bool = False,
+    superseded: bool = False,
 ) -> CheckedArchive:
-    """Return what an archive lacks, and its references to entities that it does not hold."""
+    """Return what an archive lacks, and its references to entities that it does not hold.
+
+    `folder` and `superseded` are as in CheckedArchive.
+    """
     manifest, names = snapshot.manifest, names_of_refused(snapshot)
     return CheckedArchive(
         archive,
@@ -190,6 +217,7 @@ def check_archive(
         tuple(sorted(dangling_references(snapshot), key=lambda one: one.dead)),
         rehearsal,
         folder,
+        superseded,
     )
 
 

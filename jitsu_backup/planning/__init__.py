@@ -31,7 +31,11 @@ from jitsu_backup.planning.grants import GRANT as GRANT, needs_authorising as ne
 from jitsu_backup.planning.identity import same_workspace as same_workspace
 from jitsu_backup.planning.json_diff import with_values as with_values
 from jitsu_backup.planning.left import left_by as left_by
-from jitsu_backup.planning.notes import CopiedSecrets as CopiedSecrets
+from jitsu_backup.planning.notes import (
+    COPIED_HOSTS as COPIED_HOSTS,
+    CopiedHosts as CopiedHosts,
+    CopiedSecrets as CopiedSecrets,
+)
 from jitsu_backup.planning.options import Ids as Ids, PlanOptions as PlanOptions, Since as Since
 from jitsu_backup.planning.overlays import (
     Outside as Outside,
@@ -49,6 +53,7 @@ from jitsu_backup.planning.plan import (
 from jitsu_backup.planning.planner import make_plan as make_plan
 from jitsu_backup.planning.reasons import (
     BeyondUpdate as BeyondUpdate,
+    EmptiedThere as EmptiedThere,
     NotRecreated as NotRecreated,
     UnreadSecret as UnreadSecret,
 )

@@ -101,7 +101,7 @@ def own_runs(known: Iterable[ArchiveName], workspace_id: str, key: str | None) -
     spelled = safe_text(workspace_id)
     own = [archive for archive in known if archive.workspace_id == spelled]
     begins = sorted(archive.taken_at for archive in own if PRE_RESTORE in archive.marks)
-    ends = sorted(archive.taken_at for archive in own if archive.cloned_from is not None)
+    ends = sorted(archive.taken_at for archive in own if archive.cloned_from and not archive.begun)
     times: list[tuple[datetime, datetime]] = []
     for begin in begins:
         end = next((end for end in ends if begin <= end <= begin + _LONGEST_RUN), begin + _LONGEST_RUN)

@@ -23,6 +23,7 @@ from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import out_of_reach
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Extra
+from jitsu_backup.planning.reasons import EmptiedThere
 from jitsu_backup.planning.requirements import uses
 from jitsu_backup.planning.reverse_syncs import why_stuck
 from jitsu_backup.planning.selection import selected
@@ -30,8 +31,14 @@ from jitsu_backup.planning.sides import Sides
 from jitsu_backup.planning.take import Winner, settling
 from jitsu_backup.planning.three_sides import overwrite
 
+_NAMED = 6
 SHARE = 0.5
 """More than this share of a type, or of all entities, is deleted only with `--accept-shrink`."""
+
+_MAYBE_OWN = (
+    "it may be the target's own: give the store that has the record with --store, leave out --prune, or delete all that only"
+    " the target has with --prune-own"
+)
 
 
 def pruned(pairs: Pairs, links: LinkPairs, deleted: Collection[Key]) -> list[Action]:
@@ -99,6 +106,9 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:
         return Action(ActionKind.SKIPPED, key, name, key.id, f"{sides.lacks(key)}, but {stuck}")
+    if sides.options.unrecorded and not (sides.options.prune_own or sides.is_dead(entity)):
+        reason = f"{sides.lacks(key)}, but the store has no record of the last clone, so {_MAYBE_OWN}"
+        return Action(ActionKind.BLOCKED, key, name, key.id, reason)
     reason = f"{sides.lacks(key)}{_lost_with(sides, entity)}"
     lost = (overwrite(sides, [(entity, name)]),) if changed_there else ()
     return Action(
@@ -213,11 +223,19 @@ def blocked_where_emptied_there(actions: Actions) -> Actions:
     most = mostly_gone(had, Counter(key.type for key in gone))
     # without a selector, an undo settles conflicts only
     again = flag("--take", "source:*" if sides.undoes else "source")
+    own = [
+        f"{sides.called(sides.by_key[key])} ({', '.join((*a.own, *a.conflicts))})"
+        for key, a in sorted(actions.by_key.items())
+        if a.own or a.conflicts
+    ]
+    also = f", which also overwrites {some_of(own, _NAMED)}" if own else ""
     lost = {
         key: action.stopped(
             ActionKind.BLOCKED,
-            f"{most[key.type]} were deleted in the target {sides.since.words}: re-create them with {again}, or leave them"
-            " deleted with --take=target",
+            EmptiedThere(
+                f"{most[key.type]} were deleted in the target {sides.since.words}: re-create them with {again}{also}, or leave"
+                " them deleted with --take=target"
+            ),
         )
         for key, action in gone.items()
         if key.type in most and sides.take.winner(sides.sides_of(key, None)) is None

@@ -1,14 +1,15 @@
 """Ignored fields: those that the settings leave to the target, so that they never differ and are never written."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jitsu_backup.catalogue import ANY_NAME, FieldSelector, check_type, field_selector
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Key, Path, format_path, members_of
+from jitsu_backup.model import Entity, Key, Path, format_path, members_of, nearest
 from jitsu_backup.planning.fields import upto_list
 from jitsu_backup.planning.json_diff import paths_that_differ
+from jitsu_backup.planning.schema_rules import Schema, Schemas, fields_of, schema_name
 from jitsu_backup.planning.sides import Sides
 
 _ABSENT = object()
@@ -46,6 +47,41 @@ def check_types(texts: Iterable[str], types: Iterable[str]) -> None:
     """Raise UsageError for ignored fields of an unknown type; `types` are those that either side has."""
     for text in texts:
         check_type(field_selector(text).entities, "ignore", types)
+
+
+def idle_fields(
+    texts: Iterable[str], named: Collection[tuple[Entity, str]], schemas: Schemas, where: str
+) -> Iterator[str]:
+    """Yield a warning for each ignored field that none of the entities has, nor their schemas; names are given with them.
+
+    One of a whole type without entities is meant for what will exist.
+    """
+    for text in texts:
+        field = field_selector(text)
+        chosen = [entity for entity, name in named if field.entities.matches(entity, name)]
+        if not chosen and field.entities.exact:
+            yield f"ignore: {field.entities.text!r} is not in {where}; correct or remove {text!r}"
+        known = [(one.body, schemas.get(schema_name(one.key.type, one.body) or "")) for one in chosen]
+        if known and not any(_has(body, field.path) or _names(schema, field.path) for body, schema in known):
+            names = {str(name) for body, schema in known for name in (*body, *fields_of(schema))}
+            hint = nearest(field.path[0], names) if len(field.path) == 1 else ""
+            yield f"ignore: nothing in {where} has the field of {text!r}{hint or '; correct or remove it'}"
+
+
+def _has(value: Any, pattern: Pattern) -> bool:
+    """Return whether a body has a field of a pattern; a list has any."""
+    if not pattern or isinstance(value, list):
+        return True
+    if not isinstance(value, Mapping):
+        return False
+    return any(_has(item, pattern[1:]) for name, item in value.items() if pattern[0] in (ANY_NAME, name))
+
+
+def _names(schema: Schema, pattern: Pattern) -> bool:
+    """Return whether a schema names a field of a pattern."""
+    for name in pattern:
+        schema = fields_of(schema).get(name)
+    return schema is not None
 
 
 def fields_ignored(texts: Iterable[str], named: Collection[tuple[Entity, str]]) -> list[FieldSelector]:

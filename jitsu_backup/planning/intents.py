@@ -74,8 +74,8 @@ def intent_of(snapshot: Snapshot, plan: Plan, options: PlanOptions, live: Snapsh
     secrets = options.overlay.secrets | {
         str(value) for values in snapshot.secrets.values() for value in values.values()
     }
-    ids = {**plan.ids, **_link_ids(plan)}
-    after = _planned(snapshot, plan, ids, live, secrets)
+    ids = {**plan.ids, **link_ids(plan)}
+    after = planned_state(snapshot, plan, ids, live, secrets)
     made = new_record(snapshot, plan, replace(options, record=begun), live, after, ids)
     cloned = made.manifest.cloned
     assert cloned is not None  # noqa: S101  it is a record
@@ -107,7 +107,7 @@ def with_intent(record: Snapshot | None, intent: Snapshot, live: Snapshot) -> Sn
             pairs[source] = made
             common = renamed(intended, planned.bodies[intended])
             body = renamed(intended, wanted[intended].body) if intended in wanted else common
-            bases[made] = _reached(there[made], body, common, before.body_of(made))
+            bases[made] = reached_body(there[made], body, common, before.body_of(made))
         if stood is not None and stood != made:
             pairs[stood if made is not None else source] = stood
             bases[stood] = before.body_of(stood) or {}
@@ -227,13 +227,13 @@ def _as_record(
 # -- the target as it will be ----------------------------------------------------
 
 
-def _link_ids(plan: Plan) -> dict[Key, str]:
+def link_ids(plan: Plan) -> dict[Key, str]:
     """Return placeholders for the ids that the console will give to new links."""
     new = (a.key for a in plan.writes if a.kind is ActionKind.CREATE and a.key not in plan.ids)
     return {key: derived_id(plan.target.workspace_id, key.type, key.id) for key in new}
 
 
-def _planned(
+def planned_state(
     snapshot: Snapshot, plan: Plan, ids: Mapping[Key, str], live: Snapshot, secrets: Collection[str]
 ) -> Snapshot:
     """Return the target as planned, without `secrets`; reverse syncs to delete are disabled, because that comes first."""
@@ -292,7 +292,7 @@ def _planned_body(
     body = (
         {**sent}
         if before is None or action.retyped
-        else taken(_view(Entity(key, before)), sent, action.paths)
+        else taken(compared_view(Entity(key, before)), sent, action.paths)
     )
     if entity_type(key.type).owns_functions:
         code = sent["code"] if _CODE in action.paths or before is None else body["code"]
@@ -302,13 +302,13 @@ def _planned_body(
     for name in KEY_FIELDS if key.type == "stream" else ():
         listed = sent if name in sent else before or {}
         body[name] = sorted(new.get(one, one) for one in key_ids(Entity(key, listed), name))
-    return _listed(key, body, {} if before is None else before)
+    return listed_body(key, body, {} if before is None else before)
 
 
 # -- what of an entity was reached -----------------------------------------------
 
 
-def _view(entity: Entity) -> dict[str, Any]:
+def compared_view(entity: Entity) -> dict[str, Any]:
     """Return a body in the form that is compared: write keys by id, a profile builder with code, a link with data."""
     key, body = entity.key, dict(entity.body)
     for name in KEY_FIELDS if key.type == "stream" else ():
@@ -319,7 +319,7 @@ def _view(entity: Entity) -> dict[str, Any]:
     return link_body(entity) if is_link(key) else body
 
 
-def _listed(key: Key, view: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
+def listed_body(key: Key, view: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body for a view, in the form in which a console lists it, as in `like`."""
     body = {**view, "id": key.id}
     for name in KEY_FIELDS if key.type == "stream" else ():
@@ -328,19 +328,19 @@ def _listed(key: Key, view: Mapping[str, Any], like: Mapping[str, Any]) -> dict[
         code, draft = body.pop("code"), body.pop("draft")
         body["functions"] = _functions_with(like.get("functions"), code, draft)
     for name in ("type", "data") if is_link(key) else ():  # a console may list neither
-        if name not in like and not differs(body.get(name), _view(Entity(key, like)).get(name)):
+        if name not in like and not differs(body.get(name), compared_view(Entity(key, like)).get(name)):
             del body[name]
     return body
 
 
-def _reached(
+def reached_body(
     live: Entity, planned: Mapping[str, Any], common: Mapping[str, Any], before: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return the base of an entity: `common`, which the clone would have left, or `before` where it did not get that far.
 
     An entity without `before` was created by the clone, so its differences from the plan are changes by the target.
     """
-    wanted, base, there = (_view(Entity(live.key, body)) for body in (planned, common, live.body))
+    wanted, base, there = (compared_view(Entity(live.key, body)) for body in (planned, common, live.body))
     differing = {upto_list(path) for path in paths_that_differ(wanted, there)}
     if entity_type(live.key.type).owns_functions and there["draft"] == there["code"] == wanted["code"]:
         differing.discard(_DRAFT)  # the code is published, and the draft would have been sent next
@@ -348,9 +348,9 @@ def _reached(
     if before is None:
         base = taken(base, there, {(name,) for name in grant_fields(live.key.type)})
     else:
-        base = taken(base, _view(Entity(live.key, before)), differing)
+        base = taken(base, compared_view(Entity(live.key, before)), differing)
     unseen = {path for path in masked_paths(wanted) if has_value(there, path)}
-    return _listed(live.key, taken(base, there, unseen), live.body)
+    return listed_body(live.key, taken(base, there, unseen), live.body)
 
 
 def _functions_with(functions: Any, code: Any, draft: Any) -> list[Any]:

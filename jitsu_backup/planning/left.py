@@ -29,13 +29,13 @@ def left_by(before: Snapshot, after: Snapshot, tried: Collection[Action], ids: M
         key = Key(action.key.type, ids.get(action.key, ""))
         entity = _sent(action, key, had.get(key), there.get(key))
         if entity is not None:
-            left[key], secrets[key] = entity, _replaced(action, had.get(key))
+            left[key], secrets[key] = entity, replaced_secrets(action, had.get(key))
             coded |= {key} if key not in had or sends_code(action) else set()
     with_others = {
         function for function, builder in owned_functions(after.entities) if _builder(builder) in coded
     }
     left |= {key: there[key] for key in (Key("function", one) for one in with_others) if key in there}
-    deleted |= _gone_with(deleted, before, there)
+    deleted |= gone_with(deleted, before, there)
     made = with_entities(after, tuple(entity for key, entity in sorted(left.items()) if key not in deleted))
     record = record_in_place(made)
     assert record.manifest.cloned is not None  # noqa: S101  it is a record
@@ -54,7 +54,7 @@ def _sent(action: Action, key: Key, had: Entity | None, there: Entity | None) ->
     return Entity(key, body)
 
 
-def _replaced(action: Action, had: Entity | None) -> tuple[str, ...]:
+def replaced_secrets(action: Action, had: Entity | None) -> tuple[str, ...]:
     """Return the paths of the hidden secrets that a run replaced."""
     hidden = () if had is None else sorted(hidden_in(had.body), key=format_path)
     sent = (path for path in hidden if has_value(action.body, path) and value_at(action.body, path) != MASK)
@@ -65,7 +65,7 @@ def _builder(builder_id: str) -> Key:
     return Key("profile-builder", builder_id)
 
 
-def _gone_with(deleted: Collection[Key], before: Snapshot, there: Collection[Key]) -> set[Key]:
+def gone_with(deleted: Collection[Key], before: Snapshot, there: Collection[Key]) -> set[Key]:
     """Return what the console deleted along with the entities that a run deleted: functions of builders, and links."""
     owned = {
         Key("function", one)

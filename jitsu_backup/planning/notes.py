@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from jitsu_backup.catalogue import Form, entity_type, find_references, is_link, redact
 from jitsu_backup.model import Entity, Key, format_path, plural, shortened, some_of, value_at
+from jitsu_backup.planning.copied_addresses import copied_addresses
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
@@ -17,18 +18,35 @@ class CopiedSecrets(str):
     __slots__ = ()
 
 
+class CopiedHosts(str):
+    """The note that lists the addresses that a clone copies."""
+
+    __slots__ = ()
+
+
+COPIED_HOSTS = "Hosts copied unchanged from the source"
+"""The beginning of a CopiedHosts."""
+
 _MOST_SECRETS = 100  # somebody has to replace each
+_MOST_HOSTS = 10
 
 
-def notes_on(pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key]) -> list[str]:
-    """Return notes on the actions of a plan, in the order in which they are shown."""
+def notes_on(
+    pairs: Pairs, actions: Mapping[Key, Action], chosen: Collection[Key], deleted: Collection[Key]
+) -> list[str]:
+    """Return notes on the actions of a plan, in the order in which they are shown.
+
+    `deleted` are the entities of the target that the plan deletes.
+    """
     return [
         *notes_on_syncs(pairs, actions),
         *_unrecorded(pairs, actions),
         *_missing(pairs, actions),
         *_missing_images(pairs, actions),
         *_secrets_in_clear(pairs, actions),
-        *_namesakes(pairs, actions),
+        *_hosts(pairs, actions),
+        *_unsent(pairs, actions),
+        *_namesakes(pairs, actions, deleted if pairs.sides.undoes else ()),
         *_dead(actions),
         *_left_behind(pairs, actions, chosen),
     ]
@@ -95,12 +113,46 @@ def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[s
         yield CopiedSecrets(f"secrets copied unchanged from the source: {named}; replace them with --overlay")
 
 
-def _namesakes(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
-    """Yield entities that are created although the target has one of that name, which may be the same."""
+def _hosts(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield the source's addresses that are copied to another workspace, because the overlay does not give them."""
     found = [
-        f"{pairs.sides.called(pairs.sides.by_key[key])} ({pairs.namesakes[key][0].key})"
+        f"{format_path(address.path)} of {pairs.sides.called(pairs.sides.by_key[key])}"
+        for key, addresses in sorted(copied_addresses(pairs, actions).items())
+        for address in addresses
+    ]
+    if found:
+        yield CopiedHosts(
+            f"{COPIED_HOSTS}: {some_of(found, _MOST_HOSTS)}; give the target's own with --overlay"
+        )
+
+
+def _unsent(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
+    """Yield the hidden secrets that the overlay gives and that are not sent, because nothing else of their entities changes."""
+    sides = pairs.sides
+    found = [
+        f"{path} of {sides.called(sides.by_key[key])}"
         for key, action in sorted(actions.items())
-        if action.kind is ActionKind.CREATE and key in pairs.namesakes
+        for path in action.unseen
+        if not action.writes and sides.overlaid(key, tuple(path.split(".")))
+    ]
+    if found:
+        one = len(found) == 1
+        yield (
+            f"{plural(len(found), 'hidden secret')} of the overlay {'is' if one else 'are'} not sent, because nothing else of"
+            f" {'its entity' if one else 'their entities'} changes: {some_of(found, 3)}; to send new values, add --resend-secrets"
+        )
+
+
+def _namesakes(pairs: Pairs, actions: Mapping[Key, Action], replaced: Collection[Key]) -> Iterator[str]:
+    """Yield entities that are created although the target has one of that name, which may be the same.
+
+    `replaced` are those that the undone run created instead, and that are deleted again.
+    """
+    found = [
+        f"{pairs.sides.called(pairs.sides.by_key[key])} ({others[0]})"
+        for key, action in sorted(actions.items())
+        if action.kind is ActionKind.CREATE
+        and (others := [one.key for one in pairs.namesakes.get(key, ()) if one.key not in replaced])
     ]
     if found:
         yield (

@@ -54,7 +54,8 @@ class PlanOptions:
     `record` is what the last clone of the same source left in the target: with it, what only the target changed since is
     kept, and what both changed is blocked unless `take` settles it. Each item of `take` is `source` or `target`, alone or
     with a selector and a field: `source:function/Enrich:code`. With `prune_own`, `prune` also deletes what was created in
-    the target. `with_links` adds the links attached to what `only` selects. What `protect` selects in the target is neither
+    the target; it is needed for any deletion by `prune` if the target has `unrecorded` copies from the source, which is their
+    number, although the store has no record. `with_links` adds the links attached to what `only` selects. What `protect` selects in the target is neither
     deleted nor re-created, unless `unprotect` selects it too. `ignored` are fields, as `SELECTOR:FIELD.PATH`, that always
     stay the target's own. `fresh` are the entities that were added to a folder by hand: their ids are assumed to be free.
     In place, `record` is what the folder was unpacked from, or what the run being undone left, as returned by
@@ -97,6 +98,7 @@ class PlanOptions:
     record: Snapshot | None = field(default=None, repr=False)
     take: tuple[str, ...] = ()
     prune_own: bool = False
+    unrecorded: int = 0
     fresh: frozenset[Key] = frozenset()
     since: Since | None = None
     sent: frozenset[Key] = frozenset()

@@ -151,6 +151,14 @@ class Extra:
 
 
 @dataclass(frozen=True, slots=True)
+class CopiedAddress:
+    """A host or URL that a new entity gets from the source: its path, and its value, None if that may hold a secret."""
+
+    path: Path
+    value: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Ordered actions, and `ids`: which target id each of the snapshot's keys has or will have.
 
@@ -160,7 +168,8 @@ class Plan:
     `skipped_with_builders` count those functions, which have no action of their own; `left_out` counts the snapshot's
     entities that `only` and `skip` leave out. `attention` are notes that nobody must overlook. `extras` are entities that
     only the target has and that are kept. `write_keys` maps ids of the snapshot's write keys to those in the target. `since`
-    says from when changes of both sides are counted, and what the common state was.
+    says from when changes of both sides are counted, and what the common state was. `addresses` are those that new entities
+    get from another workspace, by the snapshot's keys.
     """
 
     source: Source
@@ -180,6 +189,7 @@ class Plan:
     selectors: Mapping[Key, str] = field(default_factory=dict, repr=False)
     since: Since = Since.CLONE
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    addresses: Mapping[Key, tuple[CopiedAddress, ...]] = field(default_factory=dict, repr=False)
 
     def fields(self, action: Action) -> tuple[FieldChange, ...]:
         """Return the current and new values of an action's fields, ready to be shown."""

@@ -8,6 +8,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning.bindings import with_bindings
 from jitsu_backup.planning.candidate import Actions, Planned
+from jitsu_backup.planning.copied_addresses import copied_addresses
 from jitsu_backup.planning.deletions import (
     blocked_where_emptied_there,
     braked,
@@ -28,7 +29,7 @@ from jitsu_backup.planning.options import Ids, PlanOptions
 from jitsu_backup.planning.overlay_checks import check_fields, check_overlay, check_plain
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, ActionKind, Extra, Plan
-from jitsu_backup.planning.protection import check_protection, protected, vain_flags
+from jitsu_backup.planning.protection import check_protection, idle_guards, protected, vain_flags
 from jitsu_backup.planning.recreation import finished, recreate
 from jitsu_backup.planning.selection import choose
 from jitsu_backup.planning.sides import Sides
@@ -77,8 +78,9 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     deletions = _deletions(actions, links, chosen)
     notes = [
         *(*pairs.notes, *selection.notes, *actions.notes),
-        *(*notes_on(actions.pairs, actions.by_key, chosen), *deletions.notes),
-        *(*followed(actions.pairs, chosen), *mentions(actions.pairs, chosen), *vain_flags(sides)),
+        *(*notes_on(actions.pairs, actions.by_key, chosen, deletions.deleted), *deletions.notes),
+        *(*followed(actions.pairs, chosen), *mentions(actions.pairs, chosen)),
+        *(*vain_flags(sides), *idle_guards(sides)),
     ]
     return _plan(actions, chosen, deletions, notes)
 
@@ -107,6 +109,11 @@ class _Deletions:
     actions: tuple[Action, ...]
     extras: tuple[Extra, ...]
     notes: tuple[str, ...]
+
+    @property
+    def deleted(self) -> set[Key]:
+        """The entities that are deleted."""
+        return {action.key for action in self.actions if action.kind is ActionKind.DELETE}
 
 
 def _deletions(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> _Deletions:
@@ -151,6 +158,7 @@ def _plan(actions: Actions, chosen: Collection[Key], deletions: _Deletions, note
         selectors=sides.selectors,
         secrets=sides.options.overlay.secrets,
         since=sides.since,
+        addresses=copied_addresses(actions.pairs, actions.by_key),
     )
 
 

@@ -1,10 +1,12 @@
 """Protection: entities of the target that are neither deleted nor re-created unless the operator asks for it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from jitsu_backup.catalogue import Selector, check_type
-from jitsu_backup.model import Entity, Key, flag
+from jitsu_backup.catalogue import Selector, check_type, entity_names
+from jitsu_backup.model import Entity, Key, flag, nearest
+from jitsu_backup.planning.ignored import idle_fields
+from jitsu_backup.planning.options import Since
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.sides import Sides
 
@@ -29,6 +31,49 @@ def vain_flags(sides: Sides) -> list[str]:
         for text in sides.options.unprotect
         if not any(_first(sides, [text], entity) for entity in known)
     ]
+
+
+def idle_guards(sides: Sides) -> list[str]:
+    """Return a note for each selector of `protect` and each field of `ignore` that fits nothing on any side.
+
+    Without `checks_selectors` there is none, nor in a recovery, because settings may be about several workspaces.
+    """
+    options = sides.options
+    if not options.checks_selectors or sides.since is Since.RECOVERY:
+        return []
+    own, record = "snapshot" if sides.in_place else "source", options.record
+    here = [*_named(sides.by_key, sides.names), *_named(sides.by_key, sides.desired_names)]
+    there = _named(sides.live_by_key, sides.live_names)
+    then = {} if record is None else {entity.key: entity for entity in record.entities}
+    before = [*_named(then, entity_names(then.values())), *_recorded(sides)]
+    where = f"the target, the {own} or the last record" if before else f"the target or the {own}"
+    return [
+        *idle_protection(options.protect, [*there, *here, *before], where),
+        *idle_fields(options.ignored, [*there, *here], options.schemas, f"the target or the {own}"),
+    ]
+
+
+def _named(entities: Mapping[Key, Entity], names: Mapping[Key, str]) -> list[tuple[Entity, str]]:
+    return [(entity, names[key]) for key, entity in entities.items()]
+
+
+def _recorded(sides: Sides) -> Iterator[tuple[Entity, str]]:
+    yield from (
+        (sides.live_by_key[key], name) for key, names in sides.recorded_names.items() for name in names
+    )
+
+
+def idle_protection(texts: Iterable[str], named: Collection[tuple[Entity, str]], where: str) -> Iterator[str]:
+    """Yield a warning for each selector that matches none of the entities, which are given with their names.
+
+    One of a whole type is meant for what will exist.
+    """
+    for text in texts:
+        selector = Selector(text)
+        kind, _, name = text.partition("/")
+        if name not in ("", "*") and not any(selector.matches(*one) for one in named):
+            known = {other for entity, other in named if entity.key.type == kind}
+            yield f"protect: {text!r} is not in {where}{nearest(name, known) or '; correct or remove it'}"
 
 
 def _blocked(sides: Sides, action: Action) -> Action:
@@ -60,6 +105,9 @@ def _taken(sides: Sides, key: Key) -> Iterator[Entity]:
 
 
 def _first(sides: Sides, texts: Iterable[str], entity: Entity) -> str:
-    """Return the first selector that matches an entity of the target; an empty text if none does."""
-    name = sides.live_names[entity.key]
-    return next((text for text in texts if Selector(text).matches(entity, name)), "")
+    """Return the first selector that matches an entity of the target; an empty text if none does.
+
+    The names at the last clone count too, so that renaming an entity does not lift its protection.
+    """
+    names = sides.live_names[entity.key], *sides.recorded_names.get(entity.key, ())
+    return next((text for text in texts if any(Selector(text).matches(entity, name) for name in names)), "")

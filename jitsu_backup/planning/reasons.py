@@ -41,3 +41,9 @@ class AwaitsGrant(str):
     """A reason that no longer applies once somebody authorises an object in the UI."""
 
     __slots__ = ()
+
+
+class EmptiedThere(str):
+    """Why something is blocked that the target has deleted together with most of what the last clone left."""
+
+    __slots__ = ()

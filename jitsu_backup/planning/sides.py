@@ -188,6 +188,17 @@ class Sides:
         return Lineage() if record is None else trace(record, self.snapshot, self.live)
 
     @cached_property
+    def recorded_names(self) -> Mapping[Key, set[str]]:
+        """The names that either side had at the last clone, by the target's keys."""
+        record, found = self.options.record, defaultdict[Key, set[str]](set)
+        names = {} if record is None else entity_names(record.entities)
+        for then, now in self.lineage.alive.items():
+            base = None if is_link(then) else self.lineage.bases.get(then)
+            found[now] |= {names[then]} if then in names else set()
+            found[now] |= set() if base is None else {Entity(then, base).name}
+        return found
+
+    @cached_property
     def emptied(self) -> tuple[Snapshot | None, Lineage]:
         """The record that tells which secrets an earlier run has sent empty, and who is whom since then."""
         record = self.options.emptied if self.in_place else self.options.record

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jitsu_backup.archive import CLONED, PACKED, ArchiveName
+from jitsu_backup.archive import CLONED, CLONING, PACKED, ArchiveName
 from jitsu_backup.archive.retention import Verdict
 from jitsu_backup.model import printable, some_of
 from jitsu_backup.reports.terminal_layout import Trimmed, plain, table_of
@@ -72,7 +72,7 @@ def _archive_row(
     if archive.undoes is not None:
         words = {archive.undoes: "undo"}
     if archive.left_after is not None:
-        words = {archive.cloned_from: "", archive.left_after: "", CLONED: "after a run"}
+        words = {archive.cloned_from: "", archive.left_after: "", CLONED: "after a run", CLONING: "begun run"}
     named = (words.get(mark, mark) for mark in archive.marks if mark != archive.key)
     last = ["encrypted"] if archive.encrypted else []
     marks = [*first, *(["DAMAGED"] if archive.damaged else []), *filter(None, named), *last]

@@ -32,6 +32,7 @@ from jitsu_backup.reports.summary import (
     counted,
     counted_changes,
     end_of_restore,
+    other_notes,
     overwriting,
 )
 
@@ -166,7 +167,7 @@ def plan_page(plan: Plan, snapshot: Snapshot, live: Snapshot) -> str:
         Page(
             "Plan", f"{called(plan.source)} → {called(plan.target)}",
             counted(plan), "bad" if plan.blocked else "told" if plan.writes else "good",
-            plan_facts(plan, snapshot, live), plan.notes,
+            plan_facts(plan, snapshot, live), tuple(other_notes(plan)),
             (*tables, *kept_table(plan, shown), *ledger(snapshot, shown)), shown.items(), overlay_text(plan) if plan.blocked else "",
         )
     )  # fmt: skip

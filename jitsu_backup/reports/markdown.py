@@ -7,6 +7,7 @@ then as many details as a comment may hold, folded. The rest is counted.
 import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from textwrap import indent
 from typing import Any
@@ -41,24 +42,29 @@ from jitsu_backup.reports.markdown_text import (
     marker,
     prose,
 )
+from jitsu_backup.reports.overlay import overlay_text
+from jitsu_backup.reports.plan_groups import alike, names_of
 from jitsu_backup.reports.summary import (
     DECIDE,
     KEPT,
     NOTHING,
     RestoreReport,
+    brings_back,
     conflict_sides,
     counted_changes,
     end_of_restore,
     fields_of,
+    other_notes,
     stays_different,
     three_lines,
     told_first,
     why,
 )
 
-_LONGEST_SENTENCE, _LONGEST_NOTE, _LONGEST_VALUE = 500, 3_000, 300
+_LONGEST_SENTENCE, _LONGEST_NOTE, _LONGEST_VALUE, _LONGEST_LIST = 500, 3_000, 300, 12_000
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
 _TO_COPY = "Choose one line of each group, and copy it into `promotion.flags` as it is; a shell needs quotation marks around spaces:"
+_TO_GIVE = "Add these lines to the overlay, with its own values, and each variable to wherever a plan is made or carried out:"
 _LEAST_DETAILS = 24_000  # bytes
 
 Parts = list[Callable[[], str]]
@@ -70,13 +76,26 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
     `by_hand` is the command that saves its new write keys, if a run without that command cannot hand them over.
     """
     given = given_names(snapshot, live)
+    listed = [note for note in plan.notes if note.startswith(FLAGS_LISTED)] if plan.blocked else []
+    notes = [note for note in other_notes(plan) if note not in listed]
     blocked = Section(
         DECIDE,
-        _actions(plan.blocked, given, bare=True),
+        _grouped(plan.blocked, given, bare=True),
         "to decide",
-        closing=_flags_to_copy(flags_in(action.reason) for action in plan.blocked),
+        closing="".join(
+            (
+                *(f"\n{_bullet(note)}" for note in listed),
+                _flags_to_copy(flags_in(action.reason) for action in plan.blocked),
+                _overlay_to_copy(plan),
+            )
+        ),
+        count=len(plan.blocked),
     )
-    changes = Section("Changes", _actions(plan.writes, given), "changes")
+    again = [action for action in plan.writes if brings_back(action)]
+    others = sorted((a for a in plan.writes if not brings_back(a)), key=lambda a: not a.overwrites)
+    changes = Section(
+        "Changes", _actions(others, given) + _grouped(again, given), "changes", count=len(plan.writes)
+    )
     lines = {label: prose(text) for label, text in (told_first(plan) | three_lines(plan)).items()}
     if by_hand:
         keys = plural(plan.made_keys, "new write key")
@@ -88,7 +107,7 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
         _head(plan, "Plan of an undo" if plan.since is Since.RUN else "Plan", snapshot, lines),
         (
             *(blocked, changes, _details(plan, (*plan.blocked, *plan.writes))),
-            *_asides(plan, plan.extras, given),
+            *_asides(replace(plan, notes=tuple(notes)), plan.extras, given),
         ),
     )
 
@@ -176,7 +195,7 @@ def bullets(notes: Iterable[str]) -> Parts:
 
 def _bullet(note: str) -> str:
     says, _, listed = note.partition(": --") if note.startswith(FLAGS_LISTED) else (note, "", "")
-    flags = shlex.split(f"--{listed}") if 0 < len(listed) <= _LONGEST_NOTE else []
+    flags = shlex.split(f"--{listed}") if 0 < len(listed) <= _LONGEST_LIST else []
     if flags:
         return f"- {prose(says)}:\n\n{indent(block(flags), '  ')}\n"
     return f"- {prose(_cut(note, _LONGEST_NOTE))}\n"
@@ -197,6 +216,24 @@ def _flags_to_copy(groups: Iterable[Sequence[str]]) -> str:
     return f"\n{_TO_COPY}\n\n{block(lines)}\n" if lines else ""
 
 
+def _overlay_to_copy(plan: Plan) -> str:
+    """Return the overlay that a blocked plan lacks, to be copied; an empty text if it lacks none.
+
+    Of a very long one, the first tables are shown.
+    """
+    shown: list[str] = []
+    left = _LONGEST_NOTE
+    tables = overlay_text(plan).split("\n\n") if plan.blocked else [""]
+    for table in tables:
+        left -= len(table.encode())
+        if left < 0:
+            break
+        shown.append(table)
+    more, lines = len(tables) - len(shown), "\n\n".join(shown).split("\n")
+    rest = f"\n… and {plural(more, 'more table')}: see `--overlay-out`\n" if more else ""
+    return f"\n{_TO_GIVE}\n\n{block(lines, 'toml')}\n{rest}" if "".join(shown) else ""
+
+
 def _sentence(text: str) -> str:
     return prose(_cut(text, _LONGEST_SENTENCE))
 
@@ -209,8 +246,29 @@ def _actions(actions: Iterable[Action], given: Mapping[Key, str], *, bare: bool 
 def _action(action: Action, given: str, *, bare: bool) -> str:
     what = "" if bare or not action.writes else f"**{action.kind.value}** "
     named = _named(action.key.type, action.name) + (f" ({code(shortened(given))})" if given else "")
+    return f"- {what}{named}{_because(action)}\n"
+
+
+def _grouped(actions: Iterable[Action], given: Mapping[Key, str], *, bare: bool = False) -> Parts:
+    """Return lines about actions, one for all of a type that have the same reasons."""
+    return [
+        partial(_together, group, bare=bare)
+        if len(group) > 1
+        else partial(_action, group[0], given.get(group[0].key, ""), bare=bare)
+        for group in alike(actions)
+    ]
+
+
+def _together(group: Sequence[Action], *, bare: bool) -> str:
+    first = group[0]
+    what = "" if bare else f"**{first.kind.value}** "
+    count, _, names = names_of(group, [action.name for action in group], _LONGEST_SENTENCE).partition(": ")
+    return f"- {what}{count} {prose(_cut(first.key.type, _LONGEST_LINE))}: {code(names)}{_because(first)}\n"
+
+
+def _because(action: Action) -> str:
     reasons = "; ".join(map(_sentence, why(action, told=False)))
-    return f"- {what}{named}{f': {reasons}' if reasons else ''}\n"
+    return f": {reasons}" if reasons else ""
 
 
 def _named(type_name: str, name: str) -> str:

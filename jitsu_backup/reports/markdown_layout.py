@@ -13,7 +13,7 @@ class Section:
 
     `rest` names the parts in the line that counts those that were cut. The parts of a `folded` section are hidden until
     somebody unfolds it. Earlier sections leave `least` bytes to this one if it needs so many. `closing` stands below the
-    parts and is never cut.
+    parts and is never cut. `count` is what the title counts, if that is not the parts.
     """
 
     title: str
@@ -22,6 +22,7 @@ class Section:
     folded: bool = False
     least: int = 4_000
     closing: str = ""
+    count: int | None = None
 
 
 def document(head: str, sections: Sequence[Section]) -> str:
@@ -52,7 +53,7 @@ def _fitted(section: Section, room: int) -> str:
 
 
 def _frame(section: Section) -> tuple[str, str]:
-    title = f"{section.title} ({len(section.parts):,})"
+    title = f"{section.title} ({len(section.parts) if section.count is None else section.count:,})"
     if section.folded:
         return f"\n<details><summary>{title}</summary>\n\n", f"{section.closing}\n</details>\n"
     return f"\n### {title}\n\n", section.closing

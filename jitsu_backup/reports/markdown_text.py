@@ -26,6 +26,9 @@ _WORDS = re.compile(
 _FLAG = re.compile(r"\(?--[a-z-]+=")
 """The beginning of a flag with its value, which is a code span of its own, so that it can be copied."""
 
+_SWITCH = re.compile(r"--(?:accept-shrink|prune-own|rebind)[,.;:)]*")
+"""A flag without a value that decides something."""
+
 _COMMIT = re.compile(r"\b[0-9a-f]{7,}\b", re.IGNORECASE)
 """What may be a commit id, which platforms turn into a link."""
 
@@ -69,17 +72,30 @@ def marker(name: str) -> str:
 
 
 def flags_in(text: str) -> list[str]:
-    """Return the flags with a value in a sentence, in order, without a shell's quotation marks; quoted texts are no flags."""
-    found = []
-    for word in filter(_FLAG.match, _WORDS.findall(text)):
-        with suppress(ValueError):  # a quotation mark without its counterpart
-            found += shlex.split(_bared(word)[1])
-    return found
+    """Return the flags in a sentence that decide something, in order, without a shell's quotation marks.
+
+    Quoted texts are no flags.
+    """
+    found: list[str] = []
+    for word in _WORDS.findall(text):
+        if _SWITCH.fullmatch(word):
+            found.append(word.rstrip(",.;:)"))
+        elif _FLAG.match(word):
+            found.append(_unquoted(_bared(word)[1]))
+    return [*filter(None, found)]
+
+
+def _unquoted(flag: str) -> str:
+    """Return a flag as a file of flags takes it, without a shell's quotation marks; an empty text if they do not match."""
+    with suppress(ValueError):
+        return " ".join(shlex.split(flag))
+    return ""
 
 
 def _code(words: str) -> str:
     """Return words as code, with the brackets around them and a comma or semicolon behind them left outside."""
     before, core, behind = _bared(words)
+    core = (_unquoted(core) if _FLAG.match(core) else "") or core
     return f"{before}{code(core)}{behind}" if core.strip() else code(words)
 
 

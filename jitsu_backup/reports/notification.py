@@ -7,7 +7,7 @@ from typing import Any
 from jitsu_backup import __version__
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.model import iso_time, one_line, plural, quoted, shortened, shown_time, some_of
-from jitsu_backup.operations.alarms import Again
+from jitsu_backup.operations.alarms import Again, What
 from jitsu_backup.operations.news import News
 from jitsu_backup.operations.notifying import Message
 from jitsu_backup.planning import ChangeKind, EntityChange, FieldChange
@@ -126,6 +126,8 @@ def _counted(news: News, lines: list[_Line]) -> str:
         return "shrunk"
     if lines:
         return plural(len(lines), "change")
+    if news.other_key:
+        return "read with another key; not compared"
     if news.why_not:
         return (
             ("probably unchanged" if _looks_unchanged(news) else "changed")
@@ -152,7 +154,11 @@ def _head(news: News, lines: list[_Line], style: _Style) -> Iterator[str]:
     if news.alarm:
         alarm = style.sentence(news.alarm)
         yield f"Shrink alarm: {alarm}. The monitor and the exit code of the run report it too."
-    if news.why_not:
+    if news.weaker:
+        yield f"Alarm: it {What.WEAKER.words}. The monitor and the exit code of the run report it too."
+    if news.other_key:
+        yield f"Changes are not shown, because {news.why_not}."
+    elif news.why_not:
         yield f"The changes could not be determined: {news.why_not}."
         yield from map(style.sentence, _by_their_names(news))
     if news.gone and news.changes is not None:
@@ -188,15 +194,17 @@ def _looks_unchanged(news: News) -> bool:
 
 
 def _where(news: News, style: _Style, again: Again) -> Iterator[str]:
-    yield f"Details: {style.command(_command(news, again))}"
-    yield f"As an HTML page: {style.command(_command(news, again, '--html', 'changes.html'))}"
+    command = _command(news)
+    yield f"Details: {style.command(again(*command))}"
+    page = "snapshot.html" if command[0] == "show" else "changes.html"
+    yield f"As an HTML page: {style.command(again(*command, '--html', page))}"
 
 
-def _command(news: News, again: Again, *flags: str) -> str:
-    """Return the command that shows what changed."""
+def _command(news: News) -> tuple[str, ...]:
+    """Return the arguments of the command that shows what changed."""
     if news.before is None or (news.gone and news.changes is None):
-        return again("show", news.archive.reference, *flags)
-    return again("diff", news.before.reference, news.archive.reference, *flags)
+        return "show", news.archive.reference
+    return "diff", news.before.reference, news.archive.reference
 
 
 def _document(news: News, lines: list[_Line], again: Again) -> dict[str, Any]:
@@ -211,12 +219,12 @@ def _document(news: News, lines: list[_Line], again: Again) -> dict[str, Any]:
         "since": None if news.before is None else iso_time(news.before.taken_at),
         "entities": news.archive.total,
         "complete": news.archive.complete,
-        "alarm": news.alarm or None,
+        "alarm": news.alarm or (What.WEAKER.words if news.weaker else None),
         "not_compared": news.why_not or None,
         "older_not_shown": news.gone,
         "changes": [_entry(line) for line in lines[:_IN_DOCUMENT]],
         "more": max(0, len(lines) - _IN_DOCUMENT),
-        "command": _command(news, again),
+        "command": again(*_command(news)),
         "version": __version__,
     }
 
@@ -224,6 +232,8 @@ def _document(news: News, lines: list[_Line], again: Again) -> dict[str, Any]:
 def _event(news: News) -> str:
     if not news.archive.complete:
         return "incomplete"
+    if news.other_key:
+        return "not_compared"
     return "changed" if news.before is not None or news.why_not else "first"
 
 

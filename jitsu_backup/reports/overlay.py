@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from jitsu_backup.model import printable, shortened, toml_quoted
-from jitsu_backup.planning import Plan, RequiredField, UnreadSecret
+from jitsu_backup.model import Key, format_path, printable, shortened, toml_quoted
+from jitsu_backup.planning import Action, Plan, RequiredField, UnreadSecret
 
 NOTHING_TO_FILL_IN = "nothing is missing that an overlay could provide"
 
@@ -12,13 +12,20 @@ _NOT_FREE = re.compile(r"\d|JITSU_")
 """Invalid beginnings of a variable: shells reject a digit, overlays reject JITSU_."""
 
 
+_ADDRESSES = """# Lines with # are the source's addresses ("…" may hold a secret). Where the target has others, change
+# the value, and remove the # of the line, and of its table if that has one."""
+
+
 def overlay_text(plan: Plan) -> str:
     """Return an overlay in TOML with all secrets and required fields that the plan lacks; an empty text if it lacks none.
 
-    The overlay refers to entities by name if that is unique, and has one variable for each text. Other values stand
-    in comments.
+    The overlay refers to entities by name if that is unique, and has one variable for each text. Other values, and the
+    addresses that are copied from the source, stand in comments.
     """
-    return "\n\n".join(_tables(plan, set()))
+    tables = [*_tables(plan, set())]
+    lacking = {action.key for action in plan.actions if _lacking(action) or action.required}
+    others = [_commented(plan, key) for key in plan.addresses if key not in lacking]
+    return "\n\n".join((*([_ADDRESSES] if plan.addresses else []), *tables, *others)) if tables else ""
 
 
 def console_overlay_tables(plans: Iterable[tuple[str, Plan]]) -> list[str]:
@@ -29,12 +36,13 @@ def console_overlay_tables(plans: Iterable[tuple[str, Plan]]) -> list[str]:
 
 def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[str]:
     for action in plan.actions:
-        lacking = [loss.path for loss in action.losses if isinstance(loss.reason, UnreadSecret)]
+        lacking = _lacking(action)
         if lacking or action.required:
             selector = plan.selectors.get(action.key, str(action.key))
             name = "" if selector != str(action.key) else f"  # {printable(shortened(action.name))}"
             lines = [f"[{toml_quoted(f'{workspace}:{selector}' if workspace else selector)}]{name}"]
             words = f"{workspace}_{action.name}" if workspace else action.name
+            lines += _addresses(plan, action.key)
             lines += [
                 f'{toml_quoted(path)} = {{ env = "{_variable(words, path, variables)}" }}' for path in lacking
             ]
@@ -50,6 +58,24 @@ def _required(field: RequiredField, name: str, variables: set[str]) -> str:
     return (
         f'{path} = {{ env = "{_variable(name, field.path, variables)}" }}  # required by the target console'
     )
+
+
+def _lacking(action: Action) -> list[str]:
+    return [loss.path for loss in action.losses if isinstance(loss.reason, UnreadSecret)]
+
+
+def _commented(plan: Plan, key: Key) -> str:
+    """Return the addresses of an entity that lacks nothing, as comments with their table."""
+    return "\n".join((f"# [{toml_quoted(plan.selectors.get(key, str(key)))}]", *_addresses(plan, key)))
+
+
+def _addresses(plan: Plan, key: Key) -> Iterator[str]:
+    """Yield the addresses that an entity gets from the source, as comments; a value that may hold a secret is left out."""
+    for address in plan.addresses.get(key, ()):
+        value = address.value
+        texts = [toml_quoted(text) for text in ([value] if isinstance(value, str) else value or ["…"])]
+        shown = f"[{', '.join(texts)}]" if isinstance(value, list) else texts[0]
+        yield f"# {toml_quoted(format_path(address.path))} = {shown}"
 
 
 def _variable(name: str, path: str, taken: set[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from jitsu_backup.model import plural, shortened
 from jitsu_backup.planning import Action, ActionKind
-from jitsu_backup.reports.summary import why, without_particulars
+from jitsu_backup.reports.summary import brings_back, why, without_particulars
 
 _ORDER = (
     ActionKind.BLOCKED,
@@ -27,11 +27,11 @@ Group = Sequence[Action]
 def grouped(actions: Iterable[Action]) -> list[Group]:
     """Return actions in groups, the kind that matters most first.
 
-    A conflict is a group of its own, and so is what overwrites changes of the target.
+    A conflict is a group of its own, and so is what overwrites changes of the target, unless it only re-creates.
     """
     found: dict[object, list[Action]] = defaultdict(list)
     for action in sorted(actions, key=_rank):
-        alone = action.key if action.conflicts or action.overwrites else None
+        alone = action.key if action.conflicts or (action.overwrites and not brings_back(action)) else None
         found[action.kind, action.key.type, tuple(_alike(action)), alone].append(action)
     return list(found.values())
 
@@ -50,9 +50,21 @@ def _alike(action: Action) -> Iterator[str]:
         yield without_particulars(plain)
 
 
-def names_of(group: Group, names: Sequence[str]) -> str:
-    """Return the names of a group on about one line, after their number; of deleted entities, up to ten lines."""
-    room = _NAMES_OF_DELETED if group[0].kind is ActionKind.DELETE else _NAMES
+def alike(actions: Iterable[Action]) -> list[Group]:
+    """Return actions with those of one type together that say exactly the same, in the order of the first of each."""
+    found: dict[object, list[Action]] = defaultdict(list)
+    for action in actions:
+        alone = action.key if action.conflicts else None
+        found[action.kind, action.key.type, tuple(why(action, told=False)), alone].append(action)
+    return list(found.values())
+
+
+def names_of(group: Group, names: Sequence[str], room: int = 0) -> str:
+    """Return the names of a group on about one line, after their number; of deleted entities, up to ten lines.
+
+    They take about `room` characters, if that is given.
+    """
+    room = room or (_NAMES_OF_DELETED if group[0].kind is ActionKind.DELETE else _NAMES)
     shown: list[str] = []
     for name in map(shortened, names):
         room -= len(name) + 2

@@ -11,11 +11,13 @@ from jitsu_backup.model import Snapshot, ago, flag, plural, shortened, shown_tim
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.planning import (
     CODE_FIELDS,
+    COPIED_HOSTS,
     Action,
     ActionKind,
     BeyondUpdate,
     ChangeKind,
     Changes,
+    CopiedHosts,
     EntityChange,
     Extra,
     FieldChange,
@@ -122,7 +124,7 @@ CHANGE, KEPT, DECIDE = "Will change", "Kept in the target", "Needs a decision"
 ATTENTION, OVERWRITES = "Attention", "Overwrites changes of the target"
 """The labels of the lines about what is suspicious, and about what `--take` overwrites."""
 
-_NAMED_OVERWRITTEN = 20
+_NAMED_OVERWRITTEN = 100  # nothing that somebody has changed may be overlooked
 
 NOTHING = "nothing"
 
@@ -156,13 +158,37 @@ def beside_the_change(plan: Plan) -> dict[str, str]:
 
 
 def told_first(plan: Plan) -> dict[str, str]:
-    """Return the lines that nobody must overlook, by label: what is suspicious, and what `--take` overwrites."""
-    found = [
-        _called(action, [one.path for one in action.overwrites if one.path]) for action in plan.overwriting
+    """Return the lines that nobody must overlook, by label.
+
+    They say what is suspicious, what `--take` overwrites, and which hosts are the source's.
+    """
+    again = [_called(action) for action in plan.overwriting if brings_back(action)]
+    lost = [
+        _called(action, [one.path for one in action.overwrites if one.path])
+        for action in plan.overwriting
+        if not brings_back(action)
     ]
-    counted = plural(len(found), "entity", "entities")
+    found = [some_of(lost, _NAMED_OVERWRITTEN)] if lost else []
+    found += [f"{len(again)} deleted there and re-created: {some_of(again, _NAMED)}"] if again else []
+    counted = plural(len(lost) + len(again), "entity", "entities")
     lines = {ATTENTION: "; ".join(plan.attention)} if plan.attention else {}
-    return lines | ({OVERWRITES: f"{counted}: {some_of(found, _NAMED_OVERWRITTEN)}"} if found else {})
+    lines |= {OVERWRITES: f"{counted}: {'; '.join(found)}"} if found else {}
+    hosts = [note.removeprefix(f"{COPIED_HOSTS}: ") for note in plan.notes if isinstance(note, CopiedHosts)]
+    return lines | ({COPIED_HOSTS: hosts[0]} if hosts else {})
+
+
+def brings_back(action: Action) -> bool:
+    """Return whether all that an action overwrites is that the target has deleted its entity."""
+    return (
+        action.kind is ActionKind.CREATE
+        and bool(action.overwrites)
+        and not any(one.path for one in action.overwrites)
+    )
+
+
+def other_notes(plan: Plan) -> list[str]:
+    """Return the notes of a plan that `told_first` does not have."""
+    return [note for note in plan.notes if not isinstance(note, CopiedHosts)]
 
 
 def overwriting(action: Action) -> Iterator[str]:

@@ -52,6 +52,7 @@ from jitsu_backup.reports.summary import (
     from_and_into,
     of_kind,
     only_in_target,
+    other_notes,
     own_changes,
     why,
 )
@@ -247,7 +248,7 @@ def plan_view(
     parts += [plain(f"{label}: {text}.") for label, text in beside_the_change(plan).items()]
     parts += map(plain, own_changes(plan, most=len(plan.actions)) if verbose else ())
     parts += map(plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
-    parts += [bullet(note) for note in (plan.notes if verbose else folded(plan.notes))]
+    parts += [bullet(note) for note in (other_notes(plan) if verbose else folded(other_notes(plan)))]
     return Trimmed(Group(*parts))
 
 

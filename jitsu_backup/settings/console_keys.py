@@ -88,7 +88,12 @@ def normal_host(text: str) -> str:
         port = parts.port
     except ValueError:
         raise UsageError("the host is not an address; write it as https://jitsu.example.com") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in parts.netloc):
+    if (
+        ("://" not in text and ":/" in text)
+        or parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or any(c.isspace() for c in parts.netloc)
+    ):
         raise UsageError("the host is not an address; write it as https://jitsu.example.com")
     if parts.username or parts.password or "@" in parts.path:
         raise UsageError("the host must not contain a user or password; put keys into JITSU_APIKEY")

@@ -328,7 +328,12 @@ class Settings:
     def _profile(self, name: str) -> Mapping[str, Any]:
         profiles = self._config.get("profiles", {})
         if name not in profiles:
-            known = ", ".join(f"@{known}" for known in self.places_named()) or "none is configured"
+            known = ", ".join(f"@{known}" for known in self.places_named())
+            if not known:
+                raise UsageError(
+                    f"no profile @{name}, because the settings have no profiles; name the workspace, or add"
+                    f" [profiles.{name}] to the settings"
+                )
             raise UsageError(
                 f"no profile @{name} in the settings; known profiles: {known}; choose one, or add it"
             )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     )
     from jitsu_backup.store.files import (
         check_permitted as check_permitted,
+        failure as failure,
         folder_lock as folder_lock,
         read_file as read_file,
         read_text_file as read_text_file,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from jitsu_backup.store.lookup import (
         better_than_weaker as better_than_weaker,
         find as find,
+        instead_of as instead_of,
         is_time as is_time,
         latest_of as latest_of,
         latest_of_each as latest_of_each,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         names_archive as names_archive,
         of_workspace as of_workspace,
         period as period,
+        undamaged_before as undamaged_before,
     )
     from jitsu_backup.store.marker import is_begun as is_begun, mark as mark, nothing_there as nothing_there
     from jitsu_backup.store.readings import (

@@ -133,7 +133,7 @@ class Lease:
             if not wait:
                 raise BlockedError(
                     f"{_told(running, self._whole)}; nothing was written; wait for it with --wait"
-                    f" (if that run died, its lock expires at {shown_time(running.until + CLOCK)} at the latest)"
+                    f" (if that run died, its lease expires at {shown_time(running.until + CLOCK)} at the latest)"
                 )
             if not waited:
                 waited = True

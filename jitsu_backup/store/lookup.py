@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
@@ -204,16 +204,37 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
     """Return the archive if it is not damaged. Otherwise raise IntegrityError, which says what to write instead."""
     if not archive.damaged:
         return archive
-    older = next((a for a in ordered if not a.damaged and a.sort_key < archive.sort_key), None)
-    instead = (
-        "no older one is undamaged; run backup"
-        if older is None
-        else f"write {older.reference} for the last undamaged one before it, taken at"
-        f" {shown_time(older.taken_at)}, or run backup"
-    )
-    problem = IntegrityError(f"{archive.reference} is damaged: {archive.remains}; {instead}")
-    problem.archive = str(archive)
+    older = next(undamaged_before(archive, ordered), None)
+    advice = instead_of(archive, older, newest=archive == ordered[0])
+    problem = IntegrityError(f"{archive.dated} is damaged: {archive.remains}; {advice}")
+    problem.archive, problem.advice = str(archive), advice
     raise problem
+
+
+def undamaged_before(archive: ArchiveName, known: Iterable[ArchiveName]) -> Iterator[ArchiveName]:
+    """Yield the complete archives of the same workspace from before an archive, newest first, whose sizes are right."""
+    own = (a for a in known if a.workspace_id == archive.workspace_id and a.complete)
+    yield from sorted((a for a in own if a.sort_key < archive.sort_key), key=_BY_AGE, reverse=True)
+
+
+def instead_of(
+    archive: ArchiveName,
+    older: ArchiveName | None,
+    *,
+    newest: bool,
+    prune: str | None = "jitsu-backup prune --quarantine",
+) -> str:
+    """Return what to do about an archive that cannot be used. `older` is the newest undamaged one before it.
+
+    `newest` says that it is the newest of its workspace. `prune` is the command that moves it away, None if none does.
+    """
+    if older is None:
+        use = "back up again, because no older one is undamaged"
+    else:  # an id can name two archives with the same content
+        name = older.reference if older.digest_prefix != archive.digest_prefix else str(older)
+        again = ", or back up again" if newest else ""
+        use = f"use {name} of {shown_time(older.taken_at)}, the newest undamaged one before it{again}"
+    return use if prune is None else f"{use}; then move the damaged one away with `{prune}`"
 
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:

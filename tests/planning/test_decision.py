@@ -1,11 +1,14 @@
 """How one entity is changed: what is sent, what stays secret, and in which words it is told."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from jitsu_backup.model import MASK, Key
 from jitsu_backup.planning import ActionKind, NotRecreated
+from jitsu_backup.planning.options import Since
+from jitsu_backup.planning.records import record_in_place
 from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
@@ -138,6 +141,15 @@ def test_namesakes_are_reported_up_to_six() -> None:
         " use --match-by-name or --map to pair them instead"
     )
     assert plan.notes == (told,)
+
+
+def test_an_undo_names_no_namesake_that_it_deletes() -> None:
+    sides = in_place({"function": [ENRICH]}, {"function": [{**ENRICH, "id": "other"}]}, prune=True)
+    assert "same name: function 'Enrich' (function/other)" in plan_of(sides).notes[0]
+    undo = replace(sides, options=replace(sides.options, since=Since.RUN, record=record_in_place(sides.live)))
+    plan = plan_of(undo)
+    assert [str(action.kind.name) for action in plan.actions] == ["CREATE", "DELETE"]
+    assert plan.notes == ()
 
 
 def test_an_id_in_the_draft_of_a_builders_code_is_no_mention_of_what_is_written() -> None:

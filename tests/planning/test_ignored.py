@@ -157,3 +157,20 @@ def test_a_mask_in_an_ignored_field_is_never_sent() -> None:
     options = PlanOptions(ignored=("destination/*:password",), check_schemas=False)
     (action,) = make_plan(snapshot, live, options).actions
     assert (action.kind, action.changes, "password" in action.body) == (ActionKind.UPDATE, ("host",), False)
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("function/*:nmae", "nothing in the target or the snapshot has the field of 'function/*:nmae'; did you mean 'name'?"),
+        ("function/f1:a.c", "nothing in the target or the snapshot has the field of 'function/f1:a.c'; correct or remove it"),
+        ("function/Gone:name", "'function/Gone' is not in the target or the snapshot; correct or remove 'function/Gone:name'"),
+        ("function/*:a.b", ""), ("function/*:a.*", ""), ("function/F*:list.0", ""), ("stream/*:name", ""), ("function/*:known", ""),
+    ],
+)  # fmt: skip
+def test_a_field_that_nothing_has_is_noted_because_it_may_be_misspelt(text: str, note: str) -> None:
+    body = {"id": "f1", "name": "F", "code": "x", "a": {"b": 1}, "list": [1]}
+    side = make_snapshot({"function": [body], "stream": []})
+    schemas = {"function": {"properties": {"known": {}, "a": {}}}}
+    plan = make_plan(side, side, PlanOptions(ignored=(text,), schemas=schemas))
+    assert plan.notes == ((f"ignore: {note}",) if note else ())

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from jitsu_backup.catalogue import CATALOGUE, Selector, entity_names
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity
+from jitsu_backup.model import CloneRecord, Entity, Key
 from jitsu_backup.planning import ActionKind, Plan, PlanOptions, make_plan
 from jitsu_backup.planning.sides import Sides
 from tests import examples
@@ -101,3 +101,34 @@ def test_what_is_protected_may_be_updated_and_is_not_reported_as_prunable() -> N
 def test_a_type_that_there_is_not_is_refused(option: str) -> None:
     with pytest.raises(UsageError, match=rf"{option}: unknown type 'functoin'; did you mean 'function'\?"):
         plan_with(**{option: ("functoin/*",)})
+
+
+def test_a_selector_that_matches_nothing_anywhere_is_noted_because_it_may_be_misspelt() -> None:
+    texts = ("function/Mien", "function/Mine", "stream/*", "stream", "stream/Shop *")
+    plan = make_plan(LIVE, LIVE, PlanOptions(protect=texts))
+    assert plan.notes == (
+        "protect: 'function/Mien' is not in the target or the snapshot; did you mean 'Mine'?",
+        "protect: 'stream/Shop *' is not in the target or the snapshot; correct or remove it",
+    )
+    assert make_plan(LIVE, LIVE, PlanOptions(protect=texts, checks_selectors=False)).notes == ()
+
+
+def test_a_name_that_the_last_clone_left_still_protects() -> None:
+    source = make_snapshot({"function": []}, workspace_id="elsewhere", slug="elsewhere")
+    was = make_snapshot({"function": [FUNCTION]})
+    cloned = CloneRecord(source.manifest.source, {Key("function", "s1"): "f1"}, {})
+    record = replace(was, manifest=replace(was.manifest, cloned=cloned))
+    renamed = make_snapshot({"function": [{**FUNCTION, "name": "Ours"}]})
+    options = PlanOptions(
+        prune=True, record=record, take=("source",), protect=("function/Mine", "stream/Gone")
+    )
+    plan = make_plan(source, renamed, options)
+    (blocked,) = plan.blocked
+    assert (
+        "protected by 'function/Mine' in the setting protect: use --unprotect=function/Ours" in blocked.reason
+    )
+    (note,) = [note for note in plan.notes if note.startswith("protect")]
+    assert (
+        note
+        == "protect: 'stream/Gone' is not in the target, the source or the last record; correct or remove it"
+    )

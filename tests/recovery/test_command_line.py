@@ -339,12 +339,18 @@ def test_a_run_with_nothing_to_do_writes_the_record_that_a_killed_one_could_not(
 
 def test_the_way_back_runs_as_it_is_printed(desk: Desk) -> None:
     desk.back_up()
+    add_workspace(desk.state(), "other", filled=False)
     (desk.folder / "jitsu-backup.toml").write_text(
         f'[profiles.new]\nhost = "{desk.new_url}"\nkey = {{ env = "NEW_KEY" }}\n'
     )
     for slug, flags, env in (
         ("team-red", ("--into", "@new"), {"JITSU_HOST": desk.old_url, "NEW_KEY": ADMIN_KEY}),
         ("team-blue", (), {"JITSU_HOST": desk.new_url, "JITSU_ADMIN_TOKEN": ADMIN_KEY}),
+        (
+            "team-green",
+            ("--into", "team-green=other"),
+            {"JITSU_HOST": desk.new_url, "JITSU_ADMIN_TOKEN": ADMIN_KEY},
+        ),
     ):
         done = cli(
             "recover", *flags, "--yes", "--json", "--workspace", slug, "--store", "./jitsu-backups", env=env, cwd=desk.folder
@@ -355,7 +361,11 @@ def test_the_way_back_runs_as_it_is_printed(desk: Desk) -> None:
         assert line.pop() == "--accept-shrink"
         stopped = cli(*line, "--yes", env=env, cwd=desk.folder)
         assert stopped.returncode == 7, stopped.stdout + stopped.stderr
-        assert "is the recovery of 20" in stopped.stderr
+        if slug == "team-green":
+            assert "is the recovery or clone of 20" in stopped.stderr
+            assert f" from team-green on {desk.old_url}" in " ".join(stopped.stderr.split())
+        else:
+            assert "is the recovery of 20" in stopped.stderr
         assert "add --accept-shrink to allow it" in stopped.stderr
         assert stopped.stdout.count("add --accept-shrink to allow it") == 1
         undone = cli(*line, "--yes", "--accept-shrink", env=env, cwd=desk.folder)

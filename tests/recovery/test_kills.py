@@ -2,15 +2,23 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
 
+from jitsu_backup.events import silent
 from jitsu_backup.operations.recovery import RecoveryOutcome
+from jitsu_backup.operations.restore import Result, prepare
+from jitsu_backup.operations.safeguards import carry_out_safely
+from jitsu_backup.operations.undo import LastRun, last_run, undo_options
+from jitsu_backup.planning import PlanOptions
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import REVERSE_ETL
-from tests.recovery.kit import ADMIN_KEY, SLUGS, World, add_workspace, problems, tables
+from jitsu_backup.store import archives
+from tests.recovery.kit import ADMIN_KEY, NEW, OLD, SLUGS, World, add_workspace, problems, tables
 from tests.recovery.test_console import equal, lost
 from tests.support import OWNER, Meddling
 
@@ -104,6 +112,44 @@ def test_killed_anywhere_and_run_again_it_ends_the_same_with_no_workspace_twice(
     generation: Generation, tmp_path: Path
 ) -> None:
     assert killed_and_run_again(generation, tmp_path, KILLS) > 0
+
+
+def undone(world: World, slug: str) -> LastRun:
+    """Undo the last run into a workspace of the new console, and return it."""
+    known, row = world.run(archives(world.store)), world.new.state.find_workspace(slug)
+    assert row is not None
+    mine = [one for one in known if one.workspace_id == row.id]
+    last = world.run(
+        last_run(mine, row.id, world.store, world.keys, now=world.now(), report=silent, host=NEW)
+    )
+    connection = world.connection(world.new)
+
+    async def undoing() -> Result:
+        options = undo_options(PlanOptions(accept_shrink=True), last)
+        prepared = await prepare(
+            connection.open(), row.id, last.snapshot, options, silent, now=world.now, find_record=last.left_in
+        )
+        assert not prepared.plan.blocked, [(one.key, one.reason) for one in prepared.plan.blocked]
+        guards = replace(world.safeguards(), undoes=last.archive)
+        return await carry_out_safely(connection.open(), prepared, silent, guards)
+
+    assert world.run(undoing()).failure is None
+    return cast("LastRun", last)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_killed_and_continued_it_is_undone_as_one_run(ends: bool, tmp_path: Path) -> None:
+    world = small(tmp_path, Generation.JULY_2026)
+    for request in (235, 235):
+        kill_at(world, request, reply=True)
+    if ends:
+        world.recover()
+    runs = [undone(world, slug) for slug in SLUGS[:2]]
+    assert any(run.continued for run in runs)
+    assert all(run.recovered_from is not None and run.recovered_from.host == OLD for run in runs)
+    for slug in SLUGS[:2]:
+        left = tables(world.new.state, slug)
+        assert (left["objects"], left["links"], left["builders"]) == ({}, [], {})
 
 
 def test_interrupted_it_begins_nothing_more_tells_what_is_left_and_continues_next_time(

@@ -158,11 +158,11 @@ def test_plain_sentences_stay_plain() -> None:
     [
         (
             "settle it with --take=source:function/Enrich or --take='target:function/Only one'; owner@example.com changed it",
-            "settle it with `--take=source:function/Enrich` or `--take='target:function/Only one'`; `owner@example.com` changed it",
+            "settle it with `--take=source:function/Enrich` or `--take=target:function/Only one`; `owner@example.com` changed it",
         ),
         (
             "protected by 'stream/*' in the setting protect: use --unprotect='stream/Backend events' to delete it",
-            "protected by `'stream/*'` in the setting protect: use `--unprotect='stream/Backend events'` to delete it",
+            "protected by `'stream/*'` in the setting protect: use `--unprotect=stream/Backend events` to delete it",
         ),
         ("--take=a:b --take=c:d", "`--take=a:b` `--take=c:d`"),
         ("since then (--take=source)", "since then (`--take=source`)"),
@@ -362,6 +362,9 @@ def test_flags_to_settle_and_to_promote_again_stand_unquoted_and_one_a_line_to_b
     assert flags_in("""use --unprotect='stream/Ada'"'"'s' or 'x --skip=a/b', then --prune --take='x""") == [
         "--unprotect=stream/Ada's"
     ]
+    assert flags_in("'--rebind' (or --rebind), else --skip=a/b; add --accept-shrink, or --prune-own; leave out --prune") == [
+        "--rebind", "--skip=a/b", "--accept-shrink", "--prune-own",
+    ]  # fmt: skip
     again = _bullet(
         "to promote again all that the undo of 1 took back: --take='source:a/b c' --take=source:d"
     )

@@ -237,6 +237,7 @@ def test_the_settings_protect_a_workspace_however_it_is_named(
         "--only",
         "function/*",
         "--prune",
+        "--prune-own",  # the restore left no record
         "--allow-missing-secrets",
         "--yes",
     )
@@ -247,7 +248,10 @@ def test_the_settings_protect_a_workspace_however_it_is_named(
         in done.stderr
     )
     assert not sandbox.state.objects["mine-0001"].deleted
+    assert "warning" not in shell("check", where).stdout
     assert shell(*given, "--unprotect", "function/Mine").returncode == 0
+    says = "warning           protect: 'function/Mine' is not in acme-production; correct or remove it\n"
+    assert says in shell("check", where).stdout
     assert sandbox.state.objects["mine-0001"].deleted
     again = shell(*given, "--unprotect", "function/Mine", "--dry-run")
     assert again.returncode == 0

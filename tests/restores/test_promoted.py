@@ -87,3 +87,30 @@ def test_the_clone_after_an_undo_says_what_that_took_back_and_how_to_promote_it_
     again = ("--take=source:function/Enrich", "--take=source:function/F3")
     machine.clone(*again)
     assert "took back" not in machine.clone("--dry-run")
+
+
+def test_the_clone_after_the_undo_of_a_large_one_names_it_and_what_taking_everything_overwrites(
+    machine: Machine,
+) -> None:
+    machine.clone()
+    (machine.folder / "keys.json").unlink()
+    state = machine.sandbox.state
+    for name in "ABCDEFGHIJKLMNOP":
+        state.add_object(STAGING, "function", f"gen-{name}", {"name": f"Gen {name}", "code": "x"})
+    machine.clone()
+    machine("undo", "acme-production", "--yes")
+    (mended,) = (one for one in state.live_objects(PRODUCTION, "function") if one.config["name"] == "Enrich")
+    mended.config["code"] = "// mended"
+    told = " ".join(machine.clone("--dry-run", "--markdown", "m.md", code=7).split())
+    assert "were deleted in the target since the last clone: re-create them with --take=source, which" in told
+    assert "--take=source, which also overwrites function 'Enrich' (code), or leave them deleted with" in told
+    assert "deleted it: the flags listed below re-create just that" in told
+    flags = [f"--take=source:function/Gen {name}" for name in "ABCDEFGHIJKLMNOP"]
+    comment = (machine.folder / "m.md").read_text().partition("### Needs a decision (16)")[2]
+    assert "took back:\n\n  ```\n" + "".join(f"  {one}\n" for one in flags) + "  ```\n" in comment
+    plan = " ".join(machine.clone("--dry-run", *flags).split())
+    assert (
+        "Overwrites changes of the target: 16 entities: 16 deleted there and re-created: function Gen A"
+        in plan
+    )
+    assert "1 entity changed in the target, kept" in plan or "Kept in the target: 1 changed there" in plan

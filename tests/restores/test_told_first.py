@@ -3,14 +3,16 @@
 import pytest
 from rich.console import Console, RenderableType
 
-from jitsu_backup.planning import ActionKind
+from jitsu_backup.model import Snapshot
+from jitsu_backup.operations.third_side import unrecorded_clone, with_third_side
+from jitsu_backup.planning import ActionKind, PlanOptions
 from jitsu_backup.reports import plan_document, plan_view
 from jitsu_backup.reports.html import plan_page
 from jitsu_backup.reports.markdown import plan_markdown
 from tests.promotions import Promotion, edit, promotion
 from tests.restores.kit import delete
 from tests.restores.test_three_sides import action_of, both
-from tests.support import STAGING
+from tests.support import PRODUCTION, STAGING, make_snapshot, run
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_a_choice_that_stayed_says_everywhere_what_it_overwrites(
 
 
 def test_a_clone_without_the_record_of_the_one_before_says_so_first(cloned: Promotion) -> None:
-    cloned.record = None
+    cloned.record, cloned.lost = None, True
     prepared = cloned.prepared()
     says = "copies from acme-staging, but the store has no record of a clone"
     assert says in told(plan_view(prepared.plan))
@@ -70,6 +72,41 @@ def test_a_clone_without_the_record_of_the_one_before_says_so_first(cloned: Prom
     assert head.startswith("- **Attention:** the target has ")
     assert cloned.plan(take=("source",)).attention == ()
     assert promotion().plan().attention == ()
+
+
+def test_without_the_record_of_the_one_before_nothing_is_pruned_that_may_be_the_targets_own(
+    cloned: Promotion,
+) -> None:
+    cloned.record, cloned.lost = None, True
+    cloned.target.state.add_object(PRODUCTION, "function", "own-0001", {"name": "Own", "code": "x"})
+    for take in ((), ("source",)):
+        (blocked,) = cloned.plan(prune=True, take=take).blocked
+        assert (blocked.name, blocked.reason) == (
+            "Own",
+            (
+                "not in acme-staging, but the store has no record of the last clone, so it may be the target's own: give the"
+                " store that has the record with --store, leave out --prune, or delete all that only the target has with"
+                " --prune-own"
+            ),
+        )
+    plan = cloned.plan(prune=True, prune_own=True)
+    assert [a.name for a in plan.actions if a.kind is ActionKind.DELETE] == ["Own"]
+
+
+def test_a_target_with_the_originals_has_no_copies() -> None:
+    lists = {"function": [{"id": "f1", "name": "Mine", "code": "x"}]}
+    source = make_snapshot(lists, host="https://elsewhere.example", workspace_id=PRODUCTION, slug="elsewhere")
+    live = make_snapshot(lists)
+
+    def attention(record: Snapshot | None) -> list[str]:
+        async def find(one: Snapshot, other: Snapshot) -> Snapshot | None:
+            return record if (one, other) == (live, source) else None
+
+        options = run(with_third_side(PlanOptions(), source, live, find, None))
+        return [*unrecorded_clone(options, source)]
+
+    assert "has 1 copy from elsewhere" in " ".join(attention(None))
+    assert attention(live) == []
 
 
 def test_a_comment_names_the_command_for_write_keys_that_a_job_cannot_hand_over() -> None:

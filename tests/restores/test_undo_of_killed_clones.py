@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jitsu_backup.events import silent
+from jitsu_backup.model import Key
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.safeguards import carry_out_safely
 from jitsu_backup.operations.undo import LastRun, last_run, undo_options
@@ -63,9 +64,10 @@ def undo(shop: Shop, **options: Any) -> Result:
     given = {"overlay": stand_ins(found.snapshot), "accept_shrink": True, **options}
     wanted = undo_options(PlanOptions(**given), found)
     console = functools.partial(console_of, shop.made.target, shop.made.target_host)
-    prepared = run(prepare(console(), PRODUCTION, found.snapshot, wanted, silent))
+    find = found.left_in if found.known else None
+    prepared = run(prepare(console(), PRODUCTION, found.snapshot, wanted, silent, find_record=find))
     assert not prepared.plan.blocked, [(a.key, a.reason) for a in prepared.plan.blocked]
-    guards = replace(shop.safeguards(), command="undo")
+    guards = replace(shop.safeguards(), command="undo", undoes=found.archive)
     result: Result = run(carry_out_safely(console(), prepared, silent, guards))
     assert result.failure is None
     return result
@@ -86,7 +88,7 @@ def test_the_half_of_a_killed_clone_is_taken_back_and_the_next_clone_writes_it_a
     half = shop.made.live()
     assert comparable(half, {}) != comparable(before, {})
     assert last(shop).left is None
-    undone = undo(shop, prune=True)
+    undone = undo(shop)
     assert content(shop) == comparable(before, id_map(undone))
     plan = shop.prepared(**options).plan
     assert not plan.deleted_there
@@ -106,24 +108,64 @@ def test_an_undo_of_the_undo_brings_the_half_of_a_killed_clone_back(
     shop = begin(tmp_path)
     shop.killed(4, match_by_name=begin is matched)
     half = shop.made.live()
-    first_ids = id_map(undo(shop, prune=True))
+    first_ids = id_map(undo(shop))
     assert last(shop).left is not None
     undone = undo(shop)
     assert content(shop) == comparable(half, id_map(undone) | first_ids)
 
 
+@pytest.mark.parametrize("ends", [False, True])
 @BEGINNINGS
-def test_what_a_second_killed_clone_notes_of_the_first_is_not_taken_for_what_either_left(
-    begin: Callable[[Path], Shop], tmp_path: Path
+def test_a_killed_clone_and_those_that_continued_it_are_taken_back_together(
+    begin: Callable[[Path], Shop], ends: bool, tmp_path: Path
 ) -> None:
     shop, options = begin(tmp_path), {"match_by_name": begin is matched}
+    before = shop.made.live()
     shop.killed(2, **options)
-    before, earlier = shop.made.live(), last(shop).archive
+    earlier = last(shop).archive
+    shop.made.target.state.add_object(PRODUCTION, "function", "between", {"name": "Between", "code": "x"})
     shop.killed(2, **options)
+    if ends:
+        shop.clone(**options)
     found = last(shop)
-    assert (found.left, found.unended) == (None, (earlier,))
-    undone = undo(shop, prune=True)
+    assert (found.archive, len(found.continued), found.unended) == (earlier, 1 + ends, ())
+    undone = undo(shop)
+    assert not shop.made.target.state.objects["between"].deleted
+    delete(shop.made.target.state, "between")
     assert content(shop) == comparable(before, id_map(undone))
+
+
+def test_what_was_changed_after_a_kill_is_kept_or_in_conflict_as_after_any_run(tmp_path: Path) -> None:
+    shop = cloned_before(tmp_path)
+    shop.killed(len(shop.prepared().plan.writes))
+    state = shop.made.target.state
+    rows = state.live_objects(PRODUCTION, "function")
+    (made,) = (row.id for row in rows if row.config["name"] == "Enrich")
+    state.objects[made].config |= {"code": "// of production", "description": "of production"}
+    state.objects["own"].config["code"] = "of production"
+    found = last(shop)
+    wanted = undo_options(PlanOptions(overlay=stand_ins(found.snapshot)), found)
+    console = console_of(shop.made.target, shop.made.target_host)
+    plan = run(prepare(console, PRODUCTION, found.snapshot, wanted, silent, find_record=found.left_in)).plan
+    (blocked,) = plan.blocked
+    assert (blocked.key.id, blocked.conflicts) == (made, ("code",))
+    assert Key("function", "own") not in {action.key for action in plan.writes}
+
+
+def test_a_restore_of_the_state_before_a_killed_clone_does_not_continue_it(tmp_path: Path) -> None:
+    shop = cloned_before(tmp_path)
+    before = shop.made.live()
+    shop.killed(4)
+    half = shop.made.live()
+    console = functools.partial(console_of, shop.made.target, shop.made.target_host)
+    options = PlanOptions(overlay=stand_ins(before), prune=True, accept_shrink=True, rebind=True)
+    back = run(carry_out_safely(
+        console(), run(prepare(console(), PRODUCTION, before, options, silent)), silent, shop.safeguards()
+    ))  # fmt: skip
+    found = last(shop)
+    assert (found.continued, len(found.unended)) == ((), 1)
+    undone = undo(shop)
+    assert content(shop) == comparable(half, id_map(undone) | id_map(back))
 
 
 def test_a_killed_clone_that_had_written_all_is_taken_back_also_after_the_next_one_has_recorded_it(
@@ -136,7 +178,7 @@ def test_a_killed_clone_that_had_written_all_is_taken_back_also_after_the_next_o
     shop.clone()
     assert (writes(shop.made.target), shop.intents) == (0, [])
     assert len(shop.records) == 2
-    undone = undo(shop, prune=True)
+    undone = undo(shop)
     assert content(shop) == comparable(before, id_map(undone))
 
 
@@ -150,4 +192,9 @@ def test_what_a_later_clone_that_wrote_nothing_records_is_not_taken_for_what_a_k
     shop.made.target.requests.clear()
     shop.clone()
     assert (writes(shop.made.target), len(shop.records)) == (0, 2)
-    assert last(shop).left is None  # so that `undo` says that nothing tells whose changes these are
+    found = last(shop)
+    assert (found.left, found.known) == (None, True)
+    undo(shop)
+    state = shop.made.target.state
+    assert state.objects["own"].config["code"] == "of a colleague"
+    assert not state.objects["later"].deleted

@@ -118,6 +118,8 @@ def test_another_workspace_on_the_console_of_a_profile_has_its_key_alone(tmp_pat
 def test_an_unknown_profile_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"@prod.*known profiles: @staging"):
         read(tmp_path, '[profiles.staging]\nworkspace="w"').place("@prod")
+    with pytest.raises(UsageError, match=r"no profiles; name the workspace, or add \[profiles\.prod\]"):
+        read(tmp_path, 'workspace="w"').place("@prod")
 
 
 @pytest.mark.parametrize("text", ["", " "])
@@ -331,6 +333,7 @@ def test_a_host_has_one_spelling(text: str, host: str) -> None:
         f"https://a?{CANARY}",
         f"a/#{CANARY}",
         f"https:/u:{CANARY}@a",
+        "htp:/127.0.0.1:9",
         "https://a:99999",
         "https://a b",
         "http://[x",

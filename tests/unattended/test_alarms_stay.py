@@ -91,6 +91,19 @@ def test_what_was_accepted_stays_accepted_when_its_neighbours_are_pruned(bench: 
         assert code(bench) == 0
 
 
+def test_what_a_restore_deleted_on_purpose_is_no_alarm_but_what_goes_besides_is(bench: Bench) -> None:
+    assert code(bench) == 0
+    functions(bench, 27)
+    assert code(bench) == 0
+    first = bench.archives[0]
+    done = bench.run("restore", str(first), "--prune", "--accept-shrink", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert code(bench, "--if-changed") == 0
+    assert bench.archives[-1].marks == ()
+    bench.forget("destination", 1)
+    assert code(bench) == 3
+
+
 def test_cursors_that_are_gone_with_every_newer_type_are_missing(bench: Bench) -> None:
     state = bench.state
     for row in list(state.objects.values()):

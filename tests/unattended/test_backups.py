@@ -71,6 +71,24 @@ def test_a_workspace_that_has_shrunk_is_kept_marked_and_reported_until_somebody_
     assert bench.run("backup", "acme-staging").returncode == 0
 
 
+def test_an_alarm_ends_when_all_is_back_and_says_so(bench: Bench) -> None:
+    bench.run("backup", "acme-staging")
+    bench.an_hour_passes()
+    gone = [row for row in bench.state.live_objects(STAGING, "destination") if not row.deleted]
+    for row in gone[1:]:
+        row.deleted = True
+    assert bench.run("backup", "acme-staging").returncode == 3
+    bench.an_hour_passes()
+    for row in gone[1:-1]:
+        row.deleted = False
+    fewer = bench.run("backup", "acme-staging")
+    assert (fewer.returncode, "SHRUNK  destination: 4 before, 3 now" in fewer.stdout) == (3, True)
+    bench.an_hour_passes()
+    gone[-1].deleted = False
+    done = bench.run("backup", "acme-staging")
+    assert (done.returncode, "  no longer shrunk\n" in done.stdout) == (0, True), done.stdout
+
+
 @pytest.mark.parametrize(
     ("flags", "settings", "left", "code"),
     [

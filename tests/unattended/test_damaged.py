@@ -12,6 +12,7 @@ from jitsu_backup.model import shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.prune import Damage, Pruned, find_damage
 from jitsu_backup.store import FolderStore, archives
+from tests.advice import folded
 from tests.restores.records import NO_KEYS, kept, record
 from tests.support import run
 from tests.unattended.workbench import Bench
@@ -69,12 +70,51 @@ def test_latest_and_dates_never_mean_an_older_one_where_the_newest_is_damaged(
             assert damaged.reference in done.stderr
             assert "damaged" in done.stderr
     told = bench.run("show", "latest").stderr
-    assert f"acme-staging/{older.digest_prefix}" in told
-    assert "run backup" in told
+    assert f"use {older.dated}, the newest undamaged one before it, or back up again" in told
     assert bench.run("show", "latest~1").returncode == 0
     assert bench.run("show", older.digest_prefix).returncode == 0
     checked = bench.run("verify", "--latest")
     assert (checked.returncode, checked.stdout.startswith("UNREADABLE")) == (5, True)
+
+
+def test_the_remedy_is_the_same_whatever_the_damage_and_each_fault_is_said_once(bench: Bench) -> None:
+    for number in range(4):
+        bench.state.objects["enrich-0001"].config["code"] = f"v{number}"
+        bench.run("backup", "acme-staging")
+    oldest, sound, flipped, newest = bench.archives
+    path = path_of(bench, flipped)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    cut_off(bench, newest)
+    remedy = (
+        f"; use {sound.dated}, the newest undamaged one before it{{}}; then move the damaged one away with"
+        " `jitsu-backup prune --quarantine`"
+    )
+    done = bench.run("verify", "--all")
+    assert done.returncode == 5
+    for archive, again in ((flipped, ""), (newest, ", or back up again")):
+        when = shown_time(archive.taken_at)
+        assert f"UNREADABLE  {archive.reference}  {when} (" in done.stdout
+        assert f"cannot be read: {archive.dated}: the archive is" in done.stderr
+        assert remedy.format(again) in folded(done.stderr), done.stderr
+        assert (done.stdout + done.stderr).count(archive.digest_prefix) == 2
+    told = bench.run("diff", flipped.digest_prefix, oldest.digest_prefix)
+    assert (told.returncode, remedy.format("") in folded(told.stderr)) == (5, True), told.stderr
+    cut_off(bench, flipped)
+    assert remedy.format("") in folded(bench.run("show", flipped.digest_prefix).stderr)
+
+
+def test_of_two_archives_with_one_id_the_undamaged_one_is_named_by_its_file(bench: Bench) -> None:
+    for _ in range(2):
+        bench.run("backup", "acme-staging")
+    sound, newest = bench.archives
+    assert sound.digest_prefix == newest.digest_prefix
+    path = path_of(bench, newest)
+    path.write_bytes(path.read_bytes()[:-9] + b"x" + path.read_bytes()[-8:])
+    told = bench.run("show", "latest")
+    assert (told.returncode, f"; use {sound} of " in told.stderr) == (5, True), told.stderr
+    assert bench.run("show", str(sound)).returncode == 0
 
 
 def test_by_its_id_a_damaged_one_is_read_from_another_archive_of_the_same_content(

@@ -118,9 +118,17 @@ def test_an_incomplete_backup_is_mentioned_once_and_its_changes_are_reported_onc
 
 def test_what_a_weaker_key_reads_is_compared_with_what_such_a_key_has_read() -> None:
     strong, weak = snapshot(0, "a"), snapshot(1, "a", mask=True)
-    found = news(saved(weak), None, strong)
+    found = news(replace(saved(weak), better=archive_name(strong)), None, strong)
     assert found is not None
     assert found.why_not == "no earlier archive was read with an equal key"
+    message = notification(found, again)
+    assert message.subject == "jitsu-backup: acme-staging: read with another key; not compared"
+    assert "Alarm: it was read with a weaker key than before. " in message.text
+    assert "\nChanges are not shown, because no earlier archive was read with an equal key.\n" in message.text
+    assert (message.document["event"], message.document["alarm"]) == (
+        "not_compared",
+        "was read with a weaker key than before",
+    )
     assert named(news(saved(snapshot(2, "a", "b", mask=True)), None, strong, weak)) == ["b"]
 
 
@@ -149,6 +157,13 @@ def test_where_the_archive_of_what_was_told_is_gone_the_nearest_earlier_one_show
     assert named(later) == ["d"]
     assert later is not None
     assert later.gone
+
+
+def test_what_was_reported_is_not_reported_again_once_its_archive_is_damaged_or_quarantined() -> None:
+    zero, one, same = snapshot(0, "a"), snapshot(1, "a", "b"), snapshot(2, "a", "b")
+    told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
+    assert news(saved(same), told, zero) is None
+    assert named(news(saved(snapshot(2, "a", "c")), told, zero)) == ["c"]
 
 
 def test_a_change_that_only_archives_that_are_gone_show_is_no_silence() -> None:

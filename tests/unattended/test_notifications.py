@@ -49,7 +49,7 @@ def test_a_first_backup_a_change_and_nothing_for_none(bench: Bench) -> None:
     assert first["summary"] == (
         f"acme-staging: backed up for the first time\n{first['entities']} entities.\n"
         f"Details: jitsu-backup show {old.reference}\n"
-        f"As an HTML page: jitsu-backup show {old.reference} --html changes.html"
+        f"As an HTML page: jitsu-backup show {old.reference} --html snapshot.html"
     )
     assert (changed["event"], changed["archive"], changed["before"]) == (
         "changed",

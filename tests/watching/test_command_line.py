@@ -138,7 +138,7 @@ def test_a_signal_while_the_program_is_loaded_ends_it_as_later(bench: Bench, nam
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0
-    assert re.fullmatch(r"\S+Z info: ended: watching 0 workspaces\n", done.stderr)
+    assert re.fullmatch(r"\S+Z info: ended; 0 workspaces were watched\n", done.stderr)
     assert bench.archives == []
 
 
@@ -162,7 +162,7 @@ def test_a_signal_while_a_monitor_does_not_answer_ends_it_as_later(bench: Bench)
             hanging.close()
     assert process.returncode == 0
     last = json.loads(err.splitlines()[-1])
-    assert (last["exit_code"], last["message"]) == (0, "ended: watching 0 workspaces")
+    assert (last["exit_code"], last["message"]) == (0, "ended; 0 workspaces were watched")
 
 
 def test_a_key_that_is_refused_is_told_to_the_monitor_at_once_and_it_continues(bench: Bench) -> None:

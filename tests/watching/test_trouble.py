@@ -70,6 +70,17 @@ def test_a_trouble_is_reported_with_what_to_do_and_the_same_one_of_several_in_on
     )
 
 
+def test_the_end_of_a_shrink_alarm_is_called_so() -> None:
+    told: list[tuple[str, str, str]] = []
+    troubles = Troubles(lambda *line: told.append(line), lambda: None)
+    shrunk = Alarm(What.SHRUNK, "stream: 7 before, 3 now", "look", "a")
+    troubles.begins(("workspace", "a"), "a", shrunk)
+    troubles.begins(("workspace", "b"), "b", shrunk, Alarm(What.WEAKER, "masked", "look", "b"))
+    for name in ("a", "b"):
+        troubles.is_over(("workspace", name))
+    assert told[-2:] == [("info", "no longer shrunk", "a"), ("info", "working again", "b")]
+
+
 def test_a_key_that_sees_no_workspace_is_reported_until_it_sees_one(bench: Bench) -> None:
     bench.state.workspaces.clear()
 

@@ -1,0 +1,75 @@
+"""Hosts and URLs that a clone takes from its source are named, and stand in the overlay to fill in, without secrets."""
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from jitsu_backup.model import MASK
+from jitsu_backup.planning import CopiedHosts, Overlay, Plan, PlanOptions, Since, make_plan, parse_overlay
+from jitsu_backup.reports import overlay_text
+from tests.support import PRODUCTION, make_snapshot
+
+LIVE = make_snapshot({"destination": [], "service": []}, workspace_id=PRODUCTION, slug="acme-production")
+DB = {
+    "id": "db",
+    "name": "Reporting DB",
+    "destinationType": "postgres",
+    "host": "pg.staging",
+    "password": MASK,
+}
+HOOK = {"id": "hook", "name": "Hook", "destinationType": "webhook", "url": "https://hooks.example/CANARY"}
+CRM = {
+    "id": "crm",
+    "name": "CRM",
+    "credentials": {"tunnel": {"host": "crm.staging", "tunnel_host": "t.staging"}, "password": "CANARY"},
+}
+
+
+def plan_of(*destinations: dict[str, Any], overlay: Overlay | None = None, **options: Any) -> Plan:
+    source = make_snapshot({"destination": [*destinations], "service": [CRM]})
+    return make_plan(source, LIVE, PlanOptions(overlay=overlay or Overlay(), **options))
+
+
+def hosts(plan: Plan) -> list[str]:
+    return [note for note in plan.notes if isinstance(note, CopiedHosts)]
+
+
+def test_the_hosts_that_new_entities_get_from_the_source_are_named() -> None:
+    (note,) = hosts(plan_of(DB, HOOK))
+    assert note == (
+        "Hosts copied unchanged from the source: host of destination 'Reporting DB', url of destination 'Hook',"
+        " credentials.tunnel.host of service 'CRM', credentials.tunnel.tunnel_host of service 'CRM'; give the target's own with --overlay"
+    )
+    given = {
+        "destination/*": {"host": "pg.production"},
+        "service/CRM": {"credentials.tunnel": {"host": "t", "tunnel_host": "t"}},
+    }
+    assert hosts(plan_of(DB, overlay=parse_overlay(given))) == []
+    assert hosts(plan_of(DB, since=Since.RECOVERY)) == []
+    assert make_plan(LIVE, LIVE, PlanOptions()).addresses == {}
+
+
+def test_the_overlay_to_fill_in_has_them_as_comments_and_no_secret() -> None:
+    text = overlay_text(plan_of(DB, HOOK))
+    assert text.split("\n\n")[1:] == [
+        '["destination/Reporting DB"]\n# "host" = "pg.staging"\n"password" = { env = "REPORTING_DB_PASSWORD" }',
+        '# ["destination/Hook"]\n# "url" = "…"',
+        '# ["service/CRM"]\n# "credentials.tunnel.host" = "crm.staging"\n# "credentials.tunnel.tunnel_host" = "…"',
+    ]
+    assert tomllib.loads(text) == {"destination/Reporting DB": {"password": {"env": "REPORTING_DB_PASSWORD"}}}
+    bare = "\n".join(line.removeprefix("# ") for line in text.splitlines()[2:])
+    assert tomllib.loads(bare)["destination/Reporting DB"]["host"] == "pg.staging"
+    assert overlay_text(plan_of(HOOK)) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("pg.staging:5432", '"pg.staging:5432"'), (["a:1", "b:2"], '["a:1", "b:2"]'), ("https://ch.staging/x", '"https://ch.staging/x"'),
+        ("https://user:CANARY@ch", '"…"'), (["a", "https://CANARY@ch"], '"…"'), ("https://ch/?token=CANARY", '"…"'), (MASK, None),
+    ],
+)  # fmt: skip
+def test_an_address_that_may_hold_a_secret_is_left_out(value: Any, shown: str | None) -> None:
+    (line,) = [line for line in overlay_text(plan_of({**DB, "host": value})).splitlines() if '"host"' in line]
+    assert line == (f'# "host" = {shown}' if shown else '"host" = { env = "REPORTING_DB_HOST" }')
