@@ -65,6 +65,8 @@ class BackupError(Exception):
     exit_code: ClassVar[int] = 1
     advice = ""
     """What to do, if the message ends with it although errors of its class usually do not say it."""
+    is_of_key = False
+    """Whether a malformed API key or token is the reason. The advice says where the correct one belongs."""
     archive = ""
     """The file name of the archive that this is about, if it is about one of a store."""
     profile = ""

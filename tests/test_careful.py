@@ -66,7 +66,7 @@ def test_a_shrunken_latest_is_never_restored_unless_it_is_named(
     shrunk = ask("backup", "acme-staging")
     assert shrunk.returncode == 3
     good, bad = ids(tmp_path / "jitsu-backups")
-    assert f"`restore` the previous state from acme-staging/{good}" in shrunk.stderr
+    assert f"jitsu-backup restore acme-staging/{good} --dry-run\n" in shrunk.stderr
     for reference in ("latest", "acme-staging/latest", "2999-01-01"):
         done = ask("restore", reference, "--dry-run")
         assert done.returncode == 7

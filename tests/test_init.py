@@ -442,7 +442,7 @@ def test_the_lines_of_each_scheduler_run_one_command(folder: str) -> None:
     words = shlex.split(re.split(r"\s+", line, maxsplit=5)[5].replace(r"\%", "%"))
     assert words[:4] == ["set", "-a;", ".", f"{folder}/jitsu.env;"]
     assert words[4] == "/opt/x y/jitsu-backup"
-    ran = words[5 : words.index(">")]
+    ran = words[5 : words.index("2>&1")]
 
     unit = configparser.ConfigParser(strict=False, interpolation=None, delimiters=["="])
     unit.read_string(systemd_lines(job).partition("# /etc/systemd/system/jitsu-backup.timer")[0])

@@ -21,7 +21,7 @@ from jitsu_backup.console import Console, Gates
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import plural, some_of
-from jitsu_backup.operations.alarms import advised, remedy_for
+from jitsu_backup.operations.alarms import advised, why_and_remedy
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.monitoring import Monitor
 from jitsu_backup.operations.vanished_store import ExpectedStore
@@ -56,6 +56,7 @@ class App(Output):
     outcome: str = ""
     trouble: str = ""  # what was wrong with a console when the run was interrupted
     monitor: Monitor | None = None
+    by_hand: bool = False  # a person runs this for some workspaces, so it says nothing about the schedule
     in_plain_text: bool = False  # archives may have secrets in plain text
     told_all_along: bool = False  # monitor and metrics are up to date, so a good end is not reported to them
     figures: "Callable[[], Sequence[Figures]]" = list
@@ -174,7 +175,7 @@ class App(Output):
 
     def remedy_for(self, failure: BaseException | None, workspace: str = "") -> str:
         """Return what to do about a failure, with commands for the store and settings of this run."""
-        return remedy_for(failure, self.again, workspace, self.waits)
+        return why_and_remedy(failure, self.again, workspace, self.waits)[1]
 
     def advised(self, failure: BackupError, command: str) -> BackupError:
         """Return the failure that ends this run of a command, with what to do about it."""

@@ -72,7 +72,7 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
     failed, removed, unpacked = run.failed, run.removed, run.unpacked
     if len(run.outcomes) == 1 and failed and isinstance(failed[0].failure, BackupError):
         for alarm in app.alarms[1:]:  # the first is about what is raised
-            app.problem(str(alarm))
+            app.show_alarm(alarm)
         raise failed[0].failure
     documents = [_document(app, output, one) for one in run.saved]
     unread = [unchanged_document(one, place_of(app, one.archive, output)) for one in run.unchanged]
@@ -96,7 +96,7 @@ def report(app: App, run: BackupRun, output: Path | None) -> None:
     alike = [alarm for alarm in app.alarms if alarm.what is What.UNSEEN]
     for alarm in app.alarms:  # on standard error, which cron mails
         if len(alike) == 1 or alarm.what is not What.UNSEEN:
-            app.problem(str(alarm))
+            app.show_alarm(alarm)
     if len(alike) > 1:
         app.problem(unseen_in_words(run, app.again))
 
@@ -106,9 +106,10 @@ def unseen_in_words(run: BackupRun, again: Again) -> str:
     slugs = run.slugs_before
     named = [f"{slugs[name]} ({name})" if name in slugs else name for name in run.unseen]
     return (
-        f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; if they were deleted on"
-        " purpose, or a recovery replaced them, silence each with --allow-unseen NAME (a slug or an id), or with"
-        f" allow_unseen in the settings; if their console was lost, bring them back with `{again('recover')}`"
+        f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; give the owner of the key"
+        " access to them again; if they were deleted on purpose, or a recovery replaced them, silence each with --allow-unseen"
+        " NAME (a slug or an id), or with allow_unseen in the settings; if they or their console were lost, bring them back with"
+        f" `{again('recover')}`"
     )
 
 
@@ -161,7 +162,7 @@ def _in_words(run: BackupRun) -> str:
         **{f"that {what.words}": count for what, count in alarms.items()},
     }
     besides = {
-        "only in the store": len(run.unseen),
+        f"{'workspace' if len(run.unseen) == 1 else 'workspaces'} no longer seen": len(run.unseen),
         f"old {'archive' if removed and removed.gone == 1 else 'archives'} removed": removed.gone
         if removed
         else 0,

@@ -1,5 +1,6 @@
 """`jitsu-backup check`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from jitsu_backup.console.roles import roles_in
 from jitsu_backup.console.workspaces import is_read_only, workspaces
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
-from jitsu_backup.model import Snapshot, features_of, plural, some_of
+from jitsu_backup.model import Snapshot, features_of, iso_time, plural, some_of
+from jitsu_backup.operations.last_backup import last_backup
 from jitsu_backup.operations.store_space import free_space
 from jitsu_backup.planning import entity_names
 from jitsu_backup.planning.protection import idle_protection
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
-from jitsu_backup.store import is_begun
+from jitsu_backup.store import is_begun, read_file
 
 OPERATORS = "the operator's token"
 
@@ -34,29 +36,48 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
     chosen = app.settings.place(place, workspace_needed=False)
     with app.progress() as report:
         facts = run_async(_check(app, chosen, report))
-    facts["store"], problem = _store(app)
+    facts["store"], listing, problem = _store(app)
+    if "workspace" in facts:
+        last = last_backup(listing, facts["workspace"]["workspace_id"], _reads(app))
+        facts["last_backup"] = None if last is None else iso_time(last.at)
     if app.as_json:
         app.emit(facts)
     else:
         _tell(app, facts, problem)
+        if "workspace" in facts and last is not None:
+            app.line(f"{'last backup':17} {last.words(utc_now())}")
     if problem is not None:
         raise problem
     return 0 if facts.get("complete", True) else IncompleteError.exit_code
 
 
-def _store(app: App) -> tuple[dict[str, Any], BackupError | None]:
+def _reads(app: App) -> dict[str, float]:
+    """Return when each workspace was last read, as the metrics file says, or nothing if it says nothing."""
+    path = app.metrics_file()
+    if path is None or not path.is_file():
+        return {}
+    from jitsu_backup.reports.metrics import last_reads  # noqa: PLC0415  few runs need its library
+
+    try:
+        return last_reads(read_file(path).decode(errors="replace"))
+    except (BackupError, ValueError):  # reported when the metrics are written
+        return {}
+
+
+def _store(app: App) -> tuple[dict[str, Any], Mapping[str, int], BackupError | None]:
+    """Return the facts about the store, its listing, and what is wrong with it."""
     try:
         listing = run_async(app.store.listing())
     except BackupError as problem:
         kind, slashes, _ = app.settings.store.partition("://")  # the rest may contain a secret
         url = f"{kind}://…" if slashes else kind
-        return {"url": url, "archives": None, "begun": None, "free_bytes": None}, problem
+        return {"url": url, "archives": None, "begun": None, "free_bytes": None}, {}, problem
     found = {"url": app.store.url, "archives": len(archives_in(listing)), "begun": is_begun(listing)}
     try:
         app.expected_store(app.metrics_file()).check_vanished(app.store, listing)
-        return {**found, "free_bytes": free_space(app.store, listing)}, None
+        return {**found, "free_bytes": free_space(app.store, listing)}, listing, None
     except BackupError as problem:
-        return {**found, "free_bytes": None}, problem
+        return {**found, "free_bytes": None}, listing, problem
 
 
 async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jitsu_backup.cli import signals
 from jitsu_backup.cli.paths import home_folder, working_folder
+from jitsu_backup.cli.terminal import at_terminal
 from jitsu_backup.errors import BackupError
 from jitsu_backup.settings.file import config_path
 from jitsu_backup.store.files import read_text_file
@@ -19,7 +20,7 @@ def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
 
     Return the exit code if the log contains what would be printed otherwise, else None. Flags are read one by one,
     because the whole command line cannot be parsed. If the command is unknown, assume a backup. Without arguments,
-    report nothing.
+    report nothing. At a terminal, report it only to those whom the flags name.
     """
     if not arguments:
         return None
@@ -28,7 +29,7 @@ def tell(arguments: Sequence[str], problem: BaseException) -> int | None:
     of_backup = name in ("backup", "watch", "")
     config = Path(given["--config"]) if given["--config"] else None
     heard = given["--ping"] or given["--metrics"] or given["--log-format"] == "json"
-    if not (heard or (of_backup and _somebody_is_named(config))):
+    if not (heard or (of_backup and not at_terminal() and _somebody_is_named(config))):
         return None
     from jitsu_backup.cli.app import App  # noqa: PLC0415  slow to import, and nobody else needs it here
     from jitsu_backup.cli.unattended import MonitorFlags, watched  # noqa: PLC0415

@@ -101,6 +101,7 @@ class Notifier:
     _to_tell: dict[tuple[str, str], Source] = field(default_factory=dict, repr=False)
     _put_off: dict[tuple[str, str], datetime] = field(default_factory=dict, repr=False)
     _addresses: dict[str | None, Address | BackupError | None] = field(default_factory=dict, repr=False)
+    _waits: dict[tuple[str, str], datetime] = field(default_factory=dict, repr=False)
     _silent: set[Address] = field(default_factory=set, repr=False)
     _warned: bool = False
 
@@ -131,7 +132,7 @@ class Notifier:
                     left.pop(0)
         except TimeoutError:
             names = some_of([_called(one.source) for one in left], _NAMES)
-            self.app.problem(
+            self._warn(
                 f"no time left to send a notification about {names}; the next message includes the changes"
             )
         return later + left
@@ -161,7 +162,7 @@ class Notifier:
             return await self._tell(held, known, who)
         except Exception as bug:  # noqa: BLE001  a failed message must not fail the backup
             problem = bug if isinstance(bug, BackupError) else MistakeError.of(bug)
-            self.app.problem(
+            self._warn(
                 f"no notification was sent about {_called(held.source)}: {problem}; the next message includes the changes"
             )
             self._put_off[held.source.key] = utc_now()
@@ -179,7 +180,10 @@ class Notifier:
             return False
         memory, url = self._memory, address.url
         last = memory.recall(workspace, url)
-        if self._is_held_back(None if last is None else last.at, now) or address in self._silent:
+        if last is not None and self._is_held_back(last.at, now):
+            self._tell_wait(held, last.at + self._silence)
+            return False
+        if address in self._silent:
             return False
         guard = self.app.settings.guard(source.host, (source.workspace_id, source.slug))
         news = await news_of(held, known, last, self._read, ignored=guard.ignore)
@@ -205,7 +209,7 @@ class Notifier:
             failed = (
                 f"the notification about {_called(source)} could not be sent to {address.shown}: {problem}"
             )
-            self.app.problem(f"{failed}; the next message includes the changes")
+            self._warn(f"{failed}; the next message includes the changes")
             self._silent |= {address} if problem.no_answer else set()
             return False
         memory.keep(workspace, url, after_telling(news, now, last))
@@ -215,6 +219,9 @@ class Notifier:
     async def _read(self, archive: ArchiveName) -> Snapshot:
         return open_archive(archive, await self.app.store.read(str(archive)), self.app.keys)
 
+    def _warn(self, text: str) -> None:
+        self.app.warn(text, always=True)
+
     @cached_property
     def _memory(self) -> FolderMemory:
         store = self.app.store.url
@@ -222,9 +229,19 @@ class Notifier:
 
     def _is_held_back(self, told_at: datetime | None, now: datetime) -> bool:
         """Return whether the last message about a workspace is so recent that the changes wait for the next one."""
+        return told_at is not None and not is_over(told_at, self._silence, now)
+
+    @property
+    def _silence(self) -> timedelta:
         every = self.flags.every if self.flags.every is not None else self.app.settings.notify_every
-        silence = EVERY if every is None else timedelta(seconds=every)
-        return told_at is not None and not is_over(told_at, silence, now)
+        return EVERY if every is None else timedelta(seconds=every)
+
+    def _tell_wait(self, held: Held, until: datetime) -> None:
+        """Say, once for each wait, that the message about what was written waits."""
+        source = held.source
+        if is_written(held) and self._waits.get(source.key) != until:
+            self._waits[source.key] = until
+            self.app.say(f"the message about {_called(source)} waits until {until:%H:%M} UTC (notify_every)")
 
     def _profile(self, source: Source) -> str | None:
         return self.app.settings.notify_profile(source.host, (source.workspace_id, source.slug))
@@ -241,7 +258,7 @@ class Notifier:
             found = await in_thread(lambda: self._read_address(profile), "notify")  # a command may print it
             self._addresses[profile] = found
             if isinstance(found, BackupError):
-                self.app.problem(
+                self._warn(
                     f"no notification can be sent: {found}; the next message that can be sent includes the changes"
                 )
         return self._addresses[profile]

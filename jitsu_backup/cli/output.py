@@ -73,10 +73,13 @@ class Output:
         elif not self.options["quiet"]:
             to_stderr(printable(text))
 
-    def warn(self, text: str) -> None:
-        """Print a warning; not with --quiet. The level of the log becomes warning."""
+    def warn(self, text: str, *, always: bool = False) -> None:
+        """Print a warning; with --quiet only if `always`. The level of the log becomes warning."""
         self.warned = True
-        self.say(f"warning: {text}")
+        if always and not self.logs:
+            to_stderr(f"warning: {one_line(without_secrets_of_urls(text))}")
+        else:
+            self.say(f"warning: {text}")
 
     def problem(self, text: str) -> None:
         """Print a problem that did not end the run, even with --quiet."""
@@ -90,7 +93,15 @@ class Output:
     def alarm(self, alarm: Alarm) -> None:
         """Print an alarm and keep it for the log, the monitor and the metrics."""
         self.alarms.append(alarm)
-        self.problem(str(alarm))
+        self.show_alarm(alarm)
+
+    def show_alarm(self, alarm: Alarm) -> None:
+        """Print an alarm that is known already, with each command on a line of its own."""
+        if self.logs:
+            self.problem(str(alarm))
+        else:
+            self.warned = True
+            to_stderr(f"jitsu-backup: {without_secrets_of_urls(alarm.for_a_person)}")
 
     def tell(self, event: Event) -> None:
         """Print an event. This is the reporter if no progress is shown."""

@@ -19,9 +19,11 @@ from jitsu_backup.cli.files import check_folder, check_kept
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.cli.output_errors import give_up_output, of_usage, unforeseen
 from jitsu_backup.cli.paths import working_folder
+from jitsu_backup.cli.terminal import at_terminal
 from jitsu_backup.errors import BackupError, MistakeError, UsageError
+from jitsu_backup.events import Event, Problem
 from jitsu_backup.model import one_line, printable
-from jitsu_backup.operations.alarms import Alarm, What
+from jitsu_backup.operations.alarms import Alarm, What, told_apart
 from jitsu_backup.operations.monitoring import Monitor
 from jitsu_backup.store import folder_lock, read_file, write_file
 
@@ -36,7 +38,8 @@ def unattended(
 
     `on_signal` returns the exit code of a service that a signal ends before it handles signals itself.
 
-    Only one command may obey the settings, because the success of another would hide its failure.
+    Only one command may obey the settings, because the success of another would hide its failure. So would that of a run for
+    some workspaces that a person starts at a terminal: whom the settings name hears of its workspaces only.
     """
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
@@ -44,6 +47,7 @@ def unattended(
         def wrapper(app: App, /, *args: Any, ping: str | None, log_format: str, **given: Any) -> int:
             app.logs = log_format == "json"
             name = command.__module__.rpartition(".")[2]
+            app.by_hand = pings and bool(given.get("places")) and at_terminal()
             flags = MonitorFlags(ping, given.get("metrics"), heeds_settings=pings)
             return watched(app, name, lambda: command(app, *args, **given), flags, on_signal)
 
@@ -79,8 +83,8 @@ def watched(
     try:
         signals.let_in()
         app.monitor = monitor = _monitor(app, flags)
-        if monitor is not None:
-            monitor.start()
+        if monitor is not None and (flags.ping is not None or not at_terminal()):
+            monitor.start()  # a person's command line may be wrong, and then its end is not reported either
         code = run()
     except BaseException as problem:  # noqa: BLE001  reported, then raised again
         failure, code = problem, code_of(problem)
@@ -89,6 +93,9 @@ def watched(
     end_is_told.set()
     message = (f"interrupted{app.trouble}" if code == INTERRUPTED else _message(failure)) or app.outcome
     _complete_alarms(app, name, failure, code, message)
+    if at_terminal() and _is_mistyped(failure):
+        app.by_hand = True
+        monitor = None if flags.ping is None else monitor
     if code or not app.told_all_along:
         _write_figures_of(app, name, flags, code)
     if monitor is not None and (code or not app.told_all_along):
@@ -100,8 +107,15 @@ def watched(
         if isinstance(failure, SystemExit):
             raise failure
     elif failure is not None:
-        raise _with_remedy(failure, app.alarms, message)
+        raise _with_remedy(failure, app.alarms)
     return code
+
+
+def _is_mistyped(failure: BaseException | None) -> bool:
+    """Return whether a run failed because of its flags."""
+    return isinstance(failure, click.UsageError) or (
+        isinstance(failure, UsageError) and str(failure).startswith("--")
+    )
 
 
 def _log(app: App, name: str, seconds: float, code: int, message: str) -> None:
@@ -127,13 +141,13 @@ def _complete_alarms(app: App, name: str, failure: BaseException | None, code: i
         remedy = "the next run continues with what is left"
         app.alarms.append(Alarm(What.INTERRUPTED, message, remedy))
     elif code and not (app.alarms and isinstance(failure, BackupError | None)):
-        remedy = _remedy_for(app, name, failure)
-        app.alarms.append(Alarm(What.RUN_FAILED, message or f"exit code {code}", remedy))
+        why = told_apart(failure)[0] if isinstance(failure, BackupError) else message
+        app.alarms.append(Alarm(What.RUN_FAILED, why or f"exit code {code}", _remedy_for(app, name, failure)))
 
 
 def _remedy_for(app: App, name: str, failure: BaseException | None) -> str:
     """Return what to do about a run that failed as a whole."""
-    if not isinstance(failure, click.UsageError | UsageError):
+    if not isinstance(failure, click.UsageError | UsageError) or told_apart(failure)[1]:
         return app.remedy_for(failure)
     check = f"`{_check_of_settings(app)}` checks it"
     if str(failure).startswith("settings file"):
@@ -142,6 +156,8 @@ def _remedy_for(app: App, name: str, failure: BaseException | None) -> str:
         _ = app.settings
     except BackupError as problem:
         return check if "settings file" in str(problem) else app.remedy_for(failure)
+    if isinstance(failure, UsageError) and "--" not in str(failure):
+        return app.remedy_for(failure)
     words = " ".join(filter(None, ("jitsu-backup", name, "--help")))
     return f"`{words}` lists the options"
 
@@ -154,38 +170,44 @@ def _check_of_settings(app: App) -> str:
     )
 
 
-def _with_remedy(failure: BaseException, alarms: list[Alarm], message: str) -> BaseException:
+def _with_remedy(failure: BaseException, alarms: list[Alarm]) -> BaseException:
     """Return a failure with the words of its alarm around its message, for standard error."""
     if code_of(failure) == INTERRUPTED:
         return KeyboardInterrupt(str(alarms[-1]))
-    if isinstance(failure, UsageError) and failure.advice:
+    if not isinstance(failure, BackupError):
         return failure
-    found = (alarm for alarm in alarms if alarm.why == Alarm(What.RUN_FAILED, message).why)
-    alarm = next(found, None)
-    return failure if alarm is None or not isinstance(failure, BackupError) else alarm.around(failure)
+    why = Alarm(What.RUN_FAILED, told_apart(failure)[0]).why
+    alarm = next((alarm for alarm in alarms if alarm.why == why), None)
+    return failure if alarm is None else alarm.around(failure)
 
 
 def _write_figures_of(app: App, name: str, flags: MonitorFlags, code: int) -> None:
     if flags.heeds_settings and flags.metrics is None and os.environ.get("JITSU_BACKUP_METRICS") == "":
-        app.problem(
-            "no metrics are written, because JITSU_BACKUP_METRICS is empty; set it to a file, or unset it"
+        app.warn(
+            "no metrics are written, because JITSU_BACKUP_METRICS is empty; set it to a file, or unset it",
+            always=True,
         )
     if flags.heeds_settings:
-        write_figures(app, app.metrics_file(flags.metrics), code, "run")
+        write_figures(app, app.metrics_file(flags.metrics), code, run_told(app, flags.metrics))
     elif flags.metrics is not None:
         write_figures(app, flags.metrics, code, f"{name}_run")
 
 
-def write_figures(app: App, path: Path | None, code: int, run: str) -> None:
+def run_told(app: App, flag: Path | None) -> str | None:
+    """Return which run the metrics of a backup are about, as `metrics_text` takes it; `flag` is --metrics."""
+    return None if app.by_hand and flag is None else "run"
+
+
+def write_figures(app: App, path: Path | None, code: int, run: str | None) -> None:
     """Merge the metrics of a run into the file `path`; do not raise if it cannot be written."""
     if path is not None:
         problem = figures_problem(path, app.figures(), app.alarms, code, run)
         if problem:  # the backup matters more than its metrics
-            app.problem(problem)
+            app.warn(problem, always=True)
 
 
 def figures_problem(
-    path: Path, figures: "Sequence[Figures]", alarms: Sequence[Alarm], code: int, run: str
+    path: Path, figures: "Sequence[Figures]", alarms: Sequence[Alarm], code: int, run: str | None
 ) -> str:
     """Merge metrics into the file `path`; return why they cannot be written, or an empty text."""
     if str(path) in ("", ".", "-"):
@@ -220,18 +242,28 @@ def _monitor(app: App, flags: MonitorFlags) -> Monitor | None:
         settings = app.settings
     except BackupError:  # the monitor should be notified of this
         url = app.listeners.ping
-        return None if url is None else monitor_at(app, url.reveal())
+        return None if url is None or app.by_hand else monitor_at(app, url.reveal())
     try:
         secret = settings.ping()
     except BackupError as problem:
-        app.problem(f"this run is not reported to the monitor: {problem}")
+        app.warn(f"this run is not reported to the monitor: {problem}", always=True)
+        return None
+    if secret is not None and app.by_hand:
+        app.say(
+            "not reported to the monitor, because this run was started by hand for some workspaces; --ping URL reports it"
+        )
         return None
     return None if secret is None else monitor_at(app, secret.reveal())
 
 
 def monitor_at(app: App, url: str) -> Monitor:
     """Return the monitor at `url`. Raise UsageError for an invalid URL."""
-    return Monitor(url, app.tell, os.environ)
+
+    def report(event: Event) -> None:  # which never makes a run fail
+        if isinstance(event, Problem):
+            app.warn(event.text, always=True)
+
+    return Monitor(url, report, os.environ)
 
 
 def code_of(problem: BaseException) -> int:

@@ -160,7 +160,7 @@ def tell_alarms(app: App, checked: Iterable[CheckedArchive], *, fail_on_losses: 
         alike[one.workspace, one.complete, *one.reasons, *one.lacks.items()].append(one)
     for first, *others in alike.values():
         for alarm in alarms_of(first, app.again, fail_on_losses=fail_on_losses, others=len(others)):
-            app.problem(str(alarm))
+            app.show_alarm(alarm)
 
 
 def tell_locked(app: App, locked: Iterable[UnreadArchive]) -> None:

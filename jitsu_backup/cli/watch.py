@@ -21,7 +21,7 @@ from jitsu_backup.cli.notifying import Notifier, NotifyFlags
 from jitsu_backup.cli.output import to_stderr
 from jitsu_backup.cli.policy import policy_from
 from jitsu_backup.cli.signals import heard_by, ignore_signals
-from jitsu_backup.cli.unattended import figures_problem, unattended
+from jitsu_backup.cli.unattended import figures_problem, run_told, unattended
 from jitsu_backup.console import Gates
 from jitsu_backup.errors import IncompleteError, UsageError
 from jitsu_backup.events import Caution, Event, Notice, Problem
@@ -76,7 +76,7 @@ def watch(
     share = shrink_share(app, shrink_alarm)
     app.keys.check()
     app.gates = Gates(share=HALF)
-    teller = Teller(app, app.metrics_file(metrics))
+    teller = Teller(app, app.metrics_file(metrics), run_told(app, metrics))
     workspaces, unusable = places_of(app, places, teller.report, everything=everything)
     for outcome in unusable:
         if outcome.failure is not None:
@@ -99,6 +99,7 @@ async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier) ->
 
     def backed_up(run: BackupRun) -> None:
         teller.backed_up(run)
+        courier.workspaces = watching.workspaces
         courier.backed_up(run)
 
     def stands(standing: Standing) -> None:
@@ -123,11 +124,11 @@ async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier) ->
 class Teller:
     """Reports what a watch does: log lines, metrics, and a monitor, which a separate thread notifies."""
 
-    def __init__(self, app: App, metrics: Path | None) -> None:
-        """Report nothing yet; `metrics` is the metrics file."""
+    def __init__(self, app: App, metrics: Path | None, run: str | None = "run") -> None:
+        """Report nothing yet; `metrics` is the metrics file, `run` is as in `metrics_text`."""
         self.app, self.metrics = app, metrics
         self._standing = Standing(0, {})
-        self._figures = Figures(metrics, lambda why: self._line("warning", why))
+        self._figures = Figures(metrics, lambda why: self._line("warning", why), run)
         self._pings: Queue[tuple[int, str, list[Alarm]]] = Queue()
         Thread(target=self._ping, daemon=True).start()
         app.told_all_along = True
@@ -208,9 +209,9 @@ class Figures:
     `told` is called once with the reason when they cannot be written, and again only after they could.
     """
 
-    def __init__(self, path: Path | None, told: Callable[[str], None]) -> None:
+    def __init__(self, path: Path | None, told: Callable[[str], None], run: str | None) -> None:
         """Write nothing yet."""
-        self._path, self._told, self._problem = path, told, ""
+        self._path, self._told, self._run, self._problem = path, told, run, ""
         self._lock, self._due, self._written = Lock(), ThreadEvent(), ThreadEvent()
         self._code, self._alarms = 0, list[Alarm]()
         self._new: dict[str, RunFigures] = {}
@@ -238,7 +239,7 @@ class Figures:
             with self._lock:
                 self._due.clear()
                 code, alarms, figures, self._new = self._code, self._alarms, [*self._new.values()], {}
-            problem = figures_problem(path, figures, alarms, code, "run")
+            problem = figures_problem(path, figures, alarms, code, self._run)
             if problem and problem != self._problem:
                 self._told(problem)
             self._problem = problem

@@ -17,7 +17,7 @@ from jitsu_backup.errors import (
     UnreachableError,
     WrongAddressError,
 )
-from jitsu_backup.model import Snapshot, features_of, some_of
+from jitsu_backup.model import Snapshot, features_of, nearest, some_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ async def find_workspace(console: Console, id_or_slug: str) -> Workspace:
             raise _no_root(console, refusal) from None
         if refusal.kind is RefusalKind.NOT_FOUND:
             raise NotFoundError(
-                f"console {console.host}: no workspace {id_or_slug!r} that this key can see{await _visible(console)}"
+                f"console {console.host}: no workspace {id_or_slug!r} that this key can see{await _visible(console, id_or_slug)}"
             ) from None
         raise refusal.with_context(before=f"console {console.host}: workspace {id_or_slug}: ") from None
     if not isinstance(body, Mapping) or not isinstance(body.get("id"), str):
@@ -206,9 +206,11 @@ def _workspace(body: Mapping[str, Any]) -> Workspace:
     return Workspace(body["id"], text_field(body, "slug"), text_field(body, "name"), body)
 
 
-async def _visible(console: Console) -> str:
+async def _visible(console: Console, wanted: str) -> str:
+    """Return which workspaces the key sees, and which of them was meant, in words."""
     try:
         names = sorted(found.slug or found.id for found in (await workspaces(console)).found)
     except BackupError:
         return ""
-    return f"; it sees {some_of(names, 10) or 'none'}"
+    near = nearest(wanted, names).removeprefix("; ")
+    return f"; it sees {some_of(names, 10) or 'none'}" + (f" ({near})" if near else "")

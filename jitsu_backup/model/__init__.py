@@ -55,4 +55,5 @@ from jitsu_backup.model.text import (
     shortened as shortened,
     some_of as some_of,
     toml_quoted as toml_quoted,
+    with_commands_apart as with_commands_apart,
 )

@@ -21,6 +21,7 @@ ARROW = " → "
 
 _LONGEST_NAME = 100
 
+_COMMAND = re.compile(r"`(jitsu-backup [^`]+)`")
 _COMMAND_AT_END = re.compile(r"(.*?):? `(jitsu-backup [^`]+)`")
 
 
@@ -89,6 +90,16 @@ def laid_out(message: str) -> str:
     line = one_line(message)
     ends = _COMMAND_AT_END.fullmatch(line)
     return line if ends is None else f"{ends[1]}:\n  {ends[2]}"
+
+
+def with_commands_apart(text: str) -> str:
+    """Return a text of ours as one line, with each command in backquotes on a line of its own, as a person copies it."""
+    lead, *rest = _COMMAND.split(one_line(text))
+    lines = [lead]
+    for command, after in zip(rest[::2], rest[1::2], strict=True):
+        lines[-1] = f"{lines[-1].rstrip().removesuffix(':')}:"
+        lines += [f"  {command}", after.lstrip(" ,;.")]
+    return "\n".join(line for line in lines if line)
 
 
 def shortened(name: str, most: int = _LONGEST_NAME) -> str:

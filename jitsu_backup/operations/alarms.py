@@ -29,7 +29,7 @@ from jitsu_backup.errors import (
     WrongAddressError,
     after_sentence,
 )
-from jitsu_backup.model import one_line, some_of
+from jitsu_backup.model import one_line, some_of, with_commands_apart
 
 LONGEST_REASON = 600
 """Characters of a reason. Longer ones are cut in the middle: an error's beginning and end say most."""
@@ -88,8 +88,19 @@ class Alarm:
 
     def __str__(self) -> str:
         """Return the alarm in one line."""
-        sentence = ": ".join(filter(None, (self._head, self.why)))
-        return sentence + (after_sentence(sentence, self.remedy) if self.remedy else "")
+        return self._sentence + self._after(self.remedy)
+
+    @property
+    def for_a_person(self) -> str:
+        """The alarm with each command of its remedy on a line of its own."""
+        return self._sentence + self._after(with_commands_apart(self.remedy))
+
+    @property
+    def _sentence(self) -> str:
+        return ": ".join(filter(None, (self._head, self.why)))
+
+    def _after(self, remedy: str) -> str:
+        return after_sentence(self._sentence, remedy) if remedy else ""
 
     @property
     def _head(self) -> str:
@@ -97,10 +108,12 @@ class Alarm:
         return between.join(filter(None, (self.workspace, self.what.words)))
 
     def around(self, failure: BackupError) -> BackupError:
-        """Return the failure with the workspace before its message and the remedy after it."""
+        """Return the failure with the workspace before its message, and the remedy in place of its own advice."""
         before = f"{self._head}: " if self._head else ""
-        where = failure.with_context(before=before)
-        return where.with_remedy(self.remedy) if self.remedy else where
+        if not self.remedy:
+            return failure.with_context(before=before)
+        why, _ = told_apart(failure)
+        return failure.reworded(f"{before}{why}").with_remedy(self.remedy)
 
     def document(self) -> dict[str, str]:
         """Return the alarm for JSON."""
@@ -161,6 +174,7 @@ _OF_CHECK: tuple[tuple[type[object], str], ...] = (
 
 _OF_A_SERVICE: tuple[tuple[type[object], str], ...] = (
     (DiskError, "the watch tries again by itself"),
+    (KeyRejectedError, "{new_key}; test it with {check}"),
     (WrongAddressError, "check the host, its certificate and the proxy with {check}"),
     (LateError, "{later}"),
     (UnreachableError, "{later}"),
@@ -173,6 +187,10 @@ _BY_CLASS = (StorageAccessError, AccessError, ConsoleError, LateError, MistakeEr
 """Errors that depend on a console, a store or a clock, or are bugs: their remedy is that of their class."""
 
 
+_BOTH = (AccessError, DiskError, IntegrityError)
+"""Errors whose class says what to do after what their message says."""
+
+
 def advised(
     failure: BackupError, again: Again, waits: float | None = None, *, checks: bool = False
 ) -> BackupError:
@@ -180,6 +198,9 @@ def advised(
 
     `again` and `waits` are as in `remedy_for`. `checks` says that the command was `check`.
     """
+    if failure.is_of_key and "`" not in failure.advice and not checks:
+        why, remedy = why_and_remedy(failure, again)
+        return failure.reworded(why).with_remedy(remedy)
     if failure.advice or isinstance(failure, LockedError) or not isinstance(failure, _BY_CLASS):
         return failure
     remedies = (*_OF_CHECK, *_REMEDIES) if checks else _REMEDIES
@@ -218,6 +239,8 @@ def _remedy(
         return f"the console did not answer in time; {later} with {check}"
     if isinstance(failure, StorageAccessError) and failure.advice:
         return f"test the store with {check}"
+    if isinstance(failure, AccessError) and failure.advice:
+        return f"then test it with {check}"
     if isinstance(failure, IntegrityError) and failure.advice:
         return ""
     longer = "--retry-for 10m" if waits is None else f"a --retry-for of more than {waits:.0f}s"
@@ -231,6 +254,31 @@ def _remedy(
         snapshots=f"`{again('snapshots')}`",
         new_key=new_key,
     )
+
+
+def why_and_remedy(
+    failure: BaseException | None, again: Again, workspace: str = "", waits: float | None = None
+) -> tuple[str, str]:
+    """Return why something failed, and what to do: what its message says, then what its class does.
+
+    `again` and `waits` are as in `remedy_for`.
+    """
+    why, advice = told_apart(failure)
+    if advice and not isinstance(failure, _BOTH):
+        return why, advice
+    return why, "; ".join(filter(None, (advice, remedy_for(failure, again, workspace, waits))))
+
+
+def told_apart(failure: BaseException | None) -> tuple[str, str]:
+    """Return why something failed, and what its message says to do about it, which may be nothing."""
+    text = reason_of(failure)
+    advice = failure.advice if isinstance(failure, BackupError) else ""
+    if advice and text.endswith(advice):
+        return text.removesuffix(advice).rstrip().removesuffix(";"), advice
+    if advice or isinstance(failure, _BY_CLASS) or not isinstance(failure, BackupError):
+        return text, ""
+    why, _, advice = text.partition("; ")
+    return why, advice
 
 
 def reason_of(failure: BaseException | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.catalogue import names_of_refused
 from jitsu_backup.errors import BackupError, IncompleteError
-from jitsu_backup.model import Source, plural
+from jitsu_backup.model import Source, plural, toml_quoted
 from jitsu_backup.operations.alarms import (
     FOR_EVER,
     Again,
@@ -16,7 +16,7 @@ from jitsu_backup.operations.alarms import (
     What,
     reason_of,
     reasons_in_words,
-    remedy_for,
+    why_and_remedy,
 )
 from jitsu_backup.operations.asking import Unchanged
 from jitsu_backup.operations.prune import Removed
@@ -74,8 +74,8 @@ class WorkspaceOutcome:
     def alarms(self, again: Again, waits: float | None = None) -> Iterator[Alarm]:
         """Yield what is wrong with the workspace. `again` and `waits` are as in `remedy_for`."""
         if self.failure is not None:
-            remedy = remedy_for(self.failure, again, self.label, waits)
-            yield Alarm(What.FAILED, self.problem, remedy, self.label)
+            why, remedy = why_and_remedy(self.failure, again, self.label, waits)
+            yield Alarm(What.FAILED, why, remedy, self.label)
         if self.saved is not None:
             yield from _of_saved(self.saved, self.label, again, waits)
         if self.alarm is not None:
@@ -150,7 +150,7 @@ class BackupRun:
         for name in self.unseen:
             yield unseen_alarm(name, again, slugs.get(name, ""))
         if self.removed is not None and self.removed.stuck:
-            yield Alarm(What.NOT_PRUNED, self.removed.why, "remove them with `prune`")
+            yield Alarm(What.NOT_PRUNED, self.removed.why, f"remove them with `{again('prune')}`")
         if self.unpacked is not None and self._stale:
             yield Alarm(What.NOT_UNPACKED, self.unpacked["problem"])
         if self.unlisted is not None:
@@ -161,8 +161,9 @@ def unseen_alarm(name: str, again: Again, slug: str = "") -> Alarm:
     """Return the alarm about a workspace that only the store has. `slug` is its slug if `name` is its id."""
     silence = shlex.join(["--allow-unseen", name])
     remedy = (
-        f"if it was deleted on purpose, or a recovery replaced it, silence this with {silence}, or with allow_unseen in the"
-        f" settings; if its console was lost, bring it back with `{again('recover')}`"
+        "give the owner of the key access to it again; if it was deleted on purpose, or a recovery replaced it, silence this"
+        f" with {silence}, or write allow_unseen = [{toml_quoted(name)}] into the settings; if it or its console was lost, bring it"
+        f" back with `{again('recover')}`"
     )
     return Alarm(What.UNSEEN, f"its archives are those of {slug}" if slug else "", remedy, name)
 
@@ -175,7 +176,8 @@ def _of_saved(saved: Saved, label: str, again: Again, waits: float | None) -> It
         yield Alarm(What.SHRUNK, why, _after_a_fall(saved, name, again), name)
     if saved.damaged is not None:
         why = f"{saved.damaged.reference} is damaged: {saved.damaged.remains}"
-        remedy = "the workspace was backed up again; move the damaged archive away with `prune --quarantine`"
+        away = again("prune", "--quarantine")
+        remedy = f"the workspace was backed up again; move the damaged archive away with `{away}`"
         yield Alarm(What.DAMAGED, why, remedy, name)
     if saved.better is not None:
         role = manifest.source.role or "unknown"
@@ -216,8 +218,8 @@ def _after_a_fall(saved: Saved, name: str, again: Again) -> str:
         if saved.baseline_host is None
         else f"if this console replaces a lost one, run `{again('recover')}`; if not, "
     )
-    back = f"then `restore` the previous state from {before}"
-    return f"{new}{look}; {back}, or if that was on purpose, {_accept(name, again)}"
+    back = f"then see what a restore brings back with `{again('restore', before, '--dry-run')}`"
+    return f"{new}{look}; {back}; or if that was on purpose, {_accept(name, again)}"
 
 
 def _accept(name: str, again: Again) -> str:

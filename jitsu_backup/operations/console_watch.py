@@ -1,7 +1,7 @@
 """Watching one console with one key: which workspaces exist, what has changed, and when each is backed up."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import ceil, inf
@@ -17,6 +17,7 @@ from jitsu_backup.operations.asking import MARGIN
 from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.connection import Connection, Consoles
 from jitsu_backup.operations.keeping import Keeper
+from jitsu_backup.operations.key_renewal import renewed
 from jitsu_backup.operations.pace import LISTEN_SECONDS, Pace, backoff
 from jitsu_backup.operations.watched import Watched, is_ahead
 from jitsu_backup.operations.watching import WatchEvent
@@ -65,7 +66,7 @@ class ConsoleWatch:
         self, wanted: Sequence[WorkspaceAccess], keeper: Keeper, consoles: Consoles, name: str = ""
     ) -> None:
         """Ask nothing yet. Events call the console `name` if there are several."""
-        self._wanted, self._keeper, self._name = wanted, keeper, name
+        self.wanted, self._keeper, self._name = [*wanted], keeper, name
         self._connection = wanted[0].connection
         self._consoles = consoles
         self._mine: list[Watched] = []
@@ -81,7 +82,7 @@ class ConsoleWatch:
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set. Raise UsageError."""
         everything = self._keeper.job.backup.everything
-        for access in self._wanted:
+        for access in self.wanted:
             self._begin(self._keep_listing(access) if everything else self._keep_finding(access))
         while not stop.is_set():
             self._ask_those_whose_turn_it_is()
@@ -172,12 +173,7 @@ class ConsoleWatch:
         subject, tries = ("list", access.connection.host), 0
         while True:
             try:
-                listed = await self._answered(workspaces(self._console(access.connection)))
-                if listed.is_operators:  # otherwise each backup would have to find out
-                    access = replace(access, operator=access.operator or access.connection)
-                self._watch_all(access, listed.found)
-                if not listed.found:
-                    raise AccessError(f"console {access.connection.host}: this key cannot read any workspace")
+                access, _ = await self._with_newest_key(access, self._list)
             except BackupError as problem:
                 alarm = self._keeper.alarm_of(problem)
                 self._keeper.troubles.begins(subject, "the list of workspaces", alarm, code=problem.exit_code)
@@ -187,6 +183,39 @@ class ConsoleWatch:
             tries = 0
             self._keeper.troubles.is_over(subject)
             await asyncio.sleep(LIST_SECONDS)
+
+    async def _with_newest_key(
+        self, access: WorkspaceAccess, ask: Callable[[WorkspaceAccess], Awaitable[tuple[WorkspaceAccess, T]]]
+    ) -> tuple[WorkspaceAccess, T]:
+        """Ask a console; if the key does not suffice, ask with the one that its file or command has meanwhile."""
+        try:
+            return await ask(access)
+        except AccessError:
+            again = await renewed(access)
+            if again == access:
+                raise
+        answer = await ask(again)
+        self.wanted = [again if one.workspace == again.workspace else one for one in self.wanted]
+        if self._connection.key != again.connection.key:
+            self._connection = again.connection
+            self._tell("info", f"console {self._connection.host}: uses the new key from now on")
+        return answer
+
+    async def _list(self, access: WorkspaceAccess) -> tuple[WorkspaceAccess, None]:
+        listed = await self._answered(workspaces(self._console(access.connection)))
+        if listed.is_operators:  # otherwise each backup would have to find out
+            access = replace(access, operator=access.operator or access.connection)
+        self._watch_all(access, listed.found)
+        if not listed.found:
+            raise AccessError(f"console {access.connection.host}: this key cannot read any workspace")
+        return access, None
+
+    async def _find(self, access: WorkspaceAccess) -> tuple[WorkspaceAccess, Workspace]:
+        console = self._console(access.connection)
+        found = await self._answered(find_workspace(console, access.workspace or ""))
+        if access.operator is None and await self._answered(is_operator(console)):
+            access = replace(access, operator=access.connection)
+        return access, found
 
     def _watch_all(self, access: WorkspaceAccess, found: Iterable[Workspace]) -> None:
         self._unfound = 0
@@ -203,10 +232,7 @@ class ConsoleWatch:
         subject, tries, known = ("place", access.connection.host, named), 0, None
         while True:
             try:
-                console = self._console(access.connection)
-                found = await self._answered(find_workspace(console, named))
-                if access.operator is None and await self._answered(is_operator(console)):
-                    access = replace(access, operator=access.connection)
+                access, found = await self._with_newest_key(access, self._find)
             except BackupError as problem:
                 alarm = self._keeper.alarm_of(problem, named)
                 if known is None:
@@ -216,7 +242,8 @@ class ConsoleWatch:
                 elif not known.tries:  # otherwise its own trouble is reported
                     still = f"{alarm.why}; {known.id}, which had this slug, is still watched"
                     self._keeper.troubles.begins(subject, named, replace(alarm, why=still))
-                await asyncio.sleep(backoff(tries))
+                longest = LIST_SECONDS if isinstance(problem, AccessError) else inf  # somebody renews the key
+                await asyncio.sleep(min(longest, backoff(tries)))
                 tries += 1
                 continue
             self._unfound, tries = self._unfound - (known is None and not tries), 0
@@ -237,7 +264,7 @@ class ConsoleWatch:
         watched = self._keeper.watched
         known = watched.get((host, found.id))
         if known is not None:
-            known.label = label
+            known.label, known.access = label, replace(access, workspace=found.id)
             return known
         if any(each.id == found.id for each in watched.values()):
             message = "another console has a workspace with this id; use a separate store for each console"

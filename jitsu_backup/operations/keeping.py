@@ -10,7 +10,7 @@ from jitsu_backup.archive import ArchiveName, newest_first, safe_text
 from jitsu_backup.errors import AccessError, BackupError, NotFoundError, UsageError
 from jitsu_backup.events import Event, Problem
 from jitsu_backup.model import plural
-from jitsu_backup.operations.alarms import FOR_EVER, Alarm, What, reason_of, remedy_for
+from jitsu_backup.operations.alarms import FOR_EVER, Alarm, What, reason_of, why_and_remedy
 from jitsu_backup.operations.backup import Backup
 from jitsu_backup.operations.backup_outcome import BackupRun, WorkspaceOutcome, unseen_alarm
 from jitsu_backup.operations.pace import LONGEST_RETRY, Pace
@@ -119,8 +119,7 @@ class Keeper:
 
     def alarm_of(self, failure: Exception, workspace: str = "") -> Alarm:
         """Return the alarm about a failure of a part of the watch, or of what names a workspace."""
-        remedy = remedy_for(failure, self.around.again, workspace, FOR_EVER)
-        return Alarm(What.RUN_FAILED, reason_of(failure), remedy)
+        return Alarm(What.RUN_FAILED, *why_and_remedy(failure, self.around.again, workspace, FOR_EVER))
 
     def _store_did(self, view: View) -> None:
         """Note that the store works again once it accepted an archive, or no rejected archive is left."""

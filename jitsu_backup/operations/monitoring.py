@@ -8,7 +8,7 @@ import httpx
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Problem, Reporter
 from jitsu_backup.operations.alarms import Alarm, What, cut, told_in
-from jitsu_backup.operations.outgoing import Outgoing, is_address
+from jitsu_backup.operations.outgoing import Outgoing, host_of, is_address, is_of_server
 
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
 LONGEST_BODY = 10_000
@@ -31,7 +31,7 @@ class Monitor:
         if not is_address(url):
             raise UsageError("--ping: not a URL; give the address of a check, such as https://hc-ping.com/…")
         self._parts, self._report = urlsplit(url.strip()), report
-        self._at = self._parts.netloc.rpartition("@")[2]
+        self._at = host_of(url)
         self._outgoing = Outgoing(environment, seconds)
         self._problem = ""
         self._heard = dict[str, int]()
@@ -77,6 +77,8 @@ class Monitor:
         status = problem.response.status_code if isinstance(problem, httpx.HTTPStatusError) else None
         if status == 404:
             return "answered 404: it has no such check; create the check, or correct the URL"
+        if is_of_server(problem):
+            return f"answered {status}: its server reports an error; look at it if this lasts"
         if status not in (None, 407):  # that is the proxy's
             return f"answered {status}; check its URL"
         why = self._outgoing.reason_of(problem)

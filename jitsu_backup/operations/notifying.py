@@ -17,7 +17,7 @@ import orjson
 
 from jitsu_backup.errors import UsageError, advice_on
 from jitsu_backup.model import one_line
-from jitsu_backup.operations.outgoing import TOO_MANY, Outgoing, is_address
+from jitsu_backup.operations.outgoing import TOO_MANY, Outgoing, host_of, is_address, is_of_server
 
 SECONDS, ATTEMPTS = 10.0, 3
 _MAIL_SECONDS = 30
@@ -45,7 +45,7 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where notifications go. A webhook's URL is a secret, so only its host is `shown`."""
+    """Where notifications go. A webhook's URL is a secret, so only its host and port are `shown`."""
 
     form: Form
     shown: str
@@ -87,7 +87,7 @@ def address_of(text: str) -> Address:
     if not is_address(url):
         raise UsageError(f"--notify: {_WHERE}")
     slack = url != given or _takes_slack(url)
-    return Address(Form.SLACK if slack else Form.JSON, urlsplit(url).hostname or "", url)
+    return Address(Form.SLACK if slack else Form.JSON, host_of(url), url)
 
 
 def _takes_slack(url: str) -> bool:
@@ -121,6 +121,8 @@ def send(message: Message, address: Address, environment: Mapping[str, str]) -> 
         outgoing.post(address.url, orjson.dumps(body), "application/json", attempts=ATTEMPTS)
     except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
         why = outgoing.reason_of(problem)
+        if is_of_server(problem):
+            raise NotSentError(f"its server reports an error ({why})") from None
         slack = why == "HTTP 400" and address.form is Form.JSON
         hint = "for a Slack-compatible service, write slack:https://…" if slack else "check its address"
         raise NotSentError(f"{why}; {hint}", no_answer=_is_no_answer(problem)) from None

@@ -99,6 +99,16 @@ def within(seconds: float, job: Callable[[], None]) -> None:
     ended.result()
 
 
+def is_of_server(problem: Exception) -> bool:
+    """Return whether a message was not accepted because of an error of the server, whose address is right."""
+    return isinstance(problem, httpx.HTTPStatusError) and problem.response.status_code >= _BROKEN
+
+
+def host_of(url: str) -> str:
+    """Return host and port of an address, without user and password."""
+    return urlsplit(url.strip()).netloc.rpartition("@")[2]
+
+
 def is_address(url: str) -> bool:
     """Return whether `url` can be the address of a service: http or https, with a host."""
     try:

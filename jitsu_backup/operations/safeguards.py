@@ -19,6 +19,7 @@ from jitsu_backup.errors import (
 )
 from jitsu_backup.events import Caution, Reporter, silent
 from jitsu_backup.model import Snapshot, quoted, shortened
+from jitsu_backup.operations.alarms import told_apart
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.clone_record import (
     forget,
@@ -76,8 +77,10 @@ class Safeguards:
 
     def unprotected(self, problem: BackupError) -> BackupError:
         """Return the error that the target could not be backed up."""
-        return problem.with_context(
-            before="the target could not be backed up first, so nothing was written: ", after=self.remedy
+        own = self.remedy and problem.advice  # which says the same
+        why = told_apart(problem)[0] if own else problem
+        return problem.reworded(
+            f"the target could not be backed up first, so nothing was written: {why}{self.remedy}"
         )
 
 

@@ -38,13 +38,16 @@ class HourlyBackup:
 
 
 def cron_lines(job: HourlyBackup) -> str:
-    """Return a line for a crontab. It prints only what is wrong, and cron mails that."""
-    line = shlex.join([*job.program, *job.words(str(job.settings), "--quiet")]) + " > /dev/null"
+    """Return a line for a crontab. Each run appends a line to a log beside the settings, and cron mails what is wrong."""
+    log = shlex.quote(str(job.settings.with_suffix(".log.jsonl")))
+    line = shlex.join([*job.program, *job.words(str(job.settings), "--log-format=json")])
+    line += f' 2>&1 | tee -a {log} | sed \'/"level":"info"/d\''
     if job.environment is not None:
         line = f"set -a; . {shlex.quote(str(job.environment))}; {line}"
     in_crontab = line.replace("%", r"\%")  # a bare one would end the command
     return f"""\
 # for the crontab of {job.user}: crontab -e
+# Each run appends a line to the log {job.settings.with_suffix(".log.jsonl")}.
 # cron mails errors if this machine has a mail program: write your address here.
 # Without one, use a monitor: `ping` in the settings
 # MAILTO=operations@example.com

@@ -10,12 +10,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 
 from jitsu_backup.errors import IncompleteError
 from jitsu_backup.operations.backup import WorkspaceAccess
 from jitsu_backup.operations.connection import Consoles
 from jitsu_backup.operations.console_watch import ConsoleWatch
 from jitsu_backup.operations.keeping import Keeper
+from jitsu_backup.operations.key_renewal import of_a_service
 from jitsu_backup.operations.troubles import Trouble, Troubles
 from jitsu_backup.operations.watch_store import WatchedStore
 from jitsu_backup.operations.watched import Watched
@@ -45,12 +47,17 @@ class Watch:
         self._store = WatchedStore(around.store, around.monotonic)
         self._keeper = Keeper(job, around, self._troubles, self._store, self._watched)
         wanted: dict[tuple[str, str], list[WorkspaceAccess]] = defaultdict(list)
-        for access in job.backup.workspaces:
+        for access in map(of_a_service, job.backup.workspaces):
             wanted[access.connection.host.rstrip("/"), access.connection.key.reveal()].append(access)
         self._parts = [
             ConsoleWatch(each, self._keeper, self._consoles, host if len(wanted) > 1 else "")
             for (host, _), each in wanted.items()
         ]
+
+    @property
+    def workspaces(self) -> tuple[WorkspaceAccess, ...]:
+        """What it was made to watch, with the keys that are in use now."""
+        return tuple(chain.from_iterable(part.wanted for part in self._parts))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set. Then back up what has changed, for at most GRACE_SECONDS."""

@@ -163,6 +163,18 @@ def newest_archives(text: str, store: str) -> dict[str, float]:
     }
 
 
+def last_reads(text: str) -> dict[str, float]:
+    """Return when each workspace was last read or found unchanged, in Unix seconds, by workspace id.
+
+    Raise ValueError for a text that is not metrics.
+    """
+    return {
+        dict(labels)["workspace_id"]: value
+        for (name, labels), value in _samples(text)
+        if name == "jitsu_backup_last_read_timestamp_seconds"
+    }
+
+
 def metrics_text(
     before: str,
     figures: Iterable[Figures],
@@ -170,12 +182,13 @@ def metrics_text(
     ended: datetime,
     alarms: Iterable[Alarm] = (),
     *,
-    run: str = "run",
+    run: str | None = "run",
 ) -> str:
     """Return the new text of the file: how the run ended, and `figures` merged into the metrics that it had `before`.
 
     So the time of the last success outlives a failure, and other workspaces keep their metrics. `alarms` are those of
-    the run. `run` is "run", or "verify_run" and "drill_run" for these commands. Raise ValueError if `before` is not metrics.
+    the run. `run` is "run", or "verify_run" and "drill_run" for these commands, or None for a run that leaves the metrics of
+    the last run, and of the workspaces that it did not back up, unchanged. Raise ValueError if `before` is not metrics.
     """
     given = list(figures)
     consoles = [one for one in given if isinstance(one, ConsoleFigures)]
@@ -197,11 +210,14 @@ def metrics_text(
         # earlier versions wrote a console without a name, whose alarm would never end
         if key[0] != f"{name}_problem" and dict(key[1]).get("console") != ""
     }
+    for one in own:
+        if run is not None or all(alarm.what is not What.FAILED for alarm in one.alarms):
+            samples = _with_figures(samples, one)
+    if run is None:
+        return _render(samples)
     samples |= {
         (f"{name}_timestamp_seconds", ()): ended.timestamp(), (f"{name}_exit_code", ()): float(exit_code),
     }  # fmt: skip
-    for one in own:
-        samples = _with_figures(samples, one)
     reported = {alarm for one in own for alarm in one.alarms}
     samples |= {(f"{name}_problem", _problem(alarm)): 1.0 for alarm in alarms if alarm not in reported}
     return _render(samples)

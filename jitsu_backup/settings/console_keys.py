@@ -13,20 +13,22 @@ _QUOTES = tuple("\"'`\u201c\u201d\u2018\u2019")
 _CALLED = {"key": "API key", "admin_token": "operator's token"}
 
 
-def checked_key(text: str, name: str = "", if_rejected: str = "") -> SecretText:
+def checked_key(text: str, name: str = "", if_rejected: str = "", renewal: str = "") -> SecretText:
     """Return a key (`keyId:keySecret`) without surrounding white space. Raise AccessError for a malformed one.
 
-    Messages call it `name`, by default an API key with its id.
+    Messages call it `name`, by default an API key with its id. `renewal` says where the correct one belongs.
     """
     key = text.strip()
     if key[:1] in _QUOTES and key[-1:] in _QUOTES:
         raise AccessError(f"{name or 'the API key'} is in quotation marks, which no key has").with_remedy(
-            "remove them"
+            f"{renewal} without them" if renewal else "remove them"
         )
     key_id, colon, secret = key.partition(":")
     printable = key.isascii() and key.isprintable() and " " not in key
     if not (colon and key_id and secret and printable):
-        raise AccessError(f"{name or 'the API key'} has the wrong form; it must look like keyId:keySecret")
+        wrong = AccessError(f"{name or 'the API key'} has the wrong form; it must look like keyId:keySecret")
+        wrong.is_of_key = bool(renewal)
+        raise wrong.with_remedy(renewal) if renewal else wrong
     return SecretText(key, if_rejected, name or f"the API key {key_id}")
 
 

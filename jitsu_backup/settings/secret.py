@@ -1,6 +1,6 @@
 """Secrets that are not shown, and references to secrets."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +25,13 @@ class SecretText:
     """A secret whose `repr` and `str` are `***`.
 
     `if_rejected` says what to do if a console does not know it, and `called` is what a message calls it, without the secret.
+    `read_again` reads it again from its file or command, whose content may have changed. It is None for any other secret.
     """
 
     _text: str = field(repr=False)
     if_rejected: str = field(default="", repr=False, compare=False)
     called: str = field(default="", repr=False, compare=False)
+    read_again: "Callable[[], SecretText] | None" = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         """Return `***`."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -352,15 +353,12 @@ class Settings:
             )
         is_token = value is token
         renewal = self._renewal(value, "admin_token" if is_token else "key")
-        if isinstance(value, Mapping):
-            value = self._resolved(value)
-        if is_token:
-            return checked_key(
-                str(value),
-                "the operator's token",
-                f"use one of the console's CONSOLE_RAW_AUTH_TOKENS, and {renewal}",
-            )
-        return checked_key(str(value), if_rejected=f"{KeyRejectedError.new_key}, and {renewal}")
+        text = str(self._resolved(value) if isinstance(value, Mapping) else value)
+        name = "the operator's token" if is_token else ""
+        new = "use one of the console's CONSOLE_RAW_AUTH_TOKENS" if is_token else KeyRejectedError.new_key
+        key = checked_key(text, name, f"{new}, and {renewal}", renewal)
+        may_change = isinstance(value, Mapping) and "env" not in value
+        return replace(key, read_again=partial(self._key, value, token)) if may_change else key
 
     def _renewal(self, value: object, name: str) -> str:
         """Return where a new key belongs if the console rejects this one, as a command to a person."""

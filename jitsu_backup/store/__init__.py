@@ -37,7 +37,12 @@ if TYPE_CHECKING:
         undamaged_before as undamaged_before,
     )
     from jitsu_backup.store.marker import is_begun as is_begun, mark as mark, nothing_there as nothing_there
-    from jitsu_backup.store.readings import Reading as Reading, recall as recall, remember as remember
+    from jitsu_backup.store.readings import (
+        Reading as Reading,
+        last_asked as last_asked,
+        recall as recall,
+        remember as remember,
+    )
     from jitsu_backup.store.tree_folder import (
         FolderUpdate as FolderUpdate,
         check_target as check_target,

@@ -14,7 +14,8 @@ LEASE = re.compile(
 """The name of a lease: the id of its workspace, spelled as in archive names, and a number."""
 
 READING = re.compile(
-    r"jitsu-backup-reading\.(?P<workspace>[A-Za-z0-9_-]{1,80})\.\d{8}T\d{9}Z\.[0-9a-f]{16}\.json", re.ASCII
+    r"jitsu-backup-reading\.(?P<workspace>[A-Za-z0-9_-]{1,80})\.(?P<asked>\d{8}T\d{9}Z)\.[0-9a-f]{16}\.json",
+    re.ASCII,
 )
 """The name of a reading: the id of its workspace, the console's time in milliseconds, and a checksum."""
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -76,6 +76,17 @@ async def recall(store: Store, listing: Iterable[str], workspace_id: str, now: d
     except (BackupError, ValueError, TypeError, KeyError, OverflowError):
         return None
     return reading if sound else None
+
+
+def last_asked(listing: Iterable[str], workspace_id: str) -> datetime | None:
+    """Return when a workspace was last read completely, by the names in `listing` and the console's clock, or None."""
+    names = _names(listing, workspace_id)
+    match = READING.fullmatch(max(names)) if names else None
+    if match is None:
+        return None
+    with suppress(ValueError):  # digits that are no date
+        return datetime.strptime(match["asked"], "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
+    return None
 
 
 def _names(listing: Iterable[str], workspace_id: str) -> list[str]:

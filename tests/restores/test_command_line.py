@@ -111,6 +111,7 @@ def test_without_a_writable_store_nothing_is_written_unless_told_so(
     refused = shell(*into)
     assert refused.returncode == 1
     assert "could not be backed up first" in refused.stderr
+    assert refused.stderr.count("; ") == 2, refused.stderr  # what to do, and how to do without, once
     assert sandbox.state.objects["enrich-0001"].config["code"] == "of today"
     assert shell(*into, "--no-safety-backup").returncode == 0
     assert sandbox.state.objects["enrich-0001"].config["code"] != "of today"

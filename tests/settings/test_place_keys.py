@@ -183,6 +183,29 @@ def test_whose_key_is_rejected_is_reported_where_the_new_one_belongs(
     assert remedy == f"{key.if_rejected}; then test it with `check acme`"
 
 
+def test_a_key_of_a_file_can_be_read_again_and_one_of_the_wrong_form_says_where_it_belongs(
+    tmp_path: Path,
+) -> None:
+    file_names(tmp_path, 'key = { file = "a.key" }')
+    (tmp_path / "a.key").write_text("one:secret\n")
+    settings = load(None, {}, None, tmp_path, Overrides())
+    key = settings.place("ws").key
+    (tmp_path / "a.key").write_text("two:secret\n")
+    assert key.read_again is not None
+    assert key.read_again().reveal() == "two:secret"
+    (tmp_path / "a.key").write_text("CANARY")
+    with pytest.raises(AccessError) as caught:
+        settings.place("ws")
+    told = (
+        f"the API key has the wrong form; it must look like keyId:keySecret; write it into {tmp_path}/a.key"
+    )
+    assert str(caught.value) == told
+    assert (
+        load(None, {"JITSU_APIKEY": "a:b"}, None, tmp_path / "x", Overrides()).place("ws").key.read_again
+        is None
+    )
+
+
 def test_an_operators_token_that_is_rejected_is_no_api_key(tmp_path: Path) -> None:
     named = {"JITSU_ADMIN_TOKEN": "a:b", "JITSU_HOST": "https://jitsu.example.com"}
     place = load(None, named, None, tmp_path, Overrides()).place("ws")

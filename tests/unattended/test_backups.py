@@ -246,7 +246,7 @@ def test_a_workspace_that_has_shrunk_on_another_console_than_before_leads_to_rec
     before = bench.archives[0].reference
     assert f"{before}, is of console {bench.url}: if that console was lost" in " ".join(done.stderr.split())
     assert "jitsu-backup recover" in done.stderr
-    assert "then `restore`" not in done.stderr
+    assert "jitsu-backup restore" not in done.stderr
 
 
 def test_a_workspace_that_has_shrunk_since_an_archive_that_cannot_be_opened_leads_to_both(
@@ -257,10 +257,10 @@ def test_a_workspace_that_has_shrunk_since_an_archive_that_cannot_be_opened_lead
     bench.forget("destination", 1)
     said = " ".join(bench.run("backup", "acme-staging").stderr.split())
     assert (
-        "1 now; if this console replaces a lost one, run `jitsu-backup recover`; if not, see what is gone with"
+        "1 now; if this console replaces a lost one, run: jitsu-backup recover if not, see what is gone with:"
         in said
     )
-    assert "then `restore` the previous state from acme-staging/" in said
+    assert "then see what a restore brings back with: jitsu-backup restore acme-staging/" in said
 
 
 def test_a_workspace_that_the_key_no_longer_sees_is_reported(bench: Bench) -> None:
@@ -269,7 +269,7 @@ def test_a_workspace_that_the_key_no_longer_sees_is_reported(bench: Bench) -> No
     gone = bench.run("backup", "--all")
     assert gone.returncode == 3
     assert "acme-staging is in the store, but this key cannot see it" in gone.stderr
-    assert "1 only in the store" in gone.stdout
+    assert "1 workspace no longer seen" in gone.stdout
     shards = [bench.run("backup", "--all", "--shard", f"{index}/3").returncode for index in range(3)]
     assert sorted(shards) == [0, 0, 3]  # told by the one that it belongs to
     assert bench.run("backup", "--all", "--allow-unseen", "acme-staging").returncode == 0

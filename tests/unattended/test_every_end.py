@@ -172,8 +172,8 @@ def test_an_empty_variable_is_told_to_those_whom_the_settings_file_names(variabl
         (bench.folder / "jitsu-backup.toml").write_text('metrics = "m"\nping = {file = "check"}\n')
         done = bench.run("backup", "--all", **{variable: ""})
     assert done.returncode == exit_code_in(bench.folder / "m") == 2
-    assert problem_in(bench.folder / "m") == f"{variable} is empty; set it to a value, or unset it"
-    remedy = "test settings, console and store with `jitsu-backup check`"
+    assert problem_in(bench.folder / "m") == f"{variable} is empty"
+    remedy = "set it to a value, or unset it"
     assert told[-1] == (
         "/ping/CANARY/fail?create=1",
         f"exit code 2: {problem_in(bench.folder / 'm')}; {remedy}",
@@ -224,7 +224,7 @@ def test_with_json_logs_standard_error_has_one_line_and_no_other_text(
             line = json.loads(text)
             assert (line["command"], line["exit_code"], line["level"]) == (name, done.returncode, "error")
             assert done.returncode in (1, 2)
-            assert line["alarms"][0]["why"] == line["message"]
+            assert line["message"].startswith(line["alarms"][0]["why"])
             assert done.stdout == ""
     assert len(told) == (4 if pinged else 0)
     assert all(path.partition("?")[0].endswith(("start", "fail")) for path, _ in told)

@@ -10,6 +10,7 @@ import pytest
 from jitsu_backup.events import Event, Problem, silent
 from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.monitoring import LONGEST_BODY, Monitor
+from tests.support import STAGING
 from tests.unattended.workbench import Bench, monitor
 
 
@@ -47,7 +48,7 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
         "exit code 3: 1 workspace: 1 backed up; alarms: 1 shrunk\n"
         "acme-staging has shrunk: destination: 4 before, 0 now; see what is gone with"
         f" `jitsu-backup diff acme-staging/{before} acme-staging/{now}`;"
-        f" then `restore` the previous state from acme-staging/{before},"
+        f" then see what a restore brings back with `jitsu-backup restore acme-staging/{before} --dry-run`;"
         " or if that was on purpose, accept every loss of this workspace with `jitsu-backup backup acme-staging --accept-shrink`"
     )
     assert told[1] == ("/ping/CANARY/fail?create=1", body)
@@ -61,7 +62,8 @@ def test_a_monitor_that_refuses_is_reported_without_its_secret_and_harms_nothing
         done = bench.run("backup", "acme-staging", "-q", "--ping", url)
     assert done.returncode == 0
     port = url.split("/")[2].partition(":")[2]
-    assert f"the monitor at 127.0.0.1:{port} answered {status}" in done.stderr
+    assert done.stderr.startswith(f"warning: the monitor at 127.0.0.1:{port} answered {status}")
+    assert ("its server reports an error" in done.stderr) is (status == 500)
     assert ("it has no such check" in done.stderr) is (status == 404)
     assert "CANARY" not in done.stderr + done.stdout
     gone = bench.run("backup", "acme-staging", "-q", "--ping", "http://127.0.0.1:9/CANARY")
@@ -193,3 +195,28 @@ def test_what_the_monitor_did_not_take_is_reported_again() -> None:
         heard.stands(1, "", away)
         heard.stands(1, "", away)
     assert len(told) == 2
+
+
+def test_what_a_person_runs_for_some_workspaces_hides_no_alarm_of_the_schedule_and_raises_none(
+    bench: Bench,
+) -> None:
+    def lines(name: str) -> list[str]:
+        return [one for one in (bench.folder / "m").read_text().splitlines() if one.startswith(name)]
+
+    with monitor() as (url, told):
+        settings = {"JITSU_BACKUP_PING": url, "JITSU_BACKUP_METRICS": "m"}
+        assert bench.run("backup", STAGING, "gone", **settings).returncode == 3
+        before, run, last = told.copy(), lines("jitsu_backup_run_"), lines("jitsu_backup_last_run_")
+        failed = lines("jitsu_backup_failed{")
+        code, shown = bench.at_terminal("backup", STAGING, "--if-changed", **settings)
+        assert code == 0
+        assert "not reported to the monitor, because this run was started by hand" in shown
+        assert bench.at_terminal("backup", "--all", "--shard", "4/4", **settings)[0] == 2
+        assert bench.at_terminal("backup", "--all", "--if-change", **settings)[0] == 2
+        assert bench.at_terminal("backup", STAGING, **settings, JITSU_APIKEY="key1:wrong")[0] == 6
+        assert (told, lines("jitsu_backup_run_")) == (before, run)
+        assert lines("jitsu_backup_last_run_") != last
+        assert lines("jitsu_backup_failed{") == failed
+        assert bench.at_terminal("backup", "--all", **settings)[0] == 0
+    assert [body.partition(":")[0] for _, body in told[len(before) :]] == ["exit code 0"]
+    assert lines("jitsu_backup_run_") != run

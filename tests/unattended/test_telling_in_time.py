@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -29,13 +30,15 @@ class Channel:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, waits: float = 0.0) -> None:
         self.told: list[str] = []
         self.problems: list[str] = []
+        self.said: list[str] = []
         self.waits, self.fails = waits, False
         settings = SimpleNamespace(notify_every=None, guard=lambda *_: SimpleNamespace(ignore=()))
         app = SimpleNamespace(
             settings=settings,
             store=FolderStore(str(folder)),
             keys=ArchiveKeys(),
-            problem=self.problems.append,
+            warn=lambda text, **_: self.problems.append(text),
+            say=self.said.append,
             again=lambda *words: " ".join(words),
         )
         monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
@@ -127,3 +130,10 @@ def test_copies_of_a_workspace_on_two_consoles_have_a_silence_each(channel: Chan
         run_virtually(channel.notifier.tell([saved], []), VirtualLoop())
     assert len(channel.told) == 2
     assert all(channel.notifier.needed(saved.source.key) for saved in (one, other))
+
+
+def test_a_message_that_waits_is_said_once_with_its_time(channel: Channel) -> None:
+    for _ in range(3):
+        channel.tell(1)
+    until = f"{MOMENT + timedelta(minutes=15):%H:%M}"
+    assert channel.said == [f"the message about team-0 waits until {until} UTC (notify_every)"]

@@ -2,6 +2,9 @@
 
 import contextlib
 import http.server
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -28,6 +31,22 @@ class Bench:
 
     def run(self, *arguments: str, **env: str) -> Any:
         return cli(*arguments, env={**self.env, **env}, cwd=self.folder)
+
+    def at_terminal(self, *arguments: str, **env: str) -> tuple[int, str]:
+        """Run the command line with a terminal on standard error; return its exit code and what is shown there."""
+        screen, terminal = os.openpty()
+        environment = {**os.environ, **self.env, "HOME": str(self.folder), "TERM": "dumb", **env}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jitsu_backup", *arguments], cwd=self.folder, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=terminal, env=environment,
+        )  # fmt: skip
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # that is how a terminal ends
+            while part := os.read(screen, 4096):
+                shown += part
+        os.close(screen)
+        return process.wait(60), shown.decode()
 
     @property
     def archives(self) -> list[ArchiveName]:

@@ -57,6 +57,7 @@ class _Connection(Connection):
         return Console(
             self.host, self.key.reveal(), transport=transport, gates=self.gates, clock=self.loop.time,
             concurrency=self.concurrency, retry_for=self.retry_for, timeout=self.timeout,
+            if_rejected=self.key.if_rejected,
         )  # fmt: skip
 
 

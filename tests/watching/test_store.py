@@ -296,8 +296,7 @@ def test_what_only_the_store_has_is_reported_by_its_id_where_its_slug_lives_and_
     tell(bench, story, allow_unseen=())
     told = [message for _, message in errors(bench) if "--allow-unseen" in message]
     assert len(told) == 2
-    assert "its archives are those of team-0; if its console was lost, `recover` brings it back" in "".join(
-        told
-    )
+    assert "its archives are those of team-0; give the owner of the key access to it again" in "".join(told)
+    assert all(message.endswith("bring it back with `jitsu-backup recover`") for message in told)
     assert "silence this with --allow-unseen clater" in "".join(told)
     assert "silence this with --allow-unseen shop" in "".join(told)

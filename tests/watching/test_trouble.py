@@ -14,6 +14,8 @@ from jitsu_backup.events import Problem
 from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.troubles import Troubles
 from jitsu_backup.sandbox.state import OWNER
+from jitsu_backup.settings import SecretText
+from tests.support import OWNER as OWNER_KEY
 from tests.virtual_time import VirtualLoop
 from tests.watching.kit import Bench
 from tests.watching.test_watch import ONE, errors, tell
@@ -112,6 +114,32 @@ def test_a_key_that_sees_its_workspaces_no_longer_is_reported_until_it_sees_one(
 
     tell(bench, story)
     assert bench.standings[-1].well
+
+
+@pytest.mark.parametrize("one", [None, "team-0"])
+def test_a_key_that_is_rejected_is_read_again_from_its_file_and_used_once_it_is_another(
+    bench: Bench, one: str | None
+) -> None:
+    written = ["key1:wrong"]
+
+    def key() -> SecretText:
+        return SecretText(written[0], "write it into key.txt", read_again=key)
+
+    async def story() -> None:
+        await asyncio.sleep(100)
+        assert not bench.standings[-1].well
+        written[0] = "wrong again"
+        await asyncio.sleep(100)
+        written[0] = OWNER_KEY
+        await asyncio.sleep(75)
+        assert bench.standings[-1].well
+        bench.change(ONE)
+        await asyncio.sleep(100)
+
+    bench.connection = replace(bench.connection, key=key())
+    tell(bench, story, *([] if one is None else [bench.place(one)]))
+    assert ONE in archived(bench)
+    assert errors(bench)[0][1].count("write it into key.txt (the watch reads it there within a minute)") == 1
 
 
 # -- what hangs ------------------------------------------------------------------------

@@ -1,0 +1,8 @@
+"""Whether a person runs this."""
+
+import sys
+
+
+def at_terminal() -> bool:
+    """Return whether a person sees standard error."""
+    return sys.stderr is not None and sys.stderr.isatty()
