@@ -12,8 +12,9 @@ _NOT_FREE = re.compile(r"\d|JITSU_")
 """Invalid beginnings of a variable: shells reject a digit, overlays reject JITSU_."""
 
 
-_ADDRESSES = """# Lines with # are the source's addresses ("…" may hold a secret). Where the target has others, change
-# the value, and remove the # of the line, and of its table if that has one."""
+_ADDRESSES = """# Lines with # are the source's addresses ("…" may hold a secret). Where the
+# target has others, change the value, and remove the # of the line, and of its
+# table if that has one."""
 
 
 def overlay_text(plan: Plan) -> str:
