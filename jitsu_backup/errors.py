@@ -108,7 +108,7 @@ class SeveralWorkspacesError(UsageError):
 
 
 class SeveralConsolesError(UsageError):
-    """The store has archives of several consoles. `newest` is the address of the one with the newest archive to recover."""
+    """The store has archives of several consoles. `newest` is the address of the one with the newest archive of a missing workspace."""
 
     newest: str = ""
 

@@ -76,7 +76,9 @@ def naming_newest(again: Callable[[str], str]) -> Iterator[None]:
     try:
         yield
     except SeveralConsolesError as problem:
-        raise problem.with_remedy(f"to take the newest, run `{again(problem.newest)}`") from None
+        raise problem.with_remedy(
+            f"to take those of {problem.newest}, run `{again(problem.newest)}`"
+        ) from None
 
 
 def connections(app: App, place: Place, report: Reporter) -> tuple[Connection, Connection | None]:

@@ -202,21 +202,18 @@ class Backup:
             chosen = [(access, access.workspace or "") for access in job.workspaces]
         with_token = [access for access, _ in chosen if access.operator is not None]
         if with_token:
-            names = [{one.workspace, label} for one, label in chosen if one.operator is not None]
-            self._refuse_in_clear(names, is_key=all(access.is_operators for access in with_token))
+            self._refuse_in_clear(is_key=all(access.is_operators for access in with_token))
+        if not self.keys.seals:
+            newest = self._before.newest_of({one.workspace, label} for one, label in chosen)
+            if encrypted := [archive.slug for archive in newest if archive.encrypted]:
+                self.report(beside_encrypted(encrypted))
         return [each for each in chosen if self._in_shard(each[0].workspace or "")]
 
-    def _refuse_in_clear(self, names: Iterable[set[str | None]], *, is_key: bool) -> None:
-        """Raise UsageError unless the secrets of workspaces, by id and slug, may be kept as this run would keep them.
-
-        Warn of secrets in plain text beside encrypted archives.
-        """
+    def _refuse_in_clear(self, *, is_key: bool) -> None:
+        """Raise UsageError unless the secrets that the operator's token reads may be kept as this run would keep them."""
         if not (self.job.plaintext or (self.keys.seals and not self.job.bares_secrets)):
             self._refused = in_clear(folder=self.job.bares_secrets, is_key=is_key)
             raise self._refused
-        newest = () if self.keys.seals else self._before.newest_of(names)
-        if encrypted := [archive.slug for archive in newest if archive.encrypted]:
-            self.report(beside_encrypted(encrypted))
 
     async def _all_of(self, access: WorkspaceAccess) -> list[tuple[WorkspaceAccess, str]]:
         """Return every workspace that a key can read, and note those that only the store has."""
@@ -303,7 +300,7 @@ class Backup:
         async def info() -> ConsoleInfo:
             found: ConsoleInfo = await self._once(console, "info", read_console_info)
             if found.is_operator and access.operator is None:
-                self._refuse_in_clear([{access.workspace}], is_key=True)
+                self._refuse_in_clear(is_key=True)
             return found
 
         question = await self._question(access, console, info)

@@ -32,10 +32,10 @@ def in_clear(*, folder: bool, is_key: bool) -> UsageError:
 
 
 def beside_encrypted(slugs: Sequence[str]) -> Caution:
-    """Return the warning about secrets that are written in plain text beside the encrypted archives of workspaces."""
+    """Return the warning about archives in plain text beside the encrypted archives of workspaces."""
     return Caution(
-        f"the store's newest archives of {some_of(slugs, 3)} are encrypted, and --plaintext-secrets writes secrets in plain text"
-        " beside them; to encrypt these too, add --encrypt-to"
+        f"the store's newest archives of {some_of(slugs, 3)} are encrypted, and this run writes unencrypted ones beside them;"
+        " to encrypt these too, add --encrypt-to"
     )
 
 

@@ -169,7 +169,10 @@ async def save(
     unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
     both = window if before_move is None else map(before_move.comparable, window)
     counted = without_deleted(both, own)
-    fallen = falls_since(counted, name_counts(snapshot), options.shrink_alarm, unread, open_alarms(own))
+    # a console that supports less, such as no functions of profile builders, never has as many again
+    moved = before_move is not None and bool(window) and before_move.has(window[0])
+    alarms = [] if moved else open_alarms(own)
+    fallen = falls_since(counted, name_counts(snapshot), options.shrink_alarm, unread, alarms)
     most = with_most(counted, fallen)
     before, better = latest_of(own), better_than_weaker(own) if name.key_class == WEAKER else None
     accepts = options.accept_shrink and bool(fallen or better is not None)

@@ -21,7 +21,7 @@ from jitsu_backup.reports.recovery_values import NextStep, RecoveryReport
 CHANGED_IDS = "Workspaces with a new id"
 WAYS_BACK = "How to undo this"
 _PAGE = "docs/recovered.md"
-_FEW = 3
+_FEW = 10
 
 
 def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:

@@ -11,7 +11,7 @@ from rich.text import Text
 from jitsu_backup.model import shortened, some_of
 from jitsu_backup.reports.recovery import kinds_of
 from jitsu_backup.reports.recovery_values import Listing, NextStep, RecoverySummary
-from jitsu_backup.reports.terminal_layout import Clauses, Trimmed, plain
+from jitsu_backup.reports.terminal_layout import Clauses, Command, Trimmed, plain
 
 _ROWS, _ALIKE, _KINDS = 10, 3, 8
 _OVERLAY_LINES = 6
@@ -47,12 +47,12 @@ def _next_steps(summary: RecoverySummary) -> Iterator[RenderableType]:
     for number, step in enumerate(steps, 1):
         yield _hanging(f"{number}.", _sentence(step))
         if step.command:
-            yield _hanging("", step.command)
+            yield Padding(Command(step.command), (0, 0, 0, 4))
     for step in summary.next_steps:
         if step.aside:
             yield from (Text(), plain(_sentence(step)))
             if step.command:
-                yield Padding(plain(step.command), (0, 0, 0, 2))
+                yield Padding(Command(step.command), (0, 0, 0, 2))
 
 
 def _sentence(step: NextStep) -> str:

@@ -13,6 +13,9 @@ from rich.text import Text
 
 from jitsu_backup.model import printable
 
+_CONTINUED = " \\"
+_SHELL_WORD = re.compile(r"""(?:[^\s'"\\]|\\.|'[^']*'|"(?:\\.|[^"\\])*")+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:
@@ -42,6 +45,24 @@ class Clauses:
                 longer = clause
             line = longer
         yield Text(line, self.style)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that runs as it is copied: each line but the last ends with a backslash."""
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines of the command, which break only between words of the shell."""
+        line = ""
+        for word in _SHELL_WORD.findall(printable(self.text)):
+            longer = f"{line} {word}" if line else word
+            if line and cell_len(longer) + len(_CONTINUED) > options.max_width:
+                yield Text(line + _CONTINUED)
+                longer = f"  {word}"
+            line = longer
+        yield Text(line)
 
 
 class PlainTable(Table):

@@ -260,16 +260,16 @@ def test_a_key_that_may_not_write_is_not_to_be_tried_again(role: str, said: str)
         )
 
 
-def test_what_was_written_into_more_than_three_workspaces_is_undone_one_by_one() -> None:
-    report = many(10)
+def test_what_was_written_into_more_than_ten_workspaces_is_undone_one_by_one() -> None:
+    report = many(20)
     outcomes = [RecoveryOutcome(one, f"id-{n}") for n, one in enumerate(report.plan.workspaces)]
-    for count, wanted in ((3, 3), (4, 1)):
+    for count, wanted in ((10, 10), (11, 1)):
         ways = {f"id-{n}": f"jitsu-backup undo id-{n}" for n in range(count)}
         found = [*next_steps(replace(report, ways_back=ways), RecoveryRun(report.plan, tuple(outcomes)))]
         told = [str(one) for one in found if one.text.startswith("To undo")]
         assert (len(told), told[0].startswith("To undo team-000")) == (wanted, True)
         assert told[0].endswith(": jitsu-backup undo id-0")
-    assert "list all 4 commands under 'How to undo this'" in told[0]
+    assert "list all 11 commands under 'How to undo this'" in told[0]
 
 
 def test_a_continued_run_still_says_to_test_a_write_key_and_what_each_workspace_has(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """What is told of a recovery: one page of 80 columns, JSON, Markdown and HTML, whatever a workspace says."""
 
+import io
 import json
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
+from rich.console import Console as Screen
 
 from jitsu_backup.cli.recovery_progress import RecoveryProgress
 from jitsu_backup.errors import BackupError
@@ -19,6 +23,7 @@ from jitsu_backup.reports.recovery_keys import planned_keys
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
 from jitsu_backup.reports.recovery_values import Listing, RecoveryReport, RecoverySummary
+from jitsu_backup.reports.terminal_layout import Command
 from tests.recovery.golden import FOLDER, goldens, shown
 from tests.recovery.samples import CANARY, ended, many, planned, recovery, snapshot
 from tests.reports.parsed import ATTRIBUTES, ELEMENTS, Parsed
@@ -272,3 +277,12 @@ def test_a_recovery_does_not_advise_to_use_another_archive(why: str, said: str) 
     (listing,) = plan_summary(report).listings
     assert listing.rows == (("team", said),)
     assert recovery_plan_document(report)["plan"]["left_out"][0]["why"] == said
+
+
+@given(st.lists(st.text("ab/=-é '\"\\\\$", min_size=1, max_size=12), min_size=1, max_size=12))
+def test_a_command_of_several_lines_runs_as_it_is_copied(words: list[str]) -> None:
+    screen = Screen(record=True, width=80, file=io.StringIO())
+    screen.print(Command(shlex.join(words)))
+    shown = screen.export_text()
+    assert all(line.endswith(" \\") for line in shown.rstrip("\n").split("\n")[:-1])
+    assert shlex.split(shown.replace(" \\\n", " ")) == words

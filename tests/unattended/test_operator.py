@@ -69,13 +69,19 @@ def test_secrets_in_clear_beside_the_encrypted_archives_of_their_workspace_are_w
     bench: Bench,
 ) -> None:
     assert bench.run("backup", "acme-staging", JITSU_BACKUP_PASSPHRASE="correct horse").returncode == 0
-    warning = "the store's newest archives of acme-staging are encrypted, and --plaintext-secrets"
+    warning = "the store's newest archives of acme-staging are encrypted, and this run writes"
     done = as_operator(bench, "backup", "acme-production", "--plaintext-secrets")
     assert (done.returncode, warning in done.stderr) == (0, False)
     done = as_operator(bench, "backup", "--all", "--plaintext-secrets")
     assert (done.returncode, done.stderr.count(warning)) == (0, 1)
     done = as_operator(bench, "backup", "--all", "--plaintext-secrets")
     assert (done.returncode, warning in done.stderr) == (0, False)
+
+
+def test_an_archive_of_a_person_in_plain_text_beside_an_encrypted_one_is_warned_of(bench: Bench) -> None:
+    assert bench.run("backup", "acme-staging", JITSU_BACKUP_PASSPHRASE="correct horse").returncode == 0
+    done = bench.run("backup", "acme-staging")
+    assert (done.returncode, "acme-staging are encrypted, and this run writes" in done.stderr) == (0, True)
 
 
 def test_the_backup_under_its_id_or_slug_says_how_a_workspace_is_kept_before_what_a_recovery_left() -> None:

@@ -328,7 +328,8 @@ def _of_one_host(
         problem = SeveralConsolesError(
             f"the store has archives of several consoles: {consoles}; choose one with --from HOST"
         )
-        problem.newest = newest.source.host
+        missing = (one for one in sources if one.source.host in lost)
+        problem.newest = max(missing, key=lambda one: one.archive.sort_key).source.host
         raise problem
     (host,) = lost
     return host, [one for one in sources if one.source.host == host], others

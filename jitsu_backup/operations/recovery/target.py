@@ -391,7 +391,7 @@ def _held(one: WorkspaceRecovery, holder: str, count: int) -> BlockedError:
     is_new = one.presence is Presence.NEW
     why = "its slug cannot be had for a new workspace" if is_new else _has_the_slug(one.prepared)
     return BlockedError(
-        f"{why}; {holder} has {count} of its entities; add --into {into} to continue there"
+        f"{why}; {holder} has at least {count} of its entities; add --into {into} to continue there"
     ).with_flags("--into", into)
 
 
