@@ -182,6 +182,9 @@ def test_what_runs_of_this_tool_deleted_is_taken_from_what_was_there_before_them
     one, other = without_deleted([later, first], [first, *restored, later])
     assert (one, dict(other.counts), other.total) == (later, {"function": 2, "stream": 5}, 7)
     assert without_deleted([first], [*undone, first, *restored]) == [first]
+    backup, left = restored
+    begun = replace(left, marks=("cloning", *left.marks[1:]), taken_at=backup.taken_at)
+    assert without_deleted([first], [first, backup, begun]) == [first]
 
 
 COUNTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 30))

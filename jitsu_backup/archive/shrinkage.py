@@ -78,13 +78,12 @@ def without_deleted(window: Iterable[ArchiveName], own: Iterable[ArchiveName]) -
     """Return a window's archives without as many entities as restores, clones and undos have deleted since.
 
     Names say how many: a run leaves an archive of the workspace from before it and one of what it left, without what others
-    did. `own` are all archives of the workspace.
+    did. A run that did not end left only what it was about to leave, so what it deleted counts as lost. `own` are all
+    archives of the workspace.
     """
     known = list(own)
     backups = {backup_mark(archive): archive.counts for archive in known if PRE_RESTORE in archive.marks}
-    runs = (
-        [(left, backups[mark]) for left in known if (mark := left.left_after) in backups] if backups else []
-    )
+    runs = [(left, backups[mark]) for left in known if (mark := left.ended) in backups] if backups else []
     return [_without(archive, runs) for archive in window]
 
 

@@ -58,7 +58,8 @@ class Earlier:
         """Return which archives are of another console, and have what this one does not support, or None.
 
         This console replaces that one, so what it does not support was not lost here. `known` are all archives of the
-        store: where an archive cannot be opened, the record of a recovery after it shows that the console changed.
+        store: where an archive cannot be opened, the record of a recovery after it shows that the console changed. A clone
+        does not: its source had cloned before, or the backup from before it has what this console does not support.
         """
         lacking = unsupported(self.snapshot.manifest)
         for archive in self._with(lacking):
@@ -98,11 +99,16 @@ class Earlier:
         here = self.snapshot.manifest.source
         if before is not None:
             return before.manifest.source.key[0] != here.key[0]
-        of_here = named_sources(known, [here.host])
+        of_here = {
+            *named_sources(known, [here.host]),
+            *(one.cloned_from for one in self.own if one.sort_key <= archive.sort_key),
+        }
+        lacking = unsupported(self.snapshot.manifest)
+        last = max(one.sort_key for one in self.own if one == archive or not lacking.isdisjoint(one.counts))
         return any(
             one.cloned_from not in of_here
             for one in self.own
-            if one.cloned_from is not None and not one.is_intent and one.sort_key > archive.sort_key
+            if one.cloned_from is not None and not one.is_intent and one.sort_key > last
         )
 
     async def _open(self, archive: ArchiveName) -> Snapshot | None:

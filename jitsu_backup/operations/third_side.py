@@ -9,7 +9,7 @@ from jitsu_backup.catalogue.derived_ids import KnownIds
 from jitsu_backup.console import Console
 from jitsu_backup.console.audit_log import last_changes
 from jitsu_backup.errors import BackupError
-from jitsu_backup.model import Snapshot, plural, shown_time
+from jitsu_backup.model import Key, Snapshot, plural, shown_time
 from jitsu_backup.planning import Plan, PlanOptions, Since, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
@@ -82,7 +82,7 @@ def missing_side(
 async def _copies(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder) -> int:
     """Return how many entities of the target are copies from another workspace, by their ids.
 
-    With equal ids, the target has the originals if the store has a record of a clone in the other direction.
+    With equal ids, the target has the originals of what the record of a clone in the other direction covers.
     """
     workspace = live.manifest.source.workspace_id
     ids: dict[str, set[str]] = defaultdict(set)
@@ -93,15 +93,17 @@ async def _copies(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder)
     objects = [entity.key for entity in snapshot.entities if entity.key.type in known]
     equal = {key for key in objects if key.id in ids[key.type]}
     derived = sum(bool(known[key.type].derived_of(key.id)) for key in objects if key not in equal)
-    return derived + (0 if equal and await _has_originals(snapshot, live, find_record) else len(equal))
+    return derived + len(equal - await _originals(snapshot, live, find_record) if equal else ())
 
 
-async def _has_originals(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder) -> bool:
-    """Return whether the store has a record of a clone from the target into the source."""
+async def _originals(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder) -> set[Key]:
+    """Return what clones from the target into the source have covered, according to the store."""
     try:
-        return await find_record(live, snapshot) is not None
+        record = await find_record(live, snapshot)
     except BackupError:  # it exists, but cannot be read
-        return True
+        return {entity.key for entity in live.entities}
+    cloned = None if record is None else record.manifest.cloned
+    return set() if cloned is None else {*cloned.pairs}
 
 
 def unrecorded_clone(options: PlanOptions, snapshot: Snapshot) -> Iterator[str]:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jitsu_backup.addresses import without_secrets_of_urls
 from jitsu_backup.catalogue import entity_type, redact
 from jitsu_backup.model import MASK, Entity, Key, Path, items_of, value_at
 from jitsu_backup.planning.options import Since
@@ -20,7 +19,12 @@ _NAME = re.compile(
 """Names of fields that say where data goes or comes from: those of destinations [schemas], and alike in connectors."""
 
 _NO_SECRETS = ("host", "hosts")
-"""Names that hold no secret, although they may stand among credentials, except a URL with a password."""
+"""Names that hold no secret, although they may stand among credentials, if the value is only a host."""
+
+_HOST = re.compile(r"(?:[a-z][\w+.-]*://)?(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d{1,5})?/?", re.IGNORECASE)
+
+_ADDRESS = re.compile(r"[^\s@?#;&=%]+")
+"""An address without the marks that set off a user, a password or a parameter, with or without a scheme before it."""
 
 _NEW_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -64,6 +68,6 @@ def _shown(entity: Entity, path: Path) -> CopiedAddress:
     """Return an address with its value, or without it if that is or may hold a secret."""
     value = value_at(entity.body, path)
     redacted = redact(entity, entity_type(entity.key.type).secrets)
-    plain = path[-1] in _NO_SECRETS or value == value_at(redacted, path)
-    plain = plain and all(without_secrets_of_urls(text) == text for text in _texts(value))
+    shown = _ADDRESS if value == value_at(redacted, path) else _HOST if path[-1] in _NO_SECRETS else None
+    plain = shown is not None and all(shown.fullmatch(text) for text in _texts(value))
     return CopiedAddress(path, value if plain else None)

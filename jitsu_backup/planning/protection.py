@@ -29,7 +29,7 @@ def vain_flags(sides: Sides) -> list[str]:
     return [
         f"--unprotect {text!r} matches no protected entity of the target"
         for text in sides.options.unprotect
-        if not any(_first(sides, [text], entity) for entity in known)
+        if not any(_unprotects(sides, [text], entity) for entity in known)
     ]
 
 
@@ -79,7 +79,7 @@ def idle_protection(texts: Iterable[str], named: Collection[tuple[Entity, str]],
 def _blocked(sides: Sides, action: Action) -> Action:
     for entity in _taken(sides, action.key):
         rule = _first(sides, sides.options.protect, entity)
-        if rule and not _first(sides, sides.options.unprotect, entity):
+        if rule and not _unprotects(sides, sides.options.unprotect, entity):
             what = (
                 ""
                 if entity.key == action.key
@@ -102,6 +102,11 @@ def _taken(sides: Sides, key: Key) -> Iterator[Entity]:
         owned = sides.live_by_key.get(Key("function", function))
         if builder == key.id and owned is not None:
             yield owned
+
+
+def _unprotects(sides: Sides, texts: Iterable[str], entity: Entity) -> bool:
+    """Return whether a selector matches an entity of the target by its present name, because another may have its old one."""
+    return any(Selector(text).matches(entity, sides.live_names[entity.key]) for text in texts)
 
 
 def _first(sides: Sides, texts: Iterable[str], entity: Entity) -> str:

@@ -68,8 +68,25 @@ def test_the_overlay_to_fill_in_has_them_as_comments_and_no_secret() -> None:
     [
         ("pg.staging:5432", '"pg.staging:5432"'), (["a:1", "b:2"], '["a:1", "b:2"]'), ("https://ch.staging/x", '"https://ch.staging/x"'),
         ("https://user:CANARY@ch", '"…"'), (["a", "https://CANARY@ch"], '"…"'), ("https://ch/?token=CANARY", '"…"'), (MASK, None),
+        ("user:CANARY@ch", '"…"'), ("ch?password=CANARY", '"…"'), ("jdbc:sqlserver://h;password=CANARY", '"…"'),
     ],
 )  # fmt: skip
 def test_an_address_that_may_hold_a_secret_is_left_out(value: Any, shown: str | None) -> None:
     (line,) = [line for line in overlay_text(plan_of({**DB, "host": value})).splitlines() if '"host"' in line]
     assert line == (f'# "host" = {shown}' if shown else '"host" = { env = "REPORTING_DB_HOST" }')
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("crm.staging:443", True),
+        ("https://[::1]:8123/", True),
+        ("hooks.example/CANARY", False),
+        ("u:CANARY@h", False),
+    ],
+)
+def test_among_credentials_only_a_bare_host_is_shown(host: str, shown: bool) -> None:
+    crm = {**CRM, "credentials": {"host": host}}
+    source = make_snapshot({"destination": [DB], "service": [crm]})
+    text = overlay_text(make_plan(source, LIVE, PlanOptions()))
+    assert f'# "credentials.host" = "{host if shown else "…"}"' in text

@@ -132,3 +132,19 @@ def test_a_name_that_the_last_clone_left_still_protects() -> None:
         note
         == "protect: 'stream/Gone' is not in the target, the source or the last record; correct or remove it"
     )
+
+
+def test_lifting_the_protection_of_a_name_spares_what_had_that_name_before() -> None:
+    other = {**FUNCTION, "id": "f2"}
+    live = make_snapshot({"function": [{**FUNCTION, "name": "Ours"}, other]})
+    source = make_snapshot({"function": []}, workspace_id="source", slug="source")
+    cloned = CloneRecord(source.manifest.source, {Key("function", "f1"): "f1"})
+    record = replace(LIVE, manifest=replace(LIVE.manifest, cloned=cloned))
+    options = PlanOptions(
+        prune=True, prune_own=True, record=record, take=("source",), accept_shrink=True,
+        protect=("function/*",), unprotect=("function/Mine",),
+    )  # fmt: skip
+    plan = make_plan(source, live, options)
+    assert {(a.key.id, a.kind) for a in plan.actions} == {
+        ("f1", ActionKind.BLOCKED), ("f2", ActionKind.DELETE),
+    }  # fmt: skip

@@ -254,7 +254,7 @@ def test_where_an_archive_cannot_be_opened_the_record_of_the_recovery_shows_that
     here = make_snapshot({"stream": []}, host=NEW, not_offered=("model",))
     mark = source_mark(OLD if recovered else NEW, STAGING)
     record = replace(
-        archive_name(wanted, (CLONED, mark)),
+        archive_name(here, (CLONED, mark)),
         taken_at=wanted.taken_at + timedelta(hours=1),
         slug="acme-staging",
     )
@@ -264,3 +264,26 @@ def test_where_an_archive_cannot_be_opened_the_record_of_the_recovery_shows_that
     )  # nothing can be read
     move = asyncio.run(earlier.before_move([before, record]))
     assert (move is not None) == recovered
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_clone_from_a_workspace_that_is_not_in_the_store_shows_no_other_console(
+    tmp_path: Path, *, before: bool
+) -> None:
+    """Its source cloned before the archive too, or the backup from before it has what the console has lost since."""
+    wanted = make_snapshot({"model": [{"id": "m"}]}, host=NEW)
+    archive, mark = archive_name(wanted), source_mark("https://staging.example", "cstaging")
+    there = make_snapshot({"model" if not before else "function": [{"id": "m"}]}, host=NEW)
+    clones = [
+        replace(archive_name(one, marks), taken_at=wanted.taken_at + timedelta(minutes=minutes))
+        for one, marks, minutes in (
+            (there, (CLONED, mark), -60 if before else 60),
+            (make_snapshot({"function": []}, host=NEW), (CLONED, mark), 61),
+            (there, (CLONED, mark, "after-0123456789ab"), 62),
+        )
+    ]
+    now = make_snapshot({"stream": []}, host=NEW, not_offered=("model",))
+    now = replace(now, taken_at=wanted.taken_at + timedelta(hours=2))
+    own = [archive, *clones]
+    earlier = Earlier(now, own, FolderStore(str(tmp_path)), ArchiveKeys())  # nothing can be read
+    assert asyncio.run(earlier.before_move(own)) is None

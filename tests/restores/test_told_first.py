@@ -1,9 +1,11 @@
 """What a reviewer must not overlook in the plan of a promotion: it stands above everything that is folded."""
 
+from dataclasses import replace
+
 import pytest
 from rich.console import Console, RenderableType
 
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import CloneRecord, Key, Snapshot
 from jitsu_backup.operations.third_side import unrecorded_clone, with_third_side
 from jitsu_backup.planning import ActionKind, PlanOptions
 from jitsu_backup.reports import plan_document, plan_view
@@ -94,7 +96,7 @@ def test_without_the_record_of_the_one_before_nothing_is_pruned_that_may_be_the_
 
 
 def test_a_target_with_the_originals_has_no_copies() -> None:
-    lists = {"function": [{"id": "f1", "name": "Mine", "code": "x"}]}
+    lists = {"function": [{"id": f"f{n}", "name": f"Mine {n}", "code": "x"} for n in (1, 2)]}
     source = make_snapshot(lists, host="https://elsewhere.example", workspace_id=PRODUCTION, slug="elsewhere")
     live = make_snapshot(lists)
 
@@ -105,8 +107,13 @@ def test_a_target_with_the_originals_has_no_copies() -> None:
         options = run(with_third_side(PlanOptions(), source, live, find, None))
         return [*unrecorded_clone(options, source)]
 
-    assert "has 1 copy from elsewhere" in " ".join(attention(None))
-    assert attention(live) == []
+    def covering(*ids: str) -> Snapshot:
+        cloned = CloneRecord(live.manifest.source, {Key("function", one): one for one in ids})
+        return replace(live, manifest=replace(live.manifest, cloned=cloned))
+
+    assert "has 2 copies from elsewhere" in " ".join(attention(None))
+    assert "has 1 copy from elsewhere" in " ".join(attention(covering("f1")))
+    assert attention(covering("f1", "f2")) == []
 
 
 def test_a_comment_names_the_command_for_write_keys_that_a_job_cannot_hand_over() -> None:
