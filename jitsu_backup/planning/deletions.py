@@ -144,7 +144,7 @@ def _lost_with(sides: Sides, entity: Entity) -> str:
     is_deleted, them = ("is", "it") if keys == 1 else ("are", "them")
     told = (
         f"; its {plural(keys, 'write key')} {is_deleted} deleted with it, so senders that use {them} are rejected; only a backup"
-        f" that the operator's token read brings {them} back"
+        f" made with the operator's token brings {them} back"
     )
     return told if keys else ""
 

@@ -70,7 +70,7 @@ def _found_there(one: WorkspaceRecovery, prepared: PreparedRestore) -> int:
 def taken_ids(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     """Return the entities that get a new id, as far as the plan has read who uses theirs."""
     rows = tuple(
-        (one.slug, called(taken), taken.used_by or "deleted")
+        (one.slug, called(taken), taken.used_by or "a deleted entity")
         for one in _into_their_own(workspaces)
         for taken in one.taken
     )

@@ -159,7 +159,7 @@ def test_under_prune_what_only_the_target_has_can_be_spared_by_name(
     )
     (action,) = plan_for(sandbox, before, prune=True).writes
     assert (
-        "its 1 write key is deleted with it, so senders that use it are rejected; only a backup that"
+        "its 1 write key is deleted with it, so senders that use it are rejected; only a backup made"
         in action.reason
     )
     assert plan_for(sandbox, before, prune=True, skip=("stream/Stray",)).writes == ()
