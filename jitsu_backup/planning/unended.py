@@ -120,14 +120,18 @@ def _lefts(parts: Sequence[Part], now: Snapshot) -> list[Snapshot]:
 def continues(later: Part, earlier: Part) -> bool:
     """Return whether a run wrote, or was about to write, something that an earlier one was about to write and had not.
 
-    A run that changed nothing that can be seen counts too, because it only completed what was there.
+    A run that changed nothing that can be seen counts too, because it only completed what was there, unless it replaced
+    only hidden secrets of what the earlier one was not to write.
     """
     aim, goal = earlier.aim, later.aim if later.left is None else later.left
     if aim is None or goal is None:
         return False
     had, wanted, there, then = (_by_key(side) for side in (earlier.before, aim, later.before, goal))
     deletes = _cloned(aim).deletes or ()
-    if there == then or any(key in there and key not in then for key in deletes):
+    if there == then:
+        replaced = {key for key, paths in _cloned(goal).secrets.items() if paths}
+        return not replaced or not replaced.isdisjoint(recorded_pairs(aim).values())
+    if any(key in there and key not in then for key in deletes):
         return True
     made, reached = (_created(earlier.before, aim, side) for side in (later.before, goal))
     if reached.keys() - made.keys():

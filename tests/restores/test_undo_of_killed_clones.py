@@ -260,3 +260,17 @@ def test_a_killed_clone_into_a_workspace_with_the_same_id_on_another_console_is_
     find = last_run(other.known, None, other.store, NO_KEYS, now=now(), report=silent, host=host)
     found: LastRun = run(find)
     assert (found.snapshot.manifest.source.host, found.continued, found.unended) == (host, (), ())
+
+
+def test_a_run_that_only_replaces_secrets_of_something_else_does_not_continue_a_killed_clone(
+    tmp_path: Path,
+) -> None:
+    shop = cloned_before(tmp_path)
+    shop.killed(2)
+    live, console = shop.made.live(), functools.partial(console_of, shop.made.target, shop.made.target_host)
+    one = next(entity for entity in live.entities if entity.body.get("name") == "ClickHouse")
+    options = PlanOptions(overlay=stand_ins(live), only=(str(one.key),), resend_secrets=True)
+    prepared = run(prepare(console(), PRODUCTION, live, options, silent))
+    assert [action.key for action in prepared.plan.writes] == [one.key]
+    run(carry_out_safely(console(), prepared, silent, shop.safeguards()))
+    assert last(shop).continued == ()
