@@ -90,12 +90,13 @@ def before_parts(parts: Sequence[Part]) -> Snapshot:
     lefts = _lefts(parts[:-1], later[-1].before)
     before, entities, made = _by_key(first.before), _by_key(lefts[0]), dict[Key, Snapshot]()
     for part, left in zip(later, [*lefts[1:], None], strict=True):
+        known = {*entities}
         for key, entity in _others(entities, part.before).items():
             if key in before:
                 paths = _changes(entity, entities[key])
                 body = taken(compared_view(before[key]), compared_view(entity), {*paths})
                 before[key] = Entity(key, listed_body(key, body, before[key].body))
-            else:
+            elif key not in known:  # else an earlier part created it
                 before[key], made[key] = entity, part.before
         if left is not None:
             _add(entities, part.before, left)

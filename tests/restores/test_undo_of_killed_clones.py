@@ -206,8 +206,10 @@ def test_what_a_later_clone_that_wrote_nothing_records_is_not_taken_for_what_a_k
 def test_what_a_continued_clone_overwrote_and_deleted_of_others_comes_back(tmp_path: Path) -> None:
     shop, options = cloned_before(tmp_path), {"take": ("source",), "prune_own": True}
     state = shop.made.target.state
-    shop.killed(1, **options)
+    shop.killed(3, **options)
     (made,) = (row.id for row in state.live_objects(PRODUCTION, "function") if row.config["name"] == "Enrich")
+    new = next(r for r in state.live_objects(PRODUCTION, "function") if r.config["name"] == "New 0")
+    new.config["code"] = "// of a colleague"
     state.objects[made].config["code"] = "// of a colleague"
     state.add_object(PRODUCTION, "function", "between", {"name": "Between", "code": "// of a colleague"})
     shop.clone(**options)
