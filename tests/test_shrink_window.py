@@ -187,6 +187,23 @@ def test_what_runs_of_this_tool_deleted_is_taken_from_what_was_there_before_them
     assert without_deleted([first], [first, backup, begun]) == [first]
 
 
+def test_what_a_run_was_only_about_to_delete_is_still_expected() -> None:
+    first = archive_of({"function": 27, "stream": 5}, 0)
+    backup = replace(archive_of({"function": 27, "stream": 5}, 2), marks=("pre-restore",))
+    marks = ("cloning", "from-0123456789ab", backup_mark(backup))
+    begun = replace(archive_of({"function": 2, "stream": 5}, 2), marks=marks)
+    assert without_deleted([first], [first, backup, begun]) == [first]
+
+
+def test_a_type_that_the_name_of_what_a_run_left_has_no_room_for_does_not_count_as_deleted() -> None:
+    first = archive_of({"function": 27, "stream": 1}, 0)
+    backup = replace(archive_of({"function": 27, "stream": 1}, 2), marks=("pre-restore",))
+    marks = ("cloned", "from-0123456789ab", backup_mark(backup))
+    left = replace(archive_of({"function": 20}, 2), marks=marks, total=21)
+    (found,) = without_deleted([first], [first, backup, left])
+    assert dict(found.counts) == {"function": 20, "stream": 1}
+
+
 COUNTS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(0, 30))
 
 

@@ -92,7 +92,8 @@ def _without(archive: ArchiveName, runs: Iterable[tuple[ArchiveName, Mapping[str
     deleted = Counter[str]()
     for left, before in runs:
         if left.sort_key > archive.sort_key:
-            deleted.update(before)
+            unnamed = (left.total or 0) > sum(left.counts.values())  # the name had no room for all types
+            deleted.update({name: before[name] for name in before if name in left.counts or not unnamed})
             deleted.subtract(left.counts)  # below zero if it created more
     gone = {name: min(count, archive.counts.get(name, 0)) for name, count in (+deleted).items()}
     if archive.total is None or not any(gone.values()):

@@ -103,7 +103,13 @@ def carry_out_saved(
     run = replace(run_options(given, into or saved.into), command=saved.command)
     place = app.settings.place(into or saved.into)
     overlay = _overlay(app, saved, given["overlay"], place)
-    wanted = _source(app, saved, snapshot)
+    last = (
+        find_last_run(app, replace(place, workspace=saved.workspace_id)) if saved.command == "undo" else None
+    )
+    if last is not None and snapshot is None and digest(last.snapshot) == saved.digest:
+        wanted = Opened(str(last.archive), last.snapshot)  # no archive holds it if the run was continued
+    else:
+        wanted = _source(app, saved, snapshot)
     if wanted.folder is not None:
         check_outside(wanted.folder.path, outputs_of(given, None))
     if into is None:
@@ -111,8 +117,7 @@ def carry_out_saved(
     job = ApplyJob(
         app, place, wanted.snapshot, replace(saved.options, overlay=overlay), run, saved, folder=wanted.folder
     )
-    if saved.command == "undo":
-        last = find_last_run(app, replace(place, workspace=saved.workspace_id))
+    if last is not None:
         run = replace(run, unrecorded=not last.known)
         job = replace(job, options=with_record(job.options, last), run=run, undoes=last)
     return apply(job)

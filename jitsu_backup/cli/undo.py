@@ -23,6 +23,8 @@ _AS_RESTORE: dict[str, Any] = {
 }  # fmt: skip
 """The values of the `restore` flags that `undo` does not have."""
 
+_EXCEPT = ", except those that the run to undo was about to make too"
+
 
 def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> int:
     """Find the last run that wrote into a workspace, plan how to undo it, and continue like `restore`; return the exit code."""
@@ -96,7 +98,7 @@ def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
     if run.unbacked is not None:
         app.warn(
             f"a later run, which ended at {shown_time(run.unbacked.taken_at)}, made no backup, so it cannot be undone; its changes"
-            " count as changes by somebody else"
+            f" count as changes by somebody else{_EXCEPT if run.known and not run.left else ''}"
         )
 
 

@@ -25,7 +25,7 @@ from jitsu_backup.model import Key, Snapshot, Source
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.restore import PreparedRestore, Result
-from jitsu_backup.operations.safety_backup import dated_last
+from jitsu_backup.operations.safety_backup import WayBack, dated_last
 from jitsu_backup.operations.save import SaveOptions, holds, save
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.operations.third_side import RecordFinder
@@ -261,6 +261,15 @@ async def keep_aim(
     return (await save(aim, (), options, keys.seal, functools.partial(keep, store))).archive
 
 
+async def keep_unwritten(
+    store: Store, keys: ArchiveKeys, live: Snapshot, way_back: WayBack, now: datetime
+) -> None:
+    """Store that a run wrote nothing: it left the target as `live`, and its aim is removed. Raise BackupError."""
+    await _keep_left(store, keys, left_by(live, live, (), {}), way_back, now)
+    if way_back.aim is not None:
+        await forget(store, [way_back.aim])
+
+
 async def forget(store: Store, superseded: Iterable[ArchiveName]) -> None:
     """Remove intents and their records. Retention removes those that cannot be removed now."""
     for archive in superseded:
@@ -314,7 +323,7 @@ async def recorded(
         store = await open_store()
         if is_noted(prepared):
             record = await _keep_of_clone(store, keys, result, prepared, now, intent)
-        left = await _keep_left(store, keys, result, now()) if wrote else None
+        left = await _keep_left(store, keys, _left(result), result.way_back, now()) if wrote else None
         if left is not None and result.way_back is not None and result.way_back.aim is not None:
             await forget(store, [result.way_back.aim])
     except BackupError as problem:
@@ -345,13 +354,19 @@ async def _keep_of_clone(
     return archive
 
 
-async def _keep_left(store: Store, keys: ArchiveKeys, result: Result, now: datetime) -> ArchiveName:
-    """Store the state that a run left, under a name that refers to the backup from before it, and dated after that."""
+def _left(result: Result) -> Snapshot:
+    """Return the state that a run left, without what others changed."""
     assert result.before is not None and result.after is not None  # noqa: PT018, S101  it wrote, and was read back
     tried = [o.action for o in result.outcomes if o.status in (Status.DONE, Status.FAILED)]
-    left = left_by(result.before, result.after, tried, result.ids)
+    return left_by(result.before, result.after, tried, result.ids)
+
+
+async def _keep_left(
+    store: Store, keys: ArchiveKeys, left: Snapshot, way_back: WayBack | None, now: datetime
+) -> ArchiveName:
+    """Store the state that a run left, under a name that refers to the backup from before it, and dated after that."""
     left = dated_last(left, await archives(store), now)
-    mark = UNBACKED if result.way_back is None else backup_mark(result.way_back.archive)
+    mark = UNBACKED if way_back is None else backup_mark(way_back.archive)
     options = SaveOptions((mark,), shrink_alarm=1, key=keys.mark)
     return (await save(left, (), options, keys.seal, functools.partial(keep, store))).archive
 

@@ -27,6 +27,7 @@ from jitsu_backup.operations.clone_record import (
     is_recorded,
     keep_aim,
     keep_intent,
+    keep_unwritten,
     recorded,
 )
 from jitsu_backup.operations.restore import (
@@ -198,10 +199,11 @@ async def carry_out_safely(
     Raise WaitedError if another run had to be waited for, BlockedError if waiting was not asked for, TargetChangedError,
     BackupError if the target could not be backed up. Then nothing was written.
     """
-    lease, ways = await _lease(prepared.plan, safeguards), list[WayBack]()
+    lease, ways = await _lease(prepared.plan, safeguards), list[tuple[WayBack, Snapshot]]()
 
     async def keep(live: Snapshot) -> None:
         assert lease is not None  # noqa: S101  as below
+        await _end_unwritten(ways, safeguards, lease)  # others have changed the target since
         try:
             way_back = await back_up(
                 live,
@@ -218,8 +220,9 @@ async def carry_out_safely(
             safeguards.report(Caution(f"{_NO_UNDO}: {problem}"))  # additions alone lose nothing
         else:
             aim = await _keep_aim(prepared, safeguards, lease.store, live, way_back.archive)
-            ways.append(replace(way_back, aim=aim))
-            safeguards.on_backup(ways[-1])
+            way_back = replace(way_back, aim=aim)
+            ways.append((way_back, live))
+            safeguards.on_backup(way_back)
 
     async with nullcontext() if lease is None else lease:
         intent = await _keep_intent(prepared, safeguards, lease)
@@ -230,9 +233,12 @@ async def carry_out_safely(
                 may_write=lease.held if lease is not None else lambda: True,
             )  # fmt: skip
         except BackupError:  # nothing was written
+            await _end_unwritten(ways, safeguards, lease)
             await forget(await _store(safeguards, lease), intent) if intent else None
             raise
-        result = replace(result, way_back=ways[-1] if ways else None)
+        result = replace(result, way_back=ways[-1][0] if ways else None)
+        if not (result.sent or is_recorded(result, prepared)):
+            await _end_unwritten(ways, safeguards, lease)
         on_result(replace(result, unrecorded="interrupted") if is_recorded(result, prepared) else result)
         result = await _recorded(result, prepared, safeguards, lease, intent)
         on_result(result)
@@ -292,6 +298,19 @@ async def _keep_aim(
         )
         safeguards.report(Caution(message))
         return None
+
+
+async def _end_unwritten(
+    ways: list[tuple[WayBack, Snapshot]], safeguards: Safeguards, lease: Lease | None
+) -> None:
+    """Store that nothing was written after the last backup, so that `undo` takes nothing for the work of this run.
+
+    A failure is not reported: the note of what the run was about to write remains.
+    """
+    while ways and lease is not None:
+        way_back, live = ways.pop()
+        with suppress(BackupError):
+            await keep_unwritten(lease.store, safeguards.keys, live, way_back, safeguards.now())
 
 
 async def _lease(plan: Plan, safeguards: Safeguards) -> Lease | None:

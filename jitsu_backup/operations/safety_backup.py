@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from jitsu_backup.archive import PRE_RESTORE, ArchiveName, backup_mark, safe_text, undo_mark
+from jitsu_backup.archive import (
+    PRE_RESTORE,
+    UNBACKED,
+    ArchiveName,
+    backup_mark,
+    safe_text,
+    source_mark,
+    undo_mark,
+)
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.save import SaveOptions, save
@@ -84,7 +92,7 @@ async def back_up(
     shrinks = mostly_gone(left, made)
     of_others = False
     if recovers_another(plan.source, plan.target):
-        added = made + _made_by(unended(known, saved.archive), had)
+        added = made + _made_by(unended(on_console(known, plan.target), saved.archive), had)
         of_others = 2 * added.total() > sum(left.values())
         shrinks = mostly_gone(left, added)
     freed = [
@@ -105,6 +113,22 @@ def recovers_another(source: Source, target: Source) -> bool:
     """Return whether a run from `source` into `target` may bring a lost workspace back: on another console, or under its slug."""
     again = source.slug == target.slug and source.workspace_id != target.workspace_id
     return source.host != target.host or again
+
+
+def on_console(known: Iterable[ArchiveName], target: Source) -> list[ArchiveName]:
+    """Return archives without those of runs into a workspace with the id of `target` on another console.
+
+    Names say this only of runs that stored what they left, or were about to leave.
+    """
+    theirs, own = list(known), source_mark(target.host, target.workspace_id)
+    others = {
+        one.left_after for one in theirs if one.left_after not in (None, UNBACKED) and one.cloned_from != own
+    }
+    return [
+        one
+        for one in theirs
+        if one.left_after not in others and not (PRE_RESTORE in one.marks and backup_mark(one) in others)
+    ]
 
 
 def unended(known: Iterable[ArchiveName], last: ArchiveName) -> list[ArchiveName]:

@@ -11,10 +11,10 @@ from jitsu_backup.events import Reporter
 from jitsu_backup.model import Entity, Snapshot, Source, some_of
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.runs import Runs
-from jitsu_backup.operations.safety_backup import recovers_another
+from jitsu_backup.operations.safety_backup import on_console, recovers_another
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.planning import PlanOptions, Since
-from jitsu_backup.planning.unended import Part, left_by_parts
+from jitsu_backup.planning.unended import Part, before_parts, left_by_parts
 from jitsu_backup.store import Store, of_workspace
 
 _NAMED = 10
@@ -25,10 +25,10 @@ _NAMED = 10
 class LastRun:
     """The last restore or clone that wrote into a workspace, with the runs that it continued, by what they stored.
 
-    `archive` is the backup from before the first of them, with the content `snapshot`. `left` is the workspace as the last
-    one left it, or None if that did not end. `parts` are all of them, the first one first; without `left`, they show what
-    was left of what they were about to write. There are none if the last one stored neither. `continued` says when each
-    but the first began. `after` is the workspace when an undo of them began that did not end; `begun` is the backup from
+    `archive` is the backup from before the first of them. `snapshot` is its content, with what others created and changed
+    between the runs. `left` is the workspace as the last one left it, or None if that did not end. `parts` are all of
+    them, the first one first; without `left`, they show what was left of what they were about to write. There are none if
+    the last one stored neither. `continued` says when each but the first began. `after` is the workspace when an undo of them began that did not end; `begun` is the backup from
     before that undo. `unended` are the backups from before the preceding runs that left no record, the last one first.
     `unbacked` is the state left by a later run that made no backup. `recovered_from` is the workspace elsewhere from which
     they brought most of this one, None for any other run.
@@ -110,7 +110,7 @@ async def last_run(
             f"the last restore or clone of {workspace} was on {source.host}, not on {host}; use the profile or host of that"
             " console"
         )
-    runs, begun, after = Runs(past, store, keys, report), None, None
+    runs, begun, after = Runs(on_console(past, source), store, keys, report), None, None
     undone = await runs.undone_by(last)
     if undone is None:
         found = await runs.with_continued(await runs.run(last, snapshot))
@@ -123,7 +123,7 @@ async def last_run(
     without = (one for one in past if one.left_after == UNBACKED and one.cloned_from == own)
     run = LastRun(
         first.backup,
-        first.part.before,
+        before_parts([one.part for one in found]),
         left=None if ended is None else left_by_parts(parts, ended),
         parts=parts,
         continued=tuple(one.backup.taken_at for one in others),

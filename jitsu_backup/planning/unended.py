@@ -68,30 +68,71 @@ def left_by_parts(parts: Sequence[Part], now: Snapshot) -> Snapshot:
     `now` is the workspace after the last part. The result is as that of `left_by`. At least one part is needed, and each
     needs `left` or `aim`.
     """
-    after = [*(part.before for part in parts[1:]), now]
-    lefts = [
-        _left_so_far(part, state) if part.left is None else part.left
-        for part, state in zip(parts, after, strict=True)
-    ]
+    lefts = _lefts(parts, now)
     entities = _by_key(lefts[0])
     secrets = dict(_cloned(lefts[0]).secrets)
     for part, left in zip(parts[1:], lefts[1:], strict=True):
+        _others(entities, part.before)
         _add(entities, part.before, left)
         secrets |= _cloned(left).secrets
     return _as_left(lefts[-1], entities, secrets)
 
 
+def before_parts(parts: Sequence[Part]) -> Snapshot:
+    """Return the workspace before a run and its continuations, with what others created and changed between the parts.
+
+    A later part may have overwritten or deleted that. At least one part is needed, and each but the last needs `left` or
+    `aim`.
+    """
+    first, *later = parts
+    if not later:
+        return first.before
+    lefts = _lefts(parts[:-1], later[-1].before)
+    before, entities, made = _by_key(first.before), _by_key(lefts[0]), dict[Key, Snapshot]()
+    for part, left in zip(later, [*lefts[1:], None], strict=True):
+        known = {*entities}
+        for key, entity in _others(entities, part.before).items():
+            if key in before:
+                paths = _changes(entity, entities[key])
+                body = taken(compared_view(before[key]), compared_view(entity), {*paths})
+                before[key] = Entity(key, listed_body(key, body, before[key].body))
+            elif key not in known:  # else an earlier part created it
+                before[key], made[key] = entity, part.before
+        if left is not None:
+            _add(entities, part.before, left)
+    if [*before.values()] == [*first.before.entities]:
+        return first.before
+    secrets = {key: state.secrets[key] for key, state in made.items() if key in state.secrets}
+    cursors = {key.id: state.cursors[key.id] for key, state in made.items() if key.id in state.cursors}
+    found = with_entities(first.before, tuple(entity for _, entity in sorted(before.items())))
+    return replace(
+        found, secrets={**first.before.secrets, **secrets}, cursors={**first.before.cursors, **cursors}
+    )
+
+
+def _lefts(parts: Sequence[Part], now: Snapshot) -> list[Snapshot]:
+    after = [*(part.before for part in parts[1:]), now]
+    return [
+        _left_so_far(part, state) if part.left is None else part.left
+        for part, state in zip(parts, after, strict=True)
+    ]
+
+
 def continues(later: Part, earlier: Part) -> bool:
     """Return whether a run wrote, or was about to write, something that an earlier one was about to write and had not.
 
-    A run that changed nothing that can be seen counts too, because it only completed what was there.
+    A run that changed nothing that can be seen counts too, because it only completed what was there, unless it replaced
+    only hidden secrets of what the earlier one was not to write.
     """
     aim, goal = earlier.aim, later.aim if later.left is None else later.left
     if aim is None or goal is None:
         return False
     had, wanted, there, then = (_by_key(side) for side in (earlier.before, aim, later.before, goal))
     deletes = _cloned(aim).deletes or ()
-    if there == then or any(key in there and key not in then for key in deletes):
+    if there == then:
+        replaced = {key for key, paths in _cloned(goal).secrets.items() if paths}
+        return not replaced or not replaced.isdisjoint(recorded_pairs(aim).values())
+    if any(key in there and key not in then for key in deletes):
         return True
     made, reached = (_created(earlier.before, aim, side) for side in (later.before, goal))
     if reached.keys() - made.keys():
@@ -185,6 +226,20 @@ def _created(before: Snapshot, aim: Snapshot, now: Snapshot) -> dict[Key, Key]:
                 alive[key] = Key(key.type, made[0])
                 found.add(alive[key])
     return alive
+
+
+def _others(entities: dict[Key, Entity], there: Snapshot) -> dict[Key, Entity]:
+    """Return what others created and changed in `there`, the state after what left `entities`.
+
+    What they created is added to `entities`, because the next part may change or delete it.
+    """
+    found = {
+        entity.key: entity
+        for entity in there.entities
+        if entity.key not in entities or essence(entity) != essence(entities[entity.key])
+    }
+    entities |= {key: entity for key, entity in found.items() if key not in entities}
+    return found
 
 
 def _add(entities: dict[Key, Entity], before: Snapshot, left: Snapshot) -> None:

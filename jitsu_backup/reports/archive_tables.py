@@ -15,7 +15,7 @@ from jitsu_backup.reports.terminal_layout import Trimmed, plain, table_of
 
 _LONGEST_TABLE = 1000  # rows; laying out more takes too long
 _SECONDS = len(":59")
-_LEFT_BY_RUNS = "`latest` ignores rows marked pre-restore, cloned, from … or after a run: they serve `undo` and later runs."
+_LEFT_BY_RUNS = "`latest` ignores rows marked pre-restore, cloned, from …, begun run or after a run: they serve `undo` and later runs."
 
 
 def archive_table(

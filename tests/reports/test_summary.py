@@ -106,7 +106,7 @@ def test_the_table_of_archives_marks_the_latest_and_breaks_no_mark_in_two() -> N
     assert first.endswith("latest")
     assert second.endswith("cloned")
     assert " ".join(note).startswith(
-        "`latest` ignores rows marked pre-restore, cloned, from … or after a run"
+        "`latest` ignores rows marked pre-restore, cloned, from …, begun run or after a run"
     )
 
 

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
+from jitsu_backup.archive import ArchiveName
+from jitsu_backup.errors import TargetChangedError
 from jitsu_backup.events import silent
 from jitsu_backup.model import Key
+from jitsu_backup.operations import safeguards
 from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.safeguards import carry_out_safely
 from jitsu_backup.operations.undo import LastRun, last_run, undo_options
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.store import FolderStore
-from tests.promotions import edit, promotion
+from tests.promotions import Promotion, edit, promotion
 from tests.restores.kit import delete
 from tests.restores.test_intents import NO_KEYS, Shop, enrich, now
 from tests.support import PRODUCTION, STAGING, comparable, console_of, id_map, prepare, run, stand_ins, writes
@@ -198,3 +201,78 @@ def test_what_a_later_clone_that_wrote_nothing_records_is_not_taken_for_what_a_k
     state = shop.made.target.state
     assert state.objects["own"].config["code"] == "of a colleague"
     assert not state.objects["later"].deleted
+
+
+def test_what_a_continued_clone_overwrote_and_deleted_of_others_comes_back(tmp_path: Path) -> None:
+    shop, options = cloned_before(tmp_path), {"take": ("source",), "prune_own": True}
+    state = shop.made.target.state
+    shop.killed(3, **options)
+    (made,) = (row.id for row in state.live_objects(PRODUCTION, "function") if row.config["name"] == "Enrich")
+    new = next(r for r in state.live_objects(PRODUCTION, "function") if r.config["name"] == "New 0")
+    new.config["code"] = "// of a colleague"
+    state.objects[made].config["code"] = "// of a colleague"
+    state.add_object(PRODUCTION, "function", "between", {"name": "Between", "code": "// of a colleague"})
+    shop.clone(**options)
+    assert state.objects["between"].deleted
+    assert len(last(shop).continued) == 1
+    undo(shop)
+    codes = {row.config["name"]: row.config["code"] for row in state.live_objects(PRODUCTION, "function")}
+    assert (codes["Enrich"], codes["Between"]) == ("// of a colleague", "// of a colleague")
+    assert "New 0" not in codes
+
+
+def test_a_run_that_wrote_nothing_is_taken_back_as_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = cloned_before(tmp_path)
+    state = shop.made.target.state
+    (made,) = (row.id for row in state.live_objects(PRODUCTION, "function") if row.config["name"] == "Enrich")
+    stored = safeguards.keep_aim
+
+    async def stored_while_a_colleague_does_the_same(*given: Any) -> ArchiveName:
+        state.objects[made].config["code"] = "// of staging"
+        return await stored(*given)
+
+    monkeypatch.setattr(safeguards, "keep_aim", stored_while_a_colleague_does_the_same)
+    with pytest.raises(TargetChangedError):
+        shop.clone()
+    found = last(shop)
+    assert found.left is not None
+    assert found.created == 0
+    shop.clone()
+    assert last(shop).continued == ()
+    undo(shop)
+    assert state.objects[made].config["code"] == "// of staging"
+
+
+class Elsewhere(Promotion):
+    """A promotion into a workspace with the same id on another console."""
+
+    target_host = "http://second.example"
+
+
+def test_a_killed_clone_into_a_workspace_with_the_same_id_on_another_console_is_not_continued(
+    tmp_path: Path,
+) -> None:
+    one, other = cloned_before(tmp_path / "one"), cloned_before(tmp_path / "other")
+    other.store, other.made = one.store, Elsewhere(other.made.source, other.made.target)
+    one.killed(2)
+    other.clone()
+    host = other.made.target_host
+    find = last_run(other.known, None, other.store, NO_KEYS, now=now(), report=silent, host=host)
+    found: LastRun = run(find)
+    assert (found.snapshot.manifest.source.host, found.continued, found.unended) == (host, (), ())
+
+
+def test_a_run_that_only_replaces_secrets_of_something_else_does_not_continue_a_killed_clone(
+    tmp_path: Path,
+) -> None:
+    shop = cloned_before(tmp_path)
+    shop.killed(2)
+    live, console = shop.made.live(), functools.partial(console_of, shop.made.target, shop.made.target_host)
+    one = next(entity for entity in live.entities if entity.body.get("name") == "ClickHouse")
+    options = PlanOptions(overlay=stand_ins(live), only=(str(one.key),), resend_secrets=True)
+    prepared = run(prepare(console(), PRODUCTION, live, options, silent))
+    assert [action.key for action in prepared.plan.writes] == [one.key]
+    run(carry_out_safely(console(), prepared, silent, shop.safeguards()))
+    assert last(shop).continued == ()
