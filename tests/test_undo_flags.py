@@ -28,6 +28,7 @@ NEVER = {
     "may have been set: if not, provide it with --overlay and --resend-secrets": "what an undo goes by names no empty secrets",
     "created disabled, because of --disable-links": "undo cannot be told so",
     "run the same command again without --disable-links": "undo cannot be told so",
+    "; to send new values, add --resend-secrets": "undo sends them in any case",
     "--with-links adds connections": "undo cannot be told so",
     "--into": "the way back is a whole command of restore",
     "--set ": "undo has no sets of the settings",

@@ -37,7 +37,7 @@ def an_edit(bench: Bench, folder: str = "tree") -> None:
 
 
 def planned(done: Any) -> Any:
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in (0, 3), done.stderr  # 3 if something stays different
     return json.loads(done.stdout)["plan"]
 
 

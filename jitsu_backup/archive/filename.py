@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from jitsu_backup.model import shown_time
-
 SUFFIX, ENCRYPTED_SUFFIX = ".json.gz", ".json.gz.age"
 INCOMPLETE, PRE_RESTORE, SHRUNK = "incomplete", "pre-restore", "shrunk"
 PACKED, UNCOMPARED, ACCEPTED = "packed", "uncompared", "accepted"
@@ -90,7 +88,7 @@ class ArchiveName:
     @property
     def dated(self) -> str:
         """Its workspace and id, and when it was taken, because two archives with the same content have the same id."""
-        return f"{self.reference} of {shown_time(self.taken_at)}"
+        return f"{self.reference} of {self.taken_at:%Y-%m-%d %H:%M:%S} UTC"
 
     @property
     def complete(self) -> bool:

@@ -82,9 +82,12 @@ def missing_side(
 async def _copies(snapshot: Snapshot, live: Snapshot, find_record: RecordFinder) -> int:
     """Return how many entities of the target are copies from another workspace, by their ids.
 
-    With equal ids, the target has the originals of what the record of a clone in the other direction covers.
+    With equal ids, the target has the originals of what the record of a clone in the other direction covers, and of
+    everything if it is the same workspace at another address.
     """
     workspace = live.manifest.source.workspace_id
+    if workspace == snapshot.manifest.source.workspace_id:
+        return 0
     ids: dict[str, set[str]] = defaultdict(set)
     for entity in live.entities:
         if not is_link(entity.key):

@@ -341,9 +341,11 @@ def test_of_a_sync_that_was_recreated_once_before_a_note_says_so() -> None:
     sandbox.state.objects[HOOK].config["name"] = "CRM webhook"
     plan = plan_of(sandbox, before)
     assert not plan.writes
-    assert plan.notes == (
-        "reverse-sync 'Users → CRM webhook' is disabled, but runs in the snapshot: enable it in the UI if it should run",
+    (note, unsent) = plan.notes
+    assert note == (
+        "reverse-sync 'Users → CRM webhook' is disabled, but runs in the snapshot: enable it in the UI if it should run"
     )
+    assert unsent.startswith("6 hidden secrets of the overlay are not sent")
 
 
 # -- a change that fails -------------------------------------------------------------

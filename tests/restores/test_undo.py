@@ -373,7 +373,7 @@ def test_a_hidden_password_that_the_run_replaced_is_reported_and_goes_back_with_
     assert shell("restore", "latest", "--overlay", "o.toml", "--yes").returncode == 0
     assert row.config["password"] == "of-the-run"
     told = shell("undo", "--dry-run", "--overlay-out", "lacking.toml")
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 3, told.stderr  # as the run itself
     said = " ".join((told.stdout + told.stderr).split())
     assert "password" in said
     assert "the run being undone replaced this secret, and no backup has the previous one" in said
