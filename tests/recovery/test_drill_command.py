@@ -144,7 +144,7 @@ def test_archives_of_several_consoles_come_with_the_command_that_rehearses_the_n
     done = run(world)
     assert done.returncode == 2
     assert done.stderr.endswith(
-        "choose one with --from HOST; to take the newest, run:\n  jitsu-backup --store ./s drill --from http://second.example\n"
+        "choose one with --from HOST; to take those of http://second.example, run:\n  jitsu-backup --store ./s drill --from http://second.example\n"
     )
 
 
