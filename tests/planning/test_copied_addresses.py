@@ -58,7 +58,7 @@ def test_the_overlay_to_fill_in_has_them_as_comments_and_no_secret() -> None:
         '# ["service/CRM"]\n# "credentials.tunnel.host" = "crm.staging"\n# "credentials.tunnel.tunnel_host" = "…"',
     ]
     assert tomllib.loads(text) == {"destination/Reporting DB": {"password": {"env": "REPORTING_DB_PASSWORD"}}}
-    bare = "\n".join(line.removeprefix("# ") for line in text.splitlines()[2:])
+    bare = "\n".join(line.removeprefix("# ") for line in text.splitlines()[3:])
     assert tomllib.loads(bare)["destination/Reporting DB"]["host"] == "pg.staging"
     assert overlay_text(plan_of(HOOK)) == ""
 
