@@ -372,8 +372,8 @@ def test_the_tour_on_s3_backup_list_show_restore_verify_prune(s3: S3Server, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["key"]  # nothing stays on this machine
     creates = [path for method, path in s3.seen if method == "PUT"]
     assert (
-        len(creates) == len(set(creates)) == 7
-    )  # four archives, the marker, the reading, and the lease while it wrote
+        len(creates) == len(set(creates)) == 8
+    )  # four archives, the marker, the reading, and the note and the lease while it wrote
 
 
 def test_a_store_that_may_be_written_but_not_listed_gets_the_backup_and_code_3(
@@ -431,7 +431,7 @@ def test_a_store_in_which_nothing_may_be_deleted_takes_backups_and_restores_and_
         pruned = ask("prune", "--keep-last", "1", "--keep-pre-restore", "0h")
         assert pruned.returncode == 6, pruned.stdout
         assert "access denied" in pruned.stderr
-        assert len(json.loads(ask("--json", "snapshots").stdout)["snapshots"]) == 4
+        assert len(json.loads(ask("--json", "snapshots").stdout)["snapshots"]) == 5  # with the note of the run
 
 
 def test_in_a_versioned_bucket_what_was_removed_is_gone_and_its_name_is_free_again(
