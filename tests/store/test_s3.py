@@ -431,7 +431,9 @@ def test_a_store_in_which_nothing_may_be_deleted_takes_backups_and_restores_and_
         pruned = ask("prune", "--keep-last", "1", "--keep-pre-restore", "0h")
         assert pruned.returncode == 6, pruned.stdout
         assert "access denied" in pruned.stderr
-        assert len(json.loads(ask("--json", "snapshots").stdout)["snapshots"]) == 5  # with the note of the run
+        assert (
+            len(json.loads(ask("--json", "snapshots").stdout)["snapshots"]) == 5
+        )  # with the note of the run
 
 
 def test_in_a_versioned_bucket_what_was_removed_is_gone_and_its_name_is_free_again(
