@@ -187,6 +187,12 @@ class Seed(Faulty):
         flags += (
             ["--prune"] * prune + ["--recreate"] * recreate + ["--no-safety-backup"] * (dice.random() < 0.3)
         )
+        if self.job == "clone again":
+            flags += [
+                "--take",
+                "source",
+                "--prune-own",
+            ]  # as a first clone does: the source is right in everything
         if self.generation.is_newest:
             flags += ["--rebind", "--accept-shrink"]
         if self.job != "rollback":
@@ -242,17 +248,14 @@ class Seed(Faulty):
         """How it ends when nothing befalls it, on copies of the consoles."""
         source = self.sandbox(copy.deepcopy(self.source.state))
         target = source if self.source is self.target else self.sandbox(copy.deepcopy(self.target.state))
-        files = {p: p.read_bytes() for p in self.folder.iterdir() if p.is_file()}
-        self.bench.source.app, self.bench.target.app = source.app, target.app
-        code = self.run(*command, faults=False)
-        self.bench.source.app, self.bench.target.app = self.events[0], self.events[-1]
-        for path in list(self.folder.iterdir()):
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path not in files:
-                path.unlink()
-        for path, data in files.items():
-            path.write_bytes(data)
+        with tempfile.TemporaryDirectory() as kept:
+            shutil.copytree(self.folder, kept, dirs_exist_ok=True)
+            self.bench.source.app, self.bench.target.app = source.app, target.app
+            code = self.run(*command, faults=False)
+            self.bench.source.app, self.bench.target.app = self.events[0], self.events[-1]
+            for path in self.folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.copytree(kept, self.folder, dirs_exist_ok=True)
         assert code.code in (0, 3), f"undisturbed, it ends with {code.code}: {code.err}{code.out}"
         return code.code
 
