@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import json
 import os
 import random
 import signal
@@ -210,7 +211,7 @@ class Faulty:
             row.config = {**row.config, "name": f"Renamed {dice.randrange(99)}"}
         elif choice == "delete" and rows:
             row = dice.choice(rows)
-            used = any(row.id == b.fields.get("destinationId") for b in state.builders.values())
+            used = any(row.id in json.dumps(builder.fields) for builder in state.builders.values())
             if not used:
                 row.deleted = True
                 for link in links:
