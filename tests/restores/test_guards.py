@@ -195,6 +195,9 @@ def test_what_is_protected_is_not_recreated_without_the_flag(sandbox: Sandbox, b
     plan = plan_for(sandbox, before, recreate=True, protect=("destination/Warehouse",))
     (blocked,) = plan.blocked
     assert "use --unprotect=destination/Warehouse to re-create it" in blocked.reason
+    sandbox.state.objects["warehouse-0001"].config["name"] = "DWH"  # the name in the snapshot counts too
+    (blocked,) = plan_for(sandbox, before, recreate=True, protect=("destination/Warehouse",)).blocked
+    assert "use --unprotect=destination/DWH to re-create it" in blocked.reason
     roll_back(sandbox, before, protect=("destination/Warehouse",))  # an update, as far as it reaches
     again = roll_back(
         sandbox, before, recreate=True, protect=("*",), unprotect=("destination/Warehouse", "link")
