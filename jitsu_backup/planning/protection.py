@@ -11,6 +11,7 @@ from jitsu_backup.planning.lineage import former_names
 from jitsu_backup.planning.options import Since
 from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.plan import Action, ActionKind
+from jitsu_backup.planning.reasons import ALSO
 from jitsu_backup.planning.sides import Sides
 
 Named = tuple[Entity, str]
@@ -104,7 +105,7 @@ class Protection:
             if why and not any(self._frees(text, entity) for text in self.sides.options.unprotect):
                 reason = self._reason(action, entity, why)
                 if action.kind is ActionKind.BLOCKED:
-                    reason = f"{action.reason}; also {reason}"
+                    reason = f"{action.reason}{ALSO}{reason}"
                 return replace(action, kind=ActionKind.BLOCKED, reason=reason)
         return action
 
