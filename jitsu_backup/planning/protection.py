@@ -95,6 +95,8 @@ class Protection:
         The names of another workspace do not count without a record of what was cloned from there.
         """
         sides = self.sides
+        if not needs_names(sides.options.protect):  # otherwise nothing has to be followed
+            return []
         known = self._elsewhere if sides.in_place or sides.options.record is not None else []
         found = [*self._present, *self._earlier, *known]
         return [text for text in sides.options.protect if _names_some(text) and not _any(text, found)]
@@ -172,7 +174,8 @@ class Protection:
 
     def _names_of(self, entity: Entity) -> list[Named]:
         names = [self.sides.live_names[entity.key]]
-        names += self.sides.earlier_names.get(entity.key, ()) if self.sides.options.protect else ()
+        if needs_names(self.sides.options.protect):
+            names += self.sides.earlier_names.get(entity.key, ())
         return [(entity, name) for name in names]
 
 
