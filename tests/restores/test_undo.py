@@ -482,25 +482,6 @@ def test_what_the_settings_protect_and_a_workspace_that_is_read_only_are_as_safe
     assert writes(sandbox) == before
 
 
-def test_a_name_at_the_last_clone_protects_from_a_rollback_and_an_undo_and_check_knows_it(
-    shell: Shell, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    shell("backup", "acme-production")
-    sandbox.state.add_object(PRODUCTION, "function", "mine-0001", {"name": "Mine", "code": "mine"})
-    done = shell("clone", "acme-staging", "acme-production", "--only", "function/*", "--yes")
-    assert done.returncode == 0, done.stderr
-    (tmp_path / "jitsu-backup.toml").write_text('protect = ["function/Mine"]\n')
-    sandbox.state.objects["mine-0001"].config["name"] = "Ours"
-    protects = "protect: 'function/Mine' protects 'function/Ours' by an earlier name; replace that selector"
-    back = ("restore", "acme-production/latest", "--prune", "--accept-shrink")
-    refused(shell(*back, "--yes"), 7, "protected by 'function/Mine'", "--unprotect=function/Ours")
-    assert protects in shell("check", "acme-production").stdout
-    plan = json.loads(shell("--json", "undo", "acme-production", "--dry-run").stdout)["plan"]
-    assert [note for note in plan["notes"] + plan["attention"] if "function/Mine" in note] == [protects]
-    assert shell(*back, "--yes", "--unprotect=function/Mine").returncode in (0, 3)
-    assert sandbox.state.objects["mine-0001"].deleted
-
-
 def test_an_incomplete_backup_takes_back_what_it_can_and_says_that_what_was_made_stays(
     cloned: Shell, sandbox: Sandbox, tmp_path: Path
 ) -> None:
