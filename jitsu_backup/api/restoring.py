@@ -12,7 +12,7 @@ from jitsu_backup.model import Snapshot
 from jitsu_backup.operations import diff as comparing, restore as restoring
 from jitsu_backup.operations.archive_keys import ArchiveKeys, keys_to_write
 from jitsu_backup.operations.clone import read_source
-from jitsu_backup.operations.clone_record import record_finder
+from jitsu_backup.operations.clone_record import record_finder, with_earlier_names
 from jitsu_backup.operations.connection import Connection
 from jitsu_backup.operations.folder import Folder, base_finder
 from jitsu_backup.operations.restore import PreparedRestore as Prepared, Result
@@ -55,6 +55,10 @@ async def plan(
     opened = None if known is None else functools.partial(as_store, known)
     find, find_base = None, None
     if opened is not None:
+        source = _content(snapshot).manifest.source
+        wanted = await with_earlier_names(
+            wanted, source, into, opened, keys, now=now, report=connection.report
+        )
         find = record_finder(opened, keys, wanted, now=now, report=connection.report)
     if isinstance(snapshot, Folder):
         find_base = base_finder(snapshot, opened, keys, wanted, report=connection.report)

@@ -40,10 +40,14 @@ class Selector:
         type_part, _, rest = self.text.partition("/")
         return type_part, spelt(rest)
 
+    def may_be_of(self, kind: str) -> bool:
+        """Return whether it can select entities of a type."""
+        return _like(self.text.partition("/")[0], kind)
+
     def matches(self, entity: Entity, name: str | None = None) -> bool:
         """Return whether it selects `entity`; `name` replaces the entity's own name."""
-        type_part, slash, rest = self.text.partition("/")
-        if not _like(type_part, entity.key.type):
+        _, slash, rest = self.text.partition("/")
+        if not self.may_be_of(entity.key.type):
             return False
         return not slash or _like(rest, entity.key.id) or _like(rest, name or entity.name)
 

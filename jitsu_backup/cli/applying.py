@@ -26,7 +26,7 @@ from jitsu_backup.events import Notice, Reporter
 from jitsu_backup.model import Snapshot, plural
 from jitsu_backup.operations.apply_plan import Status
 from jitsu_backup.operations.archive_keys import ArchiveKeys, keys_to_write
-from jitsu_backup.operations.clone_record import last_between, record_finder
+from jitsu_backup.operations.clone_record import last_between, record_finder, with_earlier_names
 from jitsu_backup.operations.folder import Folder, base_finder
 from jitsu_backup.operations.restore import Interruption, PreparedRestore, Result, prepare
 from jitsu_backup.operations.safeguards import (
@@ -89,7 +89,11 @@ def apply(job: ApplyJob) -> int:
     place = replace(place, workspace=workspace.id)
     profile = f"@{place.profile}" if place.profile else None
     run = replace(run, target=run.into or profile or workspace.slug or workspace.id)
-    job = replace(job, place=place, options=guarded(job.options, guard), run=run)
+    options = with_earlier_names(
+        guarded(job.options, guard), wanted.manifest.source, workspace.id, lambda: app.store, app.keys,
+        now=utc_now, report=app.tell,
+    )  # fmt: skip
+    job = replace(job, place=place, options=run_async(options), run=run)
     if not run.dry_run:
         writing = keys_to_write(app.keys, lambda: app.store, decrypted=app.keys.decrypted)
         job = replace(job, keys=run_async(writing))

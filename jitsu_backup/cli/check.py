@@ -14,13 +14,13 @@ from jitsu_backup.console.workspaces import is_read_only, workspaces
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Snapshot, features_of, iso_time, plural, some_of
+from jitsu_backup.operations.clone_record import UNREAD_NAMES, last_record
 from jitsu_backup.operations.last_backup import last_backup
 from jitsu_backup.operations.store_space import free_space
-from jitsu_backup.planning import entity_names
-from jitsu_backup.planning.protection import idle_protection
+from jitsu_backup.planning.protection import protects_little
 from jitsu_backup.reports import snapshot_document
 from jitsu_backup.settings import Place
-from jitsu_backup.store import is_begun, read_file
+from jitsu_backup.store import archives, is_begun, read_file
 
 OPERATORS = "the operator's token"
 
@@ -107,7 +107,7 @@ async def _check(app: App, place: Place, report: Reporter) -> dict[str, Any]:
         "refused": facts["refused"],
         "masked": len(facts["ledger"]),
         "complete": facts["complete"],
-        "warnings": _idle(app, place, snapshot),
+        "warnings": await _idle(app, place, snapshot),
         "limits": {method: {"limit": gate.limit, "left": gate.left} for method, gate in gates.items()},
     }
 
@@ -118,13 +118,19 @@ def _features_off(snapshot: Snapshot) -> list[str]:
     return sorted(needed - features_of(snapshot.workspace))
 
 
-def _idle(app: App, place: Place, snapshot: Snapshot) -> list[str]:
-    """Return a warning for each selector of the setting `protect` that matches nothing in a workspace."""
-    source = snapshot.manifest.source
+async def _idle(app: App, place: Place, snapshot: Snapshot) -> list[str]:
+    """Return a warning for each selector of the setting `protect` that matches nothing in a workspace now."""
+    source, warnings, record = snapshot.manifest.source, list[str](), None
     guard = app.settings.guard(place.host, (source.workspace_id, source.slug), place.profile)
-    names = entity_names(snapshot.entities)
-    named = [(entity, names[entity.key]) for entity in snapshot.entities]
-    return [*idle_protection(guard.protect, named, source.slug or source.workspace_id)]
+    called = source.slug or source.workspace_id
+    if not protects_little(guard.protect, snapshot, None, called):
+        return []
+    try:
+        known = await archives(app.store)
+        record = await last_record(app.store, app.keys, known, source.workspace_id, now=utc_now())
+    except BackupError as problem:
+        warnings = [f"{UNREAD_NAMES}: {problem}"]
+    return [*warnings, *protects_little(guard.protect, snapshot, record, called)]
 
 
 def _store_in_words(app: App, store: dict[str, Any], problem: BackupError | None) -> str:

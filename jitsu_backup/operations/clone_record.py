@@ -31,10 +31,11 @@ from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.operations.third_side import RecordFinder
 from jitsu_backup.planning import PlanOptions, left_by, same_workspace
 from jitsu_backup.planning.intents import intent_of, with_intent
+from jitsu_backup.planning.protection import needs_names
 from jitsu_backup.planning.records import new_record
 from jitsu_backup.planning.sent_empty import empties
 from jitsu_backup.planning.unended import aim_of
-from jitsu_backup.store import Store, archives, keep
+from jitsu_backup.store import Store, archives, keep, of_workspace
 
 TAKE_SOURCE = ("source",)
 """The value of `PlanOptions.take` that takes the source, whatever the target changed. It needs no record."""
@@ -184,6 +185,54 @@ async def _with_unfinished(
 
 async def _opened(store: Store, archive: ArchiveName, keys: ArchiveKeys) -> Snapshot:
     return open_archive(archive, await store.read(str(archive)), keys)
+
+
+async def with_earlier_names(
+    options: PlanOptions,
+    source: Source,
+    workspace: str,
+    open_store: Callable[[], Store],
+    keys: ArchiveKeys,
+    *,
+    now: Callable[[], datetime],
+    report: Reporter = silent,
+) -> PlanOptions:
+    """Return the options with the record of the last clone into a workspace, by id or slug, if it is not from `source`.
+
+    Its names are those that `protect` may use; the record of a clone from `source` is found by `record_finder`. Without
+    such selectors, nothing is read. Report what cannot be read.
+    """
+    if not needs_names(options.protect):
+        return options
+    try:
+        own = source_mark(source.host, source.workspace_id)
+        store = open_store()
+        record = await last_record(store, keys, await archives(store), workspace, now=now(), apart_from=own)
+    except BackupError as problem:
+        report(Caution(f"{UNREAD_NAMES}: {problem}"))
+        return options
+    return replace(options, earlier=record)
+
+
+UNREAD_NAMES = "the record of the last clone, whose names the setting protect may use, could not be read"
+
+
+async def last_record(
+    store: Store,
+    keys: ArchiveKeys,
+    known: Iterable[ArchiveName],
+    workspace: str,
+    *,
+    now: datetime,
+    apart_from: str = "",
+) -> Snapshot | None:
+    """Return the record of the last clone into a workspace, by id or slug, from any source but one, given by its mark.
+
+    Return None without one. Raise BackupError.
+    """
+    records = (a for a in of_workspace(noted(known, now), workspace) if not a.is_intent)
+    archive = next((one for one in records if one.cloned_from != apart_from), None)
+    return None if archive is None else await _opened(store, archive, keys)
 
 
 def last_between(

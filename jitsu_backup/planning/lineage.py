@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from jitsu_backup.catalogue import Ends, ends, is_link, links_of
+from jitsu_backup.catalogue import Ends, ends, entity_names, is_link, links_of
 from jitsu_backup.catalogue.derived_ids import KnownIds
-from jitsu_backup.model import CloneRecord, Key, Snapshot, Tombstone
+from jitsu_backup.model import CloneRecord, Entity, Key, Snapshot, Tombstone
 from jitsu_backup.planning.identity import same_workspace
 
 
@@ -109,6 +109,16 @@ def still_there(record: Snapshot, live: Snapshot) -> dict[Key, Key]:
     alive |= _made_of_former(record.manifest.cloned, alive, live)
     alive |= _links_alive(known, alive, live)
     return {key: key for key in known.keys() & _dangling(live)} | alive
+
+
+def former_names(then: Snapshot, live: Snapshot) -> Iterator[tuple[Key, str]]:
+    """Yield the current keys of the target's entities with the names that an earlier state or the record of a clone has."""
+    names, bases = entity_names(then.entities), recorded_bodies(then)
+    for key, now in still_there(then, live).items():
+        if key in names:
+            yield now, names[key]
+        if key in bases and not is_link(key):
+            yield now, Entity(key, bases[key]).name
 
 
 def _known_bodies(record: Snapshot) -> dict[Key, Mapping[str, Any]]:

@@ -61,7 +61,8 @@ class PlanOptions:
     In place, `record` is what the folder was unpacked from, or what the run being undone left, as returned by
     `record_in_place`; `since` says from when changes are counted, if that is neither a clone nor a folder. `sent`
     are the entities of the source that the run has just sent, so the previous record no longer applies to their secrets.
-    In place, `emptied` is the record of the last run that sent secrets empty; it is used for nothing else.
+    In place, `emptied` is the record of the last run that sent secrets empty. `earlier` is the record of the last clone into
+    the target from any other workspace. The names in all of these are names that `protect` may use.
     """
 
     overlay: Overlay = field(default_factory=Overlay)
@@ -103,6 +104,7 @@ class PlanOptions:
     since: Since | None = None
     sent: frozenset[Key] = frozenset()
     emptied: Snapshot | None = field(default=None, repr=False)
+    earlier: Snapshot | None = field(default=None, repr=False)
     same_console: bool | None = None
 
     def afterwards(self, sent: Iterable[Key]) -> "PlanOptions":

@@ -29,7 +29,7 @@ from jitsu_backup.planning.options import Ids, PlanOptions
 from jitsu_backup.planning.overlay_checks import check_fields, check_overlay, check_plain
 from jitsu_backup.planning.pairing import pair_objects
 from jitsu_backup.planning.plan import Action, ActionKind, Extra, Plan
-from jitsu_backup.planning.protection import check_protection, idle_guards, protected, vain_flags
+from jitsu_backup.planning.protection import Protection, check_protection, idle_guards
 from jitsu_backup.planning.recreation import finished, recreate
 from jitsu_backup.planning.selection import choose
 from jitsu_backup.planning.sides import Sides
@@ -75,14 +75,17 @@ def make_plan(snapshot: Snapshot, live: Snapshot, options: PlanOptions) -> Plan:
     actions = blocked_where_emptied_there(plan_links(bound, links, chosen))
     check_fields(sides, actions.overlay_fields, chosen)
     check_plain(pairs)
-    deletions = _deletions(actions, links, chosen)
+    protection = Protection(sides)
+    deletions = _deletions(actions, links, chosen, protection)
+    guards = [*protection.notes(deletions.actions)]
     notes = [
         *(*pairs.notes, *selection.notes, *actions.notes),
         *(*notes_on(actions.pairs, actions.by_key, chosen, deletions.deleted), *deletions.notes),
         *(*followed(actions.pairs, chosen), *mentions(actions.pairs, chosen)),
-        *(*vain_flags(sides), *idle_guards(sides)),
+        *protection.vain_flags(deletions.actions),
+        *(*(note for note, alarming in guards if not alarming), *idle_guards(sides)),
     ]
-    return _plan(actions, chosen, deletions, notes)
+    return _plan(actions, chosen, deletions, notes, [note for note, alarming in guards if alarming])
 
 
 def _recreated(objects: Actions, links: LinkPairs, chosen: Collection[Key]) -> Actions:
@@ -116,15 +119,17 @@ class _Deletions:
         return {action.key for action in self.actions if action.kind is ActionKind.DELETE}
 
 
-def _deletions(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> _Deletions:
+def _deletions(
+    actions: Actions, links: LinkPairs, chosen: Collection[Key], protection: Protection
+) -> _Deletions:
     """Return what is deleted: re-created entities and, with `--prune`, what the snapshot lacks."""
     pairs, options = actions.pairs, actions.pairs.sides.options
     found = [action for action in actions.deletions if entity_type(action.key.type).deleted_first]
     if options.recreate or options.prune:
         found = [*actions.deletions, *finished(pairs, links, chosen)]
     found += there_twice(pairs.sides, links, {action.key for action in found})
-    prunable = protected(pairs.sides, pruned(pairs, links, {action.key for action in found}))
-    found = protected(pairs.sides, found)
+    prunable = protection.blocked(pruned(pairs, links, {action.key for action in found}))
+    found = protection.blocked(found)
     if options.prune:
         found = braked(pairs.sides, [*found, *prunable])
     found, notes = spared(pairs, actions.by_key, {**pairs.found, **links.found}, found)
@@ -133,7 +138,13 @@ def _deletions(actions: Actions, links: LinkPairs, chosen: Collection[Key]) -> _
     return _Deletions(tuple(found), only_there, tuple(notes))
 
 
-def _plan(actions: Actions, chosen: Collection[Key], deletions: _Deletions, notes: Iterable[str]) -> Plan:
+def _plan(
+    actions: Actions,
+    chosen: Collection[Key],
+    deletions: _Deletions,
+    notes: Iterable[str],
+    attention: Iterable[str],
+) -> Plan:
     """Return the plan, with its actions in order and the overlay's secrets hidden in everything that is shown."""
     sides = actions.pairs.sides
     hidden = [secret for secret in sides.options.overlay.secrets if len(secret) >= _LONG_ENOUGH]
@@ -152,6 +163,7 @@ def _plan(actions: Actions, chosen: Collection[Key], deletions: _Deletions, note
         with_builders=made,
         skipped_with_builders=len(with_builders) - made,
         left_out=len(sides.by_key.keys() - actions.by_key.keys() - with_builders.keys()),
+        attention=tuple(scrub(note, iter(hidden)) for note in attention),
         extras=deletions.extras,
         write_keys=dict(_write_keys(actions)),
         words=words_for(names, {})[0],

@@ -1,14 +1,23 @@
 """Protection: entities of the target that are neither deleted nor re-created unless the operator asks for it."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from jitsu_backup.catalogue import Selector, check_type, entity_names
-from jitsu_backup.model import Entity, Key, flag, nearest
+from jitsu_backup.model import Entity, Key, Snapshot, flag, nearest, some_of
 from jitsu_backup.planning.ignored import idle_fields
+from jitsu_backup.planning.lineage import former_names
 from jitsu_backup.planning.options import Since
+from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.plan import Action, ActionKind
+from jitsu_backup.planning.reasons import ALSO
 from jitsu_backup.planning.sides import Sides
+
+Named = tuple[Entity, str]
+"""An entity, with one of its names."""
+
+_NAMED = 3
 
 
 def check_protection(sides: Sides) -> None:
@@ -18,101 +27,219 @@ def check_protection(sides: Sides) -> None:
             check_type(Selector(text), option, sides.types)
 
 
-def protected(sides: Sides, deletions: Iterable[Action]) -> list[Action]:
-    """Return the deletions, blocked if they would delete or re-create a protected entity."""
-    return [_blocked(sides, action) if action.kind is ActionKind.DELETE else action for action in deletions]
+@dataclass(frozen=True)  # without slots, because what follows from the fields is cached
+class Protection:
+    """What the settings protect in the target of a plan.
 
-
-def vain_flags(sides: Sides) -> list[str]:
-    """Return a note for each `unprotect` that matches nothing, because an earlier run may have deleted its entity."""
-    known = [entity for entity in sides.live.entities if _first(sides, sides.options.protect, entity)]
-    return [
-        f"--unprotect {text!r} matches no protected entity of the target"
-        for text in sides.options.unprotect
-        if not any(_unprotects(sides, [text], entity) for entity in known)
-    ]
-
-
-def idle_guards(sides: Sides) -> list[str]:
-    """Return a note for each selector of `protect` and each field of `ignore` that fits nothing on any side.
-
-    Without `checks_selectors` there is none, nor in a recovery, because settings may be about several workspaces.
+    The names that entities had earlier count too, so that renaming an entity does not lift its protection. A selector that
+    matches nothing may be misspelt, or mean an entity by a name that is unknown here. Then what it may mean is not deleted.
     """
+
+    sides: Sides
+
+    def blocked(self, deletions: Iterable[Action]) -> list[Action]:
+        """Return deletions, blocked if they would delete or re-create a protected entity.
+
+        The reason of one that was already blocked says so too, because one run has to say all that it needs.
+        """
+        return [self._blocked(action) for action in deletions]
+
+    def vain_flags(self, deletions: Iterable[Action]) -> Iterator[str]:
+        """Yield a note for each `unprotect` that matches nothing, because an earlier run may have deleted its entity."""
+        protected = [entity for entity in self.sides.live.entities if self._named_by(entity)]
+        going = [entity for action in deletions for entity in self._taken(action)]
+        doubts = {text for entity in going for text in self._doubts(entity)}
+        protected += [entity for entity in going if self._meant_by(entity)]
+        for text in self.sides.options.unprotect:
+            if text not in doubts and not any(self._frees(text, entity) for entity in protected):
+                yield f"--unprotect {text!r} matches no protected entity of the target"
+
+    def notes(self, deletions: Iterable[Action]) -> Iterator[tuple[str, bool]]:
+        """Yield a note for each selector of `protect` that matches nothing on any side, or nothing by its present name.
+
+        With each comes whether the selector matches nothing although the plan deletes entities of its type. In a recovery
+        there is none, because settings may be about several workspaces, nor if selectors are not checked.
+        """
+        sides, options = self.sides, self.sides.options
+        if not options.checks_selectors or sides.since is Since.RECOVERY or not options.protect:
+            return
+        own = "snapshot" if sides.in_place else "source"
+        recorded = len(sides.earlier) > sides.in_place
+        where = f"the target, the {own} or the last record" if recorded else f"the target or the {own}"
+        deleted = {action.key.type for action in deletions if action.kind is ActionKind.DELETE}
+        for text in options.protect:
+            for note in idle_protection([text], self._present, self._earlier, self._elsewhere, where):
+                ends_here = text in self._idle and text not in options.unprotect
+                yield note, ends_here and any(Selector(text).may_be_of(kind) for kind in deleted)
+
+    @cached_property
+    def _present(self) -> list[Named]:
+        return _named(self.sides.live_by_key, self.sides.live_names)
+
+    @cached_property
+    def _earlier(self) -> list[Named]:
+        live = self.sides.live_by_key
+        return [(live[key], name) for key, names in self.sides.earlier_names.items() for name in names]
+
+    @cached_property
+    def _elsewhere(self) -> list[Named]:
+        """What the source, the snapshot and the records have."""
+        sides = self.sides
+        before = [(e, name) for one in sides.earlier for e, name in _of(one)]
+        return [*before, *_named(sides.by_key, sides.names), *_named(sides.by_key, sides.desired_names)]
+
+    @cached_property
+    def _idle(self) -> list[str]:
+        """The selectors that match nothing now or earlier, and that may therefore mean something else.
+
+        The names of another workspace do not count without a record of what was cloned from there.
+        """
+        sides = self.sides
+        if not needs_names(sides.options.protect):  # otherwise nothing has to be followed
+            return []
+        known = self._elsewhere if sides.in_place or sides.options.record is not None else []
+        found = [*self._present, *self._earlier, *known]
+        return [text for text in sides.options.protect if _names_some(text) and not _any(text, found)]
+
+    def _blocked(self, action: Action) -> Action:
+        for entity in self._taken(action):
+            why = self._why(entity)
+            if why and not any(self._frees(text, entity) for text in self.sides.options.unprotect):
+                reason = self._reason(action, entity, why)
+                if action.kind is ActionKind.BLOCKED:
+                    reason = f"{action.reason}{ALSO}{reason}"
+                return replace(action, kind=ActionKind.BLOCKED, reason=reason)
+        return action
+
+    def _why(self, entity: Entity) -> str:
+        rule, doubt = self._named_by(entity), self._meant_by(entity)
+        if rule:
+            return f"protected by {rule!r} in the setting protect: "
+        return doubt and (
+            f"possibly meant by {doubt!r} in the setting protect, which matches nothing in the target: correct or remove that"
+            " selector, or "
+        )
+
+    def _reason(self, action: Action, entity: Entity, why: str) -> str:
+        """Return why a deletion is blocked, with all that there is to decide."""
+        sides = self.sides
+        itself = entity.key == action.key
+        what = "" if itself else f"{sides.called(entity)}, which would be deleted with it, is "
+        how = "re-create it" if action.after else "delete it"
+        left = sides.selectors[action.after[0]] if action.after else sides.live_selectors[action.key]
+        allow = flag("--unprotect", sides.live_selectors[entity.key])
+        return f"{what}{why}use {allow} to {how}, or {flag('--skip', left)} to leave it unchanged"
+
+    def _taken(self, action: Action) -> Iterator[Entity]:
+        """Yield everything that a deletion removes: a profile builder is deleted with its functions [maintenance/read]."""
+        sides, key = self.sides, action.key
+        if action.kind not in (ActionKind.DELETE, ActionKind.BLOCKED):
+            return
+        yield sides.live_by_key[key]
+        for function, builder in sides.live_owned.items() if key.type == "profile-builder" else ():
+            owned = sides.live_by_key.get(Key("function", function))
+            if builder == key.id and owned is not None:
+                yield owned
+
+    def _named_by(self, entity: Entity) -> str:
+        """Return the first selector of `protect` that matches an entity of the target; an empty text if none does."""
+        texts = self.sides.options.protect
+        return next((text for text in texts if _any(text, self._names_of(entity))), "")
+
+    def _meant_by(self, entity: Entity) -> str:
+        """Return the first selector that matches nothing and may mean an entity; an empty text if there is none."""
+        lifted = self.sides.options.unprotect
+        return next((text for text in self._doubts(entity) if text not in lifted), "")
+
+    def _doubts(self, entity: Entity) -> Iterator[str]:
+        """Yield the selectors that match nothing and may mean an entity: its name is near, or it is no copy of the source.
+
+        What was copied had the source's name.
+        """
+        own = self.sides.lineage.base_of(entity.key) is None
+        names = {entity.key.id, *(name for _, name in self._names_of(entity))}
+        for text in self._idle:
+            if Selector(text).may_be_of(entity.key.type) and (own or nearest(text.partition("/")[2], names)):
+                yield text
+
+    def _frees(self, text: str, entity: Entity) -> bool:
+        """Return whether an `unprotect` selects an entity of the target.
+
+        An earlier name counts if nothing has it now, and it is written in full.
+        """
+        selector = Selector(text)
+        if selector.matches(entity, self.sides.live_names[entity.key]):
+            return True
+        return selector.exact and _any(text, self._names_of(entity)) and not _any(text, self._present)
+
+    def _names_of(self, entity: Entity) -> list[Named]:
+        names = [self.sides.live_names[entity.key]]
+        if needs_names(self.sides.options.protect):
+            names += self.sides.earlier_names.get(entity.key, ())
+        return [(entity, name) for name in names]
+
+
+def idle_guards(sides: Sides) -> Iterator[str]:
+    """Yield a note for each field of `ignore` that no entity of either side has."""
     options = sides.options
-    if not options.checks_selectors or sides.since is Since.RECOVERY:
-        return []
-    own, record = "snapshot" if sides.in_place else "source", options.record
-    here = [*_named(sides.by_key, sides.names), *_named(sides.by_key, sides.desired_names)]
-    there = _named(sides.live_by_key, sides.live_names)
-    then = {} if record is None else {entity.key: entity for entity in record.entities}
-    before = [*_named(then, entity_names(then.values())), *_recorded(sides)]
-    where = f"the target, the {own} or the last record" if before else f"the target or the {own}"
-    return [
-        *idle_protection(options.protect, [*there, *here, *before], where),
-        *idle_fields(options.ignored, [*there, *here], options.schemas, f"the target or the {own}"),
-    ]
+    if options.checks_selectors and sides.since is not Since.RECOVERY:
+        here = [*_named(sides.by_key, sides.names), *_named(sides.by_key, sides.desired_names)]
+        there, own = _named(sides.live_by_key, sides.live_names), "snapshot" if sides.in_place else "source"
+        yield from idle_fields(options.ignored, [*there, *here], options.schemas, f"the target or the {own}")
 
 
-def _named(entities: Mapping[Key, Entity], names: Mapping[Key, str]) -> list[tuple[Entity, str]]:
-    return [(entity, names[key]) for key, entity in entities.items()]
+def protects_little(texts: Iterable[str], live: Snapshot, record: Snapshot | None, where: str) -> list[str]:
+    """Return a warning for each selector that protects nothing in a workspace, or only by a name at the last clone."""
+    entities = {entity.key: entity for entity in live.entities}
+    earlier = [] if record is None else [(entities[key], name) for key, name in former_names(record, live)]
+    return [*idle_protection(texts, _of(live), earlier, (), where)]
 
 
-def _recorded(sides: Sides) -> Iterator[tuple[Entity, str]]:
-    yield from (
-        (sides.live_by_key[key], name) for key, names in sides.recorded_names.items() for name in names
-    )
+def needs_names(texts: Iterable[str]) -> bool:
+    """Return whether a selector of `protect` depends on names, and not only on a type."""
+    return any(_names_some(text) for text in texts)
 
 
-def idle_protection(texts: Iterable[str], named: Collection[tuple[Entity, str]], where: str) -> Iterator[str]:
-    """Yield a warning for each selector that matches none of the entities, which are given with their names.
+def idle_protection(
+    texts: Iterable[str],
+    present: Collection[Named],
+    earlier: Collection[Named],
+    elsewhere: Collection[Named],
+    where: str,
+) -> Iterator[str]:
+    """Yield a warning for each selector that matches nothing, or nothing by its `present` name.
 
-    One of a whole type is meant for what will exist.
+    Entities of the target are given with their present and `earlier` names; `elsewhere` is what else may be meant. A
+    selector of a whole type is meant for what will exist.
     """
     for text in texts:
-        selector = Selector(text)
-        kind, _, name = text.partition("/")
-        if name not in ("", "*") and not any(selector.matches(*one) for one in named):
-            known = {other for entity, other in named if entity.key.type == kind}
+        if not _names_some(text) or _any(text, present):
+            continue
+        once = {entity.key for entity, name in earlier if Selector(text).matches(entity, name)}
+        if once:
+            selectors = overlay_selectors({entity.key: name for entity, name in present})
+            now = some_of([repr(selectors[key]) for key in sorted(once)], _NAMED)
+            yield f"protect: {text!r} protects {now} by an earlier name; replace that selector"
+        elif not _any(text, elsewhere):
+            kind, _, name = text.partition("/")
+            known = {other for entity, other in [*present, *elsewhere] if entity.key.type == kind}
             yield f"protect: {text!r} is not in {where}{nearest(name, known) or '; correct or remove it'}"
 
 
-def _blocked(sides: Sides, action: Action) -> Action:
-    for entity in _taken(sides, action.key):
-        rule = _first(sides, sides.options.protect, entity)
-        if rule and not _unprotects(sides, sides.options.unprotect, entity):
-            what = (
-                ""
-                if entity.key == action.key
-                else f"{sides.called(entity)}, which would be deleted with it, is "
-            )
-            how = "re-create it" if action.after else "delete it"
-            left = sides.selectors[action.after[0]] if action.after else sides.live_selectors[action.key]
-            reason = (
-                f"{what}protected by {rule!r} in the setting protect: use {flag('--unprotect', sides.live_selectors[entity.key])} to {how},"
-                f" or {flag('--skip', left)} to leave it unchanged"
-            )
-            return replace(action, kind=ActionKind.BLOCKED, reason=reason)
-    return action
+def _names_some(text: str) -> bool:
+    """Return whether a selector chooses among the entities of a type."""
+    return text.partition("/")[2] not in ("", "*")
 
 
-def _taken(sides: Sides, key: Key) -> Iterator[Entity]:
-    """Yield everything that a deletion removes: a profile builder is deleted with its functions [maintenance/read]."""
-    yield sides.live_by_key[key]
-    for function, builder in sides.live_owned.items() if key.type == "profile-builder" else ():
-        owned = sides.live_by_key.get(Key("function", function))
-        if builder == key.id and owned is not None:
-            yield owned
+def _any(text: str, named: Iterable[Named]) -> bool:
+    selector = Selector(text)
+    return any(selector.matches(*one) for one in named)
 
 
-def _unprotects(sides: Sides, texts: Iterable[str], entity: Entity) -> bool:
-    """Return whether a selector matches an entity of the target by its present name, because another may have its old one."""
-    return any(Selector(text).matches(entity, sides.live_names[entity.key]) for text in texts)
+def _of(snapshot: Snapshot) -> list[Named]:
+    names = entity_names(snapshot.entities)
+    return [(entity, names[entity.key]) for entity in snapshot.entities]
 
 
-def _first(sides: Sides, texts: Iterable[str], entity: Entity) -> str:
-    """Return the first selector that matches an entity of the target; an empty text if none does.
-
-    The names at the last clone count too, so that renaming an entity does not lift its protection.
-    """
-    names = sides.live_names[entity.key], *sides.recorded_names.get(entity.key, ())
-    return next((text for text in texts if any(Selector(text).matches(entity, name) for name in names)), "")
+def _named(entities: Mapping[Key, Entity], names: Mapping[Key, str]) -> list[Named]:
+    return [(entity, names[key]) for key, entity in entities.items()]

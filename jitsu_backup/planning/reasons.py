@@ -3,6 +3,9 @@
 from enum import StrEnum
 from typing import Self
 
+ALSO = "; also "
+"""Joins two reasons that have to be settled independently."""
+
 
 class UnreadSecret(StrEnum):
     """Why a secret of the snapshot is missing in the target."""

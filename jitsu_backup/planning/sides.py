@@ -24,7 +24,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Entity, Key, Path, Snapshot, features_of, quoted
 from jitsu_backup.planning.capabilities import Capabilities, capabilities
 from jitsu_backup.planning.identity import same_workspace
-from jitsu_backup.planning.lineage import Lineage, trace
+from jitsu_backup.planning.lineage import Lineage, former_names, trace
 from jitsu_backup.planning.options import PlanOptions, Since
 from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.planning.take import Called, Take, parse_take
@@ -188,14 +188,21 @@ class Sides:
         return Lineage() if record is None else trace(record, self.snapshot, self.live)
 
     @cached_property
-    def recorded_names(self) -> Mapping[Key, set[str]]:
-        """The names that either side had at the last clone, by the target's keys."""
-        record, found = self.options.record, defaultdict[Key, set[str]](set)
-        names = {} if record is None else entity_names(record.entities)
-        for then, now in self.lineage.alive.items():
-            base = None if is_link(then) else self.lineage.bases.get(then)
-            found[now] |= {names[then]} if then in names else set()
-            found[now] |= set() if base is None else {Entity(then, base).name}
+    def earlier(self) -> tuple[Snapshot, ...]:
+        """The known earlier states of the target."""
+        options = self.options
+        own = self.snapshot if self.in_place else None
+        return tuple(
+            one for one in (options.record, options.emptied, options.earlier, own) if one is not None
+        )
+
+    @cached_property
+    def earlier_names(self) -> Mapping[Key, set[str]]:
+        """The names that the target's entities had in earlier states, or that both sides had at a clone."""
+        found = defaultdict[Key, set[str]](set)
+        for then in self.earlier:
+            for key, name in former_names(then, self.live):
+                found[key].add(name)
         return found
 
     @cached_property

@@ -31,6 +31,7 @@ from jitsu_backup.planning import (
 )
 from jitsu_backup.planning.attribution import Attribution
 from jitsu_backup.planning.history import Passing
+from jitsu_backup.planning.reasons import ALSO
 from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import (
@@ -85,7 +86,7 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
         closing="".join(
             (
                 *(f"\n{_bullet(note)}" for note in listed),
-                _flags_to_copy(flags_in(action.reason) for action in plan.blocked),
+                _flags_to_copy(flags_in(why) for action in plan.blocked for why in action.reason.split(ALSO)),
                 _overlay_to_copy(plan),
             )
         ),

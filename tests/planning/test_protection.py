@@ -11,6 +11,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import CloneRecord, Entity, Key
 from jitsu_backup.planning import ActionKind, Plan, PlanOptions, make_plan
 from jitsu_backup.planning.sides import Sides
+from jitsu_backup.reports.markdown import plan_markdown
 from tests import examples
 from tests.planning.random_scenarios import SEEDS, random_scenario
 from tests.planning.scenarios import Scenario
@@ -72,7 +73,7 @@ def test_a_plan_that_would_delete_is_blocked_and_names_the_setting_and_the_flag(
         "protected by 'function/Mine' in the setting protect: use --unprotect=function/Mine to delete it,"
         " or --skip=function/Mine to leave it unchanged"
     )
-    for protect in ((), ("function/Other",), ("stream/*",)):
+    for protect in ((), ("stream/Other",), ("stream/*",)):
         assert [a.kind for a in plan_with(protect=protect).actions] == [ActionKind.DELETE]
 
 
@@ -127,11 +128,15 @@ def test_a_name_that_the_last_clone_left_still_protects() -> None:
     assert (
         "protected by 'function/Mine' in the setting protect: use --unprotect=function/Ours" in blocked.reason
     )
-    (note,) = [note for note in plan.notes if note.startswith("protect")]
+    assert [note for note in plan.notes if note.startswith("protect")] == [
+        "protect: 'function/Mine' protects 'function/Ours' by an earlier name; replace that selector",
+        "protect: 'stream/Gone' is not in the target, the source or the last record; correct or remove it",
+    ]
+    disputed = make_plan(source, renamed, replace(options, take=()))  # one run says both
     assert (
-        note
-        == "protect: 'stream/Gone' is not in the target, the source or the last record; correct or remove it"
-    )
+        "--take=source:function/Ours\n--take=target:function/Ours\n\n"
+        "--unprotect=function/Ours\n--skip=function/Ours\n"
+    ) in plan_markdown(disputed, source, renamed, "")
 
 
 def test_lifting_the_protection_of_a_name_spares_what_had_that_name_before() -> None:
@@ -148,3 +153,59 @@ def test_lifting_the_protection_of_a_name_spares_what_had_that_name_before() -> 
     assert {(a.key.id, a.kind) for a in plan.actions} == {
         ("f1", ActionKind.BLOCKED), ("f2", ActionKind.DELETE),
     }  # fmt: skip
+
+
+RENAMED = make_snapshot({"function": [{**FUNCTION, "name": "Ours"}]})
+
+
+@pytest.mark.parametrize("side", ["earlier", "emptied"])
+def test_in_place_too_an_earlier_name_protects_and_either_name_lifts_that(side: str) -> None:
+    options = PlanOptions(prune=True, protect=("function/Mine",), **{side: LIVE})
+    plan = make_plan(NOTHING, RENAMED, options)
+    (blocked,) = plan.blocked
+    assert (
+        "protected by 'function/Mine' in the setting protect: use --unprotect=function/Ours" in blocked.reason
+    )
+    for selector in ("function/Ours", "function/Mine"):
+        plan = make_plan(NOTHING, RENAMED, replace(options, unprotect=(selector,)))
+        assert [a.kind for a in plan.actions] == [ActionKind.DELETE]
+        assert not [note for note in plan.notes if "--unprotect" in note]
+
+
+def test_a_selector_that_matches_nothing_blocks_what_it_may_mean_until_it_is_corrected() -> None:
+    (blocked,) = plan_with(protect=("function/Other",)).blocked
+    assert blocked.reason == (
+        "possibly meant by 'function/Other' in the setting protect, which matches nothing in the target: correct or remove"
+        " that selector, or use --unprotect=function/Mine to delete it, or --skip=function/Mine to leave it unchanged"
+    )
+    for selector in ("function/Mine", "function/Other"):
+        plan = plan_with(protect=("function/Other",), unprotect=(selector,))
+        assert [a.kind for a in plan.actions] == [ActionKind.DELETE]
+        assert not [note for note in plan.notes if "--unprotect" in note]
+    in_snapshot = make_snapshot({"function": [{**FUNCTION, "id": "f2", "name": "Other"}]})
+    plan = make_plan(in_snapshot, LIVE, PlanOptions(prune=True, protect=("function/Other",)))
+    assert plan.blocked == ()
+
+
+def test_of_copies_only_near_names_are_blocked_and_the_rest_is_no_mere_note() -> None:
+    source = make_snapshot({"function": []}, workspace_id="source", slug="source")
+    copy = {**FUNCTION, "name": "Only here"}
+    live = make_snapshot({"function": [copy]})
+    cloned = CloneRecord(source.manifest.source, {Key("function", "f1"): "f1"})
+    record = replace(live, manifest=replace(live.manifest, cloned=cloned))
+    options = PlanOptions(prune=True, record=record, accept_shrink=True)
+    plan = make_plan(source, live, replace(options, protect=("function/Only hear",)))
+    assert "possibly meant by 'function/Only hear'" in plan.blocked[0].reason
+    plan = make_plan(source, live, replace(options, protect=("function/Warehouse", "stream/Gone")))
+    assert [a.kind for a in plan.actions] == [ActionKind.DELETE]
+    assert [note.partition(" is not in ")[0] for note in plan.attention] == ["protect: 'function/Warehouse'"]
+    assert [note.partition(" is not in ")[0] for note in plan.notes] == ["protect: 'stream/Gone'"]
+
+
+def test_without_a_record_a_name_of_the_source_does_not_show_what_a_selector_means() -> None:
+    source = make_snapshot({"function": [{**FUNCTION, "id": "s1"}]}, workspace_id="source", slug="source")
+    options = PlanOptions(prune=True, prune_own=True, protect=("function/Mine",))
+    plan = make_plan(source, RENAMED, options)
+    assert [(a.target_id, "possibly meant by" in a.reason) for a in plan.blocked] == [("f1", True)]
+    fewer = make_plan(source, RENAMED, replace(options, prune_own=False, unrecorded=1))
+    assert "--prune-own; also possibly meant by 'function/Mine'" in fewer.blocked[0].reason

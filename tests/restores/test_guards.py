@@ -27,6 +27,7 @@ from tests.support import (
     run,
     stand_ins,
 )
+from tests.test_bad_input import refused
 
 SETTINGS = """
 [profiles.staging]
@@ -195,6 +196,9 @@ def test_what_is_protected_is_not_recreated_without_the_flag(sandbox: Sandbox, b
     plan = plan_for(sandbox, before, recreate=True, protect=("destination/Warehouse",))
     (blocked,) = plan.blocked
     assert "use --unprotect=destination/Warehouse to re-create it" in blocked.reason
+    sandbox.state.objects["warehouse-0001"].config["name"] = "DWH"  # the name in the snapshot counts too
+    (blocked,) = plan_for(sandbox, before, recreate=True, protect=("destination/Warehouse",)).blocked
+    assert "use --unprotect=destination/DWH to re-create it" in blocked.reason
     roll_back(sandbox, before, protect=("destination/Warehouse",))  # an update, as far as it reaches
     again = roll_back(
         sandbox, before, recreate=True, protect=("*",), unprotect=("destination/Warehouse", "link")
@@ -289,6 +293,25 @@ def test_a_saved_plan_obeys_the_settings_of_whoever_carries_it_out_and_those_tha
     assert shell("restore", "--plan", "plan.json", "--yes").returncode == 0
     assert sandbox.state.objects["enrich-0001"].config["name"] == "Of production"
     assert sandbox.state.objects["enrich-0001"].config["code"] != "y"
+
+
+def test_a_name_at_the_last_clone_protects_from_a_rollback_and_an_undo_and_check_knows_it(
+    shell: Any, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    shell("backup", "acme-production")
+    sandbox.state.add_object(PRODUCTION, "function", "mine-0001", {"name": "Mine", "code": "mine"})
+    done = shell("clone", "acme-staging", "acme-production", "--only", "function/*", "--yes")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "jitsu-backup.toml").write_text('protect = ["function/Mine"]\n')
+    sandbox.state.objects["mine-0001"].config["name"] = "Ours"
+    protects = "protect: 'function/Mine' protects 'function/Ours' by an earlier name; replace that selector"
+    back = ("restore", "acme-production/latest", "--prune", "--accept-shrink")
+    refused(shell(*back, "--yes"), 7, "protected by 'function/Mine'", "--unprotect=function/Ours")
+    assert protects in shell("check", "acme-production").stdout
+    plan = json.loads(shell("--json", "undo", "acme-production", "--dry-run").stdout)["plan"]
+    assert [note for note in plan["notes"] + plan["attention"] if "function/Mine" in note] == [protects]
+    assert shell(*back, "--yes", "--unprotect=function/Mine").returncode in (0, 3)
+    assert sandbox.state.objects["mine-0001"].deleted
 
 
 # -- sets --------------------------------------------------------------------------
