@@ -154,9 +154,9 @@ class Protection:
     def _doubts(self, entity: Entity) -> Iterator[str]:
         """Yield the selectors that match nothing and may mean an entity: its name is near, or it is no copy of the source.
 
-        What was copied had the source's name.
+        What was copied had the source's name. A rollback knows the names of all that existed at its snapshot.
         """
-        own = self.sides.lineage.base_of(entity.key) is None
+        own = not self.sides.in_place and self.sides.lineage.base_of(entity.key) is None
         names = {entity.key.id, *(name for _, name in self._names_of(entity))}
         for text in self._idle:
             if Selector(text).may_be_of(entity.key.type) and (own or nearest(text.partition("/")[2], names)):

@@ -173,18 +173,27 @@ def test_in_place_too_an_earlier_name_protects_and_either_name_lifts_that(side: 
 
 
 def test_a_selector_that_matches_nothing_blocks_what_it_may_mean_until_it_is_corrected() -> None:
-    (blocked,) = plan_with(protect=("function/Other",)).blocked
+    source = make_snapshot({"function": []}, workspace_id="source", slug="source")
+    options = PlanOptions(prune=True, protect=("function/Other",))
+    (blocked,) = make_plan(source, LIVE, options).blocked
     assert blocked.reason == (
         "possibly meant by 'function/Other' in the setting protect, which matches nothing in the target: correct or remove"
         " that selector, or use --unprotect=function/Mine to delete it, or --skip=function/Mine to leave it unchanged"
     )
     for selector in ("function/Mine", "function/Other"):
-        plan = plan_with(protect=("function/Other",), unprotect=(selector,))
+        plan = make_plan(source, LIVE, replace(options, unprotect=(selector,)))
         assert [a.kind for a in plan.actions] == [ActionKind.DELETE]
         assert not [note for note in plan.notes if "--unprotect" in note]
     in_snapshot = make_snapshot({"function": [{**FUNCTION, "id": "f2", "name": "Other"}]})
-    plan = make_plan(in_snapshot, LIVE, PlanOptions(prune=True, protect=("function/Other",)))
-    assert plan.blocked == ()
+    assert make_plan(in_snapshot, LIVE, options).blocked == ()
+
+
+def test_a_rollback_knows_all_names_of_its_snapshot_so_only_a_near_one_is_blocked() -> None:
+    plan = plan_with(protect=("function/Other",))
+    assert [a.kind for a in plan.actions] == [ActionKind.DELETE]
+    assert [note.partition(" is not in ")[0] for note in plan.attention] == ["protect: 'function/Other'"]
+    (blocked,) = plan_with(protect=("function/Mien",)).blocked
+    assert "possibly meant by 'function/Mien'" in blocked.reason
 
 
 def test_of_copies_only_near_names_are_blocked_and_the_rest_is_no_mere_note() -> None:
