@@ -2,7 +2,7 @@
 
 import pytest
 
-from jitsu_backup.addresses import without_secrets_of_urls
+from jitsu_backup.addresses import without_secrets
 from jitsu_backup.errors import BackupError
 from jitsu_backup.operations.alarms import Alarm, What
 
@@ -24,7 +24,7 @@ SECRET = "CANARY-7f3a"
     ],
 )
 def test_credentials_in_a_url_are_left_out_of_messages_and_alarms(text: str, shown: str) -> None:
-    assert without_secrets_of_urls(text) == shown
+    assert without_secrets(text) == shown
     failed = BackupError(text)
     assert SECRET not in repr(failed) + repr(failed.with_context(after=text))
     assert SECRET not in str(Alarm(What.RUN_FAILED, text, text))
@@ -40,14 +40,14 @@ def test_credentials_in_a_url_are_left_out_of_messages_and_alarms(text: str, sho
     ],
 )
 def test_all_else_stays_as_it_is(text: str) -> None:
-    assert without_secrets_of_urls(text) == text
+    assert without_secrets(text) == text
 
 
 @pytest.mark.parametrize(
     "text", ["x" * 40_000, "http://x" + ";" * 40_000, "-https://u:p@h", "s3:/u:p@b" + ";" * 40_000]
 )
 def test_a_long_word_is_looked_at_once_and_what_follows_a_url_stays(text: str) -> None:
-    shown = without_secrets_of_urls(f"http://u:p@h, {text}.")
+    shown = without_secrets(f"http://u:p@h, {text}.")
     assert shown.startswith("http://h, ")
     assert "u:p" not in shown
     assert shown.endswith(".")

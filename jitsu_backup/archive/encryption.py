@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from jitsu_backup.archive.filename import BY_PHRASE
+from jitsu_backup.addresses import without_secrets
 from jitsu_backup.errors import EMPTY_IN_CI, IntegrityError, LockedError, NoKeyError, UsageError
 
 _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
@@ -111,7 +112,7 @@ def _recipient(pyrage: Any, text: str) -> Any:
         return kind.Recipient.from_str(text.strip())
     except pyrage.RecipientError:
         raise UsageError(
-            f"{text[:24]!r} is not a recipient; write age1…, an SSH public key (ed25519 or rsa), or a file of these"
+            f"{without_secrets(text)[:24]!r} is not a recipient; write age1…, an SSH public key (ed25519 or rsa), or a file of these"
         ) from None
 
 
