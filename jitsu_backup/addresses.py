@@ -11,9 +11,12 @@ _UNQUOTED = re.compile(
     # a password with blanks, quotation marks or slashes, which looks like the end of the URL
     r"""(?<![\w+.-])([\w+.-]+://?)[^\s/@:[\]"'`?#]*:(?!\s|\d{1,5}(?![\w@]))([^@\n]{1,300}@(?:[^\s@]*@)*)([^\s"'`]*)"""
 )
-_NO_SCHEME = re.compile(r"""(?<![\w.:+-])(?!mailto:)(@?[^\s"'`:@/=]*):[^\s"'`@/]+@(?=[\w[])(?:[^\s"'`@]*@)*""")
+_NO_SCHEME = re.compile(
+    r"""(?<![\w.:+-])(?!mailto:)(@?[^\s"'`:@/=]*):[^\s"'`@/]+@(?=[\w[])(?:[^\s"'`@]*@)*"""
+)
 _KEY_PAIR = re.compile(
-    r"(?<![\w.-])(?!(?:live|sha256):)([\w.-]*\w):(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[\w-]{20,}[\w+/=-]*", re.ASCII
+    r"(?<![\w.-])(?!(?:live|sha256):)([\w.-]*\w):(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[\w-]{20,}[\w+/=-]*",
+    re.ASCII,
 )
 _AGE_KEY = re.compile(r"(AGE-SECRET-KEY-(?:PQ-)?1)[\w-]+", re.IGNORECASE)
 _SIGNED = re.compile(r"""\b(sig|AccountKey|SharedAccessKey)=[^\s&;"'`]+""")

@@ -110,7 +110,7 @@ def _recipient(pyrage: Any, text: str) -> Any:
     kind = pyrage.ssh if text.startswith("ssh-") else pyrage.x25519
     try:
         return kind.Recipient.from_str(text.strip())
-    except pyrage.RecipientError:
+    except (pyrage.RecipientError, UnicodeEncodeError):
         raise UsageError(
             f"{without_secrets(text)[:24]!r} is not a recipient; write age1…, an SSH public key (ed25519 or rsa), or a file of these"
         ) from None
