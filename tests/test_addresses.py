@@ -29,7 +29,7 @@ SECRET = "CANARY-7f3a"
         (f"host 'u:{SECRET}@db.example:5432'", "host 'u:***@db.example:5432'"),
         (f"no profile @x:{SECRET}@y, because", "no profile @x:***@y, because"),
         (f"'clx1:{SECRET}-9b2c4d6e8f0a1b'; no", "'clx1:***'; no"),
-        (f"/tmp/service:{SECRET}-9b2c4d6e8f0a1b: no", "/tmp/service:***: no"),
+        (f"/x/service:{SECRET}-9b2c4d6e8f0a1b: no", "/x/service:***: no"),
         (f"AGE-SECRET-KEY-1{SECRET}.", "AGE-SECRET-KEY-1***."),
         (
             f"AccountName=x;AccountKey={SECRET}==; x?sig={SECRET}&a=1",

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from jitsu_backup.archive.filename import BY_PHRASE
 from jitsu_backup.addresses import without_secrets
+from jitsu_backup.archive.filename import BY_PHRASE
 from jitsu_backup.errors import EMPTY_IN_CI, IntegrityError, LockedError, NoKeyError, UsageError
 
 _BINARY, _ARMOUR = b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----"
