@@ -14,7 +14,7 @@ from jitsu_backup.cli import cli, run
 
 SECRET = "CANARY7f3a9b2c4d6e8f0a1b2c"
 KEY = f"clx1abcdefghijk2345:{SECRET}"
-SECRETS = (KEY, f"AGE-SECRET-KEY-1{SECRET.upper()}", f"@x:{SECRET}@y", f"https://u:{SECRET} 'x@h/p")
+SECRETS = (KEY, f"AGE-SECRET-KEY-1{SECRET.upper()}", f"@x:{SECRET}@y", f"https://u:{SECRET} 'x@h:port/p")
 ODD = ("", "a\udcff\udc80b", "line\nbreak\U0001f986", "~nobody-here/x", "99999999999999999999999")
 SERVICES = frozenset({"watch", "sandbox", "demo", "drill", "completion"})
 """Commands that serve or compute until they are ended, so only wrong usage of them is tried."""
