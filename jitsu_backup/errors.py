@@ -29,7 +29,7 @@ import errno
 from pathlib import Path
 from typing import ClassVar, Self
 
-from jitsu_backup.addresses import without_secrets_of_urls
+from jitsu_backup.addresses import without_secrets
 
 _ADVICE = {
     errno.ENOENT: "check the path",
@@ -74,19 +74,19 @@ class BackupError(Exception):
 
     def __init__(self, message: str = "") -> None:
         """Hide the credentials of URLs, because a message may repeat what somebody wrote in the wrong place."""
-        super().__init__(without_secrets_of_urls(message))
+        super().__init__(without_secrets(message))
 
     def with_remedy(self, remedy: str) -> Self:
         """Return a copy of this error whose message ends with what to do."""
         again = self.with_context(after=after_sentence(str(self), remedy))
-        again.advice = without_secrets_of_urls(remedy)
+        again.advice = without_secrets(remedy)
         return again
 
     def reworded(self, message: str) -> Self:
         """Return a copy of this error, attributes included, with another message."""
         again = type(self).__new__(type(self))
         again.__dict__.update(self.__dict__)
-        again.args = (without_secrets_of_urls(message),)
+        again.args = (without_secrets(message),)
         again.__cause__ = self.__cause__
         return again
 

@@ -15,9 +15,11 @@ from jitsu_backup.catalogue import (
     find_references,
     granted,
     has_grant,
+    hidden_paths,
     is_authorised,
     is_secret_path,
     link_name,
+    masked_body,
     names_of_refused,
     owned_functions,
     redact,
@@ -79,6 +81,37 @@ def test_a_password_in_an_url_is_hidden_and_the_rest_of_the_url_shown() -> None:
     assert shown({"a": "see https://u:pw@h/x and m://:p@h", "b": ["https://h/u:p@x", "u:p@h", 5]}) == {
         "a": "see https://***@h/x and m://***@h", "b": ["https://h/u:p@x", "u:p@h", 5],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("u:pw@db.example:5432", "***@db.example:5432"),
+        (":pw@redis:6379/0", "***@redis:6379/0"),
+        ("u:p@w@[::1]:5432,h2:5432/db?x=a@b", "***@[::1]:5432,h2:5432/db?x=a@b"),
+        ("https://u:p@w@h/x", "https://***@h/x"),
+        ("https://u:p/w@h:1/x", "https://***@h:1/x"),
+    ],
+)
+def test_a_password_is_hidden_in_an_address_without_a_scheme_and_if_it_has_characters_of_urls(
+    text: str, seen: str
+) -> None:
+    assert shown({"a": text}) == {"a": seen}
+    masked = masked_body({"a": seen})["a"]
+    assert masked == seen.replace(HIDDEN, MASK)
+    assert revealed(masked, text) == text
+    assert list(hidden_paths({"a": seen})) == [("a",)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "me@example.com", "mailto:me@example.com", "npm:lodash@4.17.21", "note: me@example.com", "https://h:80/a@b",
+        "https://[::1]:90/x@y", "airbyte/source:1.2@sha256:ab12", "ask u:p@db.example for it", "12:30 at me@example.com",
+    ],
+)  # fmt: skip
+def test_mail_addresses_packages_and_texts_are_no_passwords(text: str) -> None:
+    assert shown({"a": text}) == {"a": text}
 
 
 def test_the_tables_secrets_are_hidden_where_they_stand_and_nowhere_else() -> None:

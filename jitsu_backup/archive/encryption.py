@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from jitsu_backup.addresses import without_secrets
 from jitsu_backup.archive.filename import BY_PHRASE
 from jitsu_backup.errors import EMPTY_IN_CI, IntegrityError, LockedError, NoKeyError, UsageError
 
@@ -109,9 +110,9 @@ def _recipient(pyrage: Any, text: str) -> Any:
     kind = pyrage.ssh if text.startswith("ssh-") else pyrage.x25519
     try:
         return kind.Recipient.from_str(text.strip())
-    except pyrage.RecipientError:
+    except (pyrage.RecipientError, UnicodeEncodeError):
         raise UsageError(
-            f"{text[:24]!r} is not a recipient; write age1…, an SSH public key (ed25519 or rsa), or a file of these"
+            f"{without_secrets(text)[:24]!r} is not a recipient; write age1…, an SSH public key (ed25519 or rsa), or a file of these"
         ) from None
 
 

@@ -14,12 +14,21 @@ SECRET_NAME = re.compile(
     r"|mongo[-_]?url|connection[-_]?string|\bdsn\b|^value$",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
-_HIDDEN_IN_URL = re.compile(
-    rf"(?<=://)(?:[^/\s:@]*:)?{re.escape(HIDDEN)}(?=@)"
-)  # the user may be given: user:***
-_ANY_CREDENTIALS = re.compile(rf"(?<=://)({MASK}|[^/\s:@]*:[^/\s@]+)@([^/\s?#'\"`]*)")
-_ANY_REST = re.compile(rf"(?<=://)(?:{MASK}|[^/\s:@]*:[^/\s@]+)@([^\s'\"`]*)")
+_HOST = r"(?:[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:\d)|\[[\da-fA-F:.]+\])(?::\d{1,5})?"
+# without a scheme it counts only as a whole value, so that texts and e-mail addresses stay
+_START = (
+    r"(?:(?<=://)|\A(?!(?:mailto|sips?|xmpp|acct|npm):)"
+    rf"(?=[^/\s]*@{_HOST}(?:,{_HOST})*(?:[/?#]\S*)?\s*\Z))"
+)
+_USER = r"[^/\s:@[]*"
+_CREDENTIALS = (  # slash and @ may be in a password, but 80/x@y are a port and a path
+    rf"{_USER}:(?:(?!\d{{1,5}}/)[^\s@'\"`,<>]+|[^/\s@]+)(?:@[^/\s@?#'\"`,]*)*"
+)
+_URL_PASSWORD = re.compile(rf"{_START}{_CREDENTIALS}(?=@)")
+# the user may be given: user:***
+_HIDDEN_IN_URL = re.compile(rf"{_START}(?:{_USER}:)?{re.escape(HIDDEN)}(?=@)")
+_ANY_CREDENTIALS = re.compile(rf"{_START}({MASK}|{_CREDENTIALS})@([^/\s?#'\"`]*)")
+_ANY_REST = re.compile(rf"{_START}(?:{MASK}|{_CREDENTIALS})@([^\s'\"`]*)")
 _NEVER_HIDDEN = frozenset({("id",), ("name",), ("type",)})
 
 

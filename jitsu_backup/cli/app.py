@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jitsu_backup.addresses import without_credentials
+from jitsu_backup.addresses import without_credentials, without_secrets
 from jitsu_backup.archive import BY_PHRASE, ArchiveName, archives_in
 from jitsu_backup.cli.archive_keys import NamedArchiveKeys
 from jitsu_backup.cli.files import output_name
@@ -233,15 +233,15 @@ class App(Output):
 
 
 def lasting_path(path: object) -> str:
-    """Return a path for a later command: FILE in place of one that ends with this run, as `<(…)` of a shell gives it."""
+    """Return a path for a later command: FILE in place of a secret, or of one that ends with this run, as `<(…)` of a shell."""
     text = str(path)
-    return "FILE" if text.startswith(_PASSING) else text
+    return "FILE" if text.startswith(_PASSING) or without_secrets(text) != text else text
 
 
 _REPEATED: Mapping[str, Callable[[str], str]] = {
     "config": lasting_path,
     "store": shown_url,
-    "host": without_credentials,
+    "host": lambda host: without_secrets(without_credentials(host)),
     "ca_bundle": lasting_path,
 }
 """The flags before a command that the same one needs again, each with how its value is written."""

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import encrypt, identities_in, is_encrypted
+from jitsu_backup.cli.paths import home_folder
 from jitsu_backup.errors import AccessError, BackupError, UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.settings import Settings
+from jitsu_backup.settings import Settings, expand
 from jitsu_backup.store import read_text_file
 
 
@@ -71,7 +72,7 @@ class NamedArchiveKeys(ArchiveKeys):
                 "--identity takes a file, but a key itself was given; write the key to a file and name that"
             )
         try:
-            return tuple(read_text_file(Path(path).expanduser()) for path in paths)
+            return tuple(read_text_file(Path(expand(path, home_folder()))) for path in paths)
         except AccessError as problem:
             raise problem.with_context(before="an identity cannot be used: ") from None
         except BackupError as problem:
@@ -112,7 +113,7 @@ def recipients_of(text: str) -> list[str]:
     """Return the recipient `text`, or the recipients in the file of that name. Raise UsageError if it has none."""
     if text.startswith(("age1", "ssh-")):
         return [text]
-    path = Path(text).expanduser()
+    path = Path(expand(text, home_folder()))
     if not os.access(path, os.F_OK) or path.is_dir():
         return [text]
     try:

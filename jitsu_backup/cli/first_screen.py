@@ -14,7 +14,7 @@ from jitsu_backup.errors import BackupError
 from jitsu_backup.model import ago, one_line, plural
 from jitsu_backup.settings import Overrides, Settings, load
 from jitsu_backup.settings.console_keys import DEFAULT_HOST
-from jitsu_backup.store import FolderStore, is_begun, open_store
+from jitsu_backup.store import FolderStore, is_begun, open_store, shown_url
 
 _VARIABLES = ("JITSU_HOST", "JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_WORKSPACE", "JITSU_BACKUP_STORE")
 _SHOWN = 4
@@ -76,10 +76,10 @@ def _stored(settings: Settings) -> tuple[str, list[ArchiveName], bool]:
         return f"cannot be read: {one_line(str(problem))}", [], True
     archives = archives_in(listing)
     if not archives:
-        return f"{store.url}, no archives yet", [], is_begun(listing) or not settings.store_named
+        return f"{shown_url(store.url)}, no archives yet", [], is_begun(listing) or not settings.store_named
     newest = archives[0]
     summary = f"{plural(len(archives), 'archive')}, newest {ago(newest.taken_at, datetime.now(UTC))} ({newest.slug})"
-    return f"{store.url}: {summary}", archives, True
+    return f"{shown_url(store.url)}: {summary}", archives, True
 
 
 def _after(archives: Sequence[ArchiveName]) -> Steps:

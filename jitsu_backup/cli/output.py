@@ -16,7 +16,7 @@ import orjson
 import rich.console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jitsu_backup.addresses import without_secrets_of_urls
+from jitsu_backup.addresses import without_secrets
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Caution, Event, Notice, Problem, Progress as Step, Reporter
 from jitsu_backup.model import HARMFUL, laid_out, one_line, printable
@@ -67,7 +67,7 @@ class Output:
 
     def say(self, text: str) -> None:
         """Print a note; not with --quiet."""
-        text = without_secrets_of_urls(text)
+        text = without_secrets(text)
         if self.logs:
             self.notices.extend({text}.difference(self.notices))  # simultaneous requests report the same
         elif not self.options["quiet"]:
@@ -77,14 +77,14 @@ class Output:
         """Print a warning; with --quiet only if `always`. The level of the log becomes warning."""
         self.warned = True
         if always and not self.logs:
-            to_stderr(f"warning: {one_line(without_secrets_of_urls(text))}")
+            to_stderr(f"warning: {one_line(without_secrets(text))}")
         else:
             self.say(f"warning: {text}")
 
     def problem(self, text: str) -> None:
         """Print a problem that did not end the run, even with --quiet."""
         self.warned = True
-        text = without_secrets_of_urls(text)
+        text = without_secrets(text)
         if self.logs:
             self.notices.append(text)
         else:
@@ -101,7 +101,7 @@ class Output:
             self.problem(str(alarm))
         else:
             self.warned = True
-            to_stderr(f"jitsu-backup: {without_secrets_of_urls(alarm.for_a_person)}")
+            to_stderr(f"jitsu-backup: {without_secrets(alarm.for_a_person)}")
 
     def tell(self, event: Event) -> None:
         """Print an event. This is the reporter if no progress is shown."""

@@ -5,13 +5,13 @@ import sys
 
 import click
 
-from jitsu_backup.addresses import without_secrets_of_urls
+from jitsu_backup.addresses import without_secrets
 from jitsu_backup.errors import REPORT, MistakeError, advice_on
 
 
 def of_usage(problem: click.ClickException) -> str:
     """Return click's message about a wrong command line. What it repeats of that may be a URL with credentials."""
-    return without_secrets_of_urls(problem.format_message())
+    return without_secrets(problem.format_message())
 
 
 def is_of_output(problem: OSError) -> bool:

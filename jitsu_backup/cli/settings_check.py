@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.addresses import without_secrets_of_urls
+from jitsu_backup.addresses import without_secrets
 from jitsu_backup.archive import identities_in
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.archive_keys import of_file
@@ -46,6 +46,7 @@ def check_settings(app: App, given: Path | None) -> int:
         wrong += _unusable(app, usable)
     except UsageError as problem:
         wrong.append(str(problem).removeprefix(of_file(path)))
+    wrong = [without_secrets(line) for line in wrong]
     warnings = [] if wrong else [*app.settings.warnings]
     profiles = _profiles(document)
     if app.as_json:
@@ -114,9 +115,7 @@ def _try_profile(settings: Settings, name: str) -> None:
 
 def _profiles(document: Mapping[str, Any]) -> dict[str, str]:
     return {
-        str(name): without_secrets_of_urls(
-            f"{_address(profile.get('host'))} {profile.get('workspace', '')}".strip()
-        )
+        str(name): without_secrets(f"{_address(profile.get('host'))} {profile.get('workspace', '')}".strip())
         for name, profile in members_of(document.get("profiles")).items()
         if isinstance(profile, Mapping)
     }

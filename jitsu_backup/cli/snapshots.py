@@ -3,7 +3,7 @@
 from jitsu_backup.archive import named_sources
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.reports import archive_document, archive_table
-from jitsu_backup.store import latest_of_each, named_archives
+from jitsu_backup.store import latest_of_each, named_archives, shown_url
 
 
 def snapshots(app: App, place: str | None) -> int:
@@ -21,6 +21,6 @@ def snapshots(app: App, place: str | None) -> int:
     elif found:
         app.out.print(archive_table(found, sources, latest_of_each(found, utc_now())))
     else:
-        app.line(f"The store {app.store.url} is empty. To create the first archive:")
+        app.line(f"The store {shown_url(app.store.url)} is empty. To create the first archive:")
         app.line(f"  {app.again('backup')}")
     return 0

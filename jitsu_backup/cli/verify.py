@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jitsu_backup.addresses import without_secrets
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.files import check_path
@@ -173,8 +174,9 @@ def _rehearsed(app: App, name: str, snapshot: Snapshot) -> Rehearsal:
 
 def _unread(reference: str, problem: BackupError) -> UnreadArchive:
     """Return the result for an archive that could not be read."""
-    result = UnreadArchive(problem.archive or reference, problem)
-    return replace(result, found=result.named is not None or os.access(result.archive, os.F_OK))
+    name = problem.archive or reference
+    result = UnreadArchive(without_secrets(name), problem)
+    return replace(result, found=result.named is not None or os.access(name, os.F_OK))
 
 
 def _drills(one: ArchiveFinding, *, rehearse: bool) -> "Iterator[DrillFigures]":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
-from jitsu_backup.addresses import without_secrets_of_urls
+from jitsu_backup.addresses import without_secrets
 from jitsu_backup.errors import (
     REPORT,
     AccessError,
@@ -122,7 +122,7 @@ class Alarm:
 
 def cut(text: str, most: int = LONGEST_REASON) -> str:
     """Return a text as one line of at most `most` characters."""
-    line = one_line(without_secrets_of_urls(text))
+    line = one_line(without_secrets(text))
     if len(line) <= most:
         return line
     start = most * 2 // 3

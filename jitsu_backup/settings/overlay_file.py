@@ -14,7 +14,7 @@ from jitsu_backup.errors import EMPTY_IN_CI, BackupError, UsageError
 from jitsu_backup.model import format_path
 from jitsu_backup.planning import Outside, Overlay, parse_overlay
 from jitsu_backup.planning.console_overlay import OverlayTables, overlay_tables
-from jitsu_backup.settings.secret import open_to_others, resolve_secret
+from jitsu_backup.settings.secret import open_to_others, resolve_secret, shown_variable
 from jitsu_backup.store.files import read_text_file
 
 _REFERENCES = frozenset({"env", "file"})
@@ -197,7 +197,8 @@ class _References:
         unset = list(dict.fromkeys(reference["env"] for reference in self._unset))
         problems = list(dict.fromkeys(self._problems))
         if unset:
-            what = f"variable {unset[0]} is" if len(unset) == 1 else f"variables {', '.join(unset)} are"
+            names = ", ".join(map(shown_variable, unset))
+            what = f"variable {names} is" if len(unset) == 1 else f"variables {names} are"
             them = "it" if len(unset) == 1 else "them"
             problems.insert(0, f"the environment {what} not set{_hint(self._unset) or f'; set {them}'}")
         if self._empty:

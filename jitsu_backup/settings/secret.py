@@ -1,5 +1,6 @@
 """Secrets that are not shown, and references to secrets."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from jitsu_backup.store.files import read_text_file
 COMMAND_SECONDS = 30
 
 _LONG = 8
+
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*|[A-Za-z_]+", re.ASCII)
 
 OWN_SECRETS = (
     "JITSU_APIKEY", "JITSU_ADMIN_TOKEN", "JITSU_BACKUP_PASSPHRASE", "JITSU_BACKUP_PING", "JITSU_BACKUP_NOTIFY",
@@ -42,6 +45,11 @@ class SecretText:
     def reveal(self) -> str:
         """Return the secret itself."""
         return self._text
+
+
+def shown_variable(name: str) -> str:
+    """Return what a message calls an environment variable: not by its name if that may be the secret itself."""
+    return name if _VARIABLE.fullmatch(name) else "named in {env = …}"
 
 
 def open_to_others(path: Path, field: str) -> str:
@@ -90,12 +98,11 @@ def resolve_secret(
     if len(reference) == 1:
         (kind, value), *_ = reference.items()
         if kind == "env" and isinstance(value, str):
+            variable = f"the environment variable {shown_variable(value)}"
             if value not in environment:
-                raise UsageError(f"the environment variable {value} is not set; set it to the secret")
+                raise UsageError(f"{variable} is not set; set it to the secret")
             if not environment[value] and not may_be_empty:
-                raise UsageError(
-                    f"the environment variable {value} is empty; set it to the secret ({EMPTY_IN_CI})"
-                )
+                raise UsageError(f"{variable} is empty; set it to the secret ({EMPTY_IN_CI})")
             return environment[value]
         if kind == "file" and isinstance(value, str):
             return _read(folder / expand(value, environment.get("HOME")), may_be_empty=may_be_empty)

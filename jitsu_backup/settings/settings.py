@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.addresses import without_secrets
 from jitsu_backup.errors import AccessError, BackupError, KeyRejectedError, UsageError
 from jitsu_backup.model import nearest
 from jitsu_backup.settings.console_keys import (
@@ -174,7 +175,7 @@ class Settings:
 
     def workspace_named(self, text: str) -> str:
         """Return the id or slug of the workspace that PLACE means, without a key. Raise UsageError."""
-        _refuse_url(text)
+        _check_workspace(text)
         if not text.startswith("@"):
             return text
         sources = (self._profile(text.removeprefix("@")), self._environment, self._config, self._official)
@@ -197,7 +198,7 @@ class Settings:
         profile: Mapping[str, Any] = {}
         if text is not None and not text.strip():  # an unset shell variable must not mean the default
             raise UsageError("the workspace is empty; give an id, a slug or @profile")
-        _refuse_url(text)
+        _check_workspace(text)
         named, workspace = self._split(text)
         if named is not None:
             profile = self._profile(named)
@@ -379,8 +380,15 @@ class Settings:
         return f"write it as `{name}` into {self.file}"
 
 
-def _refuse_url(workspace: str | None) -> None:
-    if workspace is not None and "://" in workspace:  # which is not repeated, because it may contain a secret
+def _check_workspace(workspace: str | None) -> None:
+    """Raise UsageError for a text that names no workspace, without repeating it, because it may be a secret."""
+    if workspace is not None and "://" in workspace:
         raise UsageError(
             "a URL is not a workspace; give an id, a slug or @profile, and --store URL or --host URL before the command"
         )
+    if workspace is not None and without_secrets(workspace) != workspace:
+        raise UsageError(
+            "a key or password is not a workspace; give an id, a slug or @profile, and API keys in JITSU_APIKEY"
+        )
+    if workspace is not None and any("\ud800" <= character <= "\udfff" for character in workspace):
+        raise UsageError("the workspace is not UTF-8 text; give an id, a slug or @profile")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from jitsu_backup.addresses import without_credentials
+from jitsu_backup.addresses import without_credentials, without_secrets
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Reporter, silent
 from jitsu_backup.network import read_certificates
@@ -59,7 +59,7 @@ def shown_url(store: str) -> str:
     """Return what names a store in a message or command, even if it cannot be opened: a URL without credentials."""
     if "://" in store:
         return without_credentials(store)
-    return "URL" if _ONE_SLASH.match(store) else store
+    return "URL" if _ONE_SLASH.match(store) else without_secrets(store)
 
 
 def store_in_memory() -> Store:
