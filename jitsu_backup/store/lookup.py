@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
-from jitsu_backup.archive import ACCEPTED, INCOMPLETE, WEAKER, ArchiveName
+from jitsu_backup.archive import ACCEPTED, INCOMPLETE, SHRUNK, WEAKER, ArchiveName
 from jitsu_backup.errors import BackupError, IntegrityError, SeveralWorkspacesError, UsageError
 from jitsu_backup.model import nearest, plural, shown_time, some_of
 
@@ -128,7 +128,10 @@ def _by_id(chosen: list[ArchiveName], word: str) -> ArchiveName:
     ids = sorted({archive.digest_prefix for archive in found})
     if len(ids) > 1:
         raise UsageError(f"{word!r} could be {', '.join(ids)}; write more digits of the id")
-    return max([archive for archive in found if not archive.damaged] or found, key=_BY_AGE)
+    usable = [archive for archive in found if not archive.damaged] or found
+    return max(
+        usable, key=lambda archive: (not archive.set_aside, archive.sort_key)
+    )  # a backup has its own marks
 
 
 def _labelled(chosen: list[ArchiveName], label: str, now: datetime) -> ArchiveName:
@@ -212,9 +215,13 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
 
 
 def undamaged_before(archive: ArchiveName, known: Iterable[ArchiveName]) -> Iterator[ArchiveName]:
-    """Yield the complete archives of the same workspace from before an archive, newest first, whose sizes are right."""
-    own = (a for a in known if a.workspace_id == archive.workspace_id and a.complete)
-    yield from sorted((a for a in own if a.sort_key < archive.sort_key), key=_BY_AGE, reverse=True)
+    """Yield the complete archives of the same workspace from before an archive, whose sizes are right.
+
+    The newest comes first, but those that are marked shrunk come last.
+    """
+    own = [a for a in known if a.workspace_id == archive.workspace_id and a.complete]
+    before = sorted((a for a in own if a.sort_key < archive.sort_key), key=_BY_AGE, reverse=True)
+    yield from sorted(before, key=lambda older: SHRUNK in older.marks)
 
 
 def instead_of(
@@ -233,7 +240,9 @@ def instead_of(
     else:  # an id can name two archives with the same content
         name = older.reference if older.digest_prefix != archive.digest_prefix else str(older)
         again = ", or back up again" if newest else ""
-        use = f"use {name} of {shown_time(older.taken_at)}, the newest undamaged one before it{again}"
+        shrunk = SHRUNK in older.marks
+        which = "undamaged, but marked shrunk" if shrunk else "undamaged and not shrunk"
+        use = f"use {name} of {shown_time(older.taken_at)}, the newest one before it that is {which}{again}"
     return use if prune is None else f"{use}; then move the damaged one away with `{prune}`"
 
 

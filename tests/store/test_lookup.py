@@ -6,7 +6,7 @@ import pytest
 
 from jitsu_backup.archive import parse_name
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.store import find as find_archive, names_archive
+from jitsu_backup.store import find as find_archive, instead_of, names_archive, undamaged_before
 
 
 def find(names: list[str], reference: str) -> str:
@@ -103,6 +103,20 @@ def test_what_is_not_there_is_reported_with_what_is() -> None:
 def test_a_date_means_the_state_at_its_end(reference: str, found: str) -> None:
     before_restore = name(3, "9999", mark=".pre-restore")
     assert find([THREE, CUT, ONE, TWO, before_restore], reference) == found
+
+
+def test_in_place_of_a_damaged_archive_a_shrunk_one_is_only_used_if_there_is_no_other() -> None:
+    names = [name(1, "aaaa"), name(2, "bbbb", mark=".shrunk"), name(3, "cccc")]
+    whole, shrunk, damaged = (found for found in map(parse_name, names) if found is not None)
+    assert [*undamaged_before(damaged, [shrunk, whole, damaged])] == [whole, shrunk]
+    assert "the newest one before it that is undamaged, but marked shrunk" in instead_of(
+        damaged, shrunk, newest=True
+    )
+
+
+def test_an_id_means_the_backup_and_not_what_a_run_kept_of_the_same_content() -> None:
+    backup, kept = name(2, "dddd", mark=".shrunk"), name(3, "dddd", mark=".pre-restore")
+    assert find([backup, kept], "dddd") == backup
 
 
 def test_a_date_before_all_archives_is_reported_with_the_oldest() -> None:

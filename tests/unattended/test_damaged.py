@@ -70,7 +70,10 @@ def test_latest_and_dates_never_mean_an_older_one_where_the_newest_is_damaged(
             assert damaged.reference in done.stderr
             assert "damaged" in done.stderr
     told = bench.run("show", "latest").stderr
-    assert f"use {older.dated}, the newest undamaged one before it, or back up again" in told
+    assert (
+        f"use {older.dated}, the newest one before it that is undamaged and not shrunk, or back up again"
+        in told
+    )
     assert bench.run("show", "latest~1").returncode == 0
     assert bench.run("show", older.digest_prefix).returncode == 0
     checked = bench.run("verify", "--latest")
@@ -88,7 +91,7 @@ def test_the_remedy_is_the_same_whatever_the_damage_and_each_fault_is_said_once(
     path.write_bytes(data)
     cut_off(bench, newest)
     remedy = (
-        f"; use {sound.dated}, the newest undamaged one before it{{}}; then move the damaged one away with"
+        f"; use {sound.dated}, the newest one before it that is undamaged and not shrunk{{}}; then move the damaged one away with"
         " `jitsu-backup prune --quarantine`"
     )
     done = bench.run("verify", "--all")
