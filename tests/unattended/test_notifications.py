@@ -267,12 +267,16 @@ def test_a_machine_without_the_key_to_archives_tells_counts(bench: Bench, tmp_pa
     sealed = ("--encrypt-to", str(pyrage.x25519.Identity.generate().to_public()))
     with monitor() as (url, told):
         run(bench, url, *ALWAYS, *sealed)
-        bench.state.add_object(STAGING, "function", "new-0001", {"name": "New", "code": "new"})
-        run(bench, url, *ALWAYS, *sealed)
+        bench.forget("destination", 0)
+        said = run(bench, url, *ALWAYS, *sealed, code=3)
     second = bodies(told)[1]
     assert second["not_compared"] == "the previous archive cannot be read on this machine"
-    assert "Number of entities: function " in second["summary"]
+    assert "Number of entities: destination 4 → 0" in second["summary"]
     assert second["changes"] == []
+    before, now = (archive.reference for archive in bench.archives)
+    assert second["command"] == f"jitsu-backup diff {before} {now} --identity FILE"
+    assert f"  jitsu-backup diff {before} {now} --identity FILE" in said.splitlines()
+    assert f"  jitsu-backup restore {before} --dry-run --identity FILE" in said.splitlines()
 
 
 def test_no_value_of_a_field_is_in_a_message(bench: Bench) -> None:
