@@ -226,16 +226,21 @@ def _report_newer(known: list[ArchiveName], found: ArchiveName, now: datetime, r
 
 def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm: float) -> str:
     """Return words for the size of a shrunken archive, and which of the `known` ones is from before the loss."""
+    before = previous_of(archive, known, shrink_alarm)
+    size = f"it has {plural(archive.total or 0, 'entity', 'entities')}"
+    return size if before is None else f"{size}; the previous {before.reference} has {before.total}"
+
+
+def previous_of(
+    archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm: float
+) -> ArchiveName | None:
+    """Return which of the `known` archives is from before the loss in a shrunken one, or None."""
     own = [a for a in known if a.workspace_id == archive.workspace_id and a.sort_key < archive.sort_key]
     window = compared_with(own, archive.taken_at)
     counted = without_deleted(window, own)
     fallen = falls_since(counted, archive.counts, shrink_alarm, alarms=open_alarms(own))
     most = with_most(counted, fallen)
-    size = f"it has {plural(archive.total or 0, 'entity', 'entities')}"
-    if most is None:
-        return size
-    before = window[counted.index(most)]
-    return f"{size}; the previous {before.reference} has {before.total}"
+    return None if most is None else window[counted.index(most)]
 
 
 async def newest_hosts(
