@@ -9,7 +9,7 @@ from jitsu_backup.archive import archive_name, encode
 from jitsu_backup.catalogue import dangling_references
 from jitsu_backup.model import Key, Refusal, Snapshot
 from jitsu_backup.operations.come_back import Rehearsal
-from jitsu_backup.operations.verify import check_archive
+from jitsu_backup.operations.verify import alarms_of, check_archive
 from jitsu_backup.planning import Residue
 from tests.advice import folded
 from tests.planning.scenarios.scenario import DB, RUNS, WEB, builder, link, side
@@ -109,8 +109,30 @@ def test_what_dangles_only_in_older_archives_is_one_line_and_no_failure(tmp_path
     assert (done.returncode, done.stderr, done.stdout.count("dangling: ")) == (0, "", 0)
     told = "2 older archives have dangling references (acme-staging); the newest one has none, so there is nothing"
     assert told in done.stdout
+    assert done.stdout.splitlines()[-1] == (
+        "3 archives: all complete; 2 older ones with dangling references, which is no failure."
+    )
     named = cli("verify", "acme-staging/latest~1", cwd=tmp_path)
     assert (named.returncode, named.stdout.startswith("DANGLING")) == (3, True)
+
+
+def test_the_remedy_names_the_newest_archive_that_holds_what_is_missing_or_how_to_find_it() -> None:
+    ends = {"stream": [WEB], "destination": [DB], "link": [link("l1", "web-1", "db-1", RUNS)]}
+    whole, broken = side({**ends, "function": [{"id": "enrich", "name": "Enrich"}]}), side(ends)
+    name = str(archive_name(broken))
+    newest = check_archive(name, broken)
+    older = check_archive(str(archive_name(whole)), whole, superseded=True, wanted=newest.needs)
+    assert [*map(str, older.holds)] == ["function/enrich"]
+
+    def again(*words: str) -> str:
+        return " ".join(words)
+
+    (alarm,) = alarms_of(newest, again, checked=[newest, older])
+    restore = f"restore {older.short_name} --only function/enrich --with-links --dry-run"
+    assert f"see what brings it back, connected as it was, with `{restore}`" in alarm.remedy
+    (alarm,) = alarms_of(newest, again, checked=[newest])
+    assert "see which archive still has it" in alarm.remedy
+    assert "`history acme-staging */enrich`" in alarm.remedy
 
 
 def test_a_rehearsal_of_an_older_archive_fails_only_if_something_else_does_not_come_back() -> None:

@@ -425,6 +425,15 @@ def job_in(folder: str, **more: Any) -> HourlyBackup:
     return HourlyBackup(**given)
 
 
+def test_the_lines_advise_a_monitor_only_where_the_settings_have_none() -> None:
+    for pings in (False, True):
+        job = job_in("/etc/jitsu", pings=pings)
+        assert ("use a monitor" in cron_lines(job), "without a monitor" in systemd_lines(job)) == (
+            not pings,
+            not pings,
+        )
+
+
 def arguments_of(words: list[str]) -> dict[str, Any]:
     command = program.get_command(click.Context(program), "backup")
     assert command is not None

@@ -8,9 +8,11 @@ from typing import Any
 from hypothesis import given, strategies as st
 from obstore.store import MemoryStore
 
-from jitsu_backup.archive import ArchiveName, archive_name, backup_mark
+from jitsu_backup.archive import ACCEPTED, ArchiveName, archive_name, backup_mark, parse_name
 from jitsu_backup.archive.shrinkage import ALL, falls, falls_since, without_deleted
+from jitsu_backup.operations.alarms import Alarm, What
 from jitsu_backup.operations.save import Saved, SaveOptions, save
+from jitsu_backup.operations.standing import standing_alarms
 from jitsu_backup.store import archives, keep
 from jitsu_backup.store.object_store import ObjectStore
 from tests.support import MOMENT, make_snapshot, run
@@ -53,6 +55,38 @@ def test_what_falls_in_steps_is_an_alarm_against_the_most_of_the_last_days() -> 
     assert history.falls(14) == []
     assert history.falls(13) == ["function: 27 before, 13 now"]
     assert history.falls(13) == ["function: 27 before, 13 now"]
+
+
+def test_check_lists_an_alarm_until_a_later_backup_ends_it() -> None:
+    history = History()
+
+    def standing() -> list[Alarm]:
+        def again(*words: str) -> str:
+            return " ".join(words)
+
+        return [*standing_alarms(run(archives(history.store)), again, 0.5)]
+
+    most = history.backup(27).archive
+    assert standing() == []
+    now = history.backup(13).archive
+    (alarm,) = standing()
+    assert alarm.why == f"{now.reference}: it has 22 entities; the previous {most.reference} has 36"
+    assert f"`diff {most.reference} {now.reference}`" in alarm.remedy
+    history.backup(13, accept_shrink=True)
+    assert standing() == []
+    history.backup(1)
+    history.backup(13)
+    assert standing() == []
+
+
+def test_check_lists_a_weaker_key_until_it_is_accepted() -> None:
+    names = ["20261123T010000Z.aaaaaaaaaaaa", "20261123T020000Z.bbbbbbbbbbbb.weaker"]
+    better, weaker = (one for one in (parse_name(f"acme.w1.{name}.json.gz") for name in names) if one)
+    (alarm,) = standing_alarms([better, weaker], lambda *words: " ".join(words), 0.5)
+    assert (alarm.what, alarm.why) == (What.WEAKER, f"`latest` still means {better.reference}")
+    assert alarm.remedy.endswith("`backup acme --accept-shrink`")
+    accepted = replace(weaker, marks=frozenset({*weaker.marks, ACCEPTED}))
+    assert [*standing_alarms([better, accepted], lambda *words: " ".join(words), 0.5)] == []
 
 
 def test_the_archive_that_has_the_most_is_named_as_what_was_there_before() -> None:

@@ -25,7 +25,7 @@ def figures_for(app: App, run: BackupRun, waits: float | None, *, stored: bool) 
     """
     from jitsu_backup.reports.metrics import RunFigures  # noqa: PLC0415  few runs need its library
 
-    ended = utc_now()
+    ended, again = utc_now(), again_for(app, run)
     return [
         RunFigures(
             workspace=(o.source and o.source.slug) or o.label,
@@ -37,12 +37,17 @@ def figures_for(app: App, run: BackupRun, waits: float | None, *, stored: bool) 
             size=o.saved.size if o.saved is not None and o.saved.written else None,
             newest=None if o.archive is None or not stored else o.archive.taken_at,
             store="" if o.archive is None or not stored else app.store.url,
-            alarms=tuple(o.alarms(app.again, waits)),
+            alarms=tuple(o.alarms(again, waits)),
             unknown=isinstance(o.failure, NotFoundError) and not run.had_archive_of(o.label),
         )
         for o in run.outcomes
         if not o.label.startswith("@")  # the workspace is unknown
     ]
+
+
+def again_for(app: App, run: BackupRun) -> Again:
+    """Return `app.again` for the alarms of a run, with what opens the encrypted archives that their commands name."""
+    return app.again_with_keys(archive for one in run.outcomes for archive in one.named)
 
 
 def _counts(outcome: WorkspaceOutcome) -> Mapping[str, int] | None:
@@ -62,7 +67,7 @@ def note(app: App, run: BackupRun, output: Path | None) -> None:
     if run.removed is not None:
         app.facts |= {"removed": run.removed.gone, "not_removed": run.removed.stuck}
     app.outcome = _in_words(run)
-    app.alarms = list(run.alarms(app.again, app.waits))
+    app.alarms = list(run.alarms(again_for(app, run), app.waits))
     if run.unpacked is not None:
         app.facts["unpacked"] = run.unpacked
 

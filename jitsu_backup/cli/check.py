@@ -1,10 +1,11 @@
 """`jitsu-backup check`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jitsu_backup.archive import archives_in
+from jitsu_backup.archive import ArchiveName, archives_in, safe_text
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.settings_check import check_settings
@@ -14,8 +15,10 @@ from jitsu_backup.console.workspaces import is_read_only, workspaces
 from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.events import Reporter
 from jitsu_backup.model import Snapshot, features_of, iso_time, plural, some_of
+from jitsu_backup.operations.alarms import Alarm
 from jitsu_backup.operations.clone_record import UNREAD_NAMES, last_record
 from jitsu_backup.operations.last_backup import last_backup
+from jitsu_backup.operations.standing import standing_alarms
 from jitsu_backup.operations.store_space import free_space
 from jitsu_backup.planning.protection import protects_little
 from jitsu_backup.reports import snapshot_document
@@ -37,13 +40,18 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
     with app.progress() as report:
         facts = run_async(_check(app, chosen, report))
     facts["store"], listing, problem = _store(app)
+    figures = _figures(app)
+    alarms = [*_standing(app, facts, listing), *([] if "workspace" in facts else figures.unseen)]
+    facts["alarms"] = [alarm.document() for alarm in alarms]
     if "workspace" in facts:
-        last = last_backup(listing, facts["workspace"]["workspace_id"], _reads(app))
+        last = last_backup(listing, facts["workspace"]["workspace_id"], figures.reads)
         facts["last_backup"] = None if last is None else iso_time(last.at)
     if app.as_json:
         app.emit(facts)
     else:
         _tell(app, facts, problem)
+        for line in (line for alarm in alarms for line in f"alarm: {alarm.for_a_person}".splitlines()):
+            app.line(line)
         if "workspace" in facts and last is not None:
             app.line(f"{'last backup':17} {last.words(utc_now())}")
     if problem is not None:
@@ -51,17 +59,42 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
     return 0 if facts.get("complete", True) else IncompleteError.exit_code
 
 
-def _reads(app: App) -> dict[str, float]:
-    """Return when each workspace was last read, as the metrics file says, or nothing if it says nothing."""
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What the metrics file says: when each workspace was last read, and which ones the last run no longer saw."""
+
+    reads: Mapping[str, float] = field(default_factory=dict)
+    unseen: Sequence[Alarm] = ()
+
+
+def _figures(app: App) -> _Figures:
+    """Return what the metrics file says, or nothing if it says nothing."""
     path = app.metrics_file()
     if path is None or not path.is_file():
-        return {}
-    from jitsu_backup.reports.metrics import last_reads  # noqa: PLC0415  few runs need its library
+        return _Figures()
+    from jitsu_backup.reports.metrics import last_reads, unseen_workspaces  # noqa: PLC0415  few runs need its library
 
     try:
-        return last_reads(read_file(path).decode(errors="replace"))
+        text = read_file(path).decode(errors="replace")
+        return _Figures(last_reads(text), unseen_workspaces(text))
     except (BackupError, ValueError):  # reported when the metrics are written
-        return {}
+        return _Figures()
+
+
+def _standing(app: App, facts: dict[str, Any], listing: Mapping[str, int]) -> list[Alarm]:
+    """Return the alarms of earlier backups that still stand, of the workspace or of all that the key sees."""
+    seen = (
+        [facts["workspace"]["workspace_id"]]
+        if "workspace" in facts
+        else [one["id"] for one in facts["workspaces"]]
+    )
+    ids, known = {*map(safe_text, seen)}, archives_in(listing)
+    again, share = app.again_with_keys(known), app.settings.shrink_alarm
+    of_each: dict[str, list[ArchiveName]] = {}
+    for archive in known:
+        if archive.workspace_id in ids:
+            of_each.setdefault(archive.workspace_id, []).append(archive)
+    return [alarm for own in of_each.values() for alarm in standing_alarms(own, again, share)]
 
 
 def _store(app: App) -> tuple[dict[str, Any], Mapping[str, int], BackupError | None]:

@@ -431,6 +431,7 @@ class _Setup:
             in_clear=bool(self.app.options["insecure_http"]), secrets=first.secret_files,
             environment=first.environment_path if sourced else None,
             store=str(self.opened.folder) if isinstance(self.opened, FolderStore) else None,
+            pings=first.ping is not None,
         )  # fmt: skip
         lines = SCHEDULERS[schedule](job)
         written = [str(path) for path in first.files()]

@@ -193,7 +193,8 @@ class Notifier:
                 memory.keep(workspace, url, known_now)
             memory.settle(workspace)
             return True
-        message = notification(replace(news, who=await who(news)), self.app.again)
+        again = self.app.again_with_keys(one for one in (news.archive, news.before) if one is not None)
+        message = notification(replace(news, who=await who(news)), again)
         if memory.recall(workspace, url) != last:
             return False  # another run is sending it
         # in case this run is killed

@@ -1,22 +1,25 @@
 """`jitsu-backup undo`."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
-from jitsu_backup.cli.app import App
+from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import check_outputs, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
 from jitsu_backup.cli.files import opened_overlay
 from jitsu_backup.cli.saved_plans import check_plan_out, keep_plan
 from jitsu_backup.cli.snapshot_argument import find_last_run, place_of_origin
+from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Source, plural, shown_time, some_of
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
 from jitsu_backup.operations.undo import LastRun, undo_options
 from jitsu_backup.settings import Place
+from jitsu_backup.store import Lease
 
 _AS_RESTORE: dict[str, Any] = {
     "sets": (), "cursors": True, "check_schemas": True, "safety_backup": True, "fail_fast": False,
@@ -67,7 +70,10 @@ def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
     """Print which run is undone, and what is uncertain. `where` is the PLACE."""
     source = run.snapshot.manifest.source
     called = source.slug or source.workspace_id
-    app.say(f"The last run that wrote into {called} {_about(run, source)}.")
+    writing = _still_writing(app, source)
+    app.say(f"The last run that wrote into {called} {_about(run, source, writing=bool(writing))}.")
+    if writing:
+        app.warn(f"{writing}; wait until it has ended, then run undo again")
     if run.created:
         entities = plural(run.created, "entity", "entities")
         ended = f"It created {entities}, which an undo deletes."
@@ -84,8 +90,9 @@ def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
         )
         app.say(f"  {_return_to(app, run.begun, where)}")
     if not run.known:
+        why = "has not ended yet" if writing else "did not finish or left no readable record"
         app.warn(
-            "what that run wrote is unknown, because it did not finish or left no readable record: the plan also undoes later"
+            f"what that run wrote is unknown, because it {why}: the plan also undoes later"
             " changes by others, and deletes what was created since only with --prune"
         )
     elif not run.snapshot.manifest.complete:
@@ -102,8 +109,17 @@ def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
         )
 
 
-def _about(run: LastRun, target: Source) -> str:
-    """Return what a run was, when it began, when it was continued, and whether it ended."""
+def _still_writing(app: App, target: Source) -> str:
+    """Return in words which run is writing into the workspace now, or an empty text if none is, or it is unknown."""
+    lease = Lease(app.store, target.workspace_id, "undo", now=utc_now, monotonic=time.monotonic)
+    try:
+        return run_async(lease.held_by())
+    except BackupError:  # reported when the lease is taken
+        return ""
+
+
+def _about(run: LastRun, target: Source, *, writing: bool) -> str:
+    """Return what a run was, when it began, when it was continued, and whether it ended; `writing` says that it runs."""
     words, began = f"began at {shown_time(run.archive.taken_at)}", run.recovered_from
     if began is not None and began.slug == target.slug:
         words = f"is the recovery of {shown_time(run.archive.taken_at)} from {began.host}"
@@ -114,7 +130,9 @@ def _about(run: LastRun, target: Source) -> str:
         )
     if run.continued:
         words += f", continued at {some_of([shown_time(one) for one in run.continued], 3)}"
-    return words if run.left or not run.known else f"{words}, and did not end"
+    if run.left or not run.known:
+        return words
+    return f"{words}, and {'has not ended yet' if writing else 'did not end'}"
 
 
 def _return_to(app: App, archive: ArchiveName, where: str) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,8 @@ from jitsu_backup.cli.verify_report import (
     checked_document,
     facts_of,
     in_words,
+    report_alarms,
     tell,
-    tell_alarms,
     tell_dangling,
     tell_locked,
     tell_superseded,
@@ -65,9 +65,10 @@ def verify(
     documents: list[dict[str, Any]] = []
     _ = app.keys.identities  # report an unreadable identity once, not for every archive
     alone = len(snapshots) == 1 and not app.as_json
+    wanted = set[str]()
     app.figures = lambda: [drill for one in results for drill in _drills(one, rehearse=rehearse)]
     for reference, read, superseded in _readers(app, snapshots, stored=everything or latest, latest=latest):
-        found = _examined(app, reference, read, rehearse=rehearse, superseded=superseded)
+        found = _examined(app, reference, read, rehearse=rehearse, superseded=superseded, wanted=wanted)
         if found is None:
             continue
         result, document = found
@@ -79,15 +80,18 @@ def verify(
             documents.append(document)
         elif not locked:
             tell(app, result, document, alone=alone)
-        report = app.alarm if isinstance(result, UnreadArchive) and not locked else app.alarms.append
-        for alarm in alarms_of(result, app.again, fail_on_losses=fail_on_losses):
+        if isinstance(result, CheckedArchive):
+            wanted |= result.needs if result.dangles else set()
+            continue
+        report = app.alarms.append if locked else app.alarm
+        for alarm in alarms_of(result, app.again):
             report(alarm)
     tell_locked(app, (one for one in results if isinstance(one, UnreadArchive) and one.locked))
     checked = [one for one in results if isinstance(one, CheckedArchive)]
     if not (alone or app.as_json):
         tell_dangling(app, checked)
         tell_superseded(app, checked)
-    tell_alarms(app, checked, fail_on_losses=fail_on_losses)
+    report_alarms(app, checked, fail_on_losses=fail_on_losses)
     if not results:
         raise BackupError(
             f"all archives were removed from the store {app.store.url} after it was listed; run this again"
@@ -146,9 +150,12 @@ def _read_stored(app: App, archive: ArchiveName, *, latest: bool) -> tuple[str, 
 
 
 def _examined(
-    app: App, reference: str, read: Read, *, rehearse: bool, superseded: bool
+    app: App, reference: str, read: Read, *, rehearse: bool, superseded: bool, wanted: Collection[str]
 ) -> tuple[ArchiveFinding, dict[str, Any]] | None:
-    """Read an archive, check it and, with `rehearse`, rehearse it; return the result and its JSON, None if it was removed."""
+    """Read an archive, check it and, with `rehearse`, rehearse it; return the result and its JSON, None if it was removed.
+
+    `superseded` and `wanted` are as `check_archive` takes them.
+    """
     try:
         found = read()
         if found is None:
@@ -156,7 +163,7 @@ def _examined(
         name, snapshot = found
         rehearsal = _rehearsed(app, name, snapshot) if rehearse else None
         folder = is_folder(Path(name))
-        result = check_archive(name, snapshot, rehearsal, folder=folder, superseded=superseded)
+        result = check_archive(name, snapshot, rehearsal, folder=folder, superseded=superseded, wanted=wanted)
         return result, checked_document(result, snapshot)
     except Exception as problem:  # noqa: BLE001  one bad archive must not keep the others from being checked
         unread = _unread(reference, problem if isinstance(problem, BackupError) else MistakeError.of(problem))

@@ -1,7 +1,8 @@
 """The report of a `verify` run: text, JSON, and facts for the log."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from jitsu_backup.archive import digest
@@ -84,7 +85,10 @@ def _for_the_log(reasons: list[str]) -> list[str]:
 
 
 def in_words(facts: Mapping[str, Any]) -> str:
-    """Return how many archives are complete, and what is wrong with the others; `facts` are those of `facts_of`."""
+    """Return how many archives are complete, what is wrong with the others, and what is no failure.
+
+    `facts` are those of `facts_of`.
+    """
     lacking = {
         "unreadable": "cannot be read",
         "locked": "locked",
@@ -94,6 +98,8 @@ def in_words(facts: Mapping[str, Any]) -> str:
     }
     parts = [f"{len(facts[name])} {words}" for name, words in lacking.items() if facts[name]]
     words = f"{plural(facts['archives'], 'archive')}: " + (", ".join(parts) or "all complete")
+    if older := len(facts["superseded_dangling"]):
+        words += f"; {plural(older, 'older one')} with dangling references, which is no failure"
     total = sum((Counter(lacks) for lacks in facts.get("lacks", {}).values()), Counter[str]())
     losses = recovery_losses.in_words(total)
     return f"{words}; a recovery on an empty console would leave this to do: {losses}" if losses else words
@@ -153,13 +159,16 @@ def tell_superseded(app: App, checked: Iterable[CheckedArchive]) -> None:
         app.line(f"{len(archives)} older {have} dangling references ({archives[0].workspace}); {what_to_do}")
 
 
-def tell_alarms(app: App, checked: Iterable[CheckedArchive], *, fail_on_losses: bool) -> None:
-    """Print the alarms about archives that were read: once for all of a workspace that lack the same."""
+def report_alarms(app: App, checked: Sequence[CheckedArchive], *, fail_on_losses: bool) -> None:
+    """Keep the alarms about archives that were read, and print them: once for all of a workspace that lack the same."""
+    again = app.again_with_keys(one.named for one in checked if one.named is not None)
+    alarms = partial(alarms_of, again=again, fail_on_losses=fail_on_losses, checked=checked)
     alike: dict[tuple[object, ...], list[CheckedArchive]] = defaultdict(list)
     for one in checked:
+        app.alarms += alarms(one)
         alike[one.workspace, one.complete, *one.reasons, *one.lacks.items()].append(one)
     for first, *others in alike.values():
-        for alarm in alarms_of(first, app.again, fail_on_losses=fail_on_losses, others=len(others)):
+        for alarm in alarms(first, others=len(others)):
             app.show_alarm(alarm)
 
 

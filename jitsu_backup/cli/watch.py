@@ -14,7 +14,7 @@ import orjson
 from jitsu_backup import __version__
 from jitsu_backup.cli.app import App, utc_now
 from jitsu_backup.cli.backup import places_of, shrink_share
-from jitsu_backup.cli.backup_report import figures_for
+from jitsu_backup.cli.backup_report import again_for, figures_for
 from jitsu_backup.cli.courier import Courier
 from jitsu_backup.cli.files import check_path
 from jitsu_backup.cli.notifying import Notifier, NotifyFlags
@@ -109,7 +109,7 @@ async def _watch(app: App, job: WatchJob, teller: "Teller", courier: Courier) ->
     around = Surroundings(
         store=app.store, keys=app.keys, now=utc_now, monotonic=loop.time, report=teller.report,
         expected=app.expected_store(teller.metrics), told=teller.told, backed_up=backed_up,
-        stands=stands, again=app.again, needed=courier.notifier.needed,
+        stands=stands, again=app.again, again_with_keys=app.again_with_keys, needed=courier.notifier.needed,
     )  # fmt: skip
     watching = Watch(job, around)
     with heard_by(lambda: loop.call_soon_threadsafe(stop.set)):
@@ -152,7 +152,7 @@ class Teller:
 
     def backed_up(self, run: BackupRun) -> None:
         """Write the metrics of a backup, together with other problems."""
-        mine = list(run.alarms(self.app.again, FOR_EVER))
+        mine = list(run.alarms(again_for(self.app, run), FOR_EVER))
         others = [
             alarm for alarm in self._standing.alarms if alarm.workspace not in {one.workspace for one in mine}
         ]

@@ -362,6 +362,8 @@ class Backup:
         source, own = question.source, self._before.of(question.workspace.id)
         before = latest_of(own)
         reading = await recall(self._store, self._listing or (), source.workspace_id, question.heard.now)
+        if reading is not None:
+            await self._before.look_for_unstored(source, reading, self._store)
         if before is None or reading is None:
             return None
         enough = is_enough(before, own, reading, self.job.save, question.began)
@@ -389,7 +391,7 @@ class Backup:
 
     async def _remember(self, question: Question, saved: Saved) -> None:
         """Remember a complete reading that raised no alarm, so that the next run can ask first."""
-        if not saved.whole or self._before.has_alarm(saved.archive.workspace_id):
+        if not saved.whole or self._before.has_moved(saved.archive.workspace_id):
             return
         assert self._store is not None  # noqa: S101  it was listed
         try:

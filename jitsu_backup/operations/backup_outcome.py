@@ -67,6 +67,12 @@ class WorkspaceOutcome:
         return self.unchanged is not None or (self.saved is not None and self.saved.whole)
 
     @property
+    def named(self) -> list[ArchiveName]:
+        """The archives that the commands of its alarms name."""
+        found = () if self.saved is None else (self.saved.archive, self.saved.baseline)
+        return [archive for archive in found if archive is not None]
+
+    @property
     def problem(self) -> str:
         """Why the backup failed, in one line."""
         return reason_of(self.failure)

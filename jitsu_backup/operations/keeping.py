@@ -141,7 +141,7 @@ class Keeper:
             return
         if outcome.source is not None:
             one.is_called(outcome.source.slug or one.id)
-        alarms = [*outcome.alarms(self.around.again, FOR_EVER)]
+        alarms = [*outcome.alarms(self.around.again_with_keys(outcome.named), FOR_EVER)]
         alarms += [Alarm(What.RUN_FAILED, problem, workspace=one.label) for problem in problems]
         if alarms:
             self.troubles.begins(one.subject, one.label, *alarms)

@@ -12,7 +12,7 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovered import was_recovered
 from jitsu_backup.operations.snapshots import slug_owners
 from jitsu_backup.operations.vanished_store import ExpectedStore
-from jitsu_backup.store import Store
+from jitsu_backup.store import Reading, Store, archives
 
 _ROUNDING = 0.001
 """Seconds by which a time in the metrics may differ from that in an archive's name."""
@@ -93,9 +93,28 @@ class KnownBefore:
             f"the store {store.url} has no archive of this workspace{there}, but the metrics file"
             f" {self.expected.figures} records one of {shown_time(datetime.fromtimestamp(recorded, UTC))}"
         )
-        remedy = "check whether the store was restored from an older copy, or that archive was removed; if quarantine/ has it, there is nothing to do"
-        alarm = Alarm(What.LOST, why, remedy, source.slug or source.workspace_id)
-        self._lost[source.workspace_id] = alarm
+        self._lost[source.workspace_id] = _lost(source, why)
+
+    async def look_for_unstored(self, source: Source, reading: Reading, store: Store) -> None:
+        """Raise an alarm if the store no longer has the archive of the last complete `reading`, nor a newer backup.
+
+        The store is listed again first, because it may have changed while it was listed. Raise BackupError.
+        """
+
+        def is_enough(archive: ArchiveName) -> bool:
+            newer = not archive.set_aside and archive.taken_at >= reading.began
+            return newer or archive.digest_prefix == reading.digest_prefix
+
+        own = safe_text(source.workspace_id)
+        if any(map(is_enough, self.of(own))):
+            return
+        if any(one.workspace_id == own and is_enough(one) for one in await archives(store)):
+            return
+        why = (
+            f"the store {store.url} no longer has the archive {reading.digest_prefix}, in which the last complete reading,"
+            f" of {shown_time(reading.began)}, was stored"
+        )
+        self._lost[source.workspace_id] = _lost(source, why)
 
     async def look_for_moved(self, slug: str, source: Source, host: str, store: Store) -> None:
         """Raise an alarm if another workspace's newest archive has the slug that this run was given.
@@ -111,9 +130,13 @@ class KnownBefore:
             remedy = f"name the workspace by its id, or silence this on purpose with --allow-unseen {before}"
             self._moved[mine] = before, Alarm(What.MOVED, why, remedy, slug)
 
+    def has_moved(self, workspace_id: str) -> bool:
+        """Return whether the slug of a workspace named another one before."""
+        return safe_text(workspace_id) in self._moved
+
     def has_alarm(self, workspace_id: str) -> bool:
         """Return whether an alarm about a workspace was raised."""
-        return workspace_id in self._lost or safe_text(workspace_id) in self._moved
+        return workspace_id in self._lost or self.has_moved(workspace_id)
 
     def alarm_of(self, workspace_id: str, backed_up: Collection[str]) -> Alarm | None:
         """Return the alarm about a workspace, its id spelled as in file names, or None.
@@ -125,6 +148,12 @@ class KnownBefore:
 
     def _may_be_unseen(self, archive: ArchiveName) -> bool:
         return any(name == "*" or archive.belongs_to(name) for name in self.allow_unseen)
+
+
+def _lost(source: Source, why: str) -> Alarm:
+    """Return the alarm that the newest archive of a workspace is gone from the store."""
+    remedy = "check whether the store was restored from an older copy, or that archive was removed; if quarantine/ has it, there is nothing to do"
+    return Alarm(What.LOST, why, remedy, source.slug or source.workspace_id)
 
 
 def _by_worth(archive: ArchiveName) -> tuple[object, ...]:

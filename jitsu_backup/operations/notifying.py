@@ -121,18 +121,20 @@ def send(message: Message, address: Address, environment: Mapping[str, str]) -> 
         outgoing.post(address.url, orjson.dumps(body), "application/json", attempts=ATTEMPTS)
     except Exception as problem:  # noqa: BLE001  a proxy or certificate set wrong must not make a backup fail
         why = outgoing.reason_of(problem)
+        if _is_limit(problem):
+            limited = f"its server limits the number of messages ({why})"
+            raise NotSentError(limited, no_answer=True) from None
         if is_of_server(problem):
             raise NotSentError(f"its server reports an error ({why})") from None
         slack = why == "HTTP 400" and address.form is Form.JSON
         hint = "for a Slack-compatible service, write slack:https://…" if slack else "check its address"
-        raise NotSentError(f"{why}; {hint}", no_answer=_is_no_answer(problem)) from None
+        unanswered = isinstance(problem, httpx.HTTPError) and not isinstance(problem, httpx.HTTPStatusError)
+        raise NotSentError(f"{why}; {hint}", no_answer=unanswered) from None
 
 
-def _is_no_answer(problem: Exception) -> bool:
-    """Return whether a problem is not due to the message: there was no answer, or there are too many messages."""
-    if isinstance(problem, httpx.HTTPStatusError):
-        return problem.response.status_code == TOO_MANY
-    return isinstance(problem, httpx.HTTPError)
+def _is_limit(problem: Exception) -> bool:
+    """Return whether a message was not accepted because there were too many."""
+    return isinstance(problem, httpx.HTTPStatusError) and problem.response.status_code == TOO_MANY
 
 
 def _mail(message: Message, address: Address, environment: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ class HourlyBackup:
 
     `program` are the words that start jitsu-backup, `workspaces` the names of those to back up, none for all, `settings`
     the path of the settings file and `secrets` the files that it refers to. `environment` is a file of variables, `store` the
-    path of the store if it is a folder, and `user` who runs it.
+    path of the store if it is a folder, and `user` who runs it. `pings` says that the settings have a monitor.
     """
 
     program: Sequence[str]
@@ -27,6 +27,7 @@ class HourlyBackup:
     secrets: Sequence[Path] = ()
     environment: Path | None = None
     store: str | None = None
+    pings: bool = False
 
     def words(self, settings: str, *flags: str) -> list[str]:
         """Return the arguments of the program, for settings at a path."""
@@ -37,6 +38,13 @@ class HourlyBackup:
         return [*before, "backup", *what, "--if-changed", *prune, *limits, *flags, f"--config={settings}"]
 
 
+_NO_MAIL = "Without one, use a monitor: `ping` in the settings"
+_NO_MONITOR = """\
+# systemd mails nothing: without a monitor, name a unit here that reports a failure
+#OnFailure=status-mail@%n.service
+"""
+
+
 def cron_lines(job: HourlyBackup) -> str:
     """Return a line for a crontab. Each run appends a line to a log beside the settings, and cron mails what is wrong."""
     log = shlex.quote(str(job.settings.with_suffix(".log.jsonl")))
@@ -44,12 +52,13 @@ def cron_lines(job: HourlyBackup) -> str:
     line += f' 2>&1 | tee -a {log} | sed \'/"level":"info"/d\''
     if job.environment is not None:
         line = f"set -a; . {shlex.quote(str(job.environment))}; {line}"
+    other = "The monitor in the settings is notified of every run." if job.pings else _NO_MAIL
     in_crontab = line.replace("%", r"\%")  # a bare one would end the command
     return f"""\
 # for the crontab of {job.user}: crontab -e
 # Each run appends a line to the log {job.settings.with_suffix(".log.jsonl")}.
 # cron mails errors if this machine has a mail program: write your address here.
-# Without one, use a monitor: `ping` in the settings
+# {other}
 # MAILTO=operations@example.com
 15 * * * *  {in_crontab}
 """
@@ -62,15 +71,14 @@ def systemd_lines(job: HourlyBackup) -> str:
     ).replace("$", "$$")
     environment = "" if job.environment is None else f"EnvironmentFile={_path(job.environment)}\n"
     store = "" if job.store is None else f"ReadWritePaths={_word(job.store)}\n"
+    on_failure = "" if job.pings else _NO_MONITOR
     return f"""\
 # /etc/systemd/system/jitsu-backup.service
 [Unit]
 Description=Back up Jitsu workspaces
 Wants=network-online.target
 After=network-online.target
-# systemd mails nothing: without a monitor, name a unit here that reports a failure
-#OnFailure=status-mail@%n.service
-
+{on_failure}
 [Service]
 Type=oneshot
 User={job.user}

@@ -39,14 +39,14 @@ from jitsu_backup.store import (
     names_archive,
     of_workspace,
     read_file,
-    undamaged_before,
+    substitutes,
 )
 
 _NAMED = 10
 """The most workspaces that a message names."""
 
 _TRIED = 5
-"""How many archives before a damaged one are read to find an undamaged one."""
+"""How many archives are read to find one to use in place of a damaged one."""
 
 _ADVICE = re.compile(r"; (?:use another archive.*|give a file that `backup` wrote)$")
 
@@ -86,7 +86,7 @@ async def open_stored(archive: ArchiveName, store: Store, keys: ArchiveKeys, aga
         raise
     except IntegrityError as problem:
         known = await archives(store)
-        older, sure = await _undamaged_before(archive, known, store, keys)
+        other, sure = await _in_place_of(archive, known, store, keys)
         newest = not any(
             a for a in known if a.workspace_id == archive.workspace_id and a.sort_key > archive.sort_key
         )
@@ -94,31 +94,29 @@ async def open_stored(archive: ArchiveName, store: Store, keys: ArchiveKeys, aga
         dated = type(problem)(f"{archive.dated}: {why}")
         dated.archive = str(archive)
         prune = None if problem.misnamed else again("prune", "--quarantine")
-        advice = instead_of(archive, older, newest=newest, prune=prune)
+        advice = instead_of(archive, other, newest=newest, prune=prune)
         if not sure:
-            advice = (
-                f"none of the {_TRIED} before it can be read; check all with `{again('verify', '--all')}`"
-            )
+            advice = f"none of the {_TRIED} nearest can be read; check all with `{again('verify', '--all')}`"
         raise dated.with_remedy(advice) from None
 
 
-async def _undamaged_before(
+async def _in_place_of(
     archive: ArchiveName, known: Iterable[ArchiveName], store: Store, keys: ArchiveKeys
 ) -> tuple[ArchiveName | None, bool]:
-    """Return the newest archive before another one that can be read, or that `keys` do not open.
+    """Return the best archive to use in place of another one that can be read, or that `keys` do not open.
 
     Only the first few are tried. Also return whether that was enough to know.
     """
-    for number, older in enumerate(undamaged_before(archive, known)):
+    for number, other in enumerate(substitutes(archive, known)):
         if number == _TRIED:
             return None, False
         try:
-            content_of(older, await store.read(str(older)), keys)
+            content_of(other, await store.read(str(other)), keys)
         except (LockedError, NoKeyError):
-            return older, True
+            return other, True
         except BackupError:
             continue
-        return older, True
+        return other, True
     return None, True
 
 
@@ -228,16 +226,21 @@ def _report_newer(known: list[ArchiveName], found: ArchiveName, now: datetime, r
 
 def before_loss(archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm: float) -> str:
     """Return words for the size of a shrunken archive, and which of the `known` ones is from before the loss."""
+    before = previous_of(archive, known, shrink_alarm)
+    size = f"it has {plural(archive.total or 0, 'entity', 'entities')}"
+    return size if before is None else f"{size}; the previous {before.reference} has {before.total}"
+
+
+def previous_of(
+    archive: ArchiveName, known: Iterable[ArchiveName], shrink_alarm: float
+) -> ArchiveName | None:
+    """Return which of the `known` archives is from before the loss in a shrunken one, or None."""
     own = [a for a in known if a.workspace_id == archive.workspace_id and a.sort_key < archive.sort_key]
     window = compared_with(own, archive.taken_at)
     counted = without_deleted(window, own)
     fallen = falls_since(counted, archive.counts, shrink_alarm, alarms=open_alarms(own))
     most = with_most(counted, fallen)
-    size = f"it has {plural(archive.total or 0, 'entity', 'entities')}"
-    if most is None:
-        return size
-    before = window[counted.index(most)]
-    return f"{size}; the previous {before.reference} has {before.total}"
+    return None if most is None else window[counted.index(most)]
 
 
 async def newest_hosts(

@@ -1,6 +1,6 @@
 """Verifying archives: what each lacks, what would prevent its restore, and the exit code of the run."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +25,7 @@ from jitsu_backup.operations.rehearse import rehearse
 MOST_TOLD = 3
 """How many reasons an alarm gives. The log has more of them, and the report has all."""
 
+_AFTERWARDS = "or if it was deleted on purpose, remove what refers to it in the console; then back up again"
 _AGAIN = "correct that in the console and back up again, or restore an earlier archive"
 
 
@@ -87,7 +88,8 @@ class CheckedArchive(_Archive):
 
     `not_read` lists what is missing and why, each as (name, reason). `dangling` has the harmful references first.
     `folder` is true for a folder of `unpack`. It is `superseded` if all archives of the store are checked, and `latest` means
-    another one: then dangling references are no failure, because nothing can be done about them.
+    another one: then dangling references are no failure, because nothing can be done about them. `holds` are those of the
+    entities that newer archives lack.
     """
 
     source: Source
@@ -98,6 +100,7 @@ class CheckedArchive(_Archive):
     rehearsal: Rehearsal | None = None
     folder: bool = False
     superseded: bool = False
+    holds: tuple[Key, ...] = ()
 
     @property
     def workspace(self) -> str:
@@ -108,6 +111,11 @@ class CheckedArchive(_Archive):
     def broken(self) -> set[Key]:
         """The entities that cannot be restored because of a dangling reference."""
         return {one.key for one in self.dangling if not one.dead}
+
+    @property
+    def needs(self) -> set[str]:
+        """The ids of the entities that these need, and that it lacks."""
+        return {one.missing_id for one in self.dangling if not one.dead}
 
     @property
     def dangles(self) -> bool:
@@ -157,12 +165,18 @@ def exit_code_of(results: Iterable[ArchiveFinding], *, fail_on_losses: bool = Fa
 
 
 def alarms_of(
-    result: ArchiveFinding, again: Again, *, fail_on_losses: bool = False, others: int = 0
+    result: ArchiveFinding,
+    again: Again,
+    *,
+    fail_on_losses: bool = False,
+    others: int = 0,
+    checked: Iterable[CheckedArchive] = (),
 ) -> Iterator[Alarm]:
     """Yield what is wrong with an archive: it cannot be read, lacks something, or cannot be restored.
 
     `again` is as in `remedy_for`. With `fail_on_losses`, what a recovery on an empty console would lose counts too.
-    `others` is how many other archives of the workspace the same is said of.
+    `others` is how many other archives of the workspace the same is said of. `checked` are the archives of the run, which
+    may hold what this one lacks, newest first.
     """
     if isinstance(result, UnreadArchive):
         yield _unreadable(result, again)
@@ -176,12 +190,27 @@ def alarms_of(
     elif result.dangles or result.lost:
         retry = again("verify", archive, *(["--rehearse"] if result.rehearsal is not None else []))
         more = f"; list all {len(reasons)} with `{retry}`" if len(reasons) > MOST_TOLD else ""
-        remedy = "correct that in the folder" if result.folder else _AGAIN
+        remedy = "correct that in the folder" if result.folder else _brought_back(result, checked, again)
         remedy += more
         yield Alarm(What.NOT_RESTORABLE, why, remedy, workspace)
     if fail_on_losses and (losses := in_words(result.lacks)):
         remedy = "save the missing values elsewhere, or back up with the operator's token (--admin-token)"
         yield Alarm(What.LACKING, f"{which}: {losses}", remedy, workspace)
+
+
+def _brought_back(result: CheckedArchive, checked: Iterable[CheckedArchive], again: Again) -> str:
+    """Return how to bring back what an archive lacks: the newest of those `checked` that holds some of it, or how to find it."""
+    lacking = sorted(result.needs)
+    if result.named is None or not lacking:
+        return _AGAIN
+    for one in checked:
+        found = [key for key in one.holds if key.id in result.needs]
+        if found and one.named is not None and one.named.workspace_id == result.named.workspace_id:
+            only = [word for key in found for word in ("--only", str(key))]
+            restore = again("restore", one.short_name, *only, "--with-links", "--dry-run")
+            return f"see what brings it back, connected as it was, with `{restore}`; {_AFTERWARDS}"
+    history = again("history", result.workspace, f"*/{lacking[0]}")
+    return f"see which archive still has it, and the command that brings it back, with `{history}`; {_AFTERWARDS}"
 
 
 def _unreadable(result: UnreadArchive, again: Again) -> Alarm:
@@ -202,10 +231,11 @@ def check_archive(
     *,
     folder: bool = False,
     superseded: bool = False,
+    wanted: Collection[str] = (),
 ) -> CheckedArchive:
     """Return what an archive lacks, and its references to entities that it does not hold.
 
-    `folder` and `superseded` are as in CheckedArchive.
+    `folder` and `superseded` are as in CheckedArchive. `wanted` are the ids of the entities that newer archives lack.
     """
     manifest, names = snapshot.manifest, names_of_refused(snapshot)
     return CheckedArchive(
@@ -218,6 +248,7 @@ def check_archive(
         rehearsal,
         folder,
         superseded,
+        tuple(entity.key for entity in snapshot.entities if entity.key.id in wanted),
     )
 
 

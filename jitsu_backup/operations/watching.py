@@ -87,7 +87,7 @@ class Surroundings:
 
     `now` returns the time in UTC, `monotonic` the seconds of the event loop's clock. `told` receives events, `backed_up`
     every backup, and `stands` the status, every few minutes and whenever something fails or works again. `again` builds a
-    command line. `needed` returns the names of the archives of a workspace, given by console and id, that must not be
+    command line, and `again_with_keys` another `again`, which adds what opens the archives given. `needed` returns the names of the archives of a workspace, given by console and id, that must not be
     pruned yet.
     """
 
@@ -102,3 +102,6 @@ class Surroundings:
     stands: Callable[[Standing], None] = lambda _: None
     needed: Callable[[tuple[str, str]], Iterable[str]] = lambda _: ()
     again: Again = lambda *words: " ".join(("jitsu-backup", *words))
+    again_with_keys: Callable[[Iterable[ArchiveName]], Again] = lambda _: (
+        lambda *words: " ".join(("jitsu-backup", *words))
+    )

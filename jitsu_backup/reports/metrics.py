@@ -175,6 +175,19 @@ def last_reads(text: str) -> dict[str, float]:
     }
 
 
+def unseen_workspaces(text: str) -> list[Alarm]:
+    """Return the alarms of the last run about workspaces that only the store has. Raise ValueError for a text that is not metrics."""
+    found = (dict(labels) for (name, labels), _ in _samples(text) if name == "jitsu_backup_run_problem")
+    words = What.UNSEEN.words
+    return [
+        Alarm(
+            What.UNSEEN, one["reason"].removeprefix(words).removeprefix(": "), one["remedy"], one["workspace"]
+        )
+        for one in found
+        if one["problem"] == What.UNSEEN.label
+    ]
+
+
 def metrics_text(
     before: str,
     figures: Iterable[Figures],

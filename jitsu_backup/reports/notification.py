@@ -150,7 +150,10 @@ def _text(news: News, lines: list[_Line], style: _Style, again: Again) -> str:
 
 def _head(news: News, lines: list[_Line], style: _Style) -> Iterator[str]:
     since = "" if news.before is None else f" since {shown_time(news.before.taken_at)}"
-    yield f"{style.bare(_called(news))}: {_counted(news, lines)}{since}"
+    counted = _counted(news, lines)
+    if news.alarm and lines:  # it may have shrunk before the archive that this one is compared with
+        counted = f"{counted}; {plural(len(lines), 'change')}"
+    yield f"{style.bare(_called(news))}: {counted}{since if lines or not news.alarm else ''}"
     if news.alarm:
         alarm = style.sentence(news.alarm)
         yield f"Shrink alarm: {alarm}. The monitor and the exit code of the run report it too."

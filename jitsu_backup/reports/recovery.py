@@ -59,6 +59,7 @@ from jitsu_backup.reports.recovery_remarks import (
     note_rows,
     refused_names,
     role_in_words,
+    secrets_rows,
     unknown_rows,
     without_rows,
 )
@@ -69,6 +70,7 @@ _MOST_MEMBERS = 10
 _WITHOUT = "Left out, because something they need no longer existed"
 _ELSEWHERE = "Goes into another workspace"
 _CALLED = "Called differently on this console"
+_SECRETS = "Older archives with secrets that the newest one lacks"
 _KEPT = "Kept as changed in the target since the last recovery"
 _SHORT = {
     LossKind.SECRET: ("secret", "secrets"),
@@ -273,6 +275,7 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
 def _remarks(workspaces: Sequence[WorkspaceRecovery]) -> Iterator[Listing]:
     columns = ("Workspace", "What")
     yield Listing(_WITHOUT, columns, tuple(without_rows(workspaces)), urgent=True, alike=True)
+    yield Listing(_SECRETS, columns, tuple(secrets_rows(workspaces)), alike=True)
     yield Listing(_KEPT, columns, tuple(kept_rows(workspaces)), alike=True)
     yield Listing(_ELSEWHERE, columns, tuple(elsewhere_rows(workspaces)), alike=True)
     yield Listing(_CALLED, columns, tuple(called_rows(workspaces)), alike=True)

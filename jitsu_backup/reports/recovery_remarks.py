@@ -89,6 +89,19 @@ def role_in_words(member: Member) -> str:
     return f"{member.role}, as of {member.as_of:%Y-%m-%d}, before an earlier recovery"
 
 
+def secrets_rows(workspaces: Iterable[WorkspaceRecovery]) -> Rows:
+    """Yield the older archives that the operator's token read, of workspaces whose newest one lacks secrets."""
+    for one in workspaces:
+        if (older := one.with_secrets) is not None:
+            show = _command("show", older.reference, "TYPE/NAME", "--secrets")
+            at = f"--at {older.taken_at:%Y-%m-%dT%H:%M:%S}"
+            what = f"{older.dated} was read with the operator's token"
+            yield (
+                one.slug,
+                f"{what}; recover from it with {at}, or print a secret for an overlay with `{show}`",
+            )
+
+
 def _is_elsewhere(one: WorkspaceRecovery) -> bool:
     """Return whether the target is another workspace with another name or slug, which no recovery has written into yet."""
     if one.prepared is None or one.called_now is None or one.target_id == one.workspace_id:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         names_archive as names_archive,
         of_workspace as of_workspace,
         period as period,
-        undamaged_before as undamaged_before,
+        substitutes as substitutes,
     )
     from jitsu_backup.store.marker import is_begun as is_begun, mark as mark, nothing_there as nothing_there
     from jitsu_backup.store.readings import (

@@ -125,7 +125,7 @@ class Lease:
         waited = False
         for _ in range(TRIES) if not wait else count():
             numbers = await self._numbers()
-            running = next((other for other in await self._others(numbers) if not self._is_over(other)), None)
+            running = await self._running(numbers)
             if running is None:
                 if await self._advance(numbers):
                     return waited
@@ -142,6 +142,11 @@ class Lease:
         raise BackupError(
             f"workspace {self._workspace_id} could not be locked, because other runs keep locking it; try again later"
         )
+
+    async def held_by(self) -> str:
+        """Return in words which other run has the lease, or an empty text. Raise BackupError, BlockedError."""
+        running = await self._running(await self._numbers())
+        return "" if running is None else _told(running, self._whole)
 
     def held(self) -> bool:
         """Return whether no other run can have taken the lease. A process that was suspended for long must stop."""
@@ -209,6 +214,10 @@ class Lease:
     async def _create(self, number: int, until: datetime) -> bool:
         state = _State(self._holder, self._what, self._since, until)
         return await self.store.create(lease_name(self._workspace_id, number), state.dump())
+
+    async def _running(self, numbers: list[int]) -> _State | None:
+        """Return the lease of another run that has not ended, or None."""
+        return next((other for other in await self._others(numbers) if not self._is_over(other)), None)
 
     async def _others(self, numbers: list[int]) -> list[_State]:
         """Return the last lease of each run."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
-from jitsu_backup.archive import ACCEPTED, INCOMPLETE, WEAKER, ArchiveName
+from jitsu_backup.archive import ACCEPTED, INCOMPLETE, SHRUNK, WEAKER, ArchiveName
 from jitsu_backup.errors import BackupError, IntegrityError, SeveralWorkspacesError, UsageError
 from jitsu_backup.model import nearest, plural, shown_time, some_of
 
@@ -128,7 +128,10 @@ def _by_id(chosen: list[ArchiveName], word: str) -> ArchiveName:
     ids = sorted({archive.digest_prefix for archive in found})
     if len(ids) > 1:
         raise UsageError(f"{word!r} could be {', '.join(ids)}; write more digits of the id")
-    return max([archive for archive in found if not archive.damaged] or found, key=_BY_AGE)
+    usable = [archive for archive in found if not archive.damaged] or found
+    return max(
+        usable, key=lambda archive: (not archive.set_aside, archive.sort_key)
+    )  # a backup has its own marks
 
 
 def _labelled(chosen: list[ArchiveName], label: str, now: datetime) -> ArchiveName:
@@ -204,36 +207,52 @@ def _whole(archive: ArchiveName, ordered: list[ArchiveName]) -> ArchiveName:
     """Return the archive if it is not damaged. Otherwise raise IntegrityError, which says what to write instead."""
     if not archive.damaged:
         return archive
-    older = next(undamaged_before(archive, ordered), None)
-    advice = instead_of(archive, older, newest=archive == ordered[0])
+    other = next(substitutes(archive, ordered), None)
+    advice = instead_of(archive, other, newest=archive == ordered[0])
     problem = IntegrityError(f"{archive.dated} is damaged: {archive.remains}; {advice}")
     problem.archive, problem.advice = str(archive), advice
     raise problem
 
 
-def undamaged_before(archive: ArchiveName, known: Iterable[ArchiveName]) -> Iterator[ArchiveName]:
-    """Yield the complete archives of the same workspace from before an archive, newest first, whose sizes are right."""
-    own = (a for a in known if a.workspace_id == archive.workspace_id and a.complete)
-    yield from sorted((a for a in own if a.sort_key < archive.sort_key), key=_BY_AGE, reverse=True)
+def substitutes(archive: ArchiveName, known: Iterable[ArchiveName]) -> Iterator[ArchiveName]:
+    """Yield the archives to use in place of one that cannot be used, whose sizes are right, the best one first.
+
+    Those with the same content come first, older or newer. Then come the complete ones from before it, the newest first,
+    and those of them that are marked shrunk come last.
+    """
+    own = [a for a in known if a.workspace_id == archive.workspace_id and a != archive and not a.damaged]
+    own.sort(key=_BY_AGE, reverse=True)
+    yield from (other for other in own if _is_same(other, archive))
+    before = [a for a in own if a.complete and a.sort_key < archive.sort_key and not _is_same(a, archive)]
+    yield from sorted(before, key=lambda older: SHRUNK in older.marks)
+
+
+def _is_same(other: ArchiveName, archive: ArchiveName) -> bool:
+    """Return whether two archives of a workspace have the same content."""
+    return other.digest_prefix == archive.digest_prefix
 
 
 def instead_of(
     archive: ArchiveName,
-    older: ArchiveName | None,
+    other: ArchiveName | None,
     *,
     newest: bool,
     prune: str | None = "jitsu-backup prune --quarantine",
 ) -> str:
-    """Return what to do about an archive that cannot be used. `older` is the newest undamaged one before it.
+    """Return what to do about an archive that cannot be used. `other` is the first of its `substitutes` that can.
 
     `newest` says that it is the newest of its workspace. `prune` is the command that moves it away, None if none does.
     """
-    if older is None:
+    again = ", or back up again" if newest else ""
+    if other is None:
         use = "back up again, because no older one is undamaged"
-    else:  # an id can name two archives with the same content
-        name = older.reference if older.digest_prefix != archive.digest_prefix else str(older)
-        again = ", or back up again" if newest else ""
-        use = f"use {name} of {shown_time(older.taken_at)}, the newest undamaged one before it{again}"
+    elif _is_same(other, archive):  # which an id would not tell apart
+        use = f"use {other} of {shown_time(other.taken_at)}, which has the same content{again}"
+    else:
+        shrunk = SHRUNK in other.marks
+        which = "undamaged, but marked shrunk" if shrunk else "undamaged and not shrunk"
+        named = f"{other.reference} of {shown_time(other.taken_at)}"
+        use = f"use {named}, the newest one before it that is {which}{again}"
     return use if prune is None else f"{use}; then move the damaged one away with `{prune}`"
 
 

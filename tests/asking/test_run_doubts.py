@@ -220,6 +220,23 @@ def test_an_incomplete_reading_is_not_remembered(world: World) -> None:
     at_rest(world, story)
 
 
+def test_an_archive_that_was_read_into_and_that_is_gone_is_reported_once(world: World, folder: Path) -> None:
+    """The store itself remembers it: no figures are needed."""
+
+    async def story(world: World) -> None:
+        await create(world)
+        saved = await world.saved()
+        (folder / str(saved.archive)).unlink()
+        outcome = await world.outcome()
+        assert outcome.alarm is not None
+        assert outcome.alarm.what is What.LOST
+        assert f" no longer has the archive {saved.archive.digest_prefix}, in which " in outcome.alarm.why
+        await asyncio.sleep(HOUR)
+        assert (await world.outcome()).alarm is None
+
+    at_rest(world, story)
+
+
 def test_an_archive_that_the_figures_tell_of_and_that_is_gone_is_reported(world: World) -> None:
     """The alarm of a lost archive is looked for although nothing would have to be read."""
 

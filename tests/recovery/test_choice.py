@@ -12,6 +12,7 @@ from jitsu_backup.archive import (
     CLONED,
     CLONING,
     INCOMPLETE,
+    OPERATOR,
     PRE_RESTORE,
     SHRUNK,
     UNCOMPARED,
@@ -29,6 +30,7 @@ from jitsu_backup.operations.recovery.choice import (
     candidates,
     choose,
     same_host,
+    with_secrets,
     without_whole,
 )
 
@@ -48,6 +50,14 @@ def archive(
         slug, workspace_id, NOON + timedelta(hours=hours), f"{int(hours * 100) + 4096:012x}", marks, total=total,
         size=100, sketch="0" * 16, found=50 if damaged else 100,
     )  # fmt: skip
+
+
+def test_an_older_archive_of_the_operator_is_named_if_the_one_that_is_used_was_read_with_a_key() -> None:
+    newest, operators, oldest = archive(hours=-1), archive("ca", -2, OPERATOR), archive("ca", -3, OPERATOR)
+    (candidate,) = candidates([newest, operators, oldest], NOON + timedelta(days=1))
+    assert candidate.archives[0] == newest
+    assert with_secrets(newest, candidate) == operators
+    assert with_secrets(operators, candidate) is None
 
 
 def opened(one: ArchiveName, host: str = HOST, created: str | None = None) -> Opened:

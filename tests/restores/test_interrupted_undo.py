@@ -1,15 +1,19 @@
 """An undo that did not end is gone on with when it is run again, as every run is."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 
+from jitsu_backup.archive import parse_name
 from jitsu_backup.sandbox import Sandbox
+from jitsu_backup.store import FolderStore, Lease
 from tests.restores.kit import delete
 from tests.restores.test_undo import archives, code_of, names_of
-from tests.support import STAGING
+from tests.support import STAGING, run
 
 Shell = Callable[..., Any]
 
@@ -47,6 +51,22 @@ def test_an_interrupted_undo_continues_when_it_is_run_again(
     assert objects["lake-0001"].config["project"] == "of-today"
     assert objects["web-0001"].config["name"] == "Web of a colleague"
     assert "More" not in names_of(sandbox, STAGING)
+
+
+def test_while_a_run_writes_undo_says_so_and_to_wait(interrupted: Shell, tmp_path: Path) -> None:
+    for path in (tmp_path / "jitsu-backups").iterdir():
+        archive = parse_name(path.name)
+        if archive is not None and archive.left_after and not archive.is_intent:
+            path.unlink()  # the restore has not ended either
+    store = FolderStore(str(tmp_path / "jitsu-backups"))
+    lease = Lease(store, STAGING, "restore", now=lambda: datetime.now(UTC), monotonic=monotonic)
+    run(lease.take(wait=False))
+    looked = " ".join(interrupted("undo", "--dry-run").stderr.split())
+    assert "warning: another run is writing into this workspace: restore by " in looked
+    assert "; wait until it has ended, then run undo again" in looked
+    assert "what that run wrote is unknown, because it has not ended yet: " in looked
+    run(lease.release())
+    assert "another run" not in interrupted("undo", "--dry-run").stderr
 
 
 def test_one_that_is_interrupted_again_and_carried_out_by_a_plan_continues_too(

@@ -6,7 +6,7 @@ import pytest
 
 from jitsu_backup.archive import parse_name
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.store import find as find_archive, names_archive
+from jitsu_backup.store import find as find_archive, instead_of, names_archive, substitutes
 
 
 def find(names: list[str], reference: str) -> str:
@@ -103,6 +103,26 @@ def test_what_is_not_there_is_reported_with_what_is() -> None:
 def test_a_date_means_the_state_at_its_end(reference: str, found: str) -> None:
     before_restore = name(3, "9999", mark=".pre-restore")
     assert find([THREE, CUT, ONE, TWO, before_restore], reference) == found
+
+
+def test_in_place_of_a_damaged_archive_the_same_content_is_best_and_a_shrunk_one_is_the_last_resort() -> None:
+    names = [name(1, "aaaa"), name(2, "bbbb", mark=".shrunk"), name(3, "cccc"), name(4, "cccc")]
+    whole, shrunk, damaged, same = (found for found in map(parse_name, names) if found is not None)
+    known = [shrunk, whole, damaged, same]
+    assert [*substitutes(damaged, known)] == [same, whole, shrunk]
+    words = [
+        instead_of(damaged, other, newest=False).partition(";")[0] for other in substitutes(damaged, known)
+    ]
+    assert words == [
+        f"use {same} of 2026-11-23 04:00:00 UTC, which has the same content",
+        f"use {whole.reference} of 2026-11-23 01:00:00 UTC, the newest one before it that is undamaged and not shrunk",
+        f"use {shrunk.reference} of 2026-11-23 02:00:00 UTC, the newest one before it that is undamaged, but marked shrunk",
+    ]
+
+
+def test_an_id_means_the_backup_and_not_what_a_run_kept_of_the_same_content() -> None:
+    backup, kept = name(2, "dddd", mark=".shrunk"), name(3, "dddd", mark=".pre-restore")
+    assert find([backup, kept], "dddd") == backup
 
 
 def test_a_date_before_all_archives_is_reported_with_the_oldest() -> None:

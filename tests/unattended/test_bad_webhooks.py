@@ -91,4 +91,8 @@ def test_one_that_asks_for_a_wait_is_given_it() -> None:
 def test_one_that_asks_for_a_long_wait_is_tried_no_more_by_this_run(wanted: str) -> None:
     with webhook(answer(f"429 Too Many Requests\r\nRetry-After: {wanted}")) as (url, asked):
         problem = reason(url)
-    assert (str(problem), problem.no_answer, len(asked)) == ("HTTP 429; check its address", True, 1)
+    assert (str(problem), problem.no_answer, len(asked)) == (
+        "its server limits the number of messages (HTTP 429)",
+        True,
+        1,
+    )

@@ -70,7 +70,10 @@ def test_latest_and_dates_never_mean_an_older_one_where_the_newest_is_damaged(
             assert damaged.reference in done.stderr
             assert "damaged" in done.stderr
     told = bench.run("show", "latest").stderr
-    assert f"use {older.dated}, the newest undamaged one before it, or back up again" in told
+    assert (
+        f"use {older.dated}, the newest one before it that is undamaged and not shrunk, or back up again"
+        in told
+    )
     assert bench.run("show", "latest~1").returncode == 0
     assert bench.run("show", older.digest_prefix).returncode == 0
     checked = bench.run("verify", "--latest")
@@ -88,7 +91,7 @@ def test_the_remedy_is_the_same_whatever_the_damage_and_each_fault_is_said_once(
     path.write_bytes(data)
     cut_off(bench, newest)
     remedy = (
-        f"; use {sound.dated}, the newest undamaged one before it{{}}; then move the damaged one away with"
+        f"; use {sound.dated}, the newest one before it that is undamaged and not shrunk{{}}; then move the damaged one away with"
         " `jitsu-backup prune --quarantine`"
     )
     done = bench.run("verify", "--all")
@@ -111,7 +114,9 @@ def test_of_two_archives_with_one_id_the_undamaged_one_is_named_by_its_file(benc
     sound, newest = bench.archives
     assert sound.digest_prefix == newest.digest_prefix
     path = path_of(bench, newest)
-    path.write_bytes(path.read_bytes()[:-9] + b"x" + path.read_bytes()[-8:])
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
     told = bench.run("show", "latest")
     assert (told.returncode, f"; use {sound} of " in told.stderr) == (5, True), told.stderr
     assert bench.run("show", str(sound)).returncode == 0

@@ -21,7 +21,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jitsu_backup.archive import parse_name
-from jitsu_backup.reports.metrics import RunFigures, metrics_text
+from jitsu_backup.operations.alarms import Alarm, What
+from jitsu_backup.reports.metrics import RunFigures, metrics_text, unseen_workspaces
 from jitsu_backup.sandbox import Sandbox, default_state
 from tests.faults import Call, Faults
 from tests.s3_server import BUCKET, s3_server
@@ -376,3 +377,11 @@ def test_a_profile_that_cannot_be_read_leaves_no_figures_of_a_workspace(bench: B
     assert bench.run("backup", "@one", "--metrics", "m").returncode == 2
     assert figures(bench.folder / "m") == {}
     assert "jitsu_backup_run_exit_code 2.0" in (bench.folder / "m").read_text()
+
+
+def test_check_reads_from_the_metrics_which_workspaces_the_last_run_no_longer_saw() -> None:
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    unseen = Alarm(What.UNSEEN, "its archives are those of acme", "give access again", "w1")
+    others = Alarm(What.RUN_FAILED, "no reply", "try again", "acme")
+    assert unseen_workspaces(metrics_text("", (), 3, now, [unseen, others])) == [unseen]
+    assert unseen_workspaces(metrics_text("", (), 0, now)) == []

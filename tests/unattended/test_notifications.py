@@ -167,7 +167,11 @@ def test_no_name_in_a_subject_adds_a_header_or_a_body_to_a_mail(slug: str) -> No
     [
         (404, 1, "HTTP 404; check its address"),
         (500, 3, "its server reports an error (HTTP 500)"),
-        (429, 3, "HTTP 429; check its address"),
+        (
+            429,
+            3,
+            "its server limits the number of messages (HTTP 429)",
+        ),
     ],
 )
 def test_a_message_that_is_not_taken_fails_no_backup_and_is_reported_with_the_next(
@@ -252,7 +256,7 @@ def test_a_shrunken_workspace_is_reported_with_its_alarm_and_what_is_gone(bench:
         bench.forget("destination", 0)
         run(bench, url, *ALWAYS, code=3)
     second = bodies(told)[1]
-    assert second["summary"].startswith("acme-staging: shrunk since ")
+    assert second["summary"].startswith(f"acme-staging: shrunk; {len(second['changes'])} changes since ")
     assert "Shrink alarm: destination: 4 before, 0 now." in second["summary"]
     assert {one["what"] for one in second["changes"] if one["type"] == "destination"} == {"removed"}
 
@@ -263,12 +267,16 @@ def test_a_machine_without_the_key_to_archives_tells_counts(bench: Bench, tmp_pa
     sealed = ("--encrypt-to", str(pyrage.x25519.Identity.generate().to_public()))
     with monitor() as (url, told):
         run(bench, url, *ALWAYS, *sealed)
-        bench.state.add_object(STAGING, "function", "new-0001", {"name": "New", "code": "new"})
-        run(bench, url, *ALWAYS, *sealed)
+        bench.forget("destination", 0)
+        said = run(bench, url, *ALWAYS, *sealed, code=3)
     second = bodies(told)[1]
     assert second["not_compared"] == "the previous archive cannot be read on this machine"
-    assert "Number of entities: function " in second["summary"]
+    assert "Number of entities: destination 4 → 0" in second["summary"]
     assert second["changes"] == []
+    before, now = (archive.reference for archive in bench.archives)
+    assert second["command"] == f"jitsu-backup diff {before} {now} --identity FILE"
+    assert f"  jitsu-backup diff {before} {now} --identity FILE" in said.splitlines()
+    assert f"  jitsu-backup restore {before} --dry-run --identity FILE" in said.splitlines()
 
 
 def test_no_value_of_a_field_is_in_a_message(bench: Bench) -> None:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from jitsu_backup.archive import INCOMPLETE, SHRUNK, UNCOMPARED, WEAKER, ArchiveName, safe_text, source_mark
+from jitsu_backup.archive import (
+    INCOMPLETE,
+    OPERATOR,
+    SHRUNK,
+    UNCOMPARED,
+    WEAKER,
+    ArchiveName,
+    safe_text,
+    source_mark,
+)
 from jitsu_backup.errors import IncompleteError, IntegrityError, SeveralConsolesError, UsageError
 from jitsu_backup.model import Source, plural, shown_time, some_of
 from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
@@ -107,6 +116,14 @@ def _candidate(members: list[ArchiveName]) -> Candidate:
     used = set(map(id, kept))
     others = tuple(archive for archive in members if id(archive) not in used)
     return Candidate(newest.workspace_id, newest.slug, tuple(kept), passed_over, others)
+
+
+def with_secrets(used: ArchiveName, candidate: Candidate) -> ArchiveName | None:
+    """Return the newest whole archive before the one `used` that the operator's token read, None if it read that one too."""
+    if used.key_class == OPERATOR:
+        return None
+    older = (one for one in candidate.archives if one.key_class == OPERATOR and one.sort_key < used.sort_key)
+    return next(older, None)
 
 
 def is_whole(archive: ArchiveName) -> bool:

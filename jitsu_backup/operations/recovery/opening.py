@@ -7,7 +7,7 @@ from jitsu_backup.archive import ArchiveName
 from jitsu_backup.console import gather
 from jitsu_backup.errors import BackupError, IntegrityError, LockedError, UsageError
 from jitsu_backup.events import Progress, Reporter
-from jitsu_backup.model import Snapshot, plural, shown_time
+from jitsu_backup.model import Snapshot, plural, shown_time, unknown_secrets
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery.choice import (
     Candidate,
@@ -15,6 +15,7 @@ from jitsu_backup.operations.recovery.choice import (
     is_whole,
     not_used,
     same_host,
+    with_secrets,
     without_whole,
 )
 from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
@@ -32,11 +33,15 @@ _OLDEST_READ = 3
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The archive that is used for a workspace, opened, and newer ones that could not be used."""
+    """The archive that is used for a workspace, opened, and newer ones that could not be used.
+
+    `with_secrets` is an older one that the operator's token read, if this one lacks secrets.
+    """
 
     opened: Opened
     snapshot: Snapshot = field(repr=False)
     passed_over: tuple[PassedOver, ...] = ()
+    with_secrets: ArchiveName | None = None
 
 
 async def open_all(
@@ -86,7 +91,9 @@ async def _open(
     for archive in candidate.archives[:TRIES]:
         snapshot = await _content(archive, store, keys)
         if not isinstance(snapshot, PassedOver):
-            return Taken(_opened(archive, snapshot), snapshot, (*candidate.passed_over, *failed))
+            passed_over = (*candidate.passed_over, *failed)
+            older = with_secrets(archive, candidate) if unknown_secrets(snapshot) else None
+            return Taken(_opened(archive, snapshot), snapshot, passed_over, older)
         failed.append(snapshot)
     return _unreadable(candidate, failed) if failed else without_whole(candidate)
 

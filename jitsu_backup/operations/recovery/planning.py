@@ -458,7 +458,7 @@ def _begin(one: Taken, job: RecoveryJob, choice: Choice) -> WorkspaceRecovery:
     newest = max(other.opened.archive.taken_at for other in choice.kept)
     return WorkspaceRecovery(
         archive, one.snapshot, passed_over=one.passed_over, is_old=newest - archive.taken_at > OLD,
-        plan_options=replace(job.options, overlay=overlay, since=Since.RECOVERY),
+        with_secrets=one.with_secrets, plan_options=replace(job.options, overlay=overlay, since=Since.RECOVERY),
         members_before=choice.members_before.get(archive.workspace_id, ()),
     )  # fmt: skip
 

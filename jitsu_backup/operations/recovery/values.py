@@ -151,8 +151,8 @@ class TakenId:
 class WorkspaceRecovery:
     """The plan for one workspace.
 
-    `snapshot` is the content of `archive`; `passed_over` are newer archives that could not be used. `target_id` is the id on
-    the target console, None if the workspace must be created. `prepared` is the plan; for a NEW workspace it assumes an empty
+    `snapshot` is the content of `archive`; `passed_over` are newer archives that could not be used. `with_secrets`
+    is an older one that the operator's token read, if this one lacks secrets. `target_id` is the id on the target console, None if the workspace must be created. `prepared` is the plan; for a NEW workspace it assumes an empty
     one. `problem` is why nothing is written: a needed decision, or a failure. `losses` are not restored, `keys_before` are
     write keys that earlier runs replaced by new ones, `members` are to be invited, `options` are set again. `is_old` says
     that the archive is much older than the newest of this recovery. `load` is the number of requests. `plan_options` are the
@@ -174,6 +174,7 @@ class WorkspaceRecovery:
     members: tuple[Member, ...] = ()
     options: tuple[OptionSet, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+    with_secrets: ArchiveName | None = None
     is_old: bool = False
     load: Load = field(default_factory=Load)
     plan_options: PlanOptions = field(default_factory=PlanOptions, repr=False)
