@@ -104,7 +104,8 @@ def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
 
 def _about(run: LastRun, target: Source) -> str:
     """Return what a run was, when it began, when it was continued, and whether it ended."""
-    words, began = f"began at {shown_time(run.archive.taken_at)}", run.recovered_from
+    kind = "undo" if run.archive.undoes else "restore or clone"
+    words, began = f"is the {kind} of {shown_time(run.archive.taken_at)}", run.recovered_from
     if began is not None and began.slug == target.slug:
         words = f"is the recovery of {shown_time(run.archive.taken_at)} from {began.host}"
     elif began is not None:

@@ -82,10 +82,15 @@ def _about_undoing(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextSte
     """Yield how to undo what was written: each command if there are few, otherwise the first, and where the others are."""
     found = ways_back(report, run)
     if len(found) <= _FEW:
-        yield from (NextStep(f"To undo {slug}", command, aside=True) for slug, command in found)
+        yield from (
+            NextStep(f"To undo {slug}, before another run writes into it", command, aside=True)
+            for slug, command in found
+        )
         return
     others = f"-v, --html and --markdown list all {len(found)} commands under '{WAYS_BACK}'"
-    yield NextStep(f"To undo {found[0][0]} ({others})", found[0][1], aside=True)
+    yield NextStep(
+        f"To undo {found[0][0]}, before another run writes into it ({others})", found[0][1], aside=True
+    )
 
 
 def about_permission(report: RecoveryReport, workspaces: Sequence[WorkspaceRecovery]) -> Iterator[NextStep]:
