@@ -164,7 +164,9 @@ def test_what_a_clone_made_and_others_use_or_changed_since_is_not_deleted_unseen
     (made,) = [r for r in sandbox.state.live_objects(PRODUCTION, "function") if r.config["name"] == "Enrich"]
     made.config["code"] = "of a colleague"
     blocked = cloned("undo", "acme-production", "--yes")
-    refused(blocked, 7, "function 'Enrich': created by the run being undone, and changed since: delete it with")
+    refused(
+        blocked, 7, "function 'Enrich': created by the run being undone, and changed since: delete it with"
+    )
     assert "--take=source:function/Enrich or keep it with" in " ".join(blocked.stdout.split())
 
 
