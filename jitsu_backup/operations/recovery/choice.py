@@ -324,7 +324,9 @@ def _of_one_host(
     others = [one for one in sources if one.source.host not in lost]
     ids = {one.archive.workspace_id for one in others}
     older = (one.archive for one in elsewhere if one.source.host in lost)
-    disputed = any(one.workspace_id in ids and one.total != 0 for one in older)  # an empty one restores nothing
+    disputed = any(
+        one.workspace_id in ids and one.total != 0 for one in older
+    )  # an empty one restores nothing
     if len(lost) > 1 or disputed:
         problem = SeveralConsolesError(
             f"the store has archives of several consoles: {consoles}; choose one with --from HOST"
