@@ -67,7 +67,7 @@ def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
     """Print which run is undone, and what is uncertain. `where` is the PLACE."""
     source = run.snapshot.manifest.source
     called = source.slug or source.workspace_id
-    app.say(f"The last run that wrote into {called} {_about(run, source)}.")
+    app.say(f"The last run in {called} {_about(run, source)}.")
     if run.created:
         entities = plural(run.created, "entity", "entities")
         ended = f"It created {entities}, which an undo deletes."

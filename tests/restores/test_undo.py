@@ -85,7 +85,7 @@ def test_an_undo_takes_back_the_last_restore_and_an_undo_after_it_takes_that_bac
         done = restored("undo", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
         assert code_of(sandbox) == now
-    assert "The last run that wrote into acme-staging is the undo of 20" in done.stderr
+    assert "The last run in acme-staging is the undo of 20" in done.stderr
     assert re.search("Back to: .*, from before the run of 20", done.stdout)
     assert "That run will be undone. Run undo again to redo it." in done.stderr
     assert "warning" not in done.stderr
