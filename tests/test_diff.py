@@ -105,7 +105,7 @@ def test_two_workspaces_as_they_are_and_a_clone_shows_only_real_differences(ask:
     [
         (("diff",), 2, "Missing argument"),
         (("diff", "latest"), 1, "is empty (the folder does not exist)"),
-        (("diff", "live:acme-staging"), 2, "only one side"),
+        (("diff", "live:acme-staging"), 2, "only one side; name the other one before it, or compare"),
         (("diff", "@staging", "latest"), 2, "no profile @staging"),
         (("diff", "live:@nobody", "latest"), 2, "no profile @nobody"),
         (("diff", "live:no-such-workspace", "live:acme-staging"), 1, "no-such-workspace"),

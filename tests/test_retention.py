@@ -13,8 +13,18 @@ import pytest
 from hypothesis import given, strategies as st
 from obstore.store import MemoryStore
 
-from jitsu_backup.archive import ArchiveName, archive_name, encode, least_changed
+from jitsu_backup.archive import (
+    CLONED,
+    CLONING,
+    PRE_RESTORE,
+    ArchiveName,
+    archive_name,
+    backup_mark,
+    encode,
+    least_changed,
+)
 from jitsu_backup.archive.retention import Policy, judge, policy_of, span
+from jitsu_backup.archive.run_parts import unended
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Snapshot
 from jitsu_backup.operations.save import SaveOptions, save
@@ -310,6 +320,21 @@ def test_those_of_before_a_restore_stay_for_a_while_and_labelled_ones_as_asked()
     assert [reasons[0] for reasons in found.values()] == [
         "the newest complete one", "from before a restore, within 30 days", "label before-upgrade",
     ]  # fmt: skip
+
+
+def test_the_parts_of_a_continued_run_stay_as_long_as_its_last_one_because_an_undo_needs_them_all() -> None:
+    first, last, newest = archive(24 * 31, PRE_RESTORE), archive(24 * 25, PRE_RESTORE), archive(0)
+    aim = archive(24 * 31, CLONING, "from-0123456789ab", backup_mark(first))
+
+    def stays(*others: ArchiveName) -> set[bool]:
+        verdicts = judge([first, aim, *others, newest], Policy(), NOW, UTC)
+        return {one.keep for one in verdicts if one.archive in (first, aim)}
+
+    assert (unended([first, aim], last), stays(last)) == ([first], {True})
+    ended = archive(24 * 30, CLONED, "from-0123456789ab", backup_mark(first))
+    assert (unended([first, aim, ended], last), stays(ended, last)) == ([], {False})
+    late = archive(24 * 23, PRE_RESTORE)
+    assert (unended([first, aim], late), stays(late)) == ([], {False})
 
 
 def test_what_set_off_the_shrink_alarm_stays_for_a_while_with_the_one_before_it() -> None:

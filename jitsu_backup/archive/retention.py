@@ -16,10 +16,12 @@ from jitsu_backup.archive import (
     SHRUNK,
     WEAKER,
     ArchiveName,
+    backup_mark,
     digits_changed,
     is_label,
     least_changed,
 )
+from jitsu_backup.archive.run_parts import last_parts
 from jitsu_backup.archive.shrinkage import compared_with, peaks
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import nearest, plural
@@ -161,7 +163,7 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
         kind: {name: _Room(getattr(policy, name)) for name in _PERIODS} for kind in (None, WEAKER, OPERATOR)
     }
     ranks = {kind: count() for kind in rooms}
-    last_clones = _last_clones(archives, now)
+    last_clones, parts = _last_clones(archives, now), last_parts(archives)
     verdicts, places = [], count()
     for archive in archives:
         if archive.damaged:
@@ -171,7 +173,7 @@ def _judge_one(archives: list[ArchiveName], policy: Policy, now: datetime, zone:
         elif archive in last_clones:
             reasons = [f"{_CLONE[archive.is_intent]} {_from(archive)}"]
         elif archive.set_aside:
-            reasons = _set_aside(archive, policy, end)
+            reasons = _set_aside(archive, policy, end, parts)
         elif INCOMPLETE in archive.marks:
             late = newest is None or archive.sort_key > newest.sort_key
             reasons = ["incomplete, but no complete one is newer"] if late else []
@@ -291,11 +293,18 @@ def _from(archive: ArchiveName) -> str:
     return f"from {str(archive.cloned_from).removeprefix('from-')}"
 
 
-def _set_aside(archive: ArchiveName, policy: Policy, end: datetime) -> list[str]:
+def _set_aside(
+    archive: ArchiveName, policy: Policy, end: datetime, parts: Mapping[str, ArchiveName]
+) -> list[str]:
+    """Return why an archive that is no backup is kept. One that an undo of a continued run needs is as old as its last part."""
     if archive.is_intent:  # that clone, or a later one, has ended
         return []
-    if archive.taken_at > end - policy.pre_restore:
-        return [f"{_why_set_aside(archive)}, within {_days(policy.pre_restore)}"]
+    why, within, since = _why_set_aside(archive), _days(policy.pre_restore), end - policy.pre_restore
+    if archive.taken_at > since:
+        return [f"{why}, within {within}"]
+    last = parts.get(archive.begun or (backup_mark(archive) if PRE_RESTORE in archive.marks else ""))
+    if last is not None and last.taken_at > since:
+        return [f"{why}, and a run within {within} may continue that one"]
     return []
 
 

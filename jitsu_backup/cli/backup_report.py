@@ -112,8 +112,8 @@ def unseen_in_words(run: BackupRun, again: Again) -> str:
     named = [f"{slugs[name]} ({name})" if name in slugs else name for name in run.unseen]
     return (
         f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; give the owner of the key"
-        " access to them again; if they were deleted on purpose, or a recovery replaced them, silence each with --allow-unseen"
-        " NAME (a slug or an id), or with allow_unseen in the settings; if they or their console were lost, bring them back with"
+        " access to them again (an operator's token sees every workspace: with it, these are gone); if they were deleted on"
+        " purpose, or a recovery replaced them, silence each with --allow-unseen NAME (a slug or an id), or with allow_unseen in the settings; if they or their console were lost, bring them back with"
         f" `{again('recover')}`"
     )
 

@@ -82,7 +82,10 @@ def _sides(app: App, a: str, b: str | None) -> tuple[Side, Side]:
     """Return both sides. Check first what can be checked without a console."""
     if b is None:
         if a.startswith(LIVE):
-            raise UsageError(f"{a} is only one side; name the other one too, such as latest or {LIVE}PLACE")
+            latest = app.again("diff", a.removeprefix(LIVE) or "latest")
+            raise UsageError(
+                f"{a} is only one side; name the other one before it, or compare the latest snapshot with it: `{latest}`"
+            )
         one = _side(app, a, app.settings.place)
         source = one.snapshot.manifest.source
         command = app.again("diff", a, f"{LIVE}{source.slug or 'PLACE'}")

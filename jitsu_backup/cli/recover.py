@@ -176,8 +176,9 @@ class _Recovery:
         )
         form = None if self.given["overlay_out"] is None else str(self.given["overlay_out"])
         return RecoveryReport(
-            self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again, form, restore
-        )
+            self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again, form, restore,
+            self.given["dry_run"],
+        )  # fmt: skip
 
     def _write_pages(self, summary: RecoverySummary) -> None:
         write_page(self.app, self.given["html_out"], partial(recovery_page, summary))

@@ -57,7 +57,7 @@ def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str)
     """Show the plan of a command; as JSON only if it stands `alone`, because a report includes the plan."""
     plan, snapshot = prepared.plan, prepared.snapshot
     if not app.as_json:
-        words = taken(snapshot, digest(snapshot), utc_now())
+        words = taken(snapshot, digest(snapshot), utc_now(), plan.since)
         given = given_names(snapshot, prepared.live)
         app.out.print(plan_view(plan, words, given=given, verbose=app.verbose))
         if alone:

@@ -71,7 +71,7 @@ def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
     source = run.snapshot.manifest.source
     called = source.slug or source.workspace_id
     writing = _still_writing(app, source)
-    app.say(f"The last run that wrote into {called} {_about(run, source, writing=bool(writing))}.")
+    app.say(f"The last run in {called} {_about(run, source, writing=bool(writing))}.")
     if writing:
         app.warn(f"{writing}; wait until it has ended, then run undo again")
     if run.created:
@@ -120,7 +120,8 @@ def _still_writing(app: App, target: Source) -> str:
 
 def _about(run: LastRun, target: Source, *, writing: bool) -> str:
     """Return what a run was, when it began, when it was continued, and whether it ended; `writing` says that it runs."""
-    words, began = f"began at {shown_time(run.archive.taken_at)}", run.recovered_from
+    kind = "undo" if run.archive.undoes else "restore or clone"
+    words, began = f"is the {kind} of {shown_time(run.archive.taken_at)}", run.recovered_from
     if began is not None and began.slug == target.slug:
         words = f"is the recovery of {shown_time(run.archive.taken_at)} from {began.host}"
     elif began is not None:

@@ -167,7 +167,8 @@ def unseen_alarm(name: str, again: Again, slug: str = "") -> Alarm:
     """Return the alarm about a workspace that only the store has. `slug` is its slug if `name` is its id."""
     silence = shlex.join(["--allow-unseen", name])
     remedy = (
-        "give the owner of the key access to it again; if it was deleted on purpose, or a recovery replaced it, silence this"
+        "give the owner of the key access to it again (an operator's token sees every workspace: with it, this one is gone); if it"
+        " was deleted on purpose, or a recovery replaced it, silence this"
         f" with {silence}, or write allow_unseen = [{toml_quoted(name)}] into the settings; if it or its console was lost, bring it"
         f" back with `{again('recover')}`"
     )

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from jitsu_backup.archive import PRE_RESTORE, UNBACKED, ArchiveName, backup_mark, undo_mark
+from jitsu_backup.archive.run_parts import CONTINUES_WITHIN, unended
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Caution, Reporter
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.safety_backup import unended
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.planning.unended import Part, continues
 from jitsu_backup.store import Store
@@ -67,7 +67,22 @@ class Runs:
             if not continues(found[0].part, earlier.part):
                 break
             found.insert(0, earlier)
+        if found[-1].known:
+            self._report_lost(found[0].backup)
         return found
+
+    def _report_lost(self, first: ArchiveName) -> None:
+        """Report a run that `first` may continue, and whose own backup is gone, so that it cannot be undone."""
+        there = {backup_mark(one) for one in self._backups} | self._left.keys()
+        since = first.taken_at - CONTINUES_WITHIN
+        for mark, aim in self._aims.items():
+            if mark not in there and since <= aim.taken_at < first.taken_at:
+                self._report(
+                    Caution(
+                        f"a run of {shown_time(aim.taken_at)} did not end, and the backup from before it is no longer in the"
+                        " store: what it wrote is not undone; to go back further, restore an older snapshot"
+                    )
+                )
 
     async def undone_by(self, undo: ArchiveName) -> tuple[list[Run], Snapshot] | None:
         """Return the runs that an undo that did not end undoes, by the backup from before it, and the state after them.

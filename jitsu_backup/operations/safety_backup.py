@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import takewhile
 
 from jitsu_backup.archive import (
     PRE_RESTORE,
@@ -16,6 +15,7 @@ from jitsu_backup.archive import (
     source_mark,
     undo_mark,
 )
+from jitsu_backup.archive.run_parts import unended
 from jitsu_backup.model import Snapshot, Source
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.save import SaveOptions, save
@@ -129,24 +129,6 @@ def on_console(known: Iterable[ArchiveName], target: Source) -> list[ArchiveName
         for one in theirs
         if one.left_after not in others and not (PRE_RESTORE in one.marks and backup_mark(one) in others)
     ]
-
-
-def unended(known: Iterable[ArchiveName], last: ArchiveName) -> list[ArchiveName]:
-    """Return the backups from before the runs that `last`, the backup from before a run, may continue, the last one first.
-
-    Those are the runs right before it that stored what they were about to write, and no end.
-    """
-    theirs = [one for one in known if one.workspace_id == last.workspace_id and one.sort_key < last.sort_key]
-    backups = sorted(
-        (a for a in theirs if PRE_RESTORE in a.marks), key=lambda one: one.sort_key, reverse=True
-    )
-    begun, ended = {one.begun for one in theirs}, {one.ended for one in theirs}
-
-    def stopped(backup: ArchiveName) -> bool:
-        mark = backup_mark(backup)
-        return backup.undoes == last.undoes and mark in begun and mark not in ended
-
-    return list(takewhile(stopped, backups))
 
 
 def _made_by(stopped: Sequence[ArchiveName], had: Counter[str]) -> Counter[str]:

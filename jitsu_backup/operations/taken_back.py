@@ -16,8 +16,11 @@ from jitsu_backup.planning.lineage import recorded_pairs
 from jitsu_backup.planning.overlays import overlay_selectors
 from jitsu_backup.store import Store, archives
 
-FLAGS_LISTED = ("to promote again all that ", "to delete again what ")
-"""The beginnings of the notes that end with a colon and flags."""
+
+class FlagsListed(str):
+    """A note that ends with a colon and flags."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,6 @@ def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: Pre
 
 def _notes(by: str, flags: list[str], gone: list[str]) -> Iterator[str]:
     if flags:
-        yield f"{FLAGS_LISTED[0]}{by} took back: {' '.join(flags)}"
+        yield FlagsListed(f"to promote again all that {by} took back: {' '.join(flags)}")
     if gone:
-        yield f"{FLAGS_LISTED[1]}{by} re-created: --prune {' '.join(gone)}"
+        yield FlagsListed(f"to delete again what {by} re-created: --prune {' '.join(gone)}")

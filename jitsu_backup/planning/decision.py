@@ -314,12 +314,13 @@ def conflict(
     """Return the action that is blocked because both sides changed the same fields since the last clone, which left `base`."""
     sides, key = pairs.sides, candidate.key
     fields = ", ".join(map(format_path, paths))
-    how = f"both sides changed {fields} differently {sides.since.words}"
+    how, meaning = f"both sides changed {fields} differently {sides.since.words}", ("", "")
     if sides.undoes:
         how = f"{fields} changed in the run being undone, and again since"
+        meaning = ("overwrite what changed since", "keep it")
     elif kept_by_record(pairs, candidate, live, paths):
         how = f"the source changed {fields}, and the target has kept its own since an earlier clone"
-    reason = f"{how}: {settling(sides.selectors[key])}"
+    reason = f"{how}: {settling(sides.selectors[key], *meaning)}"
     return replace(
         _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
         conflicts=tuple(map(format_path, paths)), disputed=True,

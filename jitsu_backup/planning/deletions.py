@@ -101,7 +101,8 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
             )
         if winner is None:
             changed = "changed since" if sides.undoes else f"changed in the target {sides.since.words}"
-            reason = f"{sides.why_lacking}, and {changed}: {settling(sides.live_selectors[key])}"
+            how = settling(sides.live_selectors[key], "delete it", "keep it")
+            reason = f"{sides.why_lacking}, and {changed}: {how}"
             return Action(ActionKind.BLOCKED, key, name, key.id, reason, disputed=True)
     stuck = why_stuck(sides, entity) if entity_type(key.type).deleted_first else ""
     if stuck:

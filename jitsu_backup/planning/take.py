@@ -104,9 +104,13 @@ def parse_take(texts: Iterable[str]) -> Take:
     return Take(tuple(map(_parse, texts)))
 
 
-def settling(selector: str) -> str:
-    """Return the words that say how to settle a conflict of the entity that `selector` names."""
-    return f"settle it with {flag('--take', f'source:{selector}')} or {flag('--take', f'target:{selector}')}"
+def settling(selector: str, source: str = "", target: str = "") -> str:
+    """Return the words that say how to settle a conflict of the entity that `selector` names.
+
+    `source` and `target` say what it means to take each side, such as "delete it".
+    """
+    one, other = (flag("--take", f"{winner.value}:{selector}") for winner in (Winner.SOURCE, Winner.TARGET))
+    return f"{source or 'settle it'} with {one} or {target}{' with ' if target else ''}{other}"
 
 
 def _parse(text: str) -> Choice:

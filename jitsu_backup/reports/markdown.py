@@ -16,7 +16,7 @@ from jitsu_backup.archive import digest
 from jitsu_backup.catalogue import given_names
 from jitsu_backup.model import Key, Snapshot, Source, plural, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome
-from jitsu_backup.operations.taken_back import FLAGS_LISTED
+from jitsu_backup.operations.taken_back import FlagsListed
 from jitsu_backup.planning import (
     Action,
     ActionKind,
@@ -77,7 +77,7 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
     `by_hand` is the command that saves its new write keys, if a run without that command cannot hand them over.
     """
     given = given_names(snapshot, live)
-    listed = [note for note in plan.notes if note.startswith(FLAGS_LISTED)] if plan.blocked else []
+    listed = [note for note in plan.notes if isinstance(note, FlagsListed)] if plan.blocked else []
     notes = [note for note in other_notes(plan) if note not in listed]
     blocked = Section(
         DECIDE,
@@ -195,7 +195,7 @@ def bullets(notes: Iterable[str]) -> Parts:
 
 
 def _bullet(note: str) -> str:
-    says, _, listed = note.partition(": --") if note.startswith(FLAGS_LISTED) else (note, "", "")
+    says, _, listed = note.partition(": --") if isinstance(note, FlagsListed) else (note, "", "")
     flags = shlex.split(f"--{listed}") if 0 < len(listed) <= _LONGEST_LIST else []
     if flags:
         return f"- {prose(says)}:\n\n{indent(block(flags), '  ')}\n"

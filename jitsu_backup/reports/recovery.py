@@ -17,7 +17,6 @@ from jitsu_backup.operations.recovery import (
 )
 from jitsu_backup.operations.recovery.unused import locked_workspaces, without_another
 from jitsu_backup.operations.recovery_losses import LossKind
-from jitsu_backup.planning import ActionKind
 from jitsu_backup.reports.overlay import console_overlay_tables
 from jitsu_backup.reports.recovery_endings import (
     Ending,
@@ -30,12 +29,16 @@ from jitsu_backup.reports.recovery_endings import (
 from jitsu_backup.reports.recovery_keys import made_keys, planned_keys
 from jitsu_backup.reports.recovery_next_steps import (
     CHANGED_IDS,
+    CHANGED_LINKS,
     WAYS_BACK,
     about_blocked,
     about_damaged,
     about_permission,
+    carry_out,
     changed_ids,
+    changed_links,
     next_steps,
+    renumbered,
     take_back,
     to_provide,
     ways_back,
@@ -131,7 +134,7 @@ def _decisions(report: RecoveryReport) -> list[NextStep]:
         steps.insert(0, NextStep(f"{blocked}, then run the same command again", report.again))
     if any(one.kept for one in report.plan.workspaces):
         steps.append(take_back(report))
-    return steps
+    return [*steps, *carry_out(report)]
 
 
 def _to_decide(report: RecoveryReport) -> Iterator[NextStep]:
@@ -399,8 +402,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     yield Listing(
         "Records that could not be stored", ("Workspace", "Why"), unrecorded, urgent=True, alike=True
     )
-    renumbered = tuple(_renumbered(run))
-    yield Listing(NEW_IDS, ("Workspace", "What", "New id"), renumbered)
+    yield Listing(NEW_IDS, ("Workspace", "What", "New id"), tuple(renumbered(run)))
     yield _left_out(run.plan.left_out)
     yield _passed_over(run.plan.workspaces)
     yield from _remarks([outcome.recovery for outcome in run.outcomes])
@@ -421,6 +423,8 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
         tuple(changed_ids(run)),
         detailed=True,
     )
+    links = ("Workspace", "What", "Previous id", "Id on this console")
+    yield Listing(CHANGED_LINKS, links, tuple(changed_links(run)), detailed=True)
     yield Listing(WAYS_BACK, ("Workspace", "Command"), ways_back(report, run), detailed=True)
 
 
@@ -429,19 +433,6 @@ def _why(outcome: RecoveryOutcome, command: RestoreCommand) -> str:
         return reason(outcome.problem, outcome.recovery, command)
     when = "while it was being written" if outcome.begun else "before it was started"
     return f"the run was interrupted {when}"
-
-
-def _renumbered(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
-    """Yield the entities whose planned id something else on the console has."""
-    for outcome in run.outcomes:
-        for one in outcome.result.outcomes if outcome.result is not None else ():
-            planned = one.action.target_id if one.action.kind is ActionKind.CREATE else None
-            if planned is not None and one.target_id not in (None, planned):
-                yield (
-                    outcome.recovery.slug,
-                    called(one.action),
-                    one.target_id,
-                )
 
 
 def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from jitsu_backup.operations.recovery_losses import RecoveryLoss, counted
 from jitsu_backup.reports.json_documents import archive_document, extras_document, residue_document
 from jitsu_backup.reports.recovery import missing_overlay, reason, run_summary
 from jitsu_backup.reports.recovery_endings import ending, standing, written
+from jitsu_backup.reports.recovery_next_steps import with_new_id
 from jitsu_backup.reports.recovery_remarks import RestoreCommand, not_known, notes
 from jitsu_backup.reports.recovery_values import RecoveryReport
 
@@ -132,6 +133,10 @@ def _outcome(outcome: RecoveryOutcome, report: RecoveryReport) -> dict[str, Any]
         "not_done": [
             {**o.action.key._asdict(), "name": o.action.name, "status": o.status.value, "reason": o.reason}
             for o in failed
+        ],
+        "new_ids": [
+            {**created.action.key._asdict(), "name": created.action.name, "new_id": created.target_id}
+            for created in with_new_id(outcome)
         ],
         "residue": [] if result is None else residue_document(result.found),
         "verified": result is None or result.verified,

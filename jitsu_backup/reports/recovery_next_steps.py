@@ -4,11 +4,11 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from jitsu_backup.catalogue import KEY_FIELDS, write_key_ids
+from jitsu_backup.catalogue import KEY_FIELDS, is_link, write_key_ids
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import items_of, plural, some_of
-from jitsu_backup.operations.apply_plan import Status
-from jitsu_backup.operations.recovery import RecoveryRun, WorkspaceRecovery
+from jitsu_backup.operations.apply_plan import ActionOutcome, Status
+from jitsu_backup.operations.recovery import RecoveryOutcome, RecoveryRun, WorkspaceRecovery
 from jitsu_backup.operations.recovery.making import OTHER
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.operations.safeguards import READ_ONLY_ROLES
@@ -16,9 +16,11 @@ from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.planning import ActionKind, same_workspace
 from jitsu_backup.reports.recovery_endings import Ending, ending, how_to_run_again, may_not_write
 from jitsu_backup.reports.recovery_keys import for_senders
+from jitsu_backup.reports.recovery_plan_lists import NEW_IDS, called
 from jitsu_backup.reports.recovery_values import NextStep, RecoveryReport
 
 CHANGED_IDS = "Workspaces with a new id"
+CHANGED_LINKS = "Connections and syncs with a new id"
 WAYS_BACK = "How to undo this"
 _PAGE = "docs/recovered.md"
 _FEW = 10
@@ -50,15 +52,18 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
         if losses[kind] and kind is not LossKind.WRITE_KEY:
             yield NextStep(f"Still to do: {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
     yield from map(NextStep, _about_members(run))
-    if changed := len(list(changed_ids(run))):
-        them, have = ("It", "has") if changed == 1 else ("They", "have")
-        yield NextStep(
-            f"Correct what names {plural(changed, 'workspace')} by id, such as scripts and settings. {them} {have} a new id,"
-            f" listed under '{CHANGED_IDS}'"
-        )
+    yield from _about_ids(run)
     if any(outcome.recovery.kept for outcome in run.outcomes):
         yield take_back(report)
     yield from _about_undoing(report, run)
+
+
+def carry_out(report: RecoveryReport) -> Iterator[NextStep]:
+    """Yield the command that carries out a plan of a dry run, as far as it is not blocked."""
+    if report.dry_run and report.plan.going:
+        keys_out = " --keys-out keys.json" if report.plan.made_keys and report.keys_out is None else ""
+        rest = " (what is blocked is left out)" if report.plan.stuck else ""
+        yield NextStep(f"To carry out this plan{rest}", f"{report.again}{keys_out}", aside=True)
 
 
 def take_back(report: RecoveryReport) -> NextStep:
@@ -77,10 +82,15 @@ def _about_undoing(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextSte
     """Yield how to undo what was written: each command if there are few, otherwise the first, and where the others are."""
     found = ways_back(report, run)
     if len(found) <= _FEW:
-        yield from (NextStep(f"To undo {slug}", command, aside=True) for slug, command in found)
+        yield from (
+            NextStep(f"To undo {slug}, before another run writes into it", command, aside=True)
+            for slug, command in found
+        )
         return
     others = f"-v, --html and --markdown list all {len(found)} commands under '{WAYS_BACK}'"
-    yield NextStep(f"To undo {found[0][0]} ({others})", found[0][1], aside=True)
+    yield NextStep(
+        f"To undo {found[0][0]}, before another run writes into it ({others})", found[0][1], aside=True
+    )
 
 
 def about_permission(report: RecoveryReport, workspaces: Sequence[WorkspaceRecovery]) -> Iterator[NextStep]:
@@ -176,6 +186,45 @@ def changed_ids(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
         recovered = outcome.made or outcome.problem is None
         if recovered and outcome.target_id not in (None, one.workspace_id):
             yield one.slug, one.workspace_id, str(outcome.target_id)
+
+
+def renumbered(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
+    """Yield the entities whose planned id something else on the console has: slug, what it is, and its new id."""
+    for outcome in run.outcomes:
+        for one in with_new_id(outcome):
+            planned = one.action.target_id
+            if planned is not None and one.target_id != planned:
+                yield outcome.recovery.slug, called(one.action), str(one.target_id)
+
+
+def changed_links(run: RecoveryRun) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the connections and syncs that were created: slug, what it is, the previous id, and the new one."""
+    for outcome in run.outcomes:
+        for one in with_new_id(outcome):
+            if is_link(one.action.key):
+                yield outcome.recovery.slug, called(one.action), one.action.key.id, str(one.target_id)
+
+
+def with_new_id(outcome: RecoveryOutcome) -> Iterator[ActionOutcome]:
+    """Yield what was created in a workspace under another id than in the archive."""
+    for one in outcome.result.outcomes if outcome.result is not None else ():
+        is_created = one.action.kind is ActionKind.CREATE and one.target_id is not None
+        if is_created and one.target_id != one.action.key.id:
+            yield one
+
+
+def _about_ids(run: RecoveryRun) -> Iterator[NextStep]:
+    """Yield one step about everything that has a new id: how many of each, and where they are listed."""
+    counts = (
+        (len(list(changed_ids(run))), "workspace", "workspaces", CHANGED_IDS),
+        (len(list(renumbered(run))), "entity", "entities", NEW_IDS),
+        (len(list(changed_links(run))), "connection or sync", "connections and syncs", CHANGED_LINKS),
+    )
+    found = [f"{plural(n, one, several)} (under '{under}')" for n, one, several, under in counts if n]
+    if found:
+        yield NextStep(
+            f"Correct what uses an id that changed, such as scripts and settings. These have new ids: {', '.join(found)}"
+        )
 
 
 def _about_hashes(run: RecoveryRun) -> Iterator[str]:

@@ -28,7 +28,7 @@ _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 _TABLE = re.compile(r'\["([a-z][a-z0-9-]*/)')
 _SHOWN = 3
 _NOT_RECORDED = (
-    "this store has no record of a recovery into this workspace, so what people changed here cannot be distinguished from what"
+    "this store has no record of a recovery of it into this workspace, so what people changed here cannot be distinguished from what"
     " the archive has"
 )
 

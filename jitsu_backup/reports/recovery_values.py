@@ -17,7 +17,8 @@ class RecoveryReport:
 
     `now` is the time in UTC, `store` says where the archives are. `keys_out` is the file with the new write keys.
     `ways_back` are the commands that undo what was written into a workspace, by its id on the target. `again` is the
-    command that continues the recovery. `overlay_out` is the file with the overlay to fill in, if one is written. `restore` returns the command that restores one workspace.
+    command that continues the recovery. `overlay_out` is the file with the overlay to fill in, if one is written. `restore`
+    returns the command that restores one workspace. `dry_run` says that the plan is only shown.
     """
 
     plan: RecoveryPlan
@@ -29,6 +30,7 @@ class RecoveryReport:
     again: str = ""
     overlay_out: str | None = None
     restore: RestoreCommand = restore_command
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

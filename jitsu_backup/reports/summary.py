@@ -38,10 +38,11 @@ _VERBS = ("create", "update", "delete")
 _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\([^)]*\)|\d+|(?<=its )\S+")
 
 
-def taken(snapshot: Snapshot, digest: str, now: datetime) -> str:
-    """Return a line about the snapshot of a plan: its id, time and age."""
+def taken(snapshot: Snapshot, digest: str, now: datetime, since: Since = Since.CLONE) -> str:
+    """Return a line about the snapshot of a plan: its id, time and age; of an undo, that it is from before the run."""
+    what, of = ("Back to", " from before the run of") if since is Since.RUN else ("Snapshot", "")
     moment = snapshot.taken_at
-    return f"Snapshot: {digest[:12]}, {shown_time(moment)} ({ago(moment, now)})"
+    return f"{what}: {digest[:12]},{of} {shown_time(moment)} ({ago(moment, now)})"
 
 
 def from_and_into(plan: Plan) -> tuple[str, ...]:

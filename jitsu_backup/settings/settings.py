@@ -268,7 +268,8 @@ class Settings:
     def _key_or(self, token: object, host: str, sources: tuple[Mapping[str, Any], ...]) -> object:
         """Return the key for a console, or the operator's token if there is no other. Raise UsageError as `key_for` does.
 
-        A key for another console that a flag gives is never ignored.
+        A key for another console that a flag gives is never ignored. If only a token of another console is known, the
+        error says so.
         """
         try:
             key = key_for(host, sources, "key")
@@ -276,7 +277,18 @@ class Settings:
             if token is None or self._flags.get("key") is not None:
                 raise
             return token
+        theirs = next((source for source in sources if source.get("admin_token") is not None), None)
+        if key is None and token is None and theirs is not None:
+            raise self._no_token_for(host, theirs)
         return token if key is None else key
+
+    def _no_token_for(self, host: str, theirs: Mapping[str, Any]) -> UsageError:
+        """Return the error that the only operator's token, from the source `theirs`, belongs to another console."""
+        where = "JITSU_ADMIN_TOKEN" if theirs is self._environment else self.file
+        return UsageError(
+            f"no key for {host}: the operator's token in {where} belongs to {normal_host(str(theirs['host']))} and is never"
+            f" sent elsewhere; set JITSU_ADMIN_TOKEN to the token of {host}, or name that console beside its token"
+        )
 
     def overlays(self, host: str) -> dict[str, Path]:
         """Return the overlay files of profiles, by the workspace (id or slug) on the console `host` that each names."""

@@ -311,7 +311,7 @@ def test_another_workspace_can_be_named_for_one_whose_slug_is_taken(tmp_path: Pa
     assert not [one.heading for one in listings if "New ids" in one.heading]
     assert [note for one in run.plan.workspaces for note in notes(one)] == []  # the store has the record
     itself = world.plan(world.job(into={"team-green": "team-green"}))
-    assert "no record of a recovery into this workspace" in str(list(map(notes, itself.workspaces)))
+    assert "no record of a recovery of it into this workspace" in str(list(map(notes, itself.workspaces)))
     assert f"another workspace has its slug and is in use: {stranger}" in again
     assert "team-green-2 has" in again
     assert again.endswith("add --into team-green=team-green-2 to continue there")

@@ -179,6 +179,8 @@ def test_what_lives_is_asked_about_if_it_has_archives_of_the_lost_console_too() 
         choose([gone, there], [], living, elsewhere=[opened(earlier)])
     third = opened(earlier, "http://third.example")
     assert choose([gone, there], [], living, elsewhere=[third]).of_others == (there,)
+    empty = opened(replace(earlier, total=0))  # restores nothing, so there is nothing to choose
+    assert choose([gone, there], [], living, elsewhere=[empty]).of_others == (there,)
 
 
 def test_what_is_not_recovered_does_not_choose_the_console() -> None:

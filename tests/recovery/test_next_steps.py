@@ -30,6 +30,7 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.drill import DrillJob, alarms_of, drill
 from jitsu_backup.operations.recovery import RecoveryJob, RecoveryOutcome, RecoveryRun, WorkspaceRecovery
 from jitsu_backup.reports.recovery import plan_summary, run_summary
+from jitsu_backup.reports.recovery_documents import recovery_document
 from jitsu_backup.reports.recovery_next_steps import next_steps
 from jitsu_backup.reports.recovery_values import RecoveryReport
 from jitsu_backup.reports.recovery_view import recovery_view
@@ -323,6 +324,34 @@ def test_the_command_for_what_is_blocked_has_the_flags_that_the_reasons_advise()
         "Resolve what is blocked (1 workspace), then run the same command again: recover --yes",
     ]
     assert set(wanted) <= {str(step) for step in plan_summary(report).next_steps}
+
+
+def test_a_dry_run_prints_the_command_that_carries_out_its_plan() -> None:
+    report = replace(planned(), again="recover", dry_run=True)
+    keys = report.plan.made_keys
+    assert keys > 0
+    assert str(plan_summary(report).next_steps[-1]) == (
+        "To carry out this plan (what is blocked is left out): recover --keys-out keys.json"
+    )
+    named = replace(report, again="recover --keys-out k.json", keys_out="k.json")
+    assert plan_summary(named).next_steps[-1].command == "recover --keys-out k.json"
+    asked = [str(step) for step in plan_summary(replace(report, dry_run=False)).next_steps]
+    assert not [text for text in asked if "carry out" in text]
+
+
+def test_connections_are_listed_with_both_ids_because_they_always_get_a_new_one(tmp_path: Path) -> None:
+    world = lost(tmp_path)
+    run = world.recover()
+    report = RecoveryReport(run.plan, world.now(), run=run)
+    heading = "Connections and syncs with a new id"
+    (listing,) = (one for one in run_summary(report, run).listings if one.heading == heading)
+    made = recovery_document(report)["workspaces"]
+    pairs = {(one["id"], one["new_id"]) for of in made for one in of["new_ids"] if one["type"] == "link"}
+    assert {(was, now) for _, _, was, now in listing.rows} == pairs
+    state = world.new.state
+    live = {link.id for of in made for link in state.live_links(of["target_id"])}
+    assert {now for _, now in pairs} == live
+    assert any(f"connections and syncs (under '{heading}')" in text for text in steps(run))
 
 
 def changed(one: WorkspaceRecovery) -> WorkspaceRecovery:

@@ -86,8 +86,8 @@ def test_the_new_id_of_a_created_workspace_is_in_every_report() -> None:
     report = ended()
     assert report.run is not None
     summary = run_summary(report, report.run)
-    (step,) = [one.text for one in summary.next_steps if "have a new id" in one.text]
-    assert step.endswith("listed under 'Workspaces with a new id'")
+    (step,) = [one.text for one in summary.next_steps if "have new ids" in one.text]
+    assert "2 workspaces (under 'Workspaces with a new id')" in step
     assert "nblue" not in shown(summary).partition("To undo")[0]
     for text in (shown(summary, verbose=True), recovery_markdown(summary), recovery_page(summary)):
         assert re.search(

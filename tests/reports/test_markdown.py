@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 
 from jitsu_backup.model import Key, printable
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
+from jitsu_backup.operations.taken_back import FlagsListed
 from jitsu_backup.planning import (
     Action,
     ActionKind,
@@ -366,7 +367,7 @@ def test_flags_to_settle_and_to_promote_again_stand_unquoted_and_one_a_line_to_b
         "--rebind", "--skip=a/b", "--accept-shrink", "--prune-own",
     ]  # fmt: skip
     again = _bullet(
-        "to promote again all that the undo of 1 took back: --take='source:a/b c' --take=source:d"
+        FlagsListed("to promote again all that the undo took back: --take='source:a/b c' --take=source:d")
     )
     assert again.endswith("took back:\n\n  ```\n  --take=source:a/b c\n  --take=source:d\n  ```\n")
     assert checked(again).coded == ["--take=source:a/b c\n--take=source:d\n"]

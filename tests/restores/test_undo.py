@@ -85,6 +85,8 @@ def test_an_undo_takes_back_the_last_restore_and_an_undo_after_it_takes_that_bac
         done = restored("undo", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
         assert code_of(sandbox) == now
+    assert "The last run in acme-staging is the undo of 20" in done.stderr
+    assert re.search("Back to: .*, from before the run of 20", done.stdout)
     assert "That run will be undone. Run undo again to redo it." in done.stderr
     assert "warning" not in done.stderr
 
@@ -115,8 +117,8 @@ def test_what_others_changed_and_made_since_is_kept_and_a_change_of_both_blocks(
     refused(
         blocked,
         7,
-        "code changed in the run being undone, and again since",
-        "--take=source:function/Enrich",
+        "code changed in the run being undone, and again since: overwrite what changed since with",
+        "--take=source:function/Enrich or keep it with --take=target:function/Enrich",
     )
     assert "unpacked" not in blocked.stdout + blocked.stderr
     kept = restored("undo", "--yes", "--take", "target")
@@ -162,7 +164,10 @@ def test_what_a_clone_made_and_others_use_or_changed_since_is_not_deleted_unseen
     (made,) = [r for r in sandbox.state.live_objects(PRODUCTION, "function") if r.config["name"] == "Enrich"]
     made.config["code"] = "of a colleague"
     blocked = cloned("undo", "acme-production", "--yes")
-    refused(blocked, 7, "function 'Enrich': created by the run being undone, and changed since")
+    refused(
+        blocked, 7, "function 'Enrich': created by the run being undone, and changed since: delete it with"
+    )
+    assert "--take=source:function/Enrich or keep it with" in " ".join(blocked.stdout.split())
 
 
 def test_what_was_made_since_goes_only_with_prune_own(cloned: Shell, sandbox: Sandbox) -> None:

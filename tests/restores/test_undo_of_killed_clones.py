@@ -138,6 +138,21 @@ def test_a_killed_clone_and_those_that_continued_it_are_taken_back_together(
     assert content(shop) == comparable(before, id_map(undone))
 
 
+def test_an_earlier_part_whose_backup_is_gone_is_reported_because_its_writes_stay(tmp_path: Path) -> None:
+    shop = first(tmp_path)
+    shop.killed(2)
+    (tmp_path / "store" / str(last(shop).archive)).unlink()
+    shop.clone()
+    told: list[Any] = []
+    found = run(last_run(shop.known, None, shop.store, NO_KEYS, now=now(), report=told.append))
+    assert found.continued == ()
+    (caution,) = told
+    assert (
+        "did not end, and the backup from before it is no longer in the store: what it wrote is not undone"
+        in caution.text
+    )
+
+
 def test_what_was_changed_after_a_kill_is_kept_or_in_conflict_as_after_any_run(tmp_path: Path) -> None:
     shop = cloned_before(tmp_path)
     shop.killed(len(shop.prepared().plan.writes))

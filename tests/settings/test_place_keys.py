@@ -49,6 +49,19 @@ def file_names(tmp_path: Path, text: str) -> None:
     (tmp_path / "jitsu-backup.toml").write_text(text)
 
 
+def test_an_operators_token_of_another_console_is_named_with_its_file_and_console(tmp_path: Path) -> None:
+    file_names(tmp_path, 'host = "https://lost.example"\nadmin_token = "service:of-the-lost-one"\n')
+    with pytest.raises(UsageError) as failed:
+        place(tmp_path, {"JITSU_HOST": "https://new.example"})
+    assert str(failed.value) == (
+        f"no key for https://new.example: the operator's token in {tmp_path / 'jitsu-backup.toml'} belongs to"
+        " https://lost.example and is never sent elsewhere; set JITSU_ADMIN_TOKEN to the token of https://new.example, or"
+        " name that console beside its token"
+    )
+    both = {"JITSU_HOST": "https://new.example", "JITSU_ADMIN_TOKEN": "service:new"}
+    assert place(tmp_path, both) == ("https://new.example", "service:new")
+
+
 @pytest.mark.parametrize("variable", ["JITSU_APIKEY", "JITSU_ADMIN_TOKEN"])
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_a_settings_file_takes_no_key_of_the_environment_to_a_console_of_its_own(

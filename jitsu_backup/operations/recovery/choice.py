@@ -329,7 +329,7 @@ def _of_one_host(
     """Return the console to recover, its workspaces, and those of other consoles, which exist on the target.
 
     `consoles` are those of the store, in words. Raise UsageError if lost workspaces belong to several consoles, or if
-    `elsewhere` has an older archive of the lost console for a workspace that exists.
+    `elsewhere` has an older archive of the lost console, which is not empty, for a workspace that exists.
     """
     newest = max(sources, key=lambda one: one.archive.sort_key, default=None)
     if newest is None:
@@ -340,7 +340,10 @@ def _of_one_host(
         return target_host if written_into else newest.source.host, sources, []
     others = [one for one in sources if one.source.host not in lost]
     ids = {one.archive.workspace_id for one in others}
-    disputed = any(one.source.host in lost and one.archive.workspace_id in ids for one in elsewhere)
+    older = (one.archive for one in elsewhere if one.source.host in lost)
+    disputed = any(
+        one.workspace_id in ids and one.total != 0 for one in older
+    )  # an empty one restores nothing
     if len(lost) > 1 or disputed:
         problem = SeveralConsolesError(
             f"the store has archives of several consoles: {consoles}; choose one with --from HOST"
