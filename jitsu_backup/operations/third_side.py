@@ -112,14 +112,15 @@ async def _originals(snapshot: Snapshot, live: Snapshot, find_record: RecordFind
 def unrecorded_clone(options: PlanOptions, snapshot: Snapshot) -> Iterator[str]:
     """Yield a note if the target has entities of an earlier clone from this source, although its record is missing.
 
-    There is none with `--take source`, because then it does not matter what the target changed.
+    There is none with `--take source` or `--take target`, because then it does not matter what the target changed.
     """
-    if options.unrecorded and "source" not in options.take:
+    if options.unrecorded and not {"source", "target"}.intersection(options.take):
         source = snapshot.manifest.source
         called = source.slug or source.workspace_id
         yield (
             f"the target has {plural(options.unrecorded, 'copy', 'copies')} from {called}, but the store has no record of a"
-            " clone, so changes made in the target are overwritten; check --store before you continue"
+            " clone, so changes made in the target cannot be distinguished; give the store that has it with --store, or say"
+            " what wins where the two differ with --take=source or --take=target"
         )
 
 

@@ -143,9 +143,12 @@ def _with_keys(merged: Merged, classic: ClassicKeys, *, settled: bool) -> Merged
 def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
     """Return what both sides had, in the form in which the target's body is compared; None without the record of a clone.
 
-    For an entity that was created in the target since the last clone, it is empty.
+    For an entity that was created in the target since the last clone, it is empty. So it is if the record is missing although
+    there was a clone: then no difference is known to be the source's change.
     """
     found, key = candidate.found, candidate.key
+    if found is not None and pairs.sides.since is Since.UNKNOWN:
+        return {}
     if found is None or pairs.sides.options.record is None:
         return None
     lineage = pairs.sides.lineage
@@ -201,7 +204,7 @@ def overwritten(
     paths: Collection[Path],
 ) -> tuple[Overwrite, ...]:
     """Return which of `paths` the target has changed since the last clone, although the source is taken there."""
-    if candidate.key.type == "misc":  # each side has its own classic keys
+    if candidate.key.type == "misc" or pairs.sides.since is Since.UNKNOWN:  # each side has its own classic keys
         return ()
     called = pairs.sides.sides_of(candidate.key, candidate.found)
     return tuple(

@@ -76,6 +76,28 @@ def test_a_clone_without_the_record_of_the_one_before_says_so_first(cloned: Prom
     assert promotion().plan().attention == ()
 
 
+def test_without_the_record_of_the_one_before_nothing_is_overwritten_that_may_be_the_targets_own(
+    cloned: Promotion,
+) -> None:
+    key, there = both(cloned, "function", "Enrich")
+    edit(cloned.target.state, there, code="// mended in production")
+    cloned.record, cloned.lost = None, True
+    prepared = cloned.prepared()
+    (blocked,) = prepared.plan.blocked
+    assert (blocked.key, blocked.conflicts) == (key, ("code",))
+    assert str(blocked.reason) == (
+        "code differs, and the store has no record of the last clone, so this may be the target's own change: settle it with"
+        " --take=source:function/Enrich or --take=target:function/Enrich"
+    )
+    text = plan_markdown(prepared.plan, prepared.snapshot, prepared.live)
+    assert "from the target to the source:\n\n```diff" in text
+    assert "-// mended in production" in text
+    kept = cloned.plan(take=("target:function/Enrich",))
+    assert (kept.blocked, kept.writes) == ((), ())
+    taken = cloned.plan(take=("source",))
+    assert (action_of(taken, key).kind, taken.overwriting) == (ActionKind.UPDATE, ())
+
+
 def test_without_the_record_of_the_one_before_nothing_is_pruned_that_may_be_the_targets_own(
     cloned: Promotion,
 ) -> None:
