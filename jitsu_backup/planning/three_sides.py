@@ -204,7 +204,9 @@ def overwritten(
     paths: Collection[Path],
 ) -> tuple[Overwrite, ...]:
     """Return which of `paths` the target has changed since the last clone, although the source is taken there."""
-    if candidate.key.type == "misc" or pairs.sides.since is Since.UNKNOWN:  # each side has its own classic keys
+    if (
+        candidate.key.type == "misc" or pairs.sides.since is Since.UNKNOWN
+    ):  # each side has its own classic keys
         return ()
     called = pairs.sides.sides_of(candidate.key, candidate.found)
     return tuple(
