@@ -56,8 +56,10 @@ def test_the_overlay_to_fill_in_has_them_as_comments_and_no_secret() -> None:
     assert text.split("\n\n")[1:] == [
         '["destination/Reporting DB"]\n# "host" = "pg.staging"\n"password" = { env = "REPORTING_DB_PASSWORD" }',
         '# ["destination/Hook"]\n# "url" = "https://hooks.example/…"',
-        '# ["service/CRM"]\n# "credentials.tunnel.host" = "crm.staging"\n# "credentials.tunnel.tunnel_host" = "…"\n'
-        '# "credentials.password" = { env = "CRM_CREDENTIALS_PASSWORD" }',
+        (
+            '# ["service/CRM"]\n# "credentials.tunnel.host" = "crm.staging"\n# "credentials.tunnel.tunnel_host" = "…"\n'
+            '# "credentials.password" = { env = "CRM_CREDENTIALS_PASSWORD" }'
+        ),
     ]
     assert tomllib.loads(text) == {"destination/Reporting DB": {"password": {"env": "REPORTING_DB_PASSWORD"}}}
     bare = "\n".join(line.removeprefix("# ") for line in text.splitlines()[4:])
