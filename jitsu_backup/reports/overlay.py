@@ -18,16 +18,16 @@ _COMMENTS = """# Lines with # are addresses and secrets that are copied from the
 # one."""
 
 
-def overlay_text(plan: Plan) -> str:
+def overlay_text(plan: Plan, *, comments: bool = True) -> str:
     """Return an overlay in TOML with all secrets and required fields that the plan lacks; an empty text if it lacks none.
 
-    The overlay refers to entities by name if that is unique, and has one variable for each text. Other values, and the
-    addresses and secrets that are copied from the source, stand in comments.
+    The overlay refers to entities by name if that is unique, and has one variable for each text. Values that are no text
+    stand in comments, and with `comments` so do the addresses and secrets that are copied from the source.
     """
+    optional = dict.fromkeys((*plan.addresses, *plan.copied_secrets)) if comments else {}
     variables: set[str] = set()
-    tables = [*_tables(plan, variables)]
+    tables = [*_tables(plan, variables, comments=comments)]
     lacking = {action.key for action in plan.actions if _lacking(action) or action.required}
-    optional = dict.fromkeys((*plan.addresses, *plan.copied_secrets))
     others = [_commented(plan, key, variables) for key in optional if key not in lacking]
     return "\n\n".join((*([_COMMENTS] if optional else []), *tables, *others)) if tables else ""
 
@@ -38,7 +38,7 @@ def console_overlay_tables(plans: Iterable[tuple[str, Plan]]) -> list[str]:
     return [table for workspace, plan in plans for table in _tables(plan, variables, workspace)]
 
 
-def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[str]:
+def _tables(plan: Plan, variables: set[str], workspace: str = "", *, comments: bool = False) -> Iterator[str]:
     for action in plan.actions:
         lacking = _lacking(action)
         if lacking or action.required:
@@ -46,8 +46,7 @@ def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[st
             name = "" if selector != str(action.key) else f"  # {printable(shortened(action.name))}"
             lines = [f"[{toml_quoted(f'{workspace}:{selector}' if workspace else selector)}]{name}"]
             words = f"{workspace}_{action.name}" if workspace else action.name
-            lines += _addresses(plan, action.key)
-            lines += _copied_secrets(plan, action.key, words, variables)
+            lines += _copied(plan, action.key, words, variables) if comments else ()
             lines += [
                 f'{toml_quoted(path)} = {{ env = "{_variable(words, path, variables)}" }}' for path in lacking
             ]
@@ -73,11 +72,15 @@ def _commented(plan: Plan, key: Key, variables: set[str]) -> str:
     """Return what an entity that lacks nothing gets from the source, as comments with their table."""
     name = next(action.name for action in plan.actions if action.key == key)
     table = f"# [{toml_quoted(plan.selectors.get(key, str(key)))}]"
-    return "\n".join((table, *_addresses(plan, key), *_copied_secrets(plan, key, name, variables)))
+    return "\n".join((table, *_copied(plan, key, name, variables)))
 
 
-def _copied_secrets(plan: Plan, key: Key, words: str, variables: set[str]) -> Iterator[str]:
-    """Yield the secrets that an entity gets from the source, as comments without their values."""
+def _copied(plan: Plan, key: Key, words: str, variables: set[str]) -> Iterator[str]:
+    """Yield the addresses of an entity in the source and the secrets that it gets from there, as comments.
+
+    No secret has its value.
+    """
+    yield from _addresses(plan, key)
     addresses = {address.path for address in plan.addresses.get(key, ())}
     for path in plan.copied_secrets.get(key, ()):
         if path not in addresses:
