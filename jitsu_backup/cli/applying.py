@@ -152,11 +152,21 @@ def _apply_once(job: ApplyJob) -> int:
     if not plan.writes:
         result = run_async(record_nothing_to_write(prepared, _safeguards(job)))
         return report_result(app, prepared, result, run)
-    _check_store(app)
+    if not _has_read_store(job, prepared.options):
+        _check_store(app)
     if not _agreed(app, prepared, run):
         app.say("nothing was changed")
         return 1
     return _write(job, prepared)
+
+
+def _has_read_store(job: ApplyJob, options: PlanOptions) -> bool:
+    """Return whether the plan was made with something of the store, which therefore need not be listed again.
+
+    What a folder was unpacked from may stand beside it.
+    """
+    recorded = options.record is not None or options.emptied is not None
+    return job.undoes is not None or (recorded and job.folder is None)
 
 
 def _check_store(app: App) -> None:

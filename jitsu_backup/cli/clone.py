@@ -8,7 +8,7 @@ from typing import Any
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.apply_options import check_outputs, refuse_own_keys, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
-from jitsu_backup.cli.files import opened_overlay
+from jitsu_backup.cli.files import opened_overlay, overlay_of_profile
 from jitsu_backup.cli.saved_plans import carry_out_saved, check_plan_out, keep_beside, keep_plan
 from jitsu_backup.errors import UsageError
 from jitsu_backup.operations.clone import read_source
@@ -35,8 +35,10 @@ def clone(
         given_only = "no workspaces given" if source is None else f"only {source} given"
         raise UsageError(f"{given_only}; name SOURCE and TARGET, or give --plan FILE")
     origin, place = app.settings.place(source), app.settings.place(target)
-    path = given["overlay"] or place.overlay
+    path = given["overlay"]
     overlay = None if path is None else opened_overlay(app, path)
+    if path is None:
+        overlay = overlay_of_profile(app, place.overlay, given["overlay_out"])
     options, run = split_options(app.settings, given, target, overlay)
     refuse_own_keys(app.settings, options, origin)
     with app.progress() as report:

@@ -27,6 +27,33 @@ def opened_overlay(app: Output, path: Path) -> OverlayFile:
     return overlay
 
 
+def overlay_of_profile(app: Output, path: Path | None, form: Path | None) -> OverlayFile | None:
+    """Read the overlay that a profile names at `path`. Raise UsageError.
+
+    None without one, also if it is the `form` that this run is about to write.
+    """
+    if path is None:
+        return None
+    if not _is_missing(path):
+        return opened_overlay(app, path)
+    if form is not None and form.resolve() == path.resolve():
+        return None
+    raise UsageError(
+        f"overlay {path}: the profile names this file, but it does not exist; let --overlay-out {path} write a form with what is"
+        " missing, or create it, empty if the target has no values of its own"
+    )
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # whoever reads it says why that fails
+        return False
+    return False
+
+
 def check_output(app: Output, path: Path | None) -> None:
     """Raise UsageError for an --output that cannot be written; with `-`, send other output to standard error."""
     if path != _STANDARD_OUTPUT:

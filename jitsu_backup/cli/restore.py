@@ -9,7 +9,7 @@ from jitsu_backup.archive import PRE_RESTORE, SHRUNK, parse_name
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.apply_options import check_outputs, outputs_of, split_options
 from jitsu_backup.cli.applying import ApplyJob, apply
-from jitsu_backup.cli.files import check_outside, opened_overlay
+from jitsu_backup.cli.files import check_outside, opened_overlay, overlay_of_profile
 from jitsu_backup.cli.saved_plans import carry_out_saved, check_plan_out, keep_plan, reference_beside_plan
 from jitsu_backup.cli.snapshot_argument import open_source, place_of_origin
 from jitsu_backup.errors import BlockedError, UsageError
@@ -43,9 +43,9 @@ def restore(
         check_outside(opened.folder.path, outputs_of(given, plan_out))
     _refuse_shrunken(app, snapshot, name)
     path = given["overlay"]
-    if path is None and into is not None and not _is_rollback(app, into, name, wanted):
-        path = app.settings.place(into).overlay
     overlay = None if path is None else opened_overlay(app, path)
+    if path is None and into is not None and not _is_rollback(app, into, name, wanted):
+        overlay = overlay_of_profile(app, app.settings.place(into).overlay, given["overlay_out"])
     options, run = split_options(app.settings, given, into, overlay)
     where, place = (
         (into, app.settings.place(into))

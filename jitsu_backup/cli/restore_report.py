@@ -64,7 +64,7 @@ def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str)
             _show_kept(app, plan, command)
             if different := stays_different(plan):
                 app.out.print(printable(f"Stays different: {different}."), markup=False)
-        _show_overlay(app, overlay_text(plan) if plan.blocked else "")
+        _show_overlay(app, overlay_text(plan, comments=False) if plan.blocked else "")
     elif alone:
         app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
 

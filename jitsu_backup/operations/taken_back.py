@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jitsu_backup.archive import ArchiveName, backup_mark, safe_text
 from jitsu_backup.errors import BackupError
-from jitsu_backup.model import Entity, Key, flag, shown_time
+from jitsu_backup.model import Entity, Key, flag, plural, shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.snapshots import open_archive
@@ -87,7 +87,7 @@ def _is_emptied(action: Action) -> bool:
 
 
 def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: PreparedRestore) -> Plan:
-    """Return the plan with a remark on each action that keeps what the undo took back, and a note with the flags."""
+    """Return the plan with a remark on each action that keeps what the undo took back, a line at its top, and the flags."""
     by = f"the undo of {shown_time(undo.at)}"
     flags: list[str] = []
 
@@ -109,7 +109,13 @@ def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: Pre
     names = overlay_selectors(entity_names(prepared.live.entities))
     extras = tuple(replace(one, undone=one.own and one.key in undo.keys) for one in plan.extras)
     gone = [flag("--take", f"source:{names[extra.key]}") for extra in extras if extra.undone]
-    return replace(plan, actions=actions, extras=extras, notes=(*plan.notes, *_notes(by, flags, gone)))
+    notes, count = tuple(_notes(by, flags, gone)), len(flags) + len(gone)
+    first = (
+        f"taken back by {by}: what an earlier run changed in {plural(count, 'entity', 'entities')}; it stays so, and the flags"
+        " that promote it again are listed below"
+    )
+    attention = (*plan.attention, *((first,) if count else ()))
+    return replace(plan, actions=actions, extras=extras, notes=(*plan.notes, *notes), attention=attention)
 
 
 def _notes(by: str, flags: list[str], gone: list[str]) -> Iterator[str]:

@@ -34,7 +34,6 @@ from jitsu_backup.planning.left import left_by as left_by
 from jitsu_backup.planning.notes import (
     COPIED_HOSTS as COPIED_HOSTS,
     CopiedHosts as CopiedHosts,
-    CopiedSecrets as CopiedSecrets,
 )
 from jitsu_backup.planning.options import Ids as Ids, PlanOptions as PlanOptions, Since as Since
 from jitsu_backup.planning.overlays import (

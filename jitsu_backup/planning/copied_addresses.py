@@ -23,8 +23,8 @@ _NO_SECRETS = ("host", "hosts")
 
 _HOST = re.compile(r"(?:[a-z][\w+.-]*://)?(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d{1,5})?/?", re.IGNORECASE)
 
-_ADDRESS = re.compile(r"[^\s@?#;&=%]+")
-"""An address without the marks that set off a user, a password or a parameter, with or without a scheme before it."""
+_URL = re.compile(rf"(?=[a-z][\w+.-]*://)({_HOST.pattern.removesuffix('/?')})(?:[/?#][^@]*)?", re.IGNORECASE)
+"""A URL without a user or password; the group is its scheme and host. What follows may be a secret."""
 
 _NEW_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -65,9 +65,18 @@ def _texts(value: Any) -> list[str]:
 
 
 def _shown(entity: Entity, path: Path) -> CopiedAddress:
-    """Return an address with its value, or without it if that is or may hold a secret."""
+    """Return an address with its value, or without it if that is or may hold a secret. Of a URL, the path may be one."""
     value = value_at(entity.body, path)
     redacted = redact(entity, entity_type(entity.key.type).secrets)
-    shown = _ADDRESS if value == value_at(redacted, path) else _HOST if path[-1] in _NO_SECRETS else None
-    plain = shown is not None and all(shown.fullmatch(text) for text in _texts(value))
-    return CopiedAddress(path, value if plain else None)
+    may_show = value == value_at(redacted, path) or path[-1] in _NO_SECRETS
+    texts = [_shown_text(text, whole=may_show) for text in _texts(value)]
+    if None in texts:
+        return CopiedAddress(path, None)
+    return CopiedAddress(path, texts if isinstance(value, list) else texts[0])
+
+
+def _shown_text(text: str, *, whole: bool) -> str | None:
+    if whole and _HOST.fullmatch(text):
+        return text
+    url = _URL.fullmatch(text)
+    return None if url is None else f"{url[1]}/…"

@@ -23,7 +23,7 @@ from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, u
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, KeySlot, Loss
-from jitsu_backup.planning.reasons import BeyondUpdate, UnreadSecret
+from jitsu_backup.planning.reasons import OVERLAY_OF_UNDO, BeyondUpdate, UnreadSecret
 from jitsu_backup.planning.schema_rules import (
     Refusal,
     RequiredField,
@@ -84,7 +84,8 @@ def _decide(pairs: Pairs, candidate: Candidate) -> Planned:
     candidate = settled.candidate.losing(_unread(pairs, path, schema) for path in missing)
     if unclear or (missing and not options.allow_missing_secrets):
         needed = _required_too(pairs, candidate)
-        action = _blocked(pairs, candidate, _why_missing(settled, unclear, needed))
+        why = _why_missing(settled, unclear, needed, undoes=pairs.sides.undoes)
+        action = _blocked(pairs, candidate, why)
         return Planned(replace(action, losses=candidate.sorted_losses, required=needed))
     if candidate.found is None or candidate.live is None:
         planned = Planned(_create(pairs, candidate))
@@ -119,7 +120,9 @@ def _required(refused: Iterable[Refusal]) -> tuple[RequiredField, ...]:
     return tuple(refusal.required for refusal in refused if refusal.required is not None)
 
 
-def _why_missing(settled: Settled, unclear: Collection[str], needed: Collection[RequiredField]) -> str:
+def _why_missing(
+    settled: Settled, unclear: Collection[str], needed: Collection[RequiredField], *, undoes: bool
+) -> str:
     """Return why an entity is blocked: it lacks secrets, or the meaning of `***` in a redacted folder is unclear.
 
     `needed` is what it lacks besides.
@@ -140,7 +143,7 @@ def _why_missing(settled: Settled, unclear: Collection[str], needed: Collection[
         else "",
         f"required by the target console: {', '.join(one.path for one in needed)}" if needed else "",
     ]
-    return "; ".join((*filter(None, reasons), "provide it with --overlay"))
+    return "; ".join((*filter(None, reasons), OVERLAY_OF_UNDO if undoes else "provide it with --overlay"))
 
 
 def _blocked(pairs: Pairs, candidate: Candidate, reason: str) -> Action:

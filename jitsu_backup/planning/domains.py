@@ -6,8 +6,9 @@ from typing import Any
 from jitsu_backup.model import Key, items_of
 from jitsu_backup.planning.candidate import Candidate
 from jitsu_backup.planning.entitlements import NO_CUSTOM_DOMAINS
+from jitsu_backup.planning.options import Since
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import Loss
+from jitsu_backup.planning.plan import Action, CopiedAddress, Loss
 
 
 def with_domains(pairs: Pairs, candidate: Candidate) -> Candidate:
@@ -39,6 +40,25 @@ def with_domains(pairs: Pairs, candidate: Candidate) -> Candidate:
         kept = [*own, *(domain for domain in kept if domain not in own)]
     candidate = candidate.losing(losses, desired={**candidate.desired, "domains": kept})
     return _without_new(pairs, candidate) if sides.options.entitlements.custom_domains is False else candidate
+
+
+def taken_domains(pairs: Pairs, actions: Mapping[Key, Action]) -> dict[Key, tuple[CopiedAddress, ...]]:
+    """Return the domains of the source that other workspaces of the target's console use, by the snapshot's keys.
+
+    The list of a stream is whole, because an overlay replaces it as a whole.
+    """
+    sides, found = pairs.sides, dict[Key, tuple[CopiedAddress, ...]]()
+    if sides.in_place or sides.since is Since.RECOVERY:
+        return found
+    for key in actions:
+        path = {"stream": ("domains",), "domain": ("name",)}.get(key.type)
+        if path is None or (key.type == "domain" and key in pairs.found) or sides.overlaid(key, path):
+            continue
+        value = sides.by_key[key].body.get(path[0])
+        names = [name.lower() for name in (items_of(value) or [value]) if isinstance(name, str)]
+        if any(_owner(name, sides.options.domains_elsewhere) is not None for name in names):
+            found[key] = (CopiedAddress(path, value),)
+    return found
 
 
 def _without_new(pairs: Pairs, candidate: Candidate) -> Candidate:

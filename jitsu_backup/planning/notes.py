@@ -2,20 +2,14 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from jitsu_backup.catalogue import Form, entity_type, find_references, is_link, redact
-from jitsu_backup.model import Entity, Key, format_path, plural, shortened, some_of, value_at
+from jitsu_backup.catalogue import Form, entity_type, find_references
+from jitsu_backup.model import Key, format_path, plural, shortened, some_of
 from jitsu_backup.planning.copied_addresses import copied_addresses
-from jitsu_backup.planning.json_diff import paths_that_differ
+from jitsu_backup.planning.copied_secrets import copied_secrets, in_words
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.requirements import is_there, uses
 from jitsu_backup.planning.reverse_syncs import notes_on_syncs
-
-
-class CopiedSecrets(str):
-    """The note that lists the secrets that a clone copies."""
-
-    __slots__ = ()
 
 
 class CopiedHosts(str):
@@ -97,20 +91,16 @@ def _missing_images(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str
 
 def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
     """Yield the source's secrets that are copied to another workspace: shown by the console, and not in the overlay."""
-    sides, found = pairs.sides, []
-    for key, action in sorted(actions.items()):
-        if action.kind is not ActionKind.CREATE or sides.in_place or key.type in ("stream", "misc"):
-            continue
-        hidden = redact(Entity(key, action.body), entity_type(key.type).secrets)
-        own = {
-            format_path(path[:2]) if is_link(key) else str(path[0])
-            for path in paths_that_differ(hidden, action.body)
-            if value_at(sides.by_key[key].body, path) == value_at(action.body, path)
-        }
-        found += [f"{name} of {sides.called(sides.by_key[key])}" for name in sorted(own)]
+    sides = pairs.sides
+    found = [
+        f"{name} of {sides.called(sides.by_key[key])}"
+        for key, paths in copied_secrets(pairs, actions).items()
+        if actions[key].kind is ActionKind.CREATE
+        for name in in_words(key, paths)
+    ]
     if found:
         named = some_of(found, _MOST_SECRETS)
-        yield CopiedSecrets(f"secrets copied unchanged from the source: {named}; replace them with --overlay")
+        yield f"secrets copied unchanged from the source: {named}; replace them with --overlay"
 
 
 def _hosts(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:

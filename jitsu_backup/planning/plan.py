@@ -152,7 +152,10 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class CopiedAddress:
-    """A host or URL that a new entity gets from the source: its path, and its value, None if that may hold a secret."""
+    """A host, URL or domain of the source: its path, and its value, None if that may hold a secret.
+
+    A new entity gets it, except a domain that another workspace of the target's console uses.
+    """
 
     path: Path
     value: Any = field(repr=False)
@@ -168,8 +171,8 @@ class Plan:
     `skipped_with_builders` count those functions, which have no action of their own; `left_out` counts the snapshot's
     entities that `only` and `skip` leave out. `attention` are notes that nobody must overlook. `extras` are entities that
     only the target has and that are kept. `write_keys` maps ids of the snapshot's write keys to those in the target. `since`
-    says from when changes of both sides are counted, and what the common state was. `addresses` are those that new entities
-    get from another workspace, by the snapshot's keys.
+    says from when changes of both sides are counted, and what the common state was. `addresses` and `copied_secrets` are what
+    new entities get from another workspace, by the snapshot's keys.
     """
 
     source: Source
@@ -190,6 +193,7 @@ class Plan:
     since: Since = Since.CLONE
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     addresses: Mapping[Key, tuple[CopiedAddress, ...]] = field(default_factory=dict, repr=False)
+    copied_secrets: Mapping[Key, tuple[Path, ...]] = field(default_factory=dict, repr=False)
 
     def fields(self, action: Action) -> tuple[FieldChange, ...]:
         """Return the current and new values of an action's fields, ready to be shown."""

@@ -9,6 +9,7 @@ from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.planning.bindings import with_bindings
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.copied_addresses import copied_addresses
+from jitsu_backup.planning.copied_secrets import copied_secrets
 from jitsu_backup.planning.deletions import (
     blocked_where_emptied_there,
     braked,
@@ -17,6 +18,7 @@ from jitsu_backup.planning.deletions import (
     spared,
     there_twice,
 )
+from jitsu_backup.planning.domains import taken_domains
 from jitsu_backup.planning.duplicates import duplicates
 from jitsu_backup.planning.fields import words_for
 from jitsu_backup.planning.ignored import check_against_overlay, check_types
@@ -170,7 +172,9 @@ def _plan(
         selectors=sides.selectors,
         secrets=sides.options.overlay.secrets,
         since=sides.since,
-        addresses=copied_addresses(actions.pairs, actions.by_key),
+        addresses=copied_addresses(actions.pairs, actions.by_key)
+        | taken_domains(actions.pairs, actions.by_key),
+        copied_secrets=copied_secrets(actions.pairs, actions.by_key),
     )
 
 

@@ -5,6 +5,8 @@ from typing import Self
 
 ALSO = "; also "
 """Joins two reasons that have to be settled independently."""
+OVERLAY_OF_UNDO = "provide it with an --overlay for the undo alone (--overlay-out FILE writes the form)"
+"""What to do about a secret that an undo lacks. The overlay of a promotion would set other fields too."""
 
 
 class UnreadSecret(StrEnum):
@@ -15,8 +17,10 @@ class UnreadSecret(StrEnum):
     SENT_EMPTY = "this secret is not in the snapshot, so it is sent empty; provide it later with --overlay and --resend-secrets"
     STILL_EMPTY = "an earlier run sent this secret empty because it was missing, and no later run has sent it: provide it with --overlay"
     MAY_BE_EMPTY = "an earlier run sent this secret empty; the entity has been saved since, so the secret may have been set: if not, provide it with --overlay and --resend-secrets"
-    SENT_EMPTY_BACK = "no backup has this secret, so it is sent empty: provide it with --overlay"
-    REPLACED = "the run being undone replaced this secret, and no backup has the previous one: provide it with --overlay"
+    SENT_EMPTY_BACK = f"no backup has this secret, so it is sent empty: {OVERLAY_OF_UNDO}"
+    REPLACED = (
+        f"the run being undone replaced this secret, and no backup has the previous one: {OVERLAY_OF_UNDO}"
+    )
 
 
 class BeyondUpdate(StrEnum):

@@ -115,7 +115,16 @@ def merge_sides(
 
 def _winner(pairs: Pairs, candidate: Candidate, path: Path) -> Winner | None:
     sides = pairs.sides
-    return sides.take.winner(sides.sides_of(candidate.key, candidate.found), path)
+    winner = sides.take.winner(sides.sides_of(candidate.key, candidate.found), path)
+    return Winner.SOURCE if winner is None and _keeps_unrecorded(pairs, candidate) else winner
+
+
+def _keeps_unrecorded(pairs: Pairs, candidate: Candidate) -> bool:
+    """Return whether `--take target` names an entity, or a field of it, of which the record of the clone is missing."""
+    sides, found = pairs.sides, candidate.found
+    return bool(sides.options.unrecorded and found) and sides.take.may_keep(
+        sides.sides_of(candidate.key, found)
+    )
 
 
 def _takes_source(pairs: Pairs, candidate: Candidate, path: Path) -> bool:
@@ -143,9 +152,12 @@ def _with_keys(merged: Merged, classic: ClassicKeys, *, settled: bool) -> Merged
 def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
     """Return what both sides had, in the form in which the target's body is compared; None without the record of a clone.
 
-    For an entity that was created in the target since the last clone, it is empty.
+    For an entity that was created in the target since the last clone, it is empty. So it is without the record, if
+    `--take target` names the entity or a field of it.
     """
     found, key = candidate.found, candidate.key
+    if _keeps_unrecorded(pairs, candidate):
+        return {}
     if found is None or pairs.sides.options.record is None:
         return None
     lineage = pairs.sides.lineage
@@ -201,7 +213,7 @@ def overwritten(
     paths: Collection[Path],
 ) -> tuple[Overwrite, ...]:
     """Return which of `paths` the target has changed since the last clone, although the source is taken there."""
-    if candidate.key.type == "misc":  # each side has its own classic keys
+    if candidate.key.type == "misc" or pairs.sides.options.unrecorded:  # each side has its own classic keys
         return ()
     called = pairs.sides.sides_of(candidate.key, candidate.found)
     return tuple(

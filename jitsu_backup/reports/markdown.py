@@ -65,7 +65,7 @@ from jitsu_backup.reports.summary import (
 _LONGEST_SENTENCE, _LONGEST_NOTE, _LONGEST_VALUE, _LONGEST_LIST = 500, 3_000, 300, 12_000
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
 _TO_COPY = "Choose one line of each group, and copy it into `promotion.flags` as it is; a shell needs quotation marks around spaces:"
-_TO_GIVE = "Add these lines to the overlay, with its own values, and each variable to wherever a plan is made or carried out:"
+_TO_GIVE = "Add these lines to the overlay, with the target's values, and each variable to wherever a plan is made or carried out:"
 _LEAST_DETAILS = 24_000  # bytes
 
 Parts = list[Callable[[], str]]
@@ -92,11 +92,7 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
         ),
         count=len(plan.blocked),
     )
-    again = [action for action in plan.writes if brings_back(action)]
-    others = sorted((a for a in plan.writes if not brings_back(a)), key=lambda a: not a.overwrites)
-    changes = Section(
-        "Changes", _actions(others, given) + _grouped(again, given), "changes", count=len(plan.writes)
-    )
+    changes = _changes(plan, plan.writes, given)
     lines = {label: prose(text) for label, text in (told_first(plan) | three_lines(plan)).items()}
     if by_hand:
         keys = plural(plan.made_keys, "new write key")
@@ -111,6 +107,17 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
             *_asides(replace(plan, notes=tuple(notes)), plan.extras, given),
         ),
     )
+
+
+def _changes(plan: Plan, done: Sequence[Action], given: Mapping[Key, str]) -> Section:
+    """Return the section about what changes, with those first that overwrite changes of the target.
+
+    What is re-created is shown in groups, and so is all of an undo, because every change of it has been seen before.
+    """
+    again = [action for action in done if brings_back(action)]
+    others = sorted((action for action in done if not brings_back(action)), key=lambda a: not a.overwrites)
+    lines = _grouped if plan.since is Since.RUN else _actions
+    return Section("Changes", lines(others, given) + _grouped(again, given), "changes", count=len(done))
 
 
 def restore_markdown(report: RestoreReport) -> str:
@@ -130,7 +137,7 @@ def restore_markdown(report: RestoreReport) -> str:
         (
             Section("Not done", [partial(_failure, outcome) for outcome in failed], "not done"),
             Section("Still different", [partial(_residue, line) for line in report.found], "still different"),
-            Section("Changes", _actions(done, given), "changes"),
+            _changes(plan, done, given),
             _details(plan, done),
             *_asides(plan, report.extras, given),
         ),

@@ -12,21 +12,24 @@ _NOT_FREE = re.compile(r"\d|JITSU_")
 """Invalid beginnings of a variable: shells reject a digit, overlays reject JITSU_."""
 
 
-_ADDRESSES = """# Lines with # are the source's addresses ("…" may hold a secret). Where the
-# target has others, change the value, and remove the # of the line, and of its
-# table if that has one."""
+_COMMENTS = """# Lines with # are addresses and secrets that are copied from the source ("…" may
+# hold a secret), and domains that another workspace uses. Where the target has
+# its own, give that, and remove the # of the line, and of its table if that has
+# one."""
 
 
-def overlay_text(plan: Plan) -> str:
+def overlay_text(plan: Plan, *, comments: bool = True) -> str:
     """Return an overlay in TOML with all secrets and required fields that the plan lacks; an empty text if it lacks none.
 
-    The overlay refers to entities by name if that is unique, and has one variable for each text. Other values, and the
-    addresses that are copied from the source, stand in comments.
+    The overlay refers to entities by name if that is unique, and has one variable for each text. Values that are no text
+    stand in comments, and with `comments` so do the addresses and secrets that are copied from the source.
     """
-    tables = [*_tables(plan, set())]
+    optional = dict.fromkeys((*plan.addresses, *plan.copied_secrets)) if comments else {}
+    variables: set[str] = set()
+    tables = [*_tables(plan, variables, comments=comments)]
     lacking = {action.key for action in plan.actions if _lacking(action) or action.required}
-    others = [_commented(plan, key) for key in plan.addresses if key not in lacking]
-    return "\n\n".join((*([_ADDRESSES] if plan.addresses else []), *tables, *others)) if tables else ""
+    others = [_commented(plan, key, variables) for key in optional if key not in lacking]
+    return "\n\n".join((*([_COMMENTS] if optional else []), *tables, *others)) if tables else ""
 
 
 def console_overlay_tables(plans: Iterable[tuple[str, Plan]]) -> list[str]:
@@ -35,7 +38,7 @@ def console_overlay_tables(plans: Iterable[tuple[str, Plan]]) -> list[str]:
     return [table for workspace, plan in plans for table in _tables(plan, variables, workspace)]
 
 
-def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[str]:
+def _tables(plan: Plan, variables: set[str], workspace: str = "", *, comments: bool = False) -> Iterator[str]:
     for action in plan.actions:
         lacking = _lacking(action)
         if lacking or action.required:
@@ -43,7 +46,7 @@ def _tables(plan: Plan, variables: set[str], workspace: str = "") -> Iterator[st
             name = "" if selector != str(action.key) else f"  # {printable(shortened(action.name))}"
             lines = [f"[{toml_quoted(f'{workspace}:{selector}' if workspace else selector)}]{name}"]
             words = f"{workspace}_{action.name}" if workspace else action.name
-            lines += _addresses(plan, action.key)
+            lines += _copied(plan, action.key, words, variables) if comments else ()
             lines += [
                 f'{toml_quoted(path)} = {{ env = "{_variable(words, path, variables)}" }}' for path in lacking
             ]
@@ -65,13 +68,28 @@ def _lacking(action: Action) -> list[str]:
     return [loss.path for loss in action.losses if isinstance(loss.reason, UnreadSecret)]
 
 
-def _commented(plan: Plan, key: Key) -> str:
-    """Return the addresses of an entity that lacks nothing, as comments with their table."""
-    return "\n".join((f"# [{toml_quoted(plan.selectors.get(key, str(key)))}]", *_addresses(plan, key)))
+def _commented(plan: Plan, key: Key, variables: set[str]) -> str:
+    """Return what an entity that lacks nothing gets from the source, as comments with their table."""
+    name = next(action.name for action in plan.actions if action.key == key)
+    table = f"# [{toml_quoted(plan.selectors.get(key, str(key)))}]"
+    return "\n".join((table, *_copied(plan, key, name, variables)))
+
+
+def _copied(plan: Plan, key: Key, words: str, variables: set[str]) -> Iterator[str]:
+    """Yield the addresses of an entity in the source and the secrets that it gets from there, as comments.
+
+    No secret has its value.
+    """
+    yield from _addresses(plan, key)
+    addresses = {address.path for address in plan.addresses.get(key, ())}
+    for path in plan.copied_secrets.get(key, ()):
+        if path not in addresses:
+            written = format_path(path)
+            yield f'# {toml_quoted(written)} = {{ env = "{_variable(words, written, variables)}" }}'
 
 
 def _addresses(plan: Plan, key: Key) -> Iterator[str]:
-    """Yield the addresses that an entity gets from the source, as comments; a value that may hold a secret is left out."""
+    """Yield an entity's addresses in the source, as comments; a value that may hold a secret is left out."""
     for address in plan.addresses.get(key, ()):
         value = address.value
         texts = [toml_quoted(text) for text in ([value] if isinstance(value, str) else value or ["…"])]

@@ -10,7 +10,7 @@ from jitsu_backup.model import lasting_between, plural, quoted, some_of
 from jitsu_backup.operations.alarms import Again
 from jitsu_backup.operations.recovery import Member, RecoveryPlan, WorkspaceRecovery
 from jitsu_backup.operations.third_side import NoRecord
-from jitsu_backup.planning import Action, CopiedSecrets
+from jitsu_backup.planning import Action
 
 Rows = Iterator[tuple[str, ...]]
 
@@ -189,13 +189,10 @@ def note_rows(workspaces: Iterable[WorkspaceRecovery], command: RestoreCommand) 
 
 
 def notes(one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> list[str]:
-    """Return the notes of a plan, without the one that secrets are copied, which a recovery always does.
-
-    About a stranger, which nothing was recovered into, a missing record says nothing.
-    """
+    """Return the notes of a plan. About a stranger, which nothing was recovered into, a missing record says nothing."""
     found = () if one.prepared is None else one.prepared.plan.notes
     return [
         _NOT_RECORDED if isinstance(note, NoRecord) else in_recovery(note, one, command)
         for note in found
-        if not (isinstance(note, CopiedSecrets) or (one.stranger and isinstance(note, NoRecord)))
+        if not (one.stranger and isinstance(note, NoRecord))
     ]

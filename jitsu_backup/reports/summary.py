@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jitsu_backup.model import Snapshot, ago, flag, plural, shortened, shown_time, some_of
+from jitsu_backup.model import Snapshot, ago, flag, plural, quoted, shortened, shown_time, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.planning import (
     CODE_FIELDS,
@@ -264,7 +264,7 @@ def stays_different(plan: Plan) -> str:
     others: dict[str, list[str]] = defaultdict(list)
     for line in shortfalls(one for one in plan.actions if one.kind is not ActionKind.BLOCKED):
         if not isinstance(line.reason, BeyondUpdate | NotRecreated):
-            parts = (line.key.type, shortened(line.name), shortened(line.path))
+            parts = (line.key.type, _name(line.name), shortened(line.path))
             others[shortened(line.reason, _LONGEST_REASON)].append(" ".join(filter(None, parts)))
     found += [f"{some_of(named, _NAMED_ALIKE)} ({reason})" for reason, named in others.items()]
     return some_of(found, _NAMED, "; ")
@@ -289,7 +289,12 @@ def why(action: Action, *, told: bool) -> Iterator[str]:
 
 def _called(action: Action, paths: Sequence[str] = ()) -> str:
     of = f" ({', '.join(paths)})" if paths else ""
-    return f"{action.key.type} {shortened(action.name)}{of}"
+    return f"{action.key.type} {_name(action.name)}{of}"
+
+
+def _name(name: str) -> str:
+    """Return a name for a sentence, in quotes if it has backquotes, so that Markdown shows it as one span of code."""
+    return quoted(name) if "`" in name else shortened(name)
 
 
 def _own_values(plan: Plan) -> dict[str, int]:

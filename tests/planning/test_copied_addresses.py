@@ -1,11 +1,12 @@
 """Hosts and URLs that a clone takes from its source are named, and stand in the overlay to fill in, without secrets."""
 
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from jitsu_backup.model import MASK
+from jitsu_backup.model import MASK, Key
 from jitsu_backup.planning import CopiedHosts, Overlay, Plan, PlanOptions, Since, make_plan, parse_overlay
 from jitsu_backup.reports import overlay_text
 from tests.support import PRODUCTION, make_snapshot
@@ -54,11 +55,14 @@ def test_the_overlay_to_fill_in_has_them_as_comments_and_no_secret() -> None:
     text = overlay_text(plan_of(DB, HOOK))
     assert text.split("\n\n")[1:] == [
         '["destination/Reporting DB"]\n# "host" = "pg.staging"\n"password" = { env = "REPORTING_DB_PASSWORD" }',
-        '# ["destination/Hook"]\n# "url" = "…"',
-        '# ["service/CRM"]\n# "credentials.tunnel.host" = "crm.staging"\n# "credentials.tunnel.tunnel_host" = "…"',
+        '# ["destination/Hook"]\n# "url" = "https://hooks.example/…"',
+        (
+            '# ["service/CRM"]\n# "credentials.tunnel.host" = "crm.staging"\n# "credentials.tunnel.tunnel_host" = "…"\n'
+            '# "credentials.password" = { env = "CRM_CREDENTIALS_PASSWORD" }'
+        ),
     ]
     assert tomllib.loads(text) == {"destination/Reporting DB": {"password": {"env": "REPORTING_DB_PASSWORD"}}}
-    bare = "\n".join(line.removeprefix("# ") for line in text.splitlines()[3:])
+    bare = "\n".join(line.removeprefix("# ") for line in text.splitlines()[4:])
     assert tomllib.loads(bare)["destination/Reporting DB"]["host"] == "pg.staging"
     assert overlay_text(plan_of(HOOK)) == ""
 
@@ -66,8 +70,9 @@ def test_the_overlay_to_fill_in_has_them_as_comments_and_no_secret() -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        ("pg.staging:5432", '"pg.staging:5432"'), (["a:1", "b:2"], '["a:1", "b:2"]'), ("https://ch.staging/x", '"https://ch.staging/x"'),
-        ("https://user:CANARY@ch", '"…"'), (["a", "https://CANARY@ch"], '"…"'), ("https://ch/?token=CANARY", '"…"'), (MASK, None),
+        ("pg.staging:5432", '"pg.staging:5432"'), (["a:1", "b:2"], '["a:1", "b:2"]'), ("https://ch.staging/x", '"https://ch.staging/…"'),
+        ("https://user:CANARY@ch", '"…"'), (["a", "https://CANARY@ch"], '"…"'), ("https://ch/?token=CANARY", '"https://ch/…"'), ("https://ch", '"https://ch"'),
+        ("https://ch/x@y", '"…"'), ("ch/CANARY", '"…"'), (MASK, None),
         ("user:CANARY@ch", '"…"'), ("ch?password=CANARY", '"…"'), ("jdbc:sqlserver://h;password=CANARY", '"…"'),
     ],
 )  # fmt: skip
@@ -90,3 +95,36 @@ def test_among_credentials_only_a_bare_host_is_shown(host: str, shown: bool) -> 
     source = make_snapshot({"destination": [DB], "service": [crm]})
     text = overlay_text(make_plan(source, LIVE, PlanOptions()))
     assert f'# "credentials.host" = "{host if shown else "…"}"' in text
+
+
+def test_the_overlay_to_fill_in_has_the_domains_that_another_workspace_uses() -> None:
+    web = {"id": "web", "name": "Web", "domains": ["data.example", "Own.example"]}
+    source = make_snapshot(
+        {"destination": [DB], "stream": [web], "domain": [{"id": "all", "name": "*.example"}]}
+    )
+    live = make_snapshot({"destination": [], "stream": [], "domain": []}, workspace_id=PRODUCTION)
+    options = PlanOptions(domains_elsewhere={"data.example": "acme-staging", "*.example": "acme-staging"})
+    _, domain, stream, _ = sorted(overlay_text(make_plan(source, live, options)).split("\n\n"))
+    assert domain == '# ["domain/all"]\n# "name" = "*.example"'
+    assert stream == '# ["stream/Web"]\n# "domains" = ["data.example", "Own.example"]'
+    given = parse_overlay({"stream/Web": {"domains": ["own.example"]}, "domain/all": {"name": "x.example"}})
+    assert make_plan(source, live, replace(options, overlay=given)).addresses.keys() == {
+        Key("destination", "db")
+    }
+
+
+def test_of_credentials_without_any_field_named_like_a_secret_all_are_in_the_overlay_to_fill_in() -> None:
+    crm: dict[str, Any] = {**CRM, "credentials": {"start": "2026", "code": "CANARY"}}
+    plan = make_plan(make_snapshot({"destination": [DB], "service": [crm]}), LIVE, PlanOptions())
+    *_, table = overlay_text(plan).split("\n\n")
+    assert table.split("\n") == [
+        '# ["service/CRM"]',
+        '# "credentials.code" = { env = "CRM_CREDENTIALS_CODE" }',
+        '# "credentials.start" = { env = "CRM_CREDENTIALS_START" }',
+    ]
+    assert "secrets copied unchanged from the source: credentials of service 'CRM'" in " ".join(plan.notes)
+    crm["credentials"] |= {"password": MASK}  # so the console knows which fields are secret
+    plan = make_plan(make_snapshot({"service": [crm]}), LIVE, PlanOptions())
+    assert overlay_text(plan) == (
+        '["service/CRM"]\n"credentials.password" = { env = "CRM_CREDENTIALS_PASSWORD" }'
+    )

@@ -111,7 +111,7 @@ def test_the_secrets_of_the_source_that_are_copied_are_all_named() -> None:
         return [note for note in plan.notes if note.startswith("secrets copied unchanged")]
 
     def named(count: int) -> str:
-        return ", ".join(f"credentials of service 'CRM {n}'" for n in range(count))
+        return ", ".join(f"credentials (password) of service 'CRM {n}'" for n in range(count))
 
     words = "secrets copied unchanged from the source: {}; replace them with --overlay"
     assert told(0) == []

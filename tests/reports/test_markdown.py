@@ -4,6 +4,7 @@ import json
 import re
 import stat
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,11 @@ from jitsu_backup.planning import (
     Plan,
     PlanOptions,
     Residue,
+    Since,
     compare,
     make_plan,
 )
+from jitsu_backup.planning.plan import Overwrite
 from jitsu_backup.reports import RestoreReport
 from jitsu_backup.reports.markdown import _bullet, changes_markdown, plan_markdown, restore_markdown
 from jitsu_backup.reports.markdown_text import block, code, flags_in, html_code, html_prose, marker, prose
@@ -354,6 +357,31 @@ def test_a_conflict_shows_three_values_and_both_differences_of_the_code() -> Non
     assert "- function `Enrich`: keeps the target's code\n" in text
     taken = "--take=source:destination/BigQuery\n--take=target:destination/BigQuery\n"
     assert f"as it is; a shell needs quotation marks around spaces:\n\n```\n{taken}" in text
+
+
+def test_what_an_undo_changes_is_shown_in_groups() -> None:
+    sides = [
+        make_snapshot({"function": [{"id": f"f{n}", "name": f"F{n}", "code": code} for n in range(3)]})
+        for code in ("// of the run", "// before")
+    ]
+    plan = make_plan(sides[1], sides[0], PlanOptions(check_schemas=False))
+    assert "- **update** function `F0`: changes code\n" in plan_markdown(plan, *sides)
+    undone = replace(plan, since=Since.RUN)
+    report = RestoreReport(undone, [ActionOutcome(a, Status.DONE) for a in undone.actions], [], *sides)
+    for text in (plan_markdown(undone, *sides), restore_markdown(report)):
+        assert "### Changes (3)\n\n- **update** 3 function: `F0, F1, F2`: changes code\n" in text
+
+
+def test_a_name_with_backquotes_is_one_span_of_code_in_the_lines_at_the_top() -> None:
+    plan, *sides = promoted()
+    lost = Overwrite("code", "--take=source", "since the last clone")
+    key = Key("function", "f")
+    action = Action(
+        ActionKind.UPDATE, key, "Use `geo` and `x` of it", "f", "changes code", overwrites=(lost,)
+    )
+    text = plan_markdown(replace(plan, actions=(action,)), *sides)
+    assert "1 entity: function ``'Use `geo` and `x` of it'`` (code)\n" in text
+    checked(text)
 
 
 def test_flags_to_settle_and_to_promote_again_stand_unquoted_and_one_a_line_to_be_copied() -> None:

@@ -81,6 +81,8 @@ def test_the_clone_after_an_undo_says_what_that_took_back_and_how_to_promote_it_
     assert "UTC: --take=source:function/Enrich promotes it again keeps the target's code" in told
     assert "re-create it with --take=source:function/F3; the undo of 20" in told
     assert "took back: --take=source:function/Enrich --take=source:function/F3" in told
+    assert "Attention: taken back by the undo of 20" in told
+    assert "what an earlier run changed in 2 entities; it stays so, and the flags that promote it" in told
     machine.sandbox.state.objects["enrich-0001"].config["code"] = "// better"
     told = " ".join(machine.clone("--dry-run", code=7).split())
     assert "took the last clone's change back" in told

@@ -382,6 +382,7 @@ def test_a_hidden_password_that_the_run_replaced_is_reported_and_goes_back_with_
     said = " ".join((told.stdout + told.stderr).split())
     assert "password" in said
     assert "the run being undone replaced this secret, and no backup has the previous one" in said
+    assert "an --overlay for the undo alone (--overlay-out FILE writes the form)" in said
     assert "password" in (tmp_path / "lacking.toml").read_text()
     done = shell("undo", "--yes")
     assert done.returncode == 3, done.stdout + done.stderr

@@ -1,0 +1,35 @@
+"""A profile may name an overlay that is still to be written."""
+
+from pathlib import Path
+
+import pytest
+
+from jitsu_backup.cli.files import overlay_of_profile
+from jitsu_backup.cli.output import Output
+from jitsu_backup.errors import UsageError
+
+
+def test_the_first_run_may_write_the_overlay_that_the_profile_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "production.toml"
+    monkeypatch.chdir(tmp_path)
+    assert overlay_of_profile(Output({}), path, Path("production.toml")) is None
+    for form in (None, Path("missing.toml")):
+        with pytest.raises(UsageError) as refused:
+            overlay_of_profile(Output({}), path, form)
+        assert str(refused.value) == (
+            f"overlay {path}: the profile names this file, but it does not exist; let --overlay-out {path} write a form with"
+            " what is missing, or create it, empty if the target has no values of its own"
+        )
+
+
+def test_the_overlay_that_a_profile_names_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "production.toml"
+    path.write_text("")
+    found = overlay_of_profile(Output({}), path, None)
+    assert found is not None
+    assert found.parse().rules == ()
+    assert overlay_of_profile(Output({}), None, path) is None
+    with pytest.raises(UsageError, match=r"not a directory|Not a directory"):
+        overlay_of_profile(Output({}), path / "below.toml", None)
