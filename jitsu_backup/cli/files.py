@@ -39,8 +39,8 @@ def overlay_of_profile(app: Output, path: Path | None, form: Path | None) -> Ove
     if form is not None and form.resolve() == path.resolve():
         return None
     raise UsageError(
-        f"overlay {path}: the profile names this file, but it does not exist; let --overlay-out {path} write a form with what is"
-        " missing, or create it, empty if the target has no values of its own"
+        f"overlay {path}: the profile names this file, but it does not exist; write a form to fill in with --overlay-out {path},"
+        " or an empty file if the target has no values of its own"
     )
 
 

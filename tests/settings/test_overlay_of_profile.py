@@ -19,8 +19,8 @@ def test_the_first_run_may_write_the_overlay_that_the_profile_names(
         with pytest.raises(UsageError) as refused:
             overlay_of_profile(Output({}), path, form)
         assert str(refused.value) == (
-            f"overlay {path}: the profile names this file, but it does not exist; let --overlay-out {path} write a form with"
-            " what is missing, or create it, empty if the target has no values of its own"
+            f"overlay {path}: the profile names this file, but it does not exist; write a form to fill in with"
+            f" --overlay-out {path}, or an empty file if the target has no values of its own"
         )
 
 
