@@ -21,6 +21,7 @@ from jitsu_backup.model import (
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, upto_list
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
+from jitsu_backup.planning.options import Since
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, KeySlot, Loss
 from jitsu_backup.planning.reasons import OVERLAY_OF_UNDO, BeyondUpdate, UnreadSecret
@@ -316,16 +317,19 @@ def conflict(
 ) -> Action:
     """Return the action that is blocked because both sides changed the same fields since the last clone, which left `base`."""
     sides, key = pairs.sides, candidate.key
-    fields = ", ".join(map(format_path, paths))
+    fields, differ = ", ".join(map(format_path, paths)), "differs" if len(paths) == 1 else "differ"
     how, meaning = f"both sides changed {fields} differently {sides.since.words}", ("", "")
     if sides.undoes:
         how = f"{fields} changed in the run being undone, and again since"
         meaning = ("overwrite what changed since", "keep it")
     elif kept_by_record(pairs, candidate, live, paths):
         how = f"the source changed {fields}, and the target has kept its own since an earlier clone"
+    elif sides.since is Since.UNKNOWN:
+        how = f"{fields} {differ}, and the store has no record of the last clone, so this may be the target's own change"
     reason = f"{how}: {settling(sides.selectors[key], *meaning)}"
+    common = None if sides.since is Since.UNKNOWN else base or {}
     return replace(
-        _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
+        _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=common),
         conflicts=tuple(map(format_path, paths)), disputed=True,
     )  # fmt: skip
 
