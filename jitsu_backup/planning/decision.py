@@ -238,7 +238,7 @@ def _update(
     candidate, sides = settled.candidate, pairs.sides
     key, table = candidate.key, entity_type(candidate.key.type)
     mapped = pairs.mapped(candidate.entity, candidate.desired)
-    whole, unknown, base = live, set[Path](), base_of(pairs, candidate)
+    whole, unknown, base = live, set[Path](), base_of(pairs, candidate, mapped)
     retyped = takes_kind_of_source(pairs, candidate, base)
     if retyped:  # fields that the new kind does not have are removed
         unknown = set(dropped(schema, live))

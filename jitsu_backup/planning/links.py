@@ -67,7 +67,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
     replaced: Mapping[Path, Any] = {}
     if moved and paired is not None:  # it keeps the target's changes to the link that it replaces
         stood, mapped = Candidate(link, desired, link_body(paired), paired, None), pairs.mapped(link, desired)
-        base, own_body = base_of(pairs, stood), link_body(paired)
+        base, own_body = base_of(pairs, stood, mapped), link_body(paired)
         merged = merge_sides(pairs, stood, base, mapped, own_body, {}, {(name,) for name in END_FIELDS})
         if merged.conflicts:
             return Planned(conflict(pairs, stood, base, mapped, own_body, merged.conflicts))

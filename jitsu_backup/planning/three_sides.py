@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from jitsu_backup.catalogue import (
@@ -149,15 +150,17 @@ def _with_keys(merged: Merged, classic: ClassicKeys, *, settled: bool) -> Merged
     return replace(merged, values=values, conflicts=(*merged.conflicts, *disputed))
 
 
-def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
+def base_of(
+    pairs: Pairs, candidate: Candidate, mapped: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any] | None:
     """Return what both sides had, in the form in which the target's body is compared; None without the record of a clone.
 
-    For an entity that was created in the target since the last clone, it is empty. So it is without the record, if
-    `--take target` names the entity or a field of it.
+    For an entity that was created in the target since the last clone, it is empty. Without the record, if `--take target`
+    names the entity or a field of it, it is the source's body `mapped`, so that fields which the target lacks stay away too.
     """
     found, key = candidate.found, candidate.key
     if _keeps_unrecorded(pairs, candidate):
-        return {}
+        return {} if key.type == "misc" else dict(mapped)  # each side has its own classic keys
     if found is None or pairs.sides.options.record is None:
         return None
     lineage = pairs.sides.lineage

@@ -95,6 +95,21 @@ def test_without_the_record_of_the_one_before_the_plan_names_what_it_overwrites_
     assert cloned.plan(take=("target:stream/*",)).writes == plan.writes
 
 
+def test_without_the_record_of_the_one_before_the_target_keeps_what_it_has_removed(cloned: Promotion) -> None:
+    key, there = both(cloned, "function", "Enrich")
+    edit(cloned.source.state, key.id, description="of staging")
+    edit(cloned.target.state, there, code="// mended in production")
+    cloned.record, cloned.lost = None, True
+    for keeps in ("target:function/Enrich", "target"):
+        kept = cloned.plan(take=(keeps,))
+        assert (kept.blocked, kept.writes) == ((), ()), keeps
+    (written,) = cloned.plan(take=("target:function/Enrich:code",)).writes
+    assert written.changes == ("description",)
+    cloned.clone(take=("target",))
+    cloned.lost = False
+    assert cloned.plan().writes == ()
+
+
 def test_without_the_record_of_the_one_before_nothing_is_pruned_that_may_be_the_targets_own(
     cloned: Promotion,
 ) -> None:
