@@ -38,7 +38,7 @@ def clone(
     path = given["overlay"]
     overlay = None if path is None else opened_overlay(app, path)
     if path is None:
-        overlay = overlay_of_profile(app, place.overlay, given["overlay_out"])
+        overlay = overlay_of_profile(app, place.overlay, given["overlay_out"] if given["dry_run"] else None)
     options, run = split_options(app.settings, given, target, overlay)
     refuse_own_keys(app.settings, options, origin)
     with app.progress() as report:

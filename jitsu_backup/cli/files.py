@@ -30,7 +30,8 @@ def opened_overlay(app: Output, path: Path) -> OverlayFile:
 def overlay_of_profile(app: Output, path: Path | None, form: Path | None) -> OverlayFile | None:
     """Read the overlay that a profile names at `path`. Raise UsageError.
 
-    None without one, also if it is the `form` that this run is about to write.
+    None without one, also if it is the `form` that this run is about to write. Without an overlay the source's hosts would
+    be written, so `form` is None unless the run only shows its plan.
     """
     if path is None:
         return None
@@ -39,8 +40,8 @@ def overlay_of_profile(app: Output, path: Path | None, form: Path | None) -> Ove
     if form is not None and form.resolve() == path.resolve():
         return None
     raise UsageError(
-        f"overlay {path}: the profile names this file, but it does not exist; write a form to fill in with --overlay-out {path},"
-        " or an empty file if the target has no values of its own"
+        f"overlay {path}: the profile names this file, but it does not exist; write a form to fill in with"
+        f" --dry-run --overlay-out {path}, or an empty file if the target has no values of its own"
     )
 
 

@@ -45,7 +45,8 @@ def restore(
     path = given["overlay"]
     overlay = None if path is None else opened_overlay(app, path)
     if path is None and into is not None and not _is_rollback(app, into, name, wanted):
-        overlay = overlay_of_profile(app, app.settings.place(into).overlay, given["overlay_out"])
+        form = given["overlay_out"] if given["dry_run"] else None
+        overlay = overlay_of_profile(app, app.settings.place(into).overlay, form)
     options, run = split_options(app.settings, given, into, overlay)
     where, place = (
         (into, app.settings.place(into))

@@ -15,6 +15,22 @@ _MISSING = object()
 """Stands for a missing value; null counts as missing too."""
 
 
+class _Unknown(Mapping[str, Any]):
+    """A base of which nothing is known: it differs from every JSON value, at every path."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("",))
+
+    def __len__(self) -> int:
+        return 1
+
+
+UNKNOWN = _Unknown()
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How two values are compared, and what settles a difference, by path.

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from jitsu_backup.catalogue import Selector, check_type, entity_names
+from jitsu_backup.catalogue import Selector, check_type, entity_names, spelt
 from jitsu_backup.model import Entity, Key, Snapshot, flag, nearest, some_of
 from jitsu_backup.planning.ignored import idle_fields
 from jitsu_backup.planning.lineage import former_names
@@ -18,6 +18,16 @@ Named = tuple[Entity, str]
 """An entity, with one of its names."""
 
 _NAMED = 3
+
+
+class Names(tuple[Named, ...]):
+    """Many entities with their names, in which an exact selector is looked up."""
+
+    @cached_property
+    def called(self) -> frozenset[tuple[str, str]]:
+        """Types with ids and names, as `Selector.named` gives them."""
+        both = ((entity.key.type, (entity.key.id, name or entity.name)) for entity, name in self)
+        return frozenset((kind, spelt(text)) for kind, texts in both for text in texts)
 
 
 def check_protection(sides: Sides) -> None:
@@ -46,6 +56,8 @@ class Protection:
 
     def vain_flags(self, deletions: Iterable[Action]) -> Iterator[str]:
         """Yield a note for each `unprotect` that matches nothing, because an earlier run may have deleted its entity."""
+        if not self.sides.options.unprotect:
+            return
         protected = [entity for entity in self.sides.live.entities if self._named_by(entity)]
         going = [entity for action in deletions for entity in self._taken(action)]
         doubts = {text for entity in going for text in self._doubts(entity)}
@@ -73,20 +85,21 @@ class Protection:
                 yield note, ends_here and any(Selector(text).may_be_of(kind) for kind in deleted)
 
     @cached_property
-    def _present(self) -> list[Named]:
+    def _present(self) -> Names:
         return _named(self.sides.live_by_key, self.sides.live_names)
 
     @cached_property
-    def _earlier(self) -> list[Named]:
+    def _earlier(self) -> Names:
         live = self.sides.live_by_key
-        return [(live[key], name) for key, names in self.sides.earlier_names.items() for name in names]
+        return Names((live[key], name) for key, names in self.sides.earlier_names.items() for name in names)
 
     @cached_property
-    def _elsewhere(self) -> list[Named]:
+    def _elsewhere(self) -> Names:
         """What the source, the snapshot and the records have."""
         sides = self.sides
         before = [(e, name) for one in sides.earlier for e, name in _of(one)]
-        return [*before, *_named(sides.by_key, sides.names), *_named(sides.by_key, sides.desired_names)]
+        here = (*_named(sides.by_key, sides.names), *_named(sides.by_key, sides.desired_names))
+        return Names((*before, *here))
 
     @cached_property
     def _idle(self) -> list[str]:
@@ -97,9 +110,10 @@ class Protection:
         sides = self.sides
         if not needs_names(sides.options.protect):  # otherwise nothing has to be followed
             return []
-        known = self._elsewhere if sides.in_place or sides.options.record is not None else []
-        found = [*self._present, *self._earlier, *known]
-        return [text for text in sides.options.protect if _names_some(text) and not _any(text, found)]
+        found = [self._present, self._earlier]
+        found += [self._elsewhere] if sides.in_place or sides.options.record is not None else []
+        texts = [text for text in sides.options.protect if _names_some(text)]
+        return [text for text in texts if not any(_any(text, names) for names in found)]
 
     def _blocked(self, action: Action) -> Action:
         for entity in self._taken(action):
@@ -151,16 +165,28 @@ class Protection:
         lifted = self.sides.options.unprotect
         return next((text for text in self._doubts(entity) if text not in lifted), "")
 
-    def _doubts(self, entity: Entity) -> Iterator[str]:
-        """Yield the selectors that match nothing and may mean an entity: its name is near, or it is no copy of the source.
+    def _doubts(self, entity: Entity) -> tuple[str, ...]:
+        """Return the selectors that match nothing and may mean an entity: its name is near, or it is no copy of the source.
 
-        What was copied had the source's name. A rollback knows the names of all that existed at its snapshot.
+        What was copied had the source's name, and what a run created had no name before it is undone. A rollback knows the
+        names of all that existed at its snapshot.
         """
-        own = not self.sides.in_place and self.sides.lineage.base_of(entity.key) is None
+        if entity.key not in self._doubted:  # comparing names takes long
+            self._doubted[entity.key] = tuple(self._found_doubts(entity))
+        return self._doubted[entity.key]
+
+    @cached_property
+    def _doubted(self) -> dict[Key, tuple[str, ...]]:
+        return {}
+
+    def _found_doubts(self, entity: Entity) -> Iterator[str]:
+        sides = self.sides
+        idle = [text for text in self._idle if Selector(text).may_be_of(entity.key.type)]
+        if not idle or (sides.undoes and sides.lineage.record_of(entity.key) is not None):
+            return
+        own = not sides.in_place and sides.lineage.base_of(entity.key) is None
         names = {entity.key.id, *(name for _, name in self._names_of(entity))}
-        for text in self._idle:
-            if Selector(text).may_be_of(entity.key.type) and (own or nearest(text.partition("/")[2], names)):
-                yield text
+        yield from (text for text in idle if own or nearest(text.partition("/")[2], names))
 
     def _frees(self, text: str, entity: Entity) -> bool:
         """Return whether an `unprotect` selects an entity of the target.
@@ -233,13 +259,15 @@ def _names_some(text: str) -> bool:
 
 def _any(text: str, named: Iterable[Named]) -> bool:
     selector = Selector(text)
+    if isinstance(named, Names) and selector.exact:
+        return selector.named in named.called
     return any(selector.matches(*one) for one in named)
 
 
-def _of(snapshot: Snapshot) -> list[Named]:
+def _of(snapshot: Snapshot) -> Names:
     names = entity_names(snapshot.entities)
-    return [(entity, names[entity.key]) for entity in snapshot.entities]
+    return Names((entity, names[entity.key]) for entity in snapshot.entities)
 
 
-def _named(entities: Mapping[Key, Entity], names: Mapping[Key, str]) -> list[Named]:
-    return [(entity, names[key]) for key, entity in entities.items()]
+def _named(entities: Mapping[Key, Entity], names: Mapping[Key, str]) -> Names:
+    return Names((entity, names[key]) for key, entity in entities.items())

@@ -21,7 +21,7 @@ from jitsu_backup.planning.classic_keys import ClassicKeys
 from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.json_diff import differs, has_value, paths_that_differ, with_changes, without
 from jitsu_backup.planning.link_pairing import link_body
-from jitsu_backup.planning.merge import Merged, Rules, merge
+from jitsu_backup.planning.merge import UNKNOWN, Merged, Rules, merge
 from jitsu_backup.planning.options import Since
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import NO_VALUES, Action, Overwrite
@@ -105,7 +105,8 @@ def merge_sides(
         takes_target=lambda path: _winner(pairs, candidate, path) is Winner.TARGET,
         is_given=lambda path: sides.overlaid(entity.key, path),
     )
-    merged = NOTHING_MERGED if base is None else merge(base, mapped, live, rules)
+    known = UNKNOWN if base is not None and sides.since is Since.UNKNOWN else base
+    merged = NOTHING_MERGED if known is None else merge(known, mapped, live, rules)
     if not keys:
         return merged
     texts = (str(value_at(side, _KEYS) or "") for side in (base, candidate.desired, mapped, live))

@@ -1,5 +1,6 @@
 """Protected entities of the target are neither deleted nor made anew, unless the operator says so."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from jitsu_backup.catalogue import CATALOGUE, Selector, entity_names
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import CloneRecord, Entity, Key
-from jitsu_backup.planning import ActionKind, Plan, PlanOptions, make_plan
+from jitsu_backup.planning import ActionKind, Plan, PlanOptions, Since, make_plan, protection, record_in_place
 from jitsu_backup.planning.sides import Sides
 from jitsu_backup.reports.markdown import plan_markdown
 from tests import examples
@@ -218,3 +219,36 @@ def test_without_a_record_a_name_of_the_source_does_not_show_what_a_selector_mea
     assert [(a.target_id, "possibly meant by" in a.reason) for a in plan.blocked] == [("f1", True)]
     fewer = make_plan(source, RENAMED, replace(options, prune_own=False, unrecorded=1))
     assert "--prune-own; also possibly meant by 'function/Mine'" in fewer.blocked[0].reason
+
+
+def test_an_undo_deletes_what_the_run_created_although_a_selector_for_another_workspace_has_a_near_name() -> (
+    None
+):
+    options = PlanOptions(since=Since.RUN, record=record_in_place(LIVE), prune=True, accept_shrink=True)
+    plan = make_plan(NOTHING, LIVE, replace(options, protect=("function/Mien",)))
+    assert [a.kind for a in plan.actions] == [ActionKind.DELETE]
+    assert [note.partition(" is not in ")[0] for note in plan.attention] == ["protect: 'function/Mien'"]
+    (blocked,) = make_plan(NOTHING, LIVE, replace(options, protect=("function/Mine",))).blocked
+    assert "protected by 'function/Mine'" in blocked.reason
+
+
+def test_each_deletion_is_compared_once_with_a_selector_that_matches_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live, asked = make_snapshot({"function": [{**FUNCTION, "id": f"f{n}"} for n in range(9)]}), list[str]()
+
+    def nearest(text: str, _: Iterable[str]) -> str:
+        asked.append(text)
+        return ""
+
+    monkeypatch.setattr(protection, "nearest", nearest)
+    plan = make_plan(NOTHING, live, PlanOptions(prune=True, accept_shrink=True, protect=("function/Other",)))
+    assert len(plan.actions) == len(asked) - 1 == 9  # once more for the note
+
+
+@pytest.mark.parametrize("text", ["link/Shop -> Lake", "function/a/b", "function/", "f*/Mine", "function/f1"])
+@pytest.mark.parametrize("name", ["Shop → Lake", "a/b", "", "Mine"])
+def test_looking_a_selector_up_finds_what_it_matches(text: str, name: str) -> None:
+    for kind in ("function", "link"):
+        one = (Entity(Key(kind, "f1"), {**FUNCTION, "name": name or "Mine"}), name)
+        assert protection._any(text, protection.Names([one])) == Selector(text).matches(*one)

@@ -98,6 +98,21 @@ def test_without_the_record_of_the_one_before_nothing_is_overwritten_that_may_be
     assert (action_of(taken, key).kind, taken.overwriting) == (ActionKind.UPDATE, ())
 
 
+def test_without_the_record_of_the_one_before_the_target_keeps_what_it_has_removed(cloned: Promotion) -> None:
+    key, there = both(cloned, "function", "Enrich")
+    edit(cloned.source.state, key.id, description="of staging")
+    edit(cloned.target.state, there, code="// mended in production")
+    cloned.record, cloned.lost = None, True
+    for keeps in ("target:function/Enrich", "target"):
+        kept = cloned.plan(take=(keeps,))
+        assert (kept.blocked, kept.writes) == ((), ()), keeps
+    assert cloned.plan().blocked[0].conflicts == ("code", "description")
+    assert cloned.plan(take=("target:function/Enrich:code",)).blocked[0].conflicts == ("description",)
+    cloned.clone(take=("target",))
+    cloned.lost = False
+    assert cloned.plan().writes == ()
+
+
 def test_without_the_record_of_the_one_before_nothing_is_pruned_that_may_be_the_targets_own(
     cloned: Promotion,
 ) -> None:
