@@ -68,6 +68,7 @@ def test_all_else_stays_as_it_is(text: str) -> None:
         "-https://u:p@h",
         "s3:/u:p@b" + ";" * 40_000,
         "a://b:c" * 9_000,
+        "x:y " + "{" * 40_000,
     ],
 )
 def test_a_long_word_is_looked_at_once_and_what_follows_a_url_stays(text: str) -> None:

@@ -1,6 +1,7 @@
 """The table and what reads it: secrets are hidden, references are found, selectors choose."""
 
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -108,9 +109,23 @@ def test_a_password_is_hidden_in_an_address_without_a_scheme_and_if_it_has_chara
     [
         "me@example.com", "mailto:me@example.com", "npm:lodash@4.17.21", "note: me@example.com", "https://h:80/a@b",
         "https://[::1]:90/x@y", "airbyte/source:1.2@sha256:ab12", "ask u:p@db.example for it", "12:30 at me@example.com",
+        "http://${host}:${port}/npm/x@1", "http://{h}:{p}/users/@me",
     ],
 )  # fmt: skip
 def test_mail_addresses_packages_and_texts_are_no_passwords(text: str) -> None:
+    assert shown({"a": text}) == {"a": text}
+
+
+def test_what_an_entity_is_called_is_no_address_without_a_scheme() -> None:
+    named = {"id": "a:b@c.d", "name": "Alerts:ops@example.com", "type": "x:y@z.w"}
+    assert shown({**named, "inner": named}) == {**named, "inner": dict.fromkeys(("id", "name", "type"), ANY)}
+    assert shown({"name": "https://u:p@h", "type": {"a": "u:p@db.example"}}) == {
+        "name": "https://***@h", "type": {"a": "***@db.example"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["://" * 30_000, "://a:" * 20_000, "a://b:c" * 9_000, "u:p@h.a," * 9_000])
+def test_a_long_text_is_looked_through_once(text: str) -> None:
     assert shown({"a": text}) == {"a": text}
 
 

@@ -21,8 +21,8 @@ _START = (
     rf"(?=[^/\s]*@{_HOST}(?:,{_HOST})*(?:[/?#]\S*)?\s*\Z))"
 )
 _USER = r"[^/\s:@[]*"
-_CREDENTIALS = (  # slash and @ may be in a password, but 80/x@y are a port and a path
-    rf"{_USER}:(?:(?!\d{{1,5}}/)[^\s@'\"`,<>]+|[^/\s@]+)(?:@[^/\s@?#'\"`,]*)*"
+_CREDENTIALS = (  # slash and @ may be in a password, but 80/x@y and ${port}/x@y are a port and a path
+    rf"{_USER}:(?:(?!(?:\d{{1,5}}|\$?\{{[^{{}}/\s]*\}})/)(?:(?!://)[^\s@'\"`,<>])+|[^/\s@]+)(?:@[^/\s@?#'\"`,]*)*"
 )
 _URL_PASSWORD = re.compile(rf"{_START}{_CREDENTIALS}(?=@)")
 # the user may be given: user:***
@@ -36,9 +36,14 @@ def redact(entity: Entity, secrets: tuple[tuple[str, ...], ...] = ()) -> dict[st
     """Return the body of `entity` with every known or likely secret replaced by `***`.
 
     `secrets` are the table's secret paths for its type (`*` for every list item).
-    Masked values are left unchanged: they show what the ledger lists.
+    Masked values are left unchanged: they show what the ledger lists. What an entity is called is left unchanged too, except
+    for the passwords of URLs with a scheme, because a folder could not bring it back.
     """
     result: Any = _redact(entity.body)
+    for (name,) in _NEVER_HIDDEN:
+        called = entity.body.get(name)
+        if isinstance(called, str) and _is_called((name,), called):
+            result[name] = called
     for path in secrets:
         result = _hide(result, path)
     return dict(result)
@@ -59,9 +64,14 @@ def stands_in(path: Path, secrets: tuple[tuple[str, ...], ...]) -> bool:
     )
 
 
-def has_password(value: Any) -> bool:
-    """Return whether a value is a URL that contains a password."""
-    return isinstance(value, str) and _URL_PASSWORD.search(value) is not None
+def has_password(value: Any, at: Path) -> bool:
+    """Return whether a value, at a path of an entity, is a URL that contains a password."""
+    return isinstance(value, str) and not _is_called(at, value) and _URL_PASSWORD.search(value) is not None
+
+
+def _is_called(at: Path, value: str) -> bool:
+    """Return whether a value is what an entity is called, which is no address without a scheme."""
+    return at in _NEVER_HIDDEN and "://" not in value
 
 
 def secret_values(body: Any) -> Iterator[str]:

@@ -50,7 +50,7 @@ def _copied(entity: Entity, source: Entity) -> tuple[Path, ...]:
     )
     masked, found = _by_field(entity.key, tuple(masked_paths(source.body))), list[Path]()
     for field, inside in _by_field(entity.key, paths).items():
-        named = [p for p in inside if _is_named(p, field) or has_password(value_at(entity.body, p))]
+        named = [p for p in inside if _is_named(p, field) or has_password(value_at(entity.body, p), p)]
         found += named if named or field in masked else inside
     return tuple(found)
 

@@ -118,7 +118,9 @@ def own_secrets(
     for path in paths_that_differ(mapped, live):
         at = upto_list(path)
         there = value_at(live, at)
-        secret = SECRET_NAME.search(str(at[-1]) if at else "") or stands_in(at, known) or has_password(there)
+        secret = (
+            SECRET_NAME.search(str(at[-1]) if at else "") or stands_in(at, known) or has_password(there, at)
+        )
         if secret and there not in (None, "", [], MASK) and not isinstance(there, Mapping):
             own.add(at)
     return {path for path in own if not from_overlay(pairs, entity, path)}

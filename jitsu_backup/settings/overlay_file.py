@@ -121,7 +121,7 @@ def _secret_fields(value: Any, at: tuple[str, ...] = ()) -> Iterator[str]:
     if isinstance(value, str):
         name = at[-1].rpartition(".")[2]
         named_so = bool(value) and name not in _NO_SECRETS and is_secret_path(at[1:], _secrets(at[0]))
-        if named_so or has_password(value):
+        if named_so or has_password(value, at[1:]):
             yield f"{'.'.join(at[1:])} of {at[0]}"
     elif isinstance(value, list):
         for item in value:

@@ -36,6 +36,17 @@ def hosts(plan: Plan) -> list[str]:
     return [note for note in plan.notes if isinstance(note, CopiedHosts)]
 
 
+def test_a_name_that_looks_like_an_address_is_renamed_with_the_source() -> None:
+    live = make_snapshot(
+        {"destination": [{**HOOK, "name": "Alerts:ops@example.com"}], "service": []},
+        workspace_id=PRODUCTION,
+        slug="acme-production",
+    )
+    plan = make_plan(make_snapshot({"destination": [HOOK]}), live, PlanOptions(take=("source",)))
+    (action,) = (action for action in plan.actions if action.key.type == "destination")
+    assert action.changes == ("name",)
+
+
 def test_the_hosts_that_new_entities_get_from_the_source_are_named() -> None:
     (note,) = hosts(plan_of(DB, HOOK))
     assert note == (
