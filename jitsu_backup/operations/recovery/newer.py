@@ -1,0 +1,57 @@
+"""What a store knows of a workspace that is newer than the archive that a recovery uses; no I/O."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from jitsu_backup.archive import CLONING, PACKED, ArchiveName, source_mark
+from jitsu_backup.archive.shrinkage import is_much_smaller
+from jitsu_backup.errors import BlockedError
+from jitsu_backup.model import plural, shown_time
+from jitsu_backup.operations.recovery.choice import Candidate, Opened, not_used
+from jitsu_backup.operations.recovery.values import PassedOver, WorkspaceRecovery
+
+
+def newer_than(
+    used: Opened, passed_over: Collection[PassedOver], candidate: Candidate, *, exists: bool
+) -> tuple[PassedOver, ...]:
+    """Return newer archives than the one `used` that `passed_over` does not have: a damaged one, and what the last run left.
+
+    A run that restored the workspace from its own archives left nothing newer than these, unless that is much more. What was
+    there before a run does not count if the workspace still `exists`, because the target then has it.
+    """
+    archive, found = used.archive, list[ArchiveName]()
+    if not any(past.archive.damaged for past in passed_over):
+        found += [one for one in candidate.others if one.damaged and one.sort_key > archive.sort_key][:1]
+    left = next((one for one in candidate.aside if not {PACKED, CLONING} & {*one.marks}), None)
+    if left is not None and left.sort_key > archive.sort_key:
+        own = left.cloned_from == source_mark(used.source.host, used.source.workspace_id)
+        known = own if left.cloned_from else exists
+        if is_much_smaller(archive.total, left.total) or not (
+            known or is_much_smaller(left.total, archive.total)
+        ):
+            found.append(left)
+    return tuple(_unused(one) for one in found if one.digest_prefix != archive.digest_prefix)
+
+
+def _unused(archive: ArchiveName) -> PassedOver:
+    if archive.damaged:
+        return not_used(archive)
+    what = "the record of a run" if archive.cloned_from else "from before a run"
+    return PassedOver(archive, f"it is {what}, not a backup")
+
+
+def decided(one: WorkspaceRecovery) -> WorkspaceRecovery:
+    """Return a planned workspace; it is blocked if it would have much fewer entities than a newer archive of it."""
+    newer, used = one.newer, one.archive
+    if newer is None or one.problem is not None:
+        return one
+    there = 0 if one.prepared is None else len(one.prepared.live.entities)
+    if not is_much_smaller(max(len(one.snapshot.entities), there), newer.total):
+        return one
+    at = f"{used.taken_at.replace(tzinfo=None).isoformat(timespec='milliseconds')}"
+    problem = BlockedError(
+        f"the archive to use, {used.reference} of {shown_time(used.taken_at)}, has"
+        f" {plural(len(one.snapshot.entities), 'entity', 'entities')}, but a newer one has {newer.total}; to use the older one"
+        f" all the same, add --workspace {one.slug} --at {at}"
+    )
+    return replace(one, problem=problem.with_flags("--workspace", one.slug, "--at", at))
