@@ -322,8 +322,13 @@ def lacking(one: WorkspaceRecovery) -> list[str]:
 
 
 def _left_out(found: Sequence[LeftOut]) -> Listing:
+    slugs = Counter(one.slug for one in found)
     rows = tuple(
-        (one.slug, without_another(one.why)) for one in sorted(found, key=lambda one: not one.exit_code)
+        (
+            one.slug if slugs[one.slug] == 1 else f"{one.slug} ({one.workspace_id})",
+            without_another(one.why),
+        )
+        for one in sorted(found, key=lambda one: not one.exit_code)
     )
     urgent = any(one.exit_code for one in found)
     return Listing("Left out", ("Workspace", "Why"), rows, urgent=urgent, alike=True)
@@ -415,7 +420,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
 def _why(outcome: RecoveryOutcome, command: RestoreCommand) -> str:
     if outcome.problem is not None:
         return reason(outcome.problem, outcome.recovery, command)
-    return f"the run was interrupted before it was {'complete' if outcome.begun else 'started'}"
+    return f"the run was interrupted {'before everything was written' if outcome.begun else 'first'}"
 
 
 def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, str, str]]:

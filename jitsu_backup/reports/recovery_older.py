@@ -8,7 +8,8 @@ from datetime import datetime
 from jitsu_backup.archive import ArchiveName
 from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import ago, plural, shown_time, some_of
-from jitsu_backup.operations.recovery import WorkspaceRecovery
+from jitsu_backup.operations.recovery import PassedOver, WorkspaceRecovery
+from jitsu_backup.operations.recovery.newer import intact
 from jitsu_backup.operations.recovery.unused import without_another
 from jitsu_backup.reports.recovery_values import Listing, NextStep, RecoveryReport
 
@@ -40,16 +41,13 @@ def backed_up(one: WorkspaceRecovery, now: datetime) -> str:
 
 def passed_over(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     """Return the newer archives that are not used, and why."""
-    rows = tuple(
-        (
-            one.slug,
-            f"{_named(past.archive)}: {without_another(past.why)}; the one of {one.archive.taken_at:%Y-%m-%d %H:%M} UTC is used"
-            " instead",
-        )
-        for one in workspaces
-        for past in one.passed_over
-    )
+    rows = tuple((one.slug, _not_used(past, one)) for one in workspaces for past in one.passed_over)
     return Listing(_HEADING, ("Workspace", "Why"), rows, urgent=True, alike=True)
+
+
+def _not_used(past: PassedOver, one: WorkspaceRecovery) -> str:
+    used = f"the one of {one.archive.taken_at:%Y-%m-%d %H:%M} UTC is used instead"
+    return f"{_named(past.archive)}: {without_another(past.why)}; {used}"
 
 
 def _named(archive: ArchiveName) -> str:
@@ -70,25 +68,19 @@ def about_older(report: RecoveryReport, workspaces: Sequence[WorkspaceRecovery])
             f"Replace the damaged {archives} of {some_of(slugs, _FEW)} with {ones} from a copy of the store"
         )
         yield NextStep(f"{text}, then run the same command again", report.again)
-    found = [(one, intact) for one in workspaces if (intact := _intact(one)) is not None]
-    for one, intact in found[:_FEW]:
+    found = [(one, newer) for one in workspaces if (newer := intact(one)) is not None]
+    for one, newer in found[:_FEW]:
         exists = one.target_id is not None or (report.run is not None and one.goes)
-        has = "" if intact.total is None else f" ({_entities(intact.total)})"
+        has = "" if newer.total is None else f" ({_entities(newer.total)})"
         yield NextStep(
-            f"Restore {one.slug} from its newer archive of {shown_time(intact.taken_at)}{has}"
+            f"Restore {one.slug} from its newer archive of {shown_time(newer.taken_at)}{has}"
             + ("" if exists else ", once the workspace has been created"),
-            report.restore(replace(one, archive=intact)),
+            report.restore(replace(one, archive=newer)),
         )
     if more := len(found) - _FEW if len(found) > _FEW else 0:
         them = plural(more, "other workspace")
         yield NextStep(f"Restore the newer archives of {them} likewise; '{_HEADING}' lists them")
     yield from _all_the_same(report, workspaces)
-
-
-def _intact(one: WorkspaceRecovery) -> ArchiveName | None:
-    """Return the archive with most entities among those that are not used although they can be read, or None."""
-    readable = (p for p in one.passed_over if not (p.locked or p.exit_code == IntegrityError.exit_code))
-    return replace(one, passed_over=tuple(readable)).newer
 
 
 def _all_the_same(report: RecoveryReport, workspaces: Sequence[WorkspaceRecovery]) -> Iterator[NextStep]:

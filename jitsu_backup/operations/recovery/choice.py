@@ -225,6 +225,13 @@ def choose(
     )
     host, sources, living_elsewhere = _of_one_host(sources, there, consoles, target_host, elsewhere)
     kept, clashing = _one_for_each_slug(sources, there, names)
+    targets, slugs = set(successors.values()), {one.slug for one in kept}
+    not_needed = [
+        one
+        for one in not_named
+        if one.archive.workspace_id in targets or (lives(one, there) and one.slug in slugs)
+    ]
+    not_named = [one for one in not_named if one not in not_needed]
     of_others = [_of_another(one, target_host) for one in (*not_named, *living_elsewhere)]
     return Chosen(
         host, tuple(kept), (*of_others, *left_out, *missing, *clashing), successors, tuple(living_elsewhere)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from jitsu_backup.archive import CLONING, PACKED, ArchiveName, source_mark
 from jitsu_backup.archive.shrinkage import is_much_smaller
-from jitsu_backup.errors import BlockedError
+from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import plural, shown_time
 from jitsu_backup.operations.recovery.choice import Candidate, Opened, not_used
 from jitsu_backup.operations.recovery.values import PassedOver, WorkspaceRecovery
@@ -48,10 +48,23 @@ def decided(one: WorkspaceRecovery) -> WorkspaceRecovery:
     there = 0 if one.prepared is None else len(one.prepared.live.entities)
     if not is_much_smaller(max(len(one.snapshot.entities), there), newer.total):
         return one
-    at = f"{used.taken_at.replace(tzinfo=None).isoformat(timespec='milliseconds')}"
+    at = used.taken_at.replace(tzinfo=None).isoformat(timespec="milliseconds")
+    readable = intact(one)
+    restore = (
+        "get a good copy of that one" if readable is None else f"`restore` {readable.reference} by its id"
+    )
     problem = BlockedError(
-        f"the archive to use, {used.reference} of {shown_time(used.taken_at)}, has"
-        f" {plural(len(one.snapshot.entities), 'entity', 'entities')}, but a newer one has {newer.total}; to use the older one"
-        f" all the same, add --workspace {one.slug} --at {at}"
+        f"the archive to use, {_dated(used)}, has {plural(len(one.snapshot.entities), 'entity', 'entities')}, but a newer one,"
+        f" {_dated(newer)}, has {newer.total:,}; {restore}, or use the older one with --workspace {one.slug} --at {at}"
     )
     return replace(one, problem=problem.with_flags("--workspace", one.slug, "--at", at))
+
+
+def intact(one: WorkspaceRecovery) -> ArchiveName | None:
+    """Return the archive with most entities among the newer ones that are not used although they can be read, or None."""
+    readable = (p for p in one.passed_over if not (p.locked or p.exit_code == IntegrityError.exit_code))
+    return replace(one, passed_over=tuple(readable)).newer
+
+
+def _dated(archive: ArchiveName) -> str:
+    return f"{archive.reference} of {shown_time(archive.taken_at)}"
