@@ -450,7 +450,8 @@ def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, s
 def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str, ...]:
     one, result = outcome.recovery, outcome.result
     keys = 0 if result is None else len(result.keys)
-    word = "restored (new)" if how is Ending.BACK and outcome.made else how.words
+    short = {Ending.OLDER: "restored (older)", Ending.BACK: "restored (new)" if outcome.made else "restored"}
+    word = short.get(how, how.words)
     lacks = ", ".join(lacking(one))
     return one.slug, word, backed_up(one, now), f"{written(outcome):,}", str(keys or ""), lacks
 

@@ -15,6 +15,7 @@ from jitsu_backup.reports.recovery import plan_summary, run_summary
 from jitsu_backup.reports.recovery_values import RecoveryReport, RecoverySummary
 from jitsu_backup.sandbox import example_workspace
 from tests.recovery.kit import NEW, OLD, World, add_workspace
+from tests.recovery.samples import ended
 from tests.recovery.test_choice import HOST, NOON, archive, opened, record
 
 ELSEWHERE = "from-0123456789ab"
@@ -122,7 +123,7 @@ def test_a_workspace_restored_from_an_older_archive_does_not_count_as_restored_c
     assert "1 from an older archive" in plan.state
     assert ended.state == "0 of 1 workspace restored completely; 1 restored from an older archive"
     (table,) = [one for one in ended.listings if one.heading == "Workspaces"]
-    assert (table.rows[0][1], table.rows[0][2]) == ("restored from an older archive", "1 hour ago (older)")
+    assert (table.rows[0][1], table.rows[0][2]) == ("restored (older)", "1 hour ago (older)")
     assert any("Replace the damaged archive of team-blue with" in str(step) for step in ended.next_steps)
 
 
@@ -138,3 +139,11 @@ def test_workspaces_of_one_slug_that_are_left_out_are_told_apart() -> None:
     out = tuple(LeftOut(name, "acme", "no given key opens it", 6, locked=True) for name in ("ca", "cb"))
     (listing,) = plan_summary(RecoveryReport(RecoveryPlan(OLD, NEW, left_out=out), NOON)).listings
     assert [row[0] for row in listing.rows] == ["acme (ca)", "acme (cb)"]
+
+
+def test_what_an_interrupted_run_says_of_several_workspaces_fits_each_of_them() -> None:
+    report = ended()
+    assert report.run is not None
+    cut_off = tuple(replace(one, failure=None, begun=False) for one in report.run.outcomes)
+    (bad, *_) = run_summary(report, replace(report.run, outcomes=cut_off)).listings
+    assert {row[1] for row in bad.rows} == {"not started: the run was interrupted first"}
