@@ -91,9 +91,22 @@ def test_what_a_recovery_in_place_leaves_is_not_newer_than_the_archive_that_it_r
     assert newer(backup, before, intent, exists=True) == []
     assert newer(backup, before, intent, left, exists=True) == []
     assert newer(backup, before, left) == []
+    again = archive("ca", -0.9, CLONED, source_mark(HOST, "ca"), f"after-{'0' * 12}", total=25)
+    assert newer(backup, before, left, again) == []
     assert newer(backup, before) == [before]  # a run on the lost console, killed before it recorded anything
     much_more = replace(left, total=60)
     assert newer(backup, before, much_more, exists=True) == [much_more]
+
+
+def test_what_a_promotion_left_is_newer_until_it_is_undone() -> None:
+    backup, before = archive(hours=-4, total=20), archive("ca", -3, PRE_RESTORE, total=20)
+    promoted = archive("ca", -2.9, CLONED, ELSEWHERE, total=23)
+    left = archive("ca", -2.8, CLONED, source_mark(HOST, "ca"), f"after-{'0' * 12}", total=25)
+    assert newer(backup, before, promoted, left) == [left]
+    assert newer(backup, before, promoted, left, exists=True) == [left]
+    undoing = archive("ca", -2, PRE_RESTORE, f"undoes-{'0' * 12}", total=25)
+    undone = replace(left, taken_at=NOON - timedelta(hours=1), digest_prefix="e" * 12, total=20)
+    assert newer(backup, before, promoted, left, undoing, undone) == []
 
 
 def test_what_was_emptied_on_purpose_and_a_loss_are_not_newer() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from jitsu_backup.archive import CLONING, PACKED, ArchiveName, source_mark
+from jitsu_backup.archive import CLONING, PACKED, PRE_RESTORE, ArchiveName, source_mark
 from jitsu_backup.archive.shrinkage import is_much_smaller
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import plural, shown_time
@@ -16,21 +16,32 @@ def newer_than(
 ) -> tuple[PassedOver, ...]:
     """Return newer archives than the one `used` that `passed_over` does not have: a damaged one, and what the last run left.
 
-    A run that restored the workspace from its own archives left nothing newer than these, unless that is much more. What was
-    there before a run does not count if the workspace still `exists`, because the target then has it.
+    What a run left counts if it was cloned from elsewhere and not undone since, or was there before a run on a lost console,
+    or is much more. What a restore of the workspace's own archives left is nothing new.
     """
     archive, found = used.archive, list[ArchiveName]()
     if not any(past.archive.damaged for past in passed_over):
         found += [one for one in candidate.others if one.damaged and one.sort_key > archive.sort_key][:1]
-    left = next((one for one in candidate.aside if not {PACKED, CLONING} & {*one.marks}), None)
-    if left is not None and left.sort_key > archive.sort_key:
-        own = left.cloned_from == source_mark(used.source.host, used.source.workspace_id)
-        known = own if left.cloned_from else exists
-        if is_much_smaller(archive.total, left.total) or not (
-            known or is_much_smaller(left.total, archive.total)
-        ):
-            found.append(left)
+    later = [one for one in candidate.aside if one.sort_key > archive.sort_key]
+    later = [one for one in later if not {PACKED, CLONING} & {*one.marks}]
+    if later:
+        much_more = is_much_smaller(archive.total, later[0].total)
+        much_less = is_much_smaller(later[0].total, archive.total)
+        if much_more or (_is_news(later, used, exists=exists) and not much_less):
+            found.append(later[0])
     return tuple(_unused(one) for one in found if one.digest_prefix != archive.digest_prefix)
+
+
+def _is_news(later: list[ArchiveName], used: Opened, *, exists: bool) -> bool:
+    """Return whether runs since the archive `used`, whose archives are `later`, newest first, left what it cannot have."""
+    start = next((n for n, one in enumerate(later) if PRE_RESTORE in one.marks), None)
+    if start is not None and later[start].undoes:
+        return False
+    if start == 0:
+        return not exists
+    runs = later[:start] if exists else later  # an existing target has what the last run left
+    own = source_mark(used.source.host, used.source.workspace_id)
+    return any(one.cloned_from not in (None, own) and one.left_after is None for one in runs)
 
 
 def _unused(archive: ArchiveName) -> PassedOver:
