@@ -133,9 +133,9 @@ def _next_steps(drill: Drill) -> Iterator[NextStep]:
     if unread := len(unused) - locked:
         of = plural(unread, "workspace")
         yield NextStep(f"Fix what the report says about the newest archive of {of}, or back up again")
-    if drill.not_back:
+    if not_back := sum(one.outcome.recovery.newer is None for one in drill.not_back):
         yield NextStep(
-            f"Fix in the console what could not be restored in {plural(len(drill.not_back), 'workspace')}, and back up again"
+            f"Fix in the console what could not be restored in {plural(not_back, 'workspace')}, and back up again"
         )
     if lacking[LossKind.SECRET.label] or drill.senders:
         yield NextStep(

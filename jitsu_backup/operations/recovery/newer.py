@@ -61,9 +61,8 @@ def decided(one: WorkspaceRecovery) -> WorkspaceRecovery:
         return one
     at = used.taken_at.replace(tzinfo=None).isoformat(timespec="milliseconds")
     readable = intact(one)
-    restore = (
-        "get a good copy of that one" if readable is None else f"`restore` {readable.reference} by its id"
-    )
+    it = "it" if readable == newer else readable.reference if readable else ""
+    restore = f"`restore` {it} by its id" if it else "get a good copy of it"
     problem = BlockedError(
         f"the archive to use, {_dated(used)}, has {plural(len(one.snapshot.entities), 'entity', 'entities')}, but a newer one,"
         f" {_dated(newer)}, has {newer.total:,}; {restore}, or use the older one with --workspace {one.slug} --at {at}"
