@@ -16,8 +16,8 @@ def newer_than(
 ) -> tuple[PassedOver, ...]:
     """Return newer archives than the one `used` that `passed_over` does not have: a damaged one, and what the last run left.
 
-    What a run left counts if it was cloned from elsewhere and not undone since, or was there before a run on a lost console,
-    or is much more. What a restore of the workspace's own archives left is nothing new.
+    What a run left counts if it was cloned from elsewhere and not undone since, if it is the backup from just before a run
+    on a lost console, or if it has much more. What a restore of the workspace's own archives left is nothing new.
     """
     archive, found = used.archive, list[ArchiveName]()
     if not any(past.archive.damaged for past in passed_over):
