@@ -53,7 +53,9 @@ _LONGEST_OVERLAY, _OVERLAY_LINES = 30, 6
 """The most lines of an overlay that are shown without --verbose, and how many are shown of a longer one."""
 
 
-def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str) -> None:
+def show_plan(
+    app: App, prepared: PreparedRestore, *, alone: bool, command: str, overlay_out: Path | None
+) -> None:
     """Show the plan of a command; as JSON only if it stands `alone`, because a report includes the plan."""
     plan, snapshot = prepared.plan, prepared.snapshot
     if not app.as_json:
@@ -64,7 +66,8 @@ def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str)
             _show_kept(app, plan, command)
             if different := stays_different(plan):
                 app.out.print(printable(f"Stays different: {different}."), markup=False)
-        _show_overlay(app, overlay_text(plan, comments=False) if plan.blocked else "")
+        if plan.blocked and overlay_out is None:
+            _show_overlay(app, overlay_text(plan, comments=False))
     elif alone:
         app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from jitsu_backup.catalogue import KEY_FIELDS, is_link, write_key_ids
-from jitsu_backup.errors import BlockedError, IntegrityError
+from jitsu_backup.errors import BlockedError
 from jitsu_backup.model import items_of, plural, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.operations.recovery import RecoveryOutcome, RecoveryRun, WorkspaceRecovery
@@ -16,6 +16,7 @@ from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.planning import ActionKind, same_workspace
 from jitsu_backup.reports.recovery_endings import Ending, ending, how_to_run_again, may_not_write
 from jitsu_backup.reports.recovery_keys import for_senders
+from jitsu_backup.reports.recovery_older import about_older
 from jitsu_backup.reports.recovery_plan_lists import NEW_IDS, called
 from jitsu_backup.reports.recovery_values import NextStep, RecoveryReport
 
@@ -42,7 +43,7 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
             f"Resolve what is blocked ({plural(len(undecided), 'workspace')}), then run the same command again",
             "" if again else report.again,
         )
-    yield from about_damaged(report)
+    yield from about_older(report, recoveries)
     yield from map(NextStep, for_senders(run, report.keys_out))
     yield from map(NextStep, _about_hashes(run))
     losses = Counter(
@@ -167,16 +168,6 @@ def _form(report: RecoveryReport) -> str:
         if out
         else "--overlay FILE (--overlay-out FILE writes a template)"
     )
-
-
-def about_damaged(report: RecoveryReport) -> Iterator[NextStep]:
-    """Yield what to do about workspaces that have only damaged archives."""
-    left_out = report.plan.left_out
-    damaged = [one.slug for one in left_out if one.exit_code == IntegrityError.exit_code]
-    if damaged:
-        archives, ones = ("archive", "a good one") if len(damaged) == 1 else ("archives", "good ones")
-        text = f"Replace the damaged {archives} of {some_of(damaged, 3)} with {ones} from a copy of the store"
-        yield NextStep(f"{text}, then run the same command again", report.again)
 
 
 def changed_ids(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
