@@ -3,9 +3,10 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from jitsu_backup.catalogue import Form, entity_type, find_references
-from jitsu_backup.model import Key, format_path, plural, shortened, some_of
+from jitsu_backup.model import Key, Source, format_path, plural, shortened, some_of
 from jitsu_backup.planning.copied_addresses import copied_addresses
 from jitsu_backup.planning.copied_secrets import copied_secrets, in_words
+from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.requirements import is_there, uses
@@ -14,6 +15,12 @@ from jitsu_backup.planning.reverse_syncs import notes_on_syncs
 
 class CopiedHosts(str):
     """The note that lists the addresses that a clone copies."""
+
+    __slots__ = ()
+
+
+class Unsent(str):
+    """The note that lists the hidden secrets of the overlay that are not sent."""
 
     __slots__ = ()
 
@@ -39,6 +46,7 @@ def notes_on(
         *_missing_images(pairs, actions),
         *_secrets_in_clear(pairs, actions),
         *_hosts(pairs, actions),
+        *_of_others(pairs.sides.options.overlay, pairs.sides.snapshot.manifest.source),
         *_unsent(pairs, actions),
         *_namesakes(pairs, actions, deleted if pairs.sides.undoes else ()),
         *_dead(actions),
@@ -116,6 +124,15 @@ def _hosts(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
         )
 
 
+def _of_others(overlay: Overlay, source: Source) -> Iterator[str]:
+    """Yield that an overlay is not used, because all its tables are for other workspaces."""
+    if overlay.elsewhere:
+        yield (
+            f"{overlay.called} is not used: its tables are for {some_of(list(overlay.elsewhere), 3)}, and the snapshot is of"
+            f" {source.slug or source.workspace_id}; add tables for that one, or leave out --overlay"
+        )
+
+
 def _unsent(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
     """Yield the hidden secrets that the overlay gives and that are not sent, because nothing else of their entities changes."""
     sides = pairs.sides
@@ -127,7 +144,7 @@ def _unsent(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
     ]
     if found:
         one = len(found) == 1
-        yield (
+        yield Unsent(
             f"{plural(len(found), 'hidden secret')} of the overlay {'is' if one else 'are'} not sent, because nothing else of"
             f" {'its entity' if one else 'their entities'} changes: {some_of(found, 3)}; to send new values, add --resend-secrets"
         )

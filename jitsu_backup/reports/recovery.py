@@ -256,7 +256,7 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     yield Listing(
         "Types that this console does not support", ("Type", "Entities", "Of"), unknown, urgent=True
     )
-    yield will_differ(plan.workspaces)
+    yield will_differ(plan.workspaces, report.restore)
     refused = tuple(refused_names(plan.workspaces))
     yield Listing("Names that this console rejects", ("Workspace", "What"), refused, urgent=True, alike=True)
     yield from over_existing(plan.workspaces)

@@ -14,6 +14,7 @@ from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.operations.safeguards import READ_ONLY_ROLES
 from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.planning import ActionKind, same_workspace
+from jitsu_backup.planning.notes import Unsent
 from jitsu_backup.reports.recovery_endings import Ending, ending, how_to_run_again, may_not_write
 from jitsu_backup.reports.recovery_keys import for_senders
 from jitsu_backup.reports.recovery_plan_lists import NEW_IDS, called
@@ -53,6 +54,7 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
             yield NextStep(f"Still to do: {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
     yield from map(NextStep, _about_members(run))
     yield from _about_ids(run)
+    yield from _about_unsent(report, run)
     if any(outcome.recovery.kept for outcome in run.outcomes):
         yield take_back(report)
     yield from _about_undoing(report, run)
@@ -224,6 +226,19 @@ def _about_ids(run: RecoveryRun) -> Iterator[NextStep]:
     if found:
         yield NextStep(
             f"Correct what uses an id that changed, such as scripts and settings. These have new ids: {', '.join(found)}"
+        )
+
+
+def _about_unsent(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
+    """Yield how to send the hidden secrets of the overlay that were not sent, because the console may have them already."""
+    plans = ((one.recovery.slug, one.recovery.prepared) for one in run.outcomes)
+    found = {slug: of.plan for slug, of in plans if of and any(isinstance(n, Unsent) for n in of.plan.notes)}
+    if found:
+        yield NextStep(
+            f"The overlay's hidden secrets were not sent where nothing else changes ({some_of(list(found), 3)}). To send new"
+            " values",
+            report.again and f"{report.again} --resend-secrets",
+            aside=True,
         )
 
 
