@@ -6,11 +6,13 @@ from jitsu_backup.catalogue import Form, entity_type, find_references
 from jitsu_backup.model import Key, Source, format_path, plural, shortened, some_of
 from jitsu_backup.planning.copied_addresses import copied_addresses
 from jitsu_backup.planning.copied_secrets import copied_secrets, in_words
+from jitsu_backup.planning.options import Since
 from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.requirements import is_there, uses
 from jitsu_backup.planning.reverse_syncs import notes_on_syncs
+from jitsu_backup.planning.sides import Sides
 
 
 class CopiedHosts(str):
@@ -108,7 +110,7 @@ def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[s
     ]
     if found:
         named = some_of(found, _MOST_SECRETS)
-        yield f"secrets copied unchanged from the source: {named}; replace them with --overlay"
+        yield f"secrets copied unchanged from the source: {named}; replace them with --overlay{_unless(sides)}"
 
 
 def _hosts(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
@@ -120,8 +122,13 @@ def _hosts(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
     ]
     if found:
         yield CopiedHosts(
-            f"{COPIED_HOSTS}: {some_of(found, _MOST_HOSTS)}; give the target's own with --overlay"
+            f"{COPIED_HOSTS}: {some_of(found, _MOST_HOSTS)}; give the target's own with --overlay{_unless(pairs.sides)}"
         )
+
+
+def _unless(sides: Sides) -> str:
+    """Return when to leave what is copied as it is: a workspace of that slug on another console may be the same, recovered."""
+    return ", unless it is the same workspace, recovered" if sides.since is Since.EITHER else ""
 
 
 def _of_others(overlay: Overlay, source: Source) -> Iterator[str]:

@@ -41,6 +41,7 @@ from jitsu_backup.reports.recovery_next_steps import (
     renumbered,
     take_back,
     to_provide,
+    to_save,
     ways_back,
 )
 from jitsu_backup.reports.recovery_plan_lists import (
@@ -161,8 +162,7 @@ def _to_decide(report: RecoveryReport) -> Iterator[NextStep]:
         )
     yield from about_blocked(report, [(one, one.problem) for one in plan.workspaces])
     yield from to_provide(report)
-    if (keys := plan.unblocked.made_keys) and report.keys_out is None:
-        yield NextStep(f"Save {plural(keys, 'new write key')} to a file: --keys-out keys.json")
+    yield from to_save(report)
     yield from about_damaged(report)
 
 

@@ -24,6 +24,7 @@ CHANGED_IDS = "Workspaces with a new id"
 CHANGED_LINKS = "Connections and syncs with a new id"
 WAYS_BACK = "How to undo this"
 _PAGE = "docs/recovered.md"
+_KEYS_OUT = "--keys-out keys.json"
 _FEW = 10
 
 
@@ -63,7 +64,7 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
 def carry_out(report: RecoveryReport) -> Iterator[NextStep]:
     """Yield the command that carries out a plan of a dry run, as far as it is not blocked."""
     if report.dry_run and report.plan.going:
-        keys_out = " --keys-out keys.json" if report.plan.made_keys and report.keys_out is None else ""
+        keys_out = f" {_KEYS_OUT}" if report.plan.made_keys and report.keys_out is None else ""
         rest = " (what is blocked is left out)" if report.plan.stuck else ""
         yield NextStep(f"To carry out this plan{rest}", f"{report.again}{keys_out}", aside=True)
 
@@ -135,7 +136,8 @@ def about_blocked(
 
 def _continue(report: RecoveryReport, slugs: list[str], flags: list[str], also: str = "") -> NextStep:
     text = f"Continue with what is blocked ({some_of(slugs, 3)}), as the reason advises{also}"
-    return NextStep(text, report.again and f"{report.again} {shlex.join(flags)}")
+    keys_out = f" {_KEYS_OUT}" if report.plan.unblocked.made_keys and report.keys_out is None else ""
+    return NextStep(text, report.again and f"{report.again} {shlex.join(flags)}{keys_out}")
 
 
 def _flags_for(problem: Exception | None) -> tuple[str, ...]:
@@ -159,6 +161,14 @@ def to_provide(report: RecoveryReport) -> Iterator[NextStep]:
             f"Provide {' and '.join(filter(None, what))} with {_form(report)}"
             + (f", or continue without {without}: --allow-missing-secrets" if secrets else "")
         )
+
+
+def to_save(report: RecoveryReport) -> Iterator[NextStep]:
+    """Yield that new write keys need a file, and how many of them are in workspaces that are blocked."""
+    keys, now = report.plan.unblocked.made_keys, report.plan.made_keys
+    if keys and report.keys_out is None:
+        later = f" ({keys - now:,} blocked)" if 0 < now < keys else ""
+        yield NextStep(f"Save {plural(keys, 'new write key')}{later} to a file: {_KEYS_OUT}")
 
 
 def _form(report: RecoveryReport) -> str:

@@ -124,7 +124,7 @@ def test_one_workspace_takes_its_own_tables_and_those_for_all_by_its_slug_or_id(
     assert [one.place for one in own.outside] == ["destination/DB password"]
     assert patches(found.of(Source("h", "c2", "other")))["destination/DB"] == {"host": "of c2"}
     assert patches(found.of(Source("h", "c3", None))) == {"destination/*": {"port": 5432}}
-    with pytest.raises(UsageError, match="overlay o.toml: 'c2' and 'acme' are the same workspace"):
+    with pytest.raises(UsageError, match=r"overlay o\.toml: 'c2' and 'acme' are the same workspace"):
         found.of(Source("h", "c2", "acme"))
 
 
