@@ -23,7 +23,6 @@ from jitsu_backup.reports.recovery_values import NextStep, RecoveryReport
 CHANGED_IDS = "Workspaces with a new id"
 CHANGED_LINKS = "Connections and syncs with a new id"
 WAYS_BACK = "How to undo this"
-_PAGE = "docs/recovered.md"
 _KEYS_OUT = "--keys-out keys.json"
 _FEW = 10
 
@@ -53,7 +52,7 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     for kind in LossKind:
         if losses[kind] and kind is not LossKind.WRITE_KEY:
             yield NextStep(f"Still to do: {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
-    yield from map(NextStep, _about_members(run))
+    yield from _about_members(run)
     yield from _about_ids(run)
     yield from _about_unsent(report, run)
     if any(outcome.recovery.kept for outcome in run.outcomes):
@@ -263,7 +262,7 @@ def _about_hashes(run: RecoveryRun) -> Iterator[str]:
     ):
         yield (
             "Send one event with a previous write key, because such keys only work if this console has the hash secret of"
-            f" the old one ({_PAGE} says how)"
+            " the old one (GLOBAL_HASH_SECRET)"
         )
 
 
@@ -278,15 +277,19 @@ def _had_old_keys(one: WorkspaceRecovery) -> bool:
     )
 
 
-def _about_members(run: RecoveryRun) -> Iterator[str]:
+def _about_members(run: RecoveryRun) -> Iterator[NextStep]:
     """Yield how people get back into the workspaces, as one step: an owner first, who invites the others."""
     lonely = [outcome.recovery.slug for outcome in run.outcomes if outcome.memberless]
     members = sum(len(outcome.recovery.members) for outcome in run.outcomes)
     invited = f"{plural(members, 'member')} with their previous {'role' if members == 1 else 'roles'}"
     if lonely:
         then = f"; that person then invites {invited}" if members else ""
-        yield (
-            f"Invite an owner to {some_of(lonely, 3)}, because nobody is a member yet ({_PAGE} says how){then}"
+        each = ", for each of them" if len(lonely) > 1 else ""
+        yield NextStep(
+            f"Invite an owner to {some_of(lonely, 3)}, because nobody is a member yet{then}. Jitsu of summer 2026 answers this"
+            f" request with the link to open{each}",
+            'curl -X POST -H "Authorization: Bearer $JITSU_ADMIN_TOKEN" -H "Content-Type: application/json" -d '
+            f"""'{{"email": "EMAIL", "role": "owner"}}' {shlex.quote(f"{run.plan.host}/api/workspace/{lonely[0]}/users")}""",
         )
     elif members:
-        yield f"Invite {invited}"
+        yield NextStep(f"Invite {invited}")

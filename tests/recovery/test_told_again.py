@@ -1,6 +1,7 @@
 """What a recovery could not bring back is told by every later one, until somebody gives it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from jitsu_backup.reports.recovery_remarks import restore_command
 from jitsu_backup.reports.recovery_values import RecoveryReport
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import OWNER
-from tests.recovery.kit import SLUGS, World, problems
+from tests.recovery.kit import SLUGS, World, add_workspace, problems
 from tests.recovery.test_kills import kill_at
 
 WITHOUT = PlanOptions(allow_missing_secrets=True)
@@ -277,3 +278,22 @@ def test_a_wrong_secret_of_what_a_reverse_sync_uses_holds_up_no_other_and_its_co
     assert {what for _, what, _ in rows} == {"destination CRM webhook", "destination Warehouse"}
     assert all("--overlay o.toml --resend-secrets --rebind`)" in why for *_, why in rows)
     assert not any("--skip" in why for *_, why in rows)
+
+
+def test_a_workspace_that_lacks_secrets_and_is_in_use_is_reported_as_both_at_once(tmp_path: Path) -> None:
+    world = without_secrets(tmp_path)
+    theirs = add_workspace(world.new.state, "team-blue", filled=False)
+    world.new.state.add_object(theirs, "function", "mine-0001", {"name": "Mine", "code": "x"})
+    job = world.job(into={"team-blue": theirs})
+    (told,) = (str(one.problem) for one in world.plan(job).stuck if one.slug == "team-blue")
+    assert told.startswith(
+        "team-blue is in use: it has function 'Mine', which the archive lacks; to write into"
+    )
+    assert "add --over-existing; besides, destination" in told
+    assert "secret not in the snapshot" in told
+    (told,) = (
+        str(one.problem)
+        for one in world.plan(replace(job, over_existing=True)).stuck
+        if one.slug == "team-blue"
+    )
+    assert "in use" not in told
