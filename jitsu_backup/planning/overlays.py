@@ -90,7 +90,7 @@ class Overlay:
 
     def of(self, source: Source) -> "Overlay":
         """Return the overlay of one workspace. Raise UsageError if the file names it both by its id and by its slug."""
-        names = [name for name in (source.workspace_id, source.slug) if name in self.own]
+        names = [name for name in (source.workspace_id, source.slug or "") if name in self.own]
         if len(names) > 1:
             both = " and ".join(map(repr, names))
             raise UsageError(f"{self.called}: {both} are the same workspace; use one name for its tables")
