@@ -291,7 +291,11 @@ def interruptible(stop: asyncio.Event, report: Reporter) -> Iterator[None]:
 
     def first() -> None:
         stop.set()
-        report(Notice("interrupted: finishing the current requests (press Ctrl-C again to stop at once)"))
+        report(
+            Notice(
+                "interrupted: finishing the current requests, which may first wait for the console's rate limit (press Ctrl-C again to stop at once)"
+            )
+        )
         loop.add_signal_handler(signal.SIGINT, task.cancel)
 
     try:

@@ -194,7 +194,7 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     is deleted only with `accept_shrink`. The record of a run that did not end is found by `LastRun.left_in`.
     """
     if not run.known:
-        return replace(options, resend_secrets=bool(options.overlay.rules))
+        return replace(options, resend_secrets=bool(options.overlay.rules or options.overlay.own))
     return replace(
         with_record(options, run),
         prune=options.prune or run.snapshot.manifest.complete,

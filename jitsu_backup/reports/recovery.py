@@ -39,6 +39,7 @@ from jitsu_backup.reports.recovery_next_steps import (
     renumbered,
     take_back,
     to_provide,
+    to_save,
     ways_back,
 )
 from jitsu_backup.reports.recovery_older import about_older, backed_up, older_in_words, passed_over
@@ -162,8 +163,7 @@ def _to_decide(report: RecoveryReport) -> Iterator[NextStep]:
         )
     yield from about_blocked(report, [(one, one.problem) for one in plan.workspaces])
     yield from to_provide(report)
-    if (keys := plan.unblocked.made_keys) and report.keys_out is None:
-        yield NextStep(f"Save {plural(keys, 'new write key')} to a file: --keys-out keys.json")
+    yield from to_save(report)
     yield from about_older(report, plan.workspaces)
 
 
@@ -258,7 +258,7 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
     yield Listing(
         "Types that this console does not support", ("Type", "Entities", "Of"), unknown, urgent=True
     )
-    yield will_differ(plan.workspaces)
+    yield will_differ(plan.workspaces, report.restore)
     refused = tuple(refused_names(plan.workspaces))
     yield Listing("Names that this console rejects", ("Workspace", "What"), refused, urgent=True, alike=True)
     yield from over_existing(plan.workspaces)
