@@ -92,7 +92,7 @@ def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
     source = run.snapshot.manifest.source
     called = source.slug or source.workspace_id
     writing = _still_writing(app, source)
-    app.say(f"The last run in {called} {_about(run, source, writing=bool(writing))}.")
+    app.say(f"The last run in {called} {_about(run, writing=bool(writing))}.")
     if writing:
         app.warn(f"{writing}; wait until it has ended, then run undo again")
     if run.created:
@@ -140,7 +140,7 @@ def _still_writing(app: App, target: Source) -> str:
         return ""
 
 
-def _about(run: LastRun, target: Source, *, writing: bool) -> str:
+def _about(run: LastRun, *, writing: bool) -> str:
     """Return what a run was, when it began, when it was continued, and whether it ended; `writing` says that it runs."""
     kind = "undo" if run.archive.undoes else "restore or clone"
     words, began = f"is the {kind} of {shown_time(run.archive.taken_at)}", run.brought_from
