@@ -56,9 +56,7 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
     code = apply(ApplyJob(app, target, run.snapshot, wanted, how, planned=save, undoes=run))
     came_back = _recovered_here(run)
     if came_back is not None and not how.dry_run and code in (0, IncompleteError.exit_code):
-        app.say(
-            "An undo of this undo would create new write keys. To recover the workspace again with the ones it had:"
-        )
+        app.say("That would create new write keys. A recovery keeps those whose hashes the archive has:")
         app.say(f"  {_recover_again(app, run, came_back, where)}")
     return code
 
@@ -143,7 +141,8 @@ def _still_writing(app: App, target: Source) -> str:
 def _about(run: LastRun, *, writing: bool) -> str:
     """Return what a run was, when it began, when it was continued, and whether it ended; `writing` says that it runs."""
     kind = "undo" if run.archive.undoes else "restore or clone"
-    words, began = f"is the {kind} of {shown_time(run.archive.taken_at)}", run.brought_from
+    words = f"is the {kind} of {shown_time(run.archive.taken_at)}"
+    began = None if run.archive.undoes else run.brought_from
     if _recovered_here(run) is not None and began is not None:
         words = f"is the recovery of {shown_time(run.archive.taken_at)} from {began.host}"
     elif began is not None:

@@ -137,30 +137,27 @@ async def last_run(
         begun=begun,
         unbacked=next((one for one in without if one.sort_key > found[-1].backup.sort_key), None),
     )
-    if not run.created_most:
-        return replace(run, brought_from=None if ended is None else _elsewhere(ended, source))
-    return replace(run, brought_from=await _brought_from(run.archive, past, source, store, keys))
+    return replace(run, brought_from=await _brought_from(run, past, source, store, keys))
 
 
 async def _brought_from(
-    run: ArchiveName, past: Sequence[ArchiveName], target: Source, store: Store, keys: ArchiveKeys
+    run: LastRun, past: Sequence[ArchiveName], target: Source, store: Store, keys: ArchiveKeys
 ) -> Source | None:
-    """Return the workspace elsewhere from which a run brought a workspace back, by the record or the intent of a clone."""
+    """Return the workspace elsewhere from which a run may have brought a workspace back, by the record of a clone.
+
+    If the run created most of the workspace and left no record, an intent shows it too.
+    """
     own = source_mark(target.host, target.workspace_id)
     clones = [one for one in past if one.cloned_from not in (None, own)]
-    records = (one for one in clones if one.sort_key > run.sort_key and not one.is_intent)
-    record = next(records, None) or next((one for one in reversed(clones) if one.is_intent), None)
+    records = (one for one in clones if one.sort_key > run.archive.sort_key and not one.is_intent)
+    intents = (one for one in reversed(clones) if one.is_intent and run.created_most)
+    record = next(records, None) or next(intents, None)
     if record is None:
         return None
     try:
-        return _elsewhere(open_archive(record, await store.read(str(record)), keys), target)
+        cloned = open_archive(record, await store.read(str(record)), keys).manifest.cloned
     except BackupError:  # what this run was is only a remark; its own archives were read
         return None
-
-
-def _elsewhere(record: Snapshot, target: Source) -> Source | None:
-    """Return the source of a run by its record, if the run may have brought a lost workspace back from there."""
-    cloned = record.manifest.cloned
     return cloned.source if cloned is not None and recovers_another(cloned.source, target) else None
 
 

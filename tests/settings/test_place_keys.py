@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from jitsu_backup.cli.app import App
+from jitsu_backup.cli.recovery_job import connections
 from jitsu_backup.console.replies import Permanent, RefusalKind, error_of
 from jitsu_backup.errors import AccessError, KeyRejectedError, UsageError
 from jitsu_backup.events import silent
@@ -331,3 +332,15 @@ def test_whose_key_of_a_profile_is_wrong_tests_the_place_that_failed(tmp_path: P
         asyncio.run(rejected())
     for failure in (malformed.value, caught.value):
         assert "`jitsu-backup check @production`" in str(advised(failure, app.again))
+
+
+def test_whose_key_only_creates_workspaces_may_leave_that_to_the_operators_token(tmp_path: Path) -> None:
+    keys = {"JITSU_APIKEY": "key1:stale", "JITSU_ADMIN_TOKEN": "service:new"}
+    place = load(None, {**keys, "JITSU_HOST": "http://127.0.0.1:9"}, None, tmp_path, Overrides()).place("ws")
+    app = App({"as_json": False, "timeout": 1.0, "concurrency": 1})
+    operator, maker = connections(app, place, silent)
+    assert maker is not None
+    assert maker.called == "the API key key1, which creates workspaces"
+    told = "set JITSU_APIKEY to it, or give no API key (unset JITSU_APIKEY): the operator's token alone can create workspaces"
+    assert maker.key.if_rejected.endswith(told)
+    assert "unset" not in operator.key.if_rejected
