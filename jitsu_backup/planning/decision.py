@@ -21,6 +21,7 @@ from jitsu_backup.model import (
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, upto_list
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
+from jitsu_backup.planning.merge import Merged
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, KeySlot, Loss
 from jitsu_backup.planning.reasons import OVERLAY_OF_UNDO, BeyondUpdate, UnreadSecret
@@ -47,7 +48,7 @@ from jitsu_backup.planning.secrets import (
     settle_secrets,
     without_hidden,
 )
-from jitsu_backup.planning.take import settling
+from jitsu_backup.planning.take import settling, settling_fields
 from jitsu_backup.planning.three_sides import (
     as_target_has_it,
     base_of,
@@ -265,7 +266,11 @@ def _update(
     if lost and taken_from_target(pairs, candidate, lost):
         merged, live = as_target_has_it(mapped, whole), whole
     elif merged.conflicts or lost:
-        return Planned(conflict(pairs, candidate, base, mapped, whole, (*merged.conflicts, *lost)))
+        return Planned(
+            conflict(
+                pairs, candidate, base, mapped, whole, replace(merged, conflicts=(*merged.conflicts, *lost))
+            )
+        )
     replaced = replaced_values(mapped, merged)
     mapped = with_merged(mapped, merged)
     if base is not None:
@@ -312,21 +317,24 @@ def conflict(
     base: Mapping[str, Any] | None,
     mapped: Mapping[str, Any],
     live: Mapping[str, Any],
-    paths: tuple[Path, ...],
+    merged: Merged,
 ) -> Action:
-    """Return the action that is blocked because both sides changed the same fields since the last clone, which left `base`."""
-    sides, key = pairs.sides, candidate.key
+    """Return the action that is blocked because both sides changed the same fields since the last clone, which left `base`.
+
+    `merged` names these fields, and those where the target keeps changes of its own.
+    """
+    sides, key, paths = pairs.sides, candidate.key, merged.conflicts
     fields = ", ".join(map(format_path, paths))
-    how, meaning = f"both sides changed {fields} differently {sides.since.words}", ("", "")
-    if sides.undoes:
+    how = f"both sides changed {fields} differently {sides.since.words}"
+    settle = settling_fields(sides.selectors[key], paths, merged.own)
+    if sides.undoes:  # taking the source settles conflicts only
         how = f"{fields} changed in the run being undone, and again since"
-        meaning = ("overwrite what changed since", "keep it")
+        settle = settling(sides.selectors[key], "overwrite what changed since", "keep it")
     elif kept_by_record(pairs, candidate, live, paths):
         how = f"the source changed {fields}, and the target has kept its own since an earlier clone"
-    reason = f"{how}: {settling(sides.selectors[key], *meaning)}"
     return replace(
-        _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
-        conflicts=tuple(map(format_path, paths)), disputed=True,
+        _blocked(pairs, candidate, f"{how}: {settle}"), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
+        conflicts=tuple(map(format_path, paths)), disputed=True, own_besides=tuple(sorted(map(format_path, merged.own))),
     )  # fmt: skip
 
 

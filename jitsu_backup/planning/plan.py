@@ -74,7 +74,7 @@ class Action:
     stream. `paths` are those of `changes`, `aside` those where an option, a setting or a secret of the target overrides the
     source; `retyped` means that the entity gets another subtype. `replaced` is what the source has where the target keeps
     changes of its own, by path, with the target's ids. `conflicts` are the paths that both sides changed differently since
-    the last clone, and `disputed` means that both changed the entity, or one changed it and the other deleted it. A DELETE
+    the last clone, `own_besides` those with the target's own changes in such an entity, and `disputed` means that both changed the entity, or one changed it and the other deleted it. A DELETE
     waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first. `asked` marks what
     was left out on request, `deleted_there` what the target has deleted since the last clone, `overwrites` what the target has changed since and `--take` overwrites, `dead` a connection that lost
     an end in the source, `cuts_off` a stream in use whose senders need its new write keys, and `off` a reverse sync that
@@ -105,6 +105,7 @@ class Action:
     aside: frozenset[Path] = field(default=NO_PATHS, repr=False, compare=False)
     retyped: bool = field(default=False, repr=False, compare=False)
     conflicts: tuple[str, ...] = ()
+    own_besides: tuple[str, ...] = ()
     deleted_there: bool = False
     disputed: bool = False
     overwrites: tuple[Overwrite, ...] = ()

@@ -253,3 +253,24 @@ def test_what_prune_would_be_blocked_by_is_not_reported_as_kept_with_prune(clone
 def test_a_take_that_names_no_side_is_refused_before_anything_is_read() -> None:
     with pytest.raises(UsageError, match="write source or target"):
         PlanOptions(take=("source:",))
+
+
+def test_what_settles_a_conflict_overwrites_no_other_change_of_the_target(cloned: Promotion) -> None:
+    key = key_named(cloned.snapshot(), "function", "Enrich")
+    there = cloned.id_in_target(key)
+    edit(cloned.source.state, key.id, code="// of staging", description="of staging")
+    edit(cloned.target.state, there, code="// of production", description="of production", name="Enrich (EU)")
+
+    def reason() -> str:
+        (action,) = cloned.plan().blocked
+        return action.reason
+
+    assert reason() == (
+        "both sides changed code, description differently since the last clone: the target's own name is kept;"
+        " settle code with --take=source:function/Enrich:code or --take=target:function/Enrich:code; also"
+        " settle description with --take=source:function/Enrich:description or --take=target:function/Enrich:description"
+    )
+    cloned.clone(take=("source:function/Enrich:code", "target:function/Enrich:description"))
+    now = cloned.target.state.objects[there].config
+    found = [now[name] for name in ("code", "description", "name")]
+    assert found == ["// of staging", "of production", "Enrich (EU)"]
