@@ -252,7 +252,7 @@ def mostly_gone(had: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, s
     gone = {name: f"{count} of the {had[name]} {name} entities" for name, count in taken.items()}
     total, going = sum(had.values()), sum(taken.values())
     if _is_most(total, going):
-        return dict.fromkeys(gone, f"{going} of all {total} entities")
+        return dict.fromkeys(gone, f"{going} of the {total} entities")
     return {name: words for name, words in gone.items() if _is_most(had[name], taken[name])}
 
 

@@ -34,11 +34,15 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Overwrite:
-    """A change of the target that `flag` overwrites: its path (empty for the whole entity), and since when it counts."""
+    """A change of the target that `flag` overwrites: its path (empty for the whole entity), and since when it counts.
+
+    `undone` means that an undo of the last clone made it.
+    """
 
     path: str
     flag: str
     since: str
+    undone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,3 +54,9 @@ class EmptiedThere(str):
     """Why something is blocked that the target has deleted together with most of what the last clone left."""
 
     __slots__ = ()
+
+
+class EmptiedByUndo(EmptiedThere):
+    """The same, if an undo deleted it, so that the plan lists the flags that re-create just that."""
+
+    __slots__ = ()

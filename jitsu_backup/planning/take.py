@@ -133,16 +133,22 @@ def settling_fields(selector: str, paths: Sequence[Path], own: Sequence[Path]) -
     Without such changes, one flag names the whole entity; otherwise it would overwrite them, so each field has its own.
     """
     fields = [*map(format_path, paths)]
-    if not own or any(":" in field for field in fields):  # no selector names a field with a colon
+    if not own or not _can_name(fields):
         return settling(selector)
     kept = some_of([*map(format_path, own)], _NAMED)
     each = ALSO.join(settling(f"{selector}:{field}", f"settle {field}") for field in fields)
     return f"the target's own {kept} {'is' if len(own) == 1 else 'are'} kept; {each}"
 
 
-def fields_taken(selector: object, paths: Iterable[str]) -> list[str]:
-    """Return the flags that take the source at these fields of the entity that `selector` names."""
-    return [flag("--take", f"{Winner.SOURCE.value}:{selector}:{path}") for path in paths]
+def taking_source(selector: str, fields: Sequence[str]) -> list[str]:
+    """Return the flags that take the source in some fields of the entity that `selector` names; in all without `fields`."""
+    named = [f"{selector}:{field}" for field in fields] if fields and _can_name(fields) else [selector]
+    return [flag("--take", f"{Winner.SOURCE.value}:{one}") for one in named]
+
+
+def _can_name(fields: Iterable[str]) -> bool:
+    """Return whether a selector can name each of these fields; the last colon of one begins its field."""
+    return not any(":" in field for field in fields)
 
 
 def _parse(text: str) -> Choice:

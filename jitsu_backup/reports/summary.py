@@ -163,19 +163,28 @@ def told_first(plan: Plan) -> dict[str, str]:
 
     They say what is suspicious, what `--take` overwrites, and which hosts are the source's.
     """
-    again = [_called(action) for action in plan.overwriting if brings_back(action)]
-    lost = [
-        _called(action, [one.path for one in action.overwrites if one.path])
-        for action in plan.overwriting
-        if not brings_back(action)
-    ]
+    again = [_called(action) for action in sorted(plan.overwriting, key=_only_undone) if brings_back(action)]
+    lost, undone = (
+        [
+            _called(action, [one.path for one in action.overwrites if one.path])
+            for action in plan.overwriting
+            if not brings_back(action) and _only_undone(action) is by_undo
+        ]
+        for by_undo in (False, True)
+    )
     found = [some_of(lost, _NAMED_OVERWRITTEN)] if lost else []
+    found += [f"{len(undone)} taken back by an undo: {some_of(undone, _NAMED)}"] if undone else []
     found += [f"{len(again)} deleted there and re-created: {some_of(again, _NAMED)}"] if again else []
-    counted = plural(len(lost) + len(again), "entity", "entities")
+    counted = plural(len(plan.overwriting), "entity", "entities")
     lines = {ATTENTION: "; ".join(plan.attention)} if plan.attention else {}
     lines |= {OVERWRITES: f"{counted}: {'; '.join(found)}"} if found else {}
     hosts = [note.removeprefix(f"{COPIED_HOSTS}: ") for note in plan.notes if isinstance(note, CopiedHosts)]
     return lines | ({COPIED_HOSTS: hosts[0]} if hosts else {})
+
+
+def _only_undone(action: Action) -> bool:
+    """Return whether all that an action overwrites was made by an undo of the last clone."""
+    return all(one.undone for one in action.overwrites)
 
 
 def brings_back(action: Action) -> bool:
