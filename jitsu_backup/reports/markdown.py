@@ -31,13 +31,12 @@ from jitsu_backup.planning import (
 )
 from jitsu_backup.planning.attribution import Attribution
 from jitsu_backup.planning.history import Passing
-from jitsu_backup.planning.reasons import ALSO
 from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
+from jitsu_backup.reports.markdown_flags import flags_to_copy
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import (
     block,
     code,
-    flags_in,
     html_code,
     html_prose,
     marker,
@@ -64,7 +63,6 @@ from jitsu_backup.reports.summary import (
 
 _LONGEST_SENTENCE, _LONGEST_NOTE, _LONGEST_VALUE, _LONGEST_LIST = 500, 3_000, 300, 12_000
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
-_TO_COPY = "Choose one line of each group, and copy it into `promotion.flags` as it is; a shell needs quotation marks around spaces:"
 _TO_GIVE = "Add these lines to the overlay, with the target's values, and each variable to wherever a plan is made or carried out:"
 _LEAST_DETAILS = 24_000  # bytes
 
@@ -86,7 +84,7 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
         closing="".join(
             (
                 *(f"\n{_bullet(note)}" for note in listed),
-                _flags_to_copy(flags_in(why) for action in plan.blocked for why in action.reason.split(ALSO)),
+                flags_to_copy(plan.blocked),
                 _overlay_to_copy(plan),
             )
         ),
@@ -207,21 +205,6 @@ def _bullet(note: str) -> str:
     if flags:
         return f"- {prose(says)}:\n\n{indent(block(flags), '  ')}\n"
     return f"- {prose(_cut(note, _LONGEST_NOTE))}\n"
-
-
-def _flags_to_copy(groups: Iterable[Sequence[str]]) -> str:
-    """Return a block with groups of flags to choose from, one flag a line; an empty text without any.
-
-    The values are not quoted, because no shell reads `promotion.flags`. Of very many groups, the first are shown.
-    """
-    lines: list[str] = []
-    left = _LONGEST_NOTE
-    for group in dict.fromkeys(map(tuple, groups)):
-        left -= sum(len(flag.encode()) + 1 for flag in group)
-        if left < 0:
-            break
-        lines += ["", *group] if lines and group else group
-    return f"\n{_TO_COPY}\n\n{block(lines)}\n" if lines else ""
 
 
 def _overlay_to_copy(plan: Plan) -> str:
