@@ -67,4 +67,6 @@ def test_what_stands_there_to_be_copied_is_a_choice_and_nothing_that_is_listed_a
     first, second = copied(own).split("\n\n")
     assert first.endswith("; to keep that, leave out --prune instead\n--prune-own")
     assert second == "--skip=a/b"
-    assert copied("undo would delete 3 of the 4 entities; add --accept-shrink to allow it") == "--accept-shrink"
+    assert (
+        copied("undo would delete 3 of the 4 entities; add --accept-shrink to allow it") == "--accept-shrink"
+    )
