@@ -54,6 +54,7 @@ from jitsu_backup.planning.reasons import (
     BeyondUpdate as BeyondUpdate,
     EmptiedByUndo as EmptiedByUndo,
     EmptiedThere as EmptiedThere,
+    KeptThere as KeptThere,
     NotRecreated as NotRecreated,
     UnreadSecret as UnreadSecret,
 )

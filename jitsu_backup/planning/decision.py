@@ -23,7 +23,7 @@ from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, u
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
 from jitsu_backup.planning.merge import Merged
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, KeySlot, Loss
+from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, Declined, KeySlot, Loss
 from jitsu_backup.planning.reasons import OVERLAY_OF_UNDO, BeyondUpdate, UnreadSecret
 from jitsu_backup.planning.schema_rules import (
     Refusal,
@@ -53,6 +53,7 @@ from jitsu_backup.planning.three_sides import (
     as_target_has_it,
     base_of,
     changed_by_target,
+    declined,
     kept_by_record,
     merge_sides,
     overwrite,
@@ -271,7 +272,10 @@ def _update(
                 pairs, candidate, base, mapped, whole, replace(merged, conflicts=(*merged.conflicts, *lost))
             )
         )
-    replaced = replaced_values(mapped, merged)
+    replaced, against = (
+        replaced_values(mapped, merged),
+        _declined(pairs, candidate, base, mapped, live, merged),
+    )
     mapped = with_merged(mapped, merged)
     if base is not None:
         mapped = without_defaults(pairs, candidate, mapped, live, schema)
@@ -290,7 +294,7 @@ def _update(
     action = Action(
         ActionKind.UNCHANGED, key, _shown(pairs, candidate), candidate.target_id, "already as intended",
         losses=losses.sorted_losses, kept=_sorted(kept | ignored), unseen=_sorted(hidden), replaced=replaced,
-        aside=frozenset(kept | ignored) or NO_PATHS, retyped=retyped,
+        aside=frozenset(kept | ignored) or NO_PATHS, retyped=retyped, declined=against,
     )  # fmt: skip
     if not differing:
         return Planned(action, notes)
@@ -336,6 +340,23 @@ def conflict(
         _blocked(pairs, candidate, f"{how}: {settle}"), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
         conflicts=tuple(map(format_path, paths)), disputed=True, own_besides=tuple(sorted(map(format_path, merged.own))),
     )  # fmt: skip
+
+
+def _declined(
+    pairs: Pairs,
+    candidate: Candidate,
+    base: Mapping[str, Any] | None,
+    mapped: Mapping[str, Any],
+    live: Mapping[str, Any],
+    merged: Merged,
+) -> tuple[Declined, ...]:
+    """Return what the source has changed and `--take` does not promote."""
+    flags = {upto_list(path): by for path, by in declined(pairs, candidate, base, mapped, live, merged)}
+    return tuple(
+        Declined(by, field)
+        for path, by in flags.items()
+        for field in _fields(pairs, candidate, (path,), live, mapped)
+    )
 
 
 def _ignored(pairs: Pairs, candidate: Candidate, live: Mapping[str, Any]) -> set[Path]:

@@ -23,7 +23,7 @@ from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import out_of_reach
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Extra
-from jitsu_backup.planning.reasons import EmptiedThere
+from jitsu_backup.planning.reasons import EmptiedThere, KeptThere
 from jitsu_backup.planning.requirements import uses
 from jitsu_backup.planning.reverse_syncs import why_stuck
 from jitsu_backup.planning.selection import selected
@@ -94,12 +94,11 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     changed_there = has_changed(sides, entity) and _builder_of(sides, key) is None
     if changed_there:
-        winner = sides.take.winner([(entity, name)])
-        if winner is Winner.TARGET:
-            return Action(
-                ActionKind.SKIPPED, key, name, key.id, f"{sides.why_lacking}; kept in the target", asked=True
-            )
-        if winner is None:
+        choice = sides.take.choice([(entity, name)])
+        if choice is not None and choice.winner is Winner.TARGET:
+            kept = KeptThere(f"{sides.why_lacking}; kept in the target ({flag('--take', choice.text)})")
+            return Action(ActionKind.SKIPPED, key, name, key.id, kept, asked=True)
+        if choice is None:
             changed = "changed since" if sides.undoes else f"changed in the target {sides.since.words}"
             how = settling(sides.live_selectors[key], "delete it", "keep it")
             reason = f"{sides.why_lacking}, and {changed}: {how}"

@@ -46,6 +46,14 @@ class Overwrite:
 
 
 @dataclass(frozen=True, slots=True)
+class Declined:
+    """A change of the source that `flag` does not promote: its field, from the target's value to the source's."""
+
+    flag: str
+    field: FieldChange
+
+
+@dataclass(frozen=True, slots=True)
 class KeySlot:
     """A write key of a stream that has to be generated: `field` is `publicKeys` or `privateKeys`.
 
@@ -80,7 +88,8 @@ class Action:
     changes of its own, by path, with the target's ids. `conflicts` are the paths that both sides changed differently since
     the last clone, `own_besides` those with the target's own changes in such an entity, and `disputed` means that both changed the entity, or one changed it and the other deleted it. A DELETE
     waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first. `asked` marks what
-    was left out on request, `deleted_there` what the target has deleted since the last clone, `overwrites` what the target has changed since and `--take` overwrites, `dead` a connection that lost
+    was left out on request, `deleted_there` what the target has deleted since the last clone, `overwrites` what the target has changed since and `--take` overwrites, `declined` what the
+    source has changed and `--take` does not promote, `dead` a connection that lost
     an end in the source, `cuts_off` a stream in use whose senders need its new write keys, and `off` a reverse sync that
     runs in the snapshot and will be disabled in the target.
     """
@@ -113,6 +122,7 @@ class Action:
     deleted_there: bool = False
     disputed: bool = False
     overwrites: tuple[Overwrite, ...] = ()
+    declined: tuple[Declined, ...] = ()
     required: tuple[RequiredField, ...] = ()
 
     @property

@@ -25,6 +25,7 @@ from jitsu_backup.planning import (
     EntityChange,
     Extra,
     FieldChange,
+    KeptThere,
     Plan,
     Residue,
     Since,
@@ -187,8 +188,15 @@ def _called(source: Source) -> str:
 def _asides(plan: Plan, extras: Sequence[Extra], given: Mapping[Key, str]) -> Iterator[Section]:
     """Yield what is kept or skipped, and the notes."""
     own = [action for action in plan.actions if action.own and not action.writes]
-    kept = _actions((*own, *plan.deleted_there), given) + [partial(_extra, extra) for extra in extras]
-    skipped = [a for a in plan.actions if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead)]
+    spared = [action for action in plan.actions if isinstance(action.reason, KeptThere)]
+    kept = _actions((*own, *plan.deleted_there, *spared), given) + [
+        partial(_extra, extra) for extra in extras
+    ]
+    skipped = [
+        a
+        for a in plan.actions
+        if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead or isinstance(a.reason, KeptThere))
+    ]
     yield Section(KEPT, kept, "kept", folded=True)
     yield Section("Skipped", _actions(skipped, given, bare=True), "skipped", folded=True)
     yield Section("Notes", bullets(plan.notes), "notes", folded=True)
@@ -306,9 +314,15 @@ def change_line(change: EntityChange) -> str:
 
 
 def _details(plan: Plan, actions: Iterable[Action]) -> Section:
-    """Return the fields of the actions that have any to show."""
+    """Return the fields of the actions that have any to show, and what is not promoted."""
     detailed = [action for action in actions if action.fields or action.kind is ActionKind.CREATE]
-    return section_of_details([partial(_action_details, plan, action) for action in detailed])
+    against = [action for action in plan.actions if action.declined]
+    return section_of_details(
+        [
+            *(partial(_action_details, plan, action) for action in detailed),
+            *(partial(_declined_details, action) for action in against),
+        ]
+    )
 
 
 def section_of_details(parts: Parts) -> Section:
@@ -320,6 +334,11 @@ def _action_details(plan: Plan, action: Action) -> str:
     word = plural(len(action.conflicts), "conflict") if action.conflicts else action.kind.value
     tell = partial(_conflict, plan) if action.conflicts else _field
     return _unfolding(action.key.type, action.name, word, map(tell, plan.fields(action)))
+
+
+def _declined_details(action: Action) -> str:
+    fields = (_field(one.field) for one in action.declined)
+    return _unfolding(action.key.type, action.name, "not promoted, from the target to the source", fields)
 
 
 def change_details(change: EntityChange) -> str:

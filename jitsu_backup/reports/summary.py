@@ -21,6 +21,7 @@ from jitsu_backup.planning import (
     EntityChange,
     Extra,
     FieldChange,
+    KeptThere,
     NotRecreated,
     Plan,
     Residue,
@@ -137,7 +138,8 @@ def three_lines(plan: Plan) -> dict[str, str]:
         *(of_kind(counts[kind], kind) for kind in _VERBS if counts[kind]),
         *([plural(keys, "new write key")] if keys else []),
     ]
-    there = sum(not extra.left_out for extra in plan.extras)
+    spared = sum(isinstance(action.reason, KeptThere) for action in plan.actions)
+    there = sum(not extra.left_out for extra in plan.extras) + spared
     own = {
         "changed there": sum(bool(action.own) for action in plan.actions),
         "deleted there": len(plan.deleted_there),
@@ -292,8 +294,14 @@ def why(action: Action, *, told: bool) -> Iterator[str]:
         yield f"with {plural(len(action.cursors), 'sync cursor')}"
     if action.kind is not ActionKind.BLOCKED:
         yield from (f"without {loss.path or 'the whole entity'}: {loss.reason}" for loss in action.losses)
-    if action.kept or action.own:
-        yield f"keeps the target's {', '.join((*action.kept, *action.own))}"
+    against: dict[str, list[str]] = defaultdict(list)
+    for one in action.declined:
+        against[one.flag].append(one.field.path)
+    for option, paths in against.items():
+        yield f"keeps the target's {', '.join(paths)}, which the source changed too ({option})"
+    decided = {one.field.path for one in action.declined}
+    if kept := [*action.kept, *(path for path in action.own if path not in decided)]:
+        yield f"keeps the target's {', '.join(kept)}"
 
 
 def _called(action: Action, paths: Sequence[str] = ()) -> str:
