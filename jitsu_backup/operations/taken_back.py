@@ -1,11 +1,13 @@
 """What the last undo of a workspace took back, so that the plan of the next clone can say so."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName, backup_mark, safe_text
+from jitsu_backup.catalogue import entity_type
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Entity, Key, flag, format_path, plural, shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -109,21 +111,22 @@ def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: Pre
         if (live := _changed_by(undo, action, targets)) is not None
     }
     kept = [action for action in plan.actions if action.key in undone and _is_kept(action)]
-    flags = {action.key: _flags(plan, action, undo, undone[action.key]) for action in kept}
-    emptied = sum(map(_is_emptied, kept))
+    found = {action.key: _flags(plan, action, undo, undone[action.key]) for action in kept}
+    flags = {key: several for key, several in found.items() if several}
+    emptied = Counter(action.reason for action in kept if _is_emptied(action))
 
     def told(action: Action) -> Action:
         if action.key in undone and action.overwrites:
-            found = (replace(o, undone=undo.covers(undone[action.key], o.path)) for o in action.overwrites)
-            action = replace(action, overwrites=tuple(found))
+            lost = (replace(o, undone=undo.covers(undone[action.key], o.path)) for o in action.overwrites)
+            action = replace(action, overwrites=tuple(lost))
         if action.key not in flags:
             return action
         if _is_emptied(action):
-            them = (
-                "one of them: the flag listed below re-creates just that"
-                if emptied == 1
-                else (f"{emptied} of them: the flags listed below re-create just those")
+            count = emptied[action.reason]
+            which, just = (
+                ("flag", "re-creates just that") if count == 1 else ("flags", "re-create just those")
             )
+            them = f"{count} of them: the {which} listed below {just}"
             return replace(action, reason=EmptiedByUndo(f"{action.reason}; {by} deleted {them}"))
         if action.disputed or action.deleted_there:
             return replace(action, reason=f"{action.reason}; {by} took the last clone's change back")
@@ -152,10 +155,17 @@ def _changed_by(undo: TakenBack, action: Action, targets: Mapping[Key, Key]) -> 
 
 
 def _flags(plan: Plan, action: Action, undo: TakenBack, live: Key) -> list[str]:
-    """Return the flags that promote again what the undo took back of an entity, and overwrite nothing else."""
+    """Return the flags that promote again what the undo took back of an entity, and overwrite nothing else.
+
+    There are none if the target keeps other fields only.
+    """
     selector = plan.selectors.get(action.key, str(action.key))
     there = (*action.own, *action.own_besides, *action.conflicts)
     taken_back = [path for path in there if undo.covers(live, path)]
+    if (
+        there and not taken_back and not entity_type(live.type).owns_functions
+    ):  # whose code is in other entities
+        return []
     return taking_source(selector, taken_back if len(taken_back) < len(there) else ())
 
 

@@ -8,8 +8,11 @@ import pytest
 
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Event, Notice
+from jitsu_backup.model import Key
 from jitsu_backup.operations.clone_record import keep_record
 from jitsu_backup.operations.promoted import last_promotion
+from jitsu_backup.operations.taken_back import TakenBack, _flags
+from jitsu_backup.planning import Action, ActionKind, Plan
 from jitsu_backup.store import FolderStore, archives
 from tests.restores.records import FROM, INTO, LATER, NO_KEYS, Machine, kept, record
 from tests.support import PRODUCTION, STAGING, run
@@ -121,3 +124,21 @@ def test_the_clone_after_the_undo_of_a_large_one_names_it_and_what_taking_everyt
         in plan
     )
     assert "1 entity changed in the target, kept" in plan or "Kept in the target: 1 changed there" in plan
+
+
+@pytest.mark.parametrize(
+    ("own", "flags"),
+    [
+        (("code", "name"), ["--take=source:function/f:code"]),
+        (("code", "draft"), ["--take=source:function/f"]),
+        (("name",), []),
+        ((), ["--take=source:function/f"]),
+    ],
+)
+def test_a_flag_to_promote_again_names_what_the_undo_took_back_and_nothing_else(
+    own: tuple[str, ...], flags: list[str]
+) -> None:
+    key = Key("function", "f")
+    undo = TakenBack(LATER, {key: frozenset({"code", "draft"})})
+    action = Action(ActionKind.UNCHANGED, key, "F", "f", "", replaced={(path,): "" for path in own})
+    assert _flags(Plan(FROM, INTO, (action,), {}), action, undo, key) == flags
