@@ -274,7 +274,11 @@ def _update(
         )
     replaced, against = (
         replaced_values(mapped, merged),
-        _declined(pairs, candidate, base, mapped, live, merged),
+        tuple(
+            Declined(by, field)
+            for path, by in declined(pairs, candidate, base, mapped, live, merged)
+            for field in _fields(pairs, candidate, [path], live, mapped)
+        ),
     )
     mapped = with_merged(mapped, merged)
     if base is not None:
@@ -340,23 +344,6 @@ def conflict(
         _blocked(pairs, candidate, f"{how}: {settle}"), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
         conflicts=tuple(map(format_path, paths)), disputed=True, own_besides=tuple(sorted(map(format_path, merged.own))),
     )  # fmt: skip
-
-
-def _declined(
-    pairs: Pairs,
-    candidate: Candidate,
-    base: Mapping[str, Any] | None,
-    mapped: Mapping[str, Any],
-    live: Mapping[str, Any],
-    merged: Merged,
-) -> tuple[Declined, ...]:
-    """Return what the source has changed and `--take` does not promote."""
-    flags = {upto_list(path): by for path, by in declined(pairs, candidate, base, mapped, live, merged)}
-    return tuple(
-        Declined(by, field)
-        for path, by in flags.items()
-        for field in _fields(pairs, candidate, (path,), live, mapped)
-    )
 
 
 def _ignored(pairs: Pairs, candidate: Candidate, live: Mapping[str, Any]) -> set[Path]:
