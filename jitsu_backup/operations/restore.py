@@ -246,7 +246,7 @@ async def prepare_against(
     plan = replace(
         plan,
         notes=(*plan.notes, *missing_side(options, snapshot, live, find_base)),
-        attention=(*plan.attention, *unrecorded_clone(plan, options, snapshot)),
+        attention=(*plan.attention, *unrecorded_clone(options, snapshot)),
     )
     if _sends_hashes(plan) and not elsewhere.all_streams:
         note = unread_keys(elsewhere.unread) if elsewhere.unread else UNSEEN_KEYS

@@ -9,8 +9,8 @@ from jitsu_backup.catalogue.derived_ids import KnownIds
 from jitsu_backup.console import Console
 from jitsu_backup.console.audit_log import last_changes
 from jitsu_backup.errors import BackupError
-from jitsu_backup.model import Key, Snapshot, flag, plural, shown_time, some_of
-from jitsu_backup.planning import ActionKind, Plan, PlanOptions, Since, record_in_place, same_workspace
+from jitsu_backup.model import Key, Snapshot, plural, shown_time
+from jitsu_backup.planning import Plan, PlanOptions, Since, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
 """The beginning of a NoRecord, to find it in a saved plan."""
@@ -19,8 +19,6 @@ NO_BASE = (
     "the archive that the folder was unpacked from is neither beside it nor in the store, so changes made in the target"
     " cannot be distinguished from changes in the folder"
 )
-
-_MOST_UPDATED = 5
 
 
 class NoRecord(str):
@@ -111,25 +109,19 @@ async def _originals(snapshot: Snapshot, live: Snapshot, find_record: RecordFind
     return set() if cloned is None else {*cloned.pairs}
 
 
-def unrecorded_clone(plan: Plan, options: PlanOptions, snapshot: Snapshot) -> Iterator[str]:
+def unrecorded_clone(options: PlanOptions, snapshot: Snapshot) -> Iterator[str]:
     """Yield a note if the target has entities of an earlier clone from this source, although its record is missing.
 
     There is none with `--take source` or `--take target`, because then it does not matter what the target changed.
     """
-    if not options.unrecorded or {"source", "target"}.intersection(options.take):
-        return
-    source = snapshot.manifest.source
-    copies = f"{plural(options.unrecorded, 'copy', 'copies')} from {source.slug or source.workspace_id}"
-    without = f"the target has {copies}, but the store has no record of a clone"
-    updated = [plan.selectors[action.key] for action in plan.writes if action.kind is ActionKind.UPDATE]
-    if updated:
+    if options.unrecorded and not {"source", "target"}.intersection(options.take):
+        source = snapshot.manifest.source
+        called = source.slug or source.workspace_id
         yield (
-            f"{without}, so the source wins where the two differ, even where the target was changed"
-            f" ({some_of(updated, _MOST_UPDATED)}): give the store that has the record with --store, or keep the target's"
-            f" with --take=target or {flag('--take', f'target:{updated[0]}')}"
+            f"the target has {plural(options.unrecorded, 'copy', 'copies')} from {called}, but the store has no record of a"
+            " clone, so changes made in the target cannot be distinguished; give the store that has it with --store, or say"
+            " what wins where the two differ with --take=source or --take=target"
         )
-    else:
-        yield f"{without}; give the store that has it with --store"
 
 
 async def with_authors(console: Console, plan: Plan, record: Snapshot | None) -> Plan:

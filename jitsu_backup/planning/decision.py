@@ -22,6 +22,7 @@ from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, upto_list
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
 from jitsu_backup.planning.merge import Merged
+from jitsu_backup.planning.options import Since
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, Declined, KeySlot, Loss
 from jitsu_backup.planning.reasons import OVERLAY_OF_UNDO, BeyondUpdate, UnreadSecret
@@ -332,7 +333,7 @@ def conflict(
     `merged` names these fields, and those where the target keeps changes of its own.
     """
     sides, key, paths = pairs.sides, candidate.key, merged.conflicts
-    fields = ", ".join(map(format_path, paths))
+    fields, differ = ", ".join(map(format_path, paths)), "differs" if len(paths) == 1 else "differ"
     how = f"both sides changed {fields} differently {sides.since.words}"
     settle = settling_fields(sides.selectors[key], paths, merged.own)
     if sides.undoes:  # taking the source settles conflicts only
@@ -340,8 +341,11 @@ def conflict(
         settle = settling(sides.selectors[key], "overwrite what changed since", "keep it")
     elif kept_by_record(pairs, candidate, live, paths):
         how = f"the source changed {fields}, and the target has kept its own since an earlier clone"
+    elif sides.since is Since.UNKNOWN:
+        how = f"{fields} {differ}, and the store has no record of the last clone, so this may be the target's own change"
+    common = None if sides.since is Since.UNKNOWN else base or {}
     return replace(
-        _blocked(pairs, candidate, f"{how}: {settle}"), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
+        _blocked(pairs, candidate, f"{how}: {settle}"), fields=_fields(pairs, candidate, paths, live, mapped, base=common),
         conflicts=tuple(map(format_path, paths)), disputed=True, own_besides=tuple(sorted(map(format_path, merged.own))),
     )  # fmt: skip
 

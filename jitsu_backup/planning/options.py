@@ -28,6 +28,7 @@ class Since(Enum):
     EITHER = "since the last clone or recovery", "last clone or recovery"
     FOLDER = "since the folder was unpacked", "as unpacked"
     RUN = "since the run to undo", "as the run left it"
+    UNKNOWN = "since the last clone", "last clone (no record)"
 
     def __init__(self, words: str, base: str) -> None:
         """Store the two texts of a member."""
@@ -55,7 +56,7 @@ class PlanOptions:
     kept, and what both changed is blocked unless `take` settles it. Each item of `take` is `source` or `target`, alone or
     with a selector and a field: `source:function/Enrich:code`. With `prune_own`, `prune` also deletes what was created in
     the target; it is needed for any deletion by `prune` if the target has `unrecorded` copies from the source, which is their
-    number, although the store has no record. Then the source wins where `take` does not name the target. `with_links` adds the links attached to what `only` selects. What `protect` selects in the target is neither
+    number, although the store has no record. Then `take` also has to settle each field that differs. `with_links` adds the links attached to what `only` selects. What `protect` selects in the target is neither
     deleted nor re-created, unless `unprotect` selects it too. `ignored` are fields, as `SELECTOR:FIELD.PATH`, that always
     stay the target's own. `fresh` are the entities that were added to a folder by hand: their ids are assumed to be free.
     In place, `record` is what the folder was unpacked from, or what the run being undone left, as returned by

@@ -217,10 +217,13 @@ class Sides:
     def since(self) -> Since:
         """The moment from which changes of both sides are counted.
 
-        A workspace with the slug of the source, on another console, was probably recovered, but may be a clone.
+        A workspace with the slug of the source, on another console, was probably recovered, but may be a clone. The moment is
+        unknown if only copies in the target show that there was a clone.
         """
         if self.options.since or self.in_place:
             return self.options.since or Since.FOLDER
+        if self.options.unrecorded:
+            return Since.UNKNOWN
         source, target = self.snapshot.manifest.source, self.live.manifest.source
         like_a_recovery = source.host != target.host and source.slug == target.slug
         return Since.EITHER if like_a_recovery else Since.CLONE

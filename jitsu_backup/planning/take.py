@@ -38,13 +38,8 @@ class Choice:
         """
         if not self.selector or Selector(self.selector).matches(entity, name):
             return True
-        _, _, field = self.selector.rpartition(":")
-        return _is_in(path, field) and self.concerns(entity, name)
-
-    def concerns(self, entity: Entity, name: str) -> bool:
-        """Return whether it applies to an entity or a field of it."""
-        chosen = (self.selector, self.selector.rpartition(":")[0])
-        return not self.selector or any(text and Selector(text).matches(entity, name) for text in chosen)
+        chosen, _, field = self.selector.rpartition(":")
+        return bool(chosen) and _is_in(path, field) and Selector(chosen).matches(entity, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +52,6 @@ class Take:
         """Return the choice for a path of an entity; None if there is none."""
         found = (c for c in reversed(self.choices) if any(c.chooses(*one, path) for one in called))
         return next(found, None)
-
-    def may_keep(self, called: Called) -> bool:
-        """Return whether a choice names the target for an entity or a field of it."""
-        return any(
-            c.winner is Winner.TARGET and any(c.concerns(*one) for one in called) for c in self.choices
-        )
 
     def winner(self, called: Called, path: Path = ()) -> Winner | None:
         """Return which side wins at a path of an entity; None if no choice applies."""

@@ -115,16 +115,7 @@ def merge_sides(
 
 def _winner(pairs: Pairs, candidate: Candidate, path: Path) -> Winner | None:
     sides = pairs.sides
-    winner = sides.take.winner(sides.sides_of(candidate.key, candidate.found), path)
-    return Winner.SOURCE if winner is None and _keeps_unrecorded(pairs, candidate) else winner
-
-
-def _keeps_unrecorded(pairs: Pairs, candidate: Candidate) -> bool:
-    """Return whether `--take target` names an entity, or a field of it, of which the record of the clone is missing."""
-    sides, found = pairs.sides, candidate.found
-    return bool(sides.options.unrecorded and found) and sides.take.may_keep(
-        sides.sides_of(candidate.key, found)
-    )
+    return sides.take.winner(sides.sides_of(candidate.key, candidate.found), path)
 
 
 def _takes_source(pairs: Pairs, candidate: Candidate, path: Path) -> bool:
@@ -152,11 +143,11 @@ def _with_keys(merged: Merged, classic: ClassicKeys, *, settled: bool) -> Merged
 def base_of(pairs: Pairs, candidate: Candidate) -> dict[str, Any] | None:
     """Return what both sides had, in the form in which the target's body is compared; None without the record of a clone.
 
-    For an entity that was created in the target since the last clone, it is empty. So it is without the record, if
-    `--take target` names the entity or a field of it.
+    For an entity that was created in the target since the last clone, it is empty. So it is if the record is missing although
+    there was a clone: then no difference is known to be the source's change.
     """
     found, key = candidate.found, candidate.key
-    if _keeps_unrecorded(pairs, candidate):
+    if found is not None and pairs.sides.since is Since.UNKNOWN:
         return {}
     if found is None or pairs.sides.options.record is None:
         return None
@@ -213,7 +204,9 @@ def overwritten(
     paths: Collection[Path],
 ) -> tuple[Overwrite, ...]:
     """Return which of `paths` the target has changed since the last clone, although the source is taken there."""
-    if candidate.key.type == "misc" or pairs.sides.options.unrecorded:  # each side has its own classic keys
+    if (
+        pairs.sides.since is Since.UNKNOWN or candidate.key.type == "misc"
+    ):  # each side has its own classic keys
         return ()
     called = pairs.sides.sides_of(candidate.key, candidate.found)
     return tuple(

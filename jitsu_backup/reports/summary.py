@@ -250,7 +250,12 @@ def kept_there(plan: Plan) -> str:
 
 
 def conflict_sides(plan: Plan, found: FieldChange) -> tuple[tuple[str, Any], ...]:
-    """Return what both sides made of a field, with labels: in code the diff of each side, else three values."""
+    """Return what both sides made of a field, with labels: in code the diff of each side, else three values.
+
+    Without the record of a clone, code has one diff only.
+    """
+    if found.code and plan.since is Since.UNKNOWN:
+        return (("from the target to the source", found.code),)
     if found.code:
         diffs = ("source", found.code), ("target", found.own_code)
         return tuple((f"changed in the {side} {plan.since.words}", diff) for side, diff in diffs)

@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 
 from jitsu_backup.model import CloneRecord, Key, Snapshot
 from jitsu_backup.operations.third_side import unrecorded_clone, with_third_side
-from jitsu_backup.planning import ActionKind, PlanOptions, make_plan
+from jitsu_backup.planning import ActionKind, PlanOptions
 from jitsu_backup.reports import plan_document, plan_view
 from jitsu_backup.reports.html import plan_page
 from jitsu_backup.reports.markdown import plan_markdown
@@ -76,23 +76,26 @@ def test_a_clone_without_the_record_of_the_one_before_says_so_first(cloned: Prom
     assert promotion().plan().attention == ()
 
 
-def test_without_the_record_of_the_one_before_the_plan_names_what_it_overwrites_and_the_target_can_be_kept(
+def test_without_the_record_of_the_one_before_nothing_is_overwritten_that_may_be_the_targets_own(
     cloned: Promotion,
 ) -> None:
     key, there = both(cloned, "function", "Enrich")
     edit(cloned.target.state, there, code="// mended in production")
     cloned.record, cloned.lost = None, True
-    plan = cloned.plan()
-    assert action_of(plan, key).kind is ActionKind.UPDATE
-    (note,) = plan.attention
-    assert "even where the target was changed (function/Enrich): " in note
-    assert note.endswith("or keep the target's with --take=target or --take=target:function/Enrich")
-    for keeps in ("target:function/Enrich", "target:function/Enrich:code", "target"):
-        kept = cloned.plan(take=(keeps,))
-        assert (kept.blocked, kept.writes) == ((), ()), keeps
-    taken = cloned.plan(take=("target", "source:function/*"))
+    prepared = cloned.prepared()
+    (blocked,) = prepared.plan.blocked
+    assert (blocked.key, blocked.conflicts) == (key, ("code",))
+    assert str(blocked.reason) == (
+        "code differs, and the store has no record of the last clone, so this may be the target's own change: settle it with"
+        " --take=source:function/Enrich or --take=target:function/Enrich"
+    )
+    text = plan_markdown(prepared.plan, prepared.snapshot, prepared.live)
+    assert "from the target to the source:\n\n```diff" in text
+    assert "-// mended in production" in text
+    kept = cloned.plan(take=("target:function/Enrich",))
+    assert (kept.blocked, kept.writes) == ((), ())
+    taken = cloned.plan(take=("source",))
     assert (action_of(taken, key).kind, taken.overwriting) == (ActionKind.UPDATE, ())
-    assert cloned.plan(take=("target:stream/*",)).writes == plan.writes
 
 
 def test_without_the_record_of_the_one_before_nothing_is_pruned_that_may_be_the_targets_own(
@@ -124,7 +127,7 @@ def test_a_target_with_the_originals_has_no_copies() -> None:
             return record if (one, other) == (live, source) else None
 
         options = run(with_third_side(PlanOptions(), source, live, find, None))
-        return [*unrecorded_clone(make_plan(source, live, options), options, source)]
+        return [*unrecorded_clone(options, source)]
 
     def covering(*ids: str) -> Snapshot:
         cloned = CloneRecord(live.manifest.source, {Key("function", one): one for one in ids})
