@@ -61,7 +61,7 @@ def show_plan(
     if not app.as_json:
         words = taken(snapshot, digest(snapshot), utc_now(), plan.since)
         given = given_names(snapshot, prepared.live)
-        app.out.print(plan_view(plan, words, given=given, verbose=app.verbose))
+        app.out.print(plan_view(plan, words, given=given, verbose=app.verbose), crop=False)
         if alone:
             _show_kept(app, plan, command)
             if different := stays_different(plan):

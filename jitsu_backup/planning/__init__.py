@@ -52,7 +52,9 @@ from jitsu_backup.planning.plan import (
 from jitsu_backup.planning.planner import make_plan as make_plan
 from jitsu_backup.planning.reasons import (
     BeyondUpdate as BeyondUpdate,
+    EmptiedByUndo as EmptiedByUndo,
     EmptiedThere as EmptiedThere,
+    KeptThere as KeptThere,
     NotRecreated as NotRecreated,
     UnreadSecret as UnreadSecret,
 )

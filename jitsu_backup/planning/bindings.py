@@ -220,6 +220,7 @@ def _made_again(actions: Actions, key: Key, chosen: Collection[Key]) -> Planned 
         off=off,
         replaced=before.replaced,
         overwrites=before.overwrites,
+        declined=before.declined,
     )
     name = sides.live_shown[old.key]
     gone = Action(

@@ -21,9 +21,10 @@ from jitsu_backup.model import (
 from jitsu_backup.planning.candidate import Candidate, Planned
 from jitsu_backup.planning.fields import FieldChange, field_changes, in_words, upto_list
 from jitsu_backup.planning.json_diff import has_value, paths_that_differ, with_values, without
+from jitsu_backup.planning.merge import Merged
 from jitsu_backup.planning.options import Since
 from jitsu_backup.planning.pairs import Pairs
-from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, KeySlot, Loss
+from jitsu_backup.planning.plan import NO_PATHS, Action, ActionKind, Declined, KeySlot, Loss
 from jitsu_backup.planning.reasons import OVERLAY_OF_UNDO, BeyondUpdate, UnreadSecret
 from jitsu_backup.planning.schema_rules import (
     Refusal,
@@ -48,11 +49,12 @@ from jitsu_backup.planning.secrets import (
     settle_secrets,
     without_hidden,
 )
-from jitsu_backup.planning.take import settling
+from jitsu_backup.planning.take import settling, settling_fields
 from jitsu_backup.planning.three_sides import (
     as_target_has_it,
     base_of,
     changed_by_target,
+    declined,
     kept_by_record,
     merge_sides,
     overwrite,
@@ -266,8 +268,19 @@ def _update(
     if lost and taken_from_target(pairs, candidate, lost):
         merged, live = as_target_has_it(mapped, whole), whole
     elif merged.conflicts or lost:
-        return Planned(conflict(pairs, candidate, base, mapped, whole, (*merged.conflicts, *lost)))
-    replaced = replaced_values(mapped, merged)
+        return Planned(
+            conflict(
+                pairs, candidate, base, mapped, whole, replace(merged, conflicts=(*merged.conflicts, *lost))
+            )
+        )
+    replaced, against = (
+        replaced_values(mapped, merged),
+        tuple(
+            Declined(by, field)
+            for path, by in declined(pairs, candidate, base, mapped, live, merged)
+            for field in _fields(pairs, candidate, [path], live, mapped)
+        ),
+    )
     mapped = with_merged(mapped, merged)
     if base is not None:
         mapped = without_defaults(pairs, candidate, mapped, live, schema)
@@ -286,7 +299,7 @@ def _update(
     action = Action(
         ActionKind.UNCHANGED, key, _shown(pairs, candidate), candidate.target_id, "already as intended",
         losses=losses.sorted_losses, kept=_sorted(kept | ignored), unseen=_sorted(hidden), replaced=replaced,
-        aside=frozenset(kept | ignored) or NO_PATHS, retyped=retyped,
+        aside=frozenset(kept | ignored) or NO_PATHS, retyped=retyped, declined=against,
     )  # fmt: skip
     if not differing:
         return Planned(action, notes)
@@ -313,24 +326,27 @@ def conflict(
     base: Mapping[str, Any] | None,
     mapped: Mapping[str, Any],
     live: Mapping[str, Any],
-    paths: tuple[Path, ...],
+    merged: Merged,
 ) -> Action:
-    """Return the action that is blocked because both sides changed the same fields since the last clone, which left `base`."""
-    sides, key = pairs.sides, candidate.key
+    """Return the action that is blocked because both sides changed the same fields since the last clone, which left `base`.
+
+    `merged` names these fields, and those where the target keeps changes of its own.
+    """
+    sides, key, paths = pairs.sides, candidate.key, merged.conflicts
     fields, differ = ", ".join(map(format_path, paths)), "differs" if len(paths) == 1 else "differ"
-    how, meaning = f"both sides changed {fields} differently {sides.since.words}", ("", "")
-    if sides.undoes:
+    how = f"both sides changed {fields} differently {sides.since.words}"
+    settle = settling_fields(sides.selectors[key], paths, merged.own)
+    if sides.undoes:  # taking the source settles conflicts only
         how = f"{fields} changed in the run being undone, and again since"
-        meaning = ("overwrite what changed since", "keep it")
+        settle = settling(sides.selectors[key], "overwrite what changed since", "keep it")
     elif kept_by_record(pairs, candidate, live, paths):
         how = f"the source changed {fields}, and the target has kept its own since an earlier clone"
     elif sides.since is Since.UNKNOWN:
         how = f"{fields} {differ}, and the store has no record of the last clone, so this may be the target's own change"
-    reason = f"{how}: {settling(sides.selectors[key], *meaning)}"
     common = None if sides.since is Since.UNKNOWN else base or {}
     return replace(
-        _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=common),
-        conflicts=tuple(map(format_path, paths)), disputed=True,
+        _blocked(pairs, candidate, f"{how}: {settle}"), fields=_fields(pairs, candidate, paths, live, mapped, base=common),
+        conflicts=tuple(map(format_path, paths)), disputed=True, own_besides=tuple(sorted(map(format_path, merged.own))),
     )  # fmt: skip
 
 

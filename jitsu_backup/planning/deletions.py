@@ -23,7 +23,7 @@ from jitsu_backup.planning.link_pairing import LinkPairs
 from jitsu_backup.planning.objects import out_of_reach
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind, Extra
-from jitsu_backup.planning.reasons import EmptiedThere
+from jitsu_backup.planning.reasons import EmptiedThere, KeptThere
 from jitsu_backup.planning.requirements import uses
 from jitsu_backup.planning.reverse_syncs import why_stuck
 from jitsu_backup.planning.selection import selected
@@ -94,12 +94,11 @@ def _pruned(sides: Sides, entity: Entity, joined: Collection[tuple[str, str, str
         return Action(ActionKind.SKIPPED, key, name, key.id, reason)
     changed_there = has_changed(sides, entity) and _builder_of(sides, key) is None
     if changed_there:
-        winner = sides.take.winner([(entity, name)])
-        if winner is Winner.TARGET:
-            return Action(
-                ActionKind.SKIPPED, key, name, key.id, f"{sides.why_lacking}; kept in the target", asked=True
-            )
-        if winner is None:
+        choice = sides.take.choice([(entity, name)])
+        if choice is not None and choice.winner is Winner.TARGET:
+            kept = KeptThere(f"{sides.why_lacking}; kept in the target ({flag('--take', choice.text)})")
+            return Action(ActionKind.SKIPPED, key, name, key.id, kept, asked=True)
+        if choice is None:
             changed = "changed since" if sides.undoes else f"changed in the target {sides.since.words}"
             how = settling(sides.live_selectors[key], "delete it", "keep it")
             reason = f"{sides.why_lacking}, and {changed}: {how}"
@@ -252,7 +251,7 @@ def mostly_gone(had: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, s
     gone = {name: f"{count} of the {had[name]} {name} entities" for name, count in taken.items()}
     total, going = sum(had.values()), sum(taken.values())
     if _is_most(total, going):
-        return dict.fromkeys(gone, f"{going} of all {total} entities")
+        return dict.fromkeys(gone, f"{going} of the {total} entities")
     return {name: words for name, words in gone.items() if _is_most(had[name], taken[name])}
 
 

@@ -70,7 +70,7 @@ def plan_link(pairs: Pairs, key: Key, links: LinkPairs, chosen: Collection[Key])
         base, own_body = base_of(pairs, stood), link_body(paired)
         merged = merge_sides(pairs, stood, base, mapped, own_body, {}, {(name,) for name in END_FIELDS})
         if merged.conflicts:
-            return Planned(conflict(pairs, stood, base, mapped, own_body, merged.conflicts))
+            return Planned(conflict(pairs, stood, base, mapped, own_body, merged))
         desired, replaced = with_merged(desired, merged), replaced_values(mapped, merged)
     fields = tuple(overlay_fields(pairs.sides, key, [(name,) for name in unknown], _FIELDS))
     own, live = own_fields(pairs.sides, link, paired), {} if paired is None else link_body(paired)

@@ -34,11 +34,23 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Overwrite:
-    """A change of the target that `flag` overwrites: its path (empty for the whole entity), and since when it counts."""
+    """A change of the target that `flag` overwrites: its path (empty for the whole entity), and since when it counts.
+
+    `undone` means that an undo of the last clone made it.
+    """
 
     path: str
     flag: str
     since: str
+    undone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A change of the source that `flag` does not promote: its field, from the target's value to the source's."""
+
+    flag: str
+    field: FieldChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +86,10 @@ class Action:
     stream. `paths` are those of `changes`, `aside` those where an option, a setting or a secret of the target overrides the
     source; `retyped` means that the entity gets another subtype. `replaced` is what the source has where the target keeps
     changes of its own, by path, with the target's ids. `conflicts` are the paths that both sides changed differently since
-    the last clone, and `disputed` means that both changed the entity, or one changed it and the other deleted it. A DELETE
+    the last clone, `own_besides` those with the target's own changes in such an entity, and `disputed` means that both changed the entity, or one changed it and the other deleted it. A DELETE
     waits for the snapshot's entities `after`, unless they wait for it because its type is deleted first. `asked` marks what
-    was left out on request, `deleted_there` what the target has deleted since the last clone, `overwrites` what the target has changed since and `--take` overwrites, `dead` a connection that lost
+    was left out on request, `deleted_there` what the target has deleted since the last clone, `overwrites` what the target has changed since and `--take` overwrites, `declined` what the
+    source has changed and `--take` does not promote, `dead` a connection that lost
     an end in the source, `cuts_off` a stream in use whose senders need its new write keys, and `off` a reverse sync that
     runs in the snapshot and will be disabled in the target.
     """
@@ -105,9 +118,11 @@ class Action:
     aside: frozenset[Path] = field(default=NO_PATHS, repr=False, compare=False)
     retyped: bool = field(default=False, repr=False, compare=False)
     conflicts: tuple[str, ...] = ()
+    own_besides: tuple[str, ...] = ()
     deleted_there: bool = False
     disputed: bool = False
     overwrites: tuple[Overwrite, ...] = ()
+    declined: tuple[Declined, ...] = ()
     required: tuple[RequiredField, ...] = ()
 
     @property

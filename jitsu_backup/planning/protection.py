@@ -64,7 +64,9 @@ class Protection:
         protected += [entity for entity in going if self._meant_by(entity)]
         for text in self.sides.options.unprotect:
             if text not in doubts and not any(self._frees(text, entity) for entity in protected):
-                yield f"--unprotect {text!r} matches no protected entity of the target"
+                kind, _, name = text.partition("/")
+                known = {self.sides.live_names[entity.key] for entity in protected if entity.key.type == kind}
+                yield f"--unprotect {text!r} matches no protected entity of the target{nearest(name, known)}"
 
     def notes(self, deletions: Iterable[Action]) -> Iterator[tuple[str, bool]]:
         """Yield a note for each selector of `protect` that matches nothing on any side, or nothing by its present name.
@@ -142,6 +144,8 @@ class Protection:
         how = "re-create it" if action.after else "delete it"
         left = sides.selectors[action.after[0]] if action.after else sides.live_selectors[action.key]
         allow = flag("--unprotect", sides.live_selectors[entity.key])
+        if action.disputed:
+            return f"{what}{why}use {allow} as well to delete it; keeping it needs no other flag"
         return f"{what}{why}use {allow} to {how}, or {flag('--skip', left)} to leave it unchanged"
 
     def _taken(self, action: Action) -> Iterator[Entity]:

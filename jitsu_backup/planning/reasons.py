@@ -50,7 +50,19 @@ class AwaitsGrant(str):
     __slots__ = ()
 
 
+class KeptThere(str):
+    """Why something that the source has deleted is not deleted: the target has changed it, and `--take` keeps it."""
+
+    __slots__ = ()
+
+
 class EmptiedThere(str):
     """Why something is blocked that the target has deleted together with most of what the last clone left."""
+
+    __slots__ = ()
+
+
+class EmptiedByUndo(EmptiedThere):
+    """The same, if an undo deleted it, so that the plan lists the flags that re-create just that."""
 
     __slots__ = ()

@@ -77,7 +77,12 @@ def _made_again(pairs: Pairs, action: Action, links: LinkPairs, chosen: Collecti
     paths = ", ".join(loss.path for loss in _beyond_update(action))
     reason = f"re-created, because an update cannot restore {paths}"
     made = replace(
-        again.action, target_id=new_id, reason=reason, replaced=action.replaced, overwrites=action.overwrites
+        again.action,
+        target_id=new_id,
+        reason=reason,
+        replaced=action.replaced,
+        overwrites=action.overwrites,
+        declined=action.declined,
     )
     return replace(again, action=made, deletions=(_replaced(pairs, found, key),))
 

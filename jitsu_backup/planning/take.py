@@ -7,7 +7,10 @@ from typing import Any
 
 from jitsu_backup.catalogue import Selector, check_type, entity_type, refuse_quotes, without_volatile
 from jitsu_backup.errors import UsageError
-from jitsu_backup.model import Entity, Path, flag, format_path, members_of, nearest
+from jitsu_backup.model import Entity, Path, flag, format_path, members_of, nearest, some_of
+from jitsu_backup.planning.reasons import ALSO
+
+_NAMED = 6
 
 Called = Sequence[tuple[Entity, str]]
 """One entity on each side that has it, with its name there."""
@@ -111,6 +114,30 @@ def settling(selector: str, source: str = "", target: str = "") -> str:
     """
     one, other = (flag("--take", f"{winner.value}:{selector}") for winner in (Winner.SOURCE, Winner.TARGET))
     return f"{source or 'settle it'} with {one} or {target}{' with ' if target else ''}{other}"
+
+
+def settling_fields(selector: str, paths: Sequence[Path], own: Sequence[Path]) -> str:
+    """Return the words that say how to settle a conflict at `paths`, while the target keeps `own` changes in other fields.
+
+    Without such changes, one flag names the whole entity; otherwise it would overwrite them, so each field has its own.
+    """
+    fields = [*map(format_path, paths)]
+    if not own or not _can_name(fields):
+        return settling(selector)
+    kept = some_of([*map(format_path, own)], _NAMED)
+    each = ALSO.join(settling(f"{selector}:{field}", f"settle {field}") for field in fields)
+    return f"the target's own {kept} {'is' if len(own) == 1 else 'are'} kept; {each}"
+
+
+def taking_source(selector: str, fields: Sequence[str]) -> list[str]:
+    """Return the flags that take the source in some fields of the entity that `selector` names; in all without `fields`."""
+    named = [f"{selector}:{field}" for field in fields] if fields and _can_name(fields) else [selector]
+    return [flag("--take", f"{Winner.SOURCE.value}:{one}") for one in named]
+
+
+def _can_name(fields: Iterable[str]) -> bool:
+    """Return whether a selector can name each of these fields; the last colon of one begins its field."""
+    return not any(":" in field for field in fields)
 
 
 def _parse(text: str) -> Choice:

@@ -217,12 +217,29 @@ def overwritten(
     )
 
 
+def declined(
+    pairs: Pairs,
+    candidate: Candidate,
+    base: Mapping[str, Any] | None,
+    mapped: Mapping[str, Any],
+    live: Mapping[str, Any],
+    merged: Merged,
+) -> Iterator[tuple[Path, str]]:
+    """Yield where the target's value stays although the source has changed it too, each with the flag that says so."""
+    called = pairs.sides.sides_of(candidate.key, candidate.found)
+    for path in _changed(base, mapped, merged.own):
+        choice = pairs.sides.take.choice(called, path)
+        stays = path in merged.removed or not differs(merged.values[path], value_at(live, path))
+        if stays and choice is not None and choice.winner is Winner.TARGET:
+            yield path, flag("--take", choice.text)
+
+
 def _changed(
-    base: Mapping[str, Any] | None, live: Mapping[str, Any], paths: Collection[Path]
+    base: Mapping[str, Any] | None, side: Mapping[str, Any], paths: Collection[Path]
 ) -> Iterator[Path]:
-    """Yield which of `paths` the target has changed since the last clone, in order; none without a `base`."""
+    """Yield which of `paths` a side has changed since the last clone, in order; none without a `base`."""
     for path in sorted(paths, key=format_path):
-        if base is not None and differs(value_at(base, path), value_at(live, path)):
+        if base is not None and differs(value_at(base, path), value_at(side, path)):
             yield path
 
 

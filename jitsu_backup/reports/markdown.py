@@ -25,19 +25,19 @@ from jitsu_backup.planning import (
     EntityChange,
     Extra,
     FieldChange,
+    KeptThere,
     Plan,
     Residue,
     Since,
 )
 from jitsu_backup.planning.attribution import Attribution
 from jitsu_backup.planning.history import Passing
-from jitsu_backup.planning.reasons import ALSO
 from jitsu_backup.reports.authors import PASSING, change_authors, passing_text
+from jitsu_backup.reports.markdown_flags import flags_to_copy
 from jitsu_backup.reports.markdown_layout import Section, document
 from jitsu_backup.reports.markdown_text import (
     block,
     code,
-    flags_in,
     html_code,
     html_prose,
     marker,
@@ -64,7 +64,6 @@ from jitsu_backup.reports.summary import (
 
 _LONGEST_SENTENCE, _LONGEST_NOTE, _LONGEST_VALUE, _LONGEST_LIST = 500, 3_000, 300, 12_000
 _MOST_FIELDS, _MOST_LINES, _LONGEST_LINE, _LONGEST_CODE = 40, 200, 300, 6_000
-_TO_COPY = "Choose one line of each group, and copy it into `promotion.flags` as it is; a shell needs quotation marks around spaces:"
 _TO_GIVE = "Add these lines to the overlay, with the target's values, and each variable to wherever a plan is made or carried out:"
 _LEAST_DETAILS = 24_000  # bytes
 
@@ -86,7 +85,7 @@ def plan_markdown(plan: Plan, snapshot: Snapshot, live: Snapshot, by_hand: str =
         closing="".join(
             (
                 *(f"\n{_bullet(note)}" for note in listed),
-                _flags_to_copy(flags_in(why) for action in plan.blocked for why in action.reason.split(ALSO)),
+                flags_to_copy(plan.blocked),
                 _overlay_to_copy(plan),
             )
         ),
@@ -189,8 +188,15 @@ def _called(source: Source) -> str:
 def _asides(plan: Plan, extras: Sequence[Extra], given: Mapping[Key, str]) -> Iterator[Section]:
     """Yield what is kept or skipped, and the notes."""
     own = [action for action in plan.actions if action.own and not action.writes]
-    kept = _actions((*own, *plan.deleted_there), given) + [partial(_extra, extra) for extra in extras]
-    skipped = [a for a in plan.actions if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead)]
+    spared = [action for action in plan.actions if isinstance(action.reason, KeptThere)]
+    kept = _actions((*own, *plan.deleted_there, *spared), given) + [
+        partial(_extra, extra) for extra in extras
+    ]
+    skipped = [
+        a
+        for a in plan.actions
+        if a.kind is ActionKind.SKIPPED and not (a.deleted_there or a.dead or isinstance(a.reason, KeptThere))
+    ]
     yield Section(KEPT, kept, "kept", folded=True)
     yield Section("Skipped", _actions(skipped, given, bare=True), "skipped", folded=True)
     yield Section("Notes", bullets(plan.notes), "notes", folded=True)
@@ -207,21 +213,6 @@ def _bullet(note: str) -> str:
     if flags:
         return f"- {prose(says)}:\n\n{indent(block(flags), '  ')}\n"
     return f"- {prose(_cut(note, _LONGEST_NOTE))}\n"
-
-
-def _flags_to_copy(groups: Iterable[Sequence[str]]) -> str:
-    """Return a block with groups of flags to choose from, one flag a line; an empty text without any.
-
-    The values are not quoted, because no shell reads `promotion.flags`. Of very many groups, the first are shown.
-    """
-    lines: list[str] = []
-    left = _LONGEST_NOTE
-    for group in dict.fromkeys(map(tuple, groups)):
-        left -= sum(len(flag.encode()) + 1 for flag in group)
-        if left < 0:
-            break
-        lines += ["", *group] if lines and group else group
-    return f"\n{_TO_COPY}\n\n{block(lines)}\n" if lines else ""
 
 
 def _overlay_to_copy(plan: Plan) -> str:
@@ -323,9 +314,15 @@ def change_line(change: EntityChange) -> str:
 
 
 def _details(plan: Plan, actions: Iterable[Action]) -> Section:
-    """Return the fields of the actions that have any to show."""
+    """Return the fields of the actions that have any to show, and what is not promoted."""
     detailed = [action for action in actions if action.fields or action.kind is ActionKind.CREATE]
-    return section_of_details([partial(_action_details, plan, action) for action in detailed])
+    against = [action for action in plan.actions if action.declined]
+    return section_of_details(
+        [
+            *(partial(_action_details, plan, action) for action in detailed),
+            *(partial(_declined_details, action) for action in against),
+        ]
+    )
 
 
 def section_of_details(parts: Parts) -> Section:
@@ -337,6 +334,11 @@ def _action_details(plan: Plan, action: Action) -> str:
     word = plural(len(action.conflicts), "conflict") if action.conflicts else action.kind.value
     tell = partial(_conflict, plan) if action.conflicts else _field
     return _unfolding(action.key.type, action.name, word, map(tell, plan.fields(action)))
+
+
+def _declined_details(action: Action) -> str:
+    fields = (_field(one.field) for one in action.declined)
+    return _unfolding(action.key.type, action.name, "not promoted, from the target to the source", fields)
 
 
 def change_details(change: EntityChange) -> str:

@@ -23,6 +23,9 @@ _WORDS = re.compile(
 )
 """A word, a quoted text, or a flag with its value."""
 
+_ENDS_QUOTED = re.compile(r"""(.*['"])[,.;:!?]+""", re.DOTALL)
+"""Words that end with a quoted text, with what ends a clause or sentence behind it."""
+
 _FLAG = re.compile(r"\(?--[a-z-]+=")
 """The beginning of a flag with its value, which is a code span of its own, so that it can be copied."""
 
@@ -100,8 +103,12 @@ def _code(words: str) -> str:
 
 
 def _bared(words: str) -> tuple[str, str, str]:
-    """Return words without the brackets around them and a comma or semicolon behind them, between what was cut off."""
-    core = words.rstrip(",;")
+    """Return words without the brackets around them and a comma or semicolon behind them, between what was cut off.
+
+    Behind a quoted text, any mark that ends a clause or sentence is cut off.
+    """
+    ends_quoted = _ENDS_QUOTED.fullmatch(words)
+    core = ends_quoted[1] if ends_quoted else words.rstrip(",;")
     behind, before = words[len(core) :], "(" if core.startswith("(") else ""
     core = core.removeprefix("(")
     if core.endswith(")") and core.count("(") < core.count(")"):

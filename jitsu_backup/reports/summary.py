@@ -21,6 +21,7 @@ from jitsu_backup.planning import (
     EntityChange,
     Extra,
     FieldChange,
+    KeptThere,
     NotRecreated,
     Plan,
     Residue,
@@ -137,7 +138,8 @@ def three_lines(plan: Plan) -> dict[str, str]:
         *(of_kind(counts[kind], kind) for kind in _VERBS if counts[kind]),
         *([plural(keys, "new write key")] if keys else []),
     ]
-    there = sum(not extra.left_out for extra in plan.extras)
+    spared = sum(isinstance(action.reason, KeptThere) for action in plan.actions)
+    there = sum(not extra.left_out for extra in plan.extras) + spared
     own = {
         "changed there": sum(bool(action.own) for action in plan.actions),
         "deleted there": len(plan.deleted_there),
@@ -163,19 +165,28 @@ def told_first(plan: Plan) -> dict[str, str]:
 
     They say what is suspicious, what `--take` overwrites, and which hosts are the source's.
     """
-    again = [_called(action) for action in plan.overwriting if brings_back(action)]
-    lost = [
-        _called(action, [one.path for one in action.overwrites if one.path])
-        for action in plan.overwriting
-        if not brings_back(action)
-    ]
+    again = [_called(action) for action in sorted(plan.overwriting, key=_only_undone) if brings_back(action)]
+    lost, undone = (
+        [
+            _called(action, [one.path for one in action.overwrites if one.path])
+            for action in plan.overwriting
+            if not brings_back(action) and _only_undone(action) is by_undo
+        ]
+        for by_undo in (False, True)
+    )
     found = [some_of(lost, _NAMED_OVERWRITTEN)] if lost else []
+    found += [f"{len(undone)} taken back by an undo: {some_of(undone, _NAMED)}"] if undone else []
     found += [f"{len(again)} deleted there and re-created: {some_of(again, _NAMED)}"] if again else []
-    counted = plural(len(lost) + len(again), "entity", "entities")
+    counted = plural(len(plan.overwriting), "entity", "entities")
     lines = {ATTENTION: "; ".join(plan.attention)} if plan.attention else {}
     lines |= {OVERWRITES: f"{counted}: {'; '.join(found)}"} if found else {}
     hosts = [note.removeprefix(f"{COPIED_HOSTS}: ") for note in plan.notes if isinstance(note, CopiedHosts)]
     return lines | ({COPIED_HOSTS: hosts[0]} if hosts else {})
+
+
+def _only_undone(action: Action) -> bool:
+    """Return whether all that an action overwrites was made by an undo of the last clone."""
+    return all(one.undone for one in action.overwrites)
 
 
 def brings_back(action: Action) -> bool:
@@ -288,8 +299,14 @@ def why(action: Action, *, told: bool) -> Iterator[str]:
         yield f"with {plural(len(action.cursors), 'sync cursor')}"
     if action.kind is not ActionKind.BLOCKED:
         yield from (f"without {loss.path or 'the whole entity'}: {loss.reason}" for loss in action.losses)
-    if action.kept or action.own:
-        yield f"keeps the target's {', '.join((*action.kept, *action.own))}"
+    against: dict[str, list[str]] = defaultdict(list)
+    for one in action.declined:
+        against[one.flag].append(one.field.path)
+    for option, paths in against.items():
+        yield f"keeps the target's {', '.join(paths)}, which the source changed too ({option})"
+    decided = {one.field.path for one in action.declined}
+    if kept := [*action.kept, *(path for path in action.own if path not in decided)]:
+        yield f"keeps the target's {', '.join(kept)}"
 
 
 def _called(action: Action, paths: Sequence[str] = ()) -> str:

@@ -56,7 +56,16 @@ from jitsu_backup.reports.summary import (
     own_changes,
     why,
 )
-from jitsu_backup.reports.terminal_layout import PlainTable, Trimmed, bullet, plain, table_of
+from jitsu_backup.reports.terminal_layout import (
+    PlainTable,
+    Trimmed,
+    UnbrokenFlags,
+    bullet,
+    has_spaced_flag,
+    plain,
+    sentence,
+    table_of,
+)
 
 _MARK = {
     ActionKind.CREATE: ("+", "green"),
@@ -245,7 +254,10 @@ def plan_view(
                 f"{plural(plan.made_keys, 'new write key')}, because Jitsu does not show the existing ones."
             )
         )
-    parts += [plain(f"{label}: {text}.") for label, text in beside_the_change(plan).items()]
+    parts += [
+        sentence(f"{label}: {text}{'' if text.endswith('?') else '.'}")
+        for label, text in beside_the_change(plan).items()
+    ]
     parts += map(plain, own_changes(plan, most=len(plan.actions)) if verbose else ())
     parts += map(plain, only_in_target(plan.extras, **({"most": len(plan.extras)} if verbose else {})))
     parts += [bullet(note) for note in (other_notes(plan) if verbose else folded(other_notes(plan)))]
@@ -288,7 +300,7 @@ def _group_lines(
     yield head
     fields = plan.fields(action) if not several and (verbose or action.conflicts) else ()
     for line in reasons_of(group) if several else why(action, told=bool(fields)):
-        yield _indented(line, 4)
+        yield UnbrokenFlags(line, " " * 4) if has_spaced_flag(line) else _indented(line, 4)
     for found in fields:
         yield from _conflict_lines(plan, found) if action.conflicts else field_lines(found)
 

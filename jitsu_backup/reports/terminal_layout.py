@@ -15,6 +15,8 @@ from rich.text import Text
 from jitsu_backup.model import printable
 
 _CONTINUED = " \\"
+_WORD = re.compile(r"""\(?--[a-z-]+=(?:'[^']*'|"[^"]*"|[^\s'"])+\S*|\S+""")
+"""A word of a sentence, or a flag with a value that may have blanks in quotes."""
 _SHELL_WORD = re.compile(r"""(?:[^\s'"\\]|\\.|'[^']*'|"(?:\\.|[^"\\])*")+""")
 
 
@@ -26,7 +28,7 @@ class Trimmed:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines of the view."""
-        yield from _trimmed(console.render_lines(self.view, options, pad=False))
+        yield from _trimmed(Segment.split_lines(console.render(self.view, options)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,31 @@ class Enumerated:
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """Return the width of the longest word, and that of one line."""
         return Measurement(max(map(cell_len, self.words), default=0), cell_len(", ".join(self.words)))
+
+
+@dataclass(frozen=True, slots=True)
+class UnbrokenFlags:
+    """A sentence that wraps between words, but not inside a flag, so that the flag runs as it is copied.
+
+    A line with a long flag is longer than the screen: print it with `crop=False`. The lines after the first begin with as
+    many blanks as `lead` has characters.
+    """
+
+    text: str
+    lead: str = ""
+    style: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines of the sentence."""
+        line = self.lead
+        begun = False
+        for word in _WORD.findall(printable(self.text)):
+            longer = f"{line} {word}" if begun else f"{line}{word}"
+            if begun and cell_len(longer) > options.max_width:
+                yield Text(line, self.style, no_wrap=True, overflow="ignore")
+                longer = f"{' ' * len(self.lead)}{word}"
+            line, begun = longer, True
+        yield Text(line, self.style, no_wrap=True, overflow="ignore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +149,20 @@ def _trimmed(lines: Iterable[list[Segment]]) -> RenderResult:
         yield from (*before, Segment(last.text.rstrip(), last.style, last.control), Segment.line())
 
 
+def has_spaced_flag(text: str) -> bool:
+    """Return whether a sentence has a flag with blanks in it, which must not wrap there."""
+    return any(" " in word for word in _WORD.findall(text))
+
+
+def sentence(text: str) -> RenderableType:
+    """Return a text that wraps, but not inside a flag."""
+    return UnbrokenFlags(text) if has_spaced_flag(text) else plain(text)
+
+
 def bullet(text: str) -> RenderableType:
     """Return a text as an item of a list, which wraps under itself."""
+    if has_spaced_flag(text):
+        return UnbrokenFlags(text, "  • ")
     hanging = Table.grid(padding=(0, 1, 0, 0))
     hanging.add_row("  •", plain(text))
     return hanging

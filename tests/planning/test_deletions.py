@@ -51,7 +51,7 @@ def test_half_of_a_type_is_deleted_and_so_is_all_but_one_of_three() -> None:
 
 def test_where_more_than_half_of_all_would_go_every_deletion_is_blocked() -> None:
     live: Lists = {"stream": [WEB], "destination": [db("x"), db("y")], "function": functions("a")}
-    braked = (ActionKind.BLOCKED, BLOCKED.format("3 of all 4 entities"))
+    braked = (ActionKind.BLOCKED, BLOCKED.format("3 of the 4 entities"))
     taken = ("destination/x", "destination/y", "function/a")
     assert pruned({"stream": [WEB]}, live) == dict.fromkeys(taken, braked)
 
@@ -93,7 +93,7 @@ def test_what_is_recreated_elsewhere_does_not_count_as_gone() -> None:
         ({"a": 4, "b": 9}, {"a": 3}, {"a": "3 of the 4 a entities"}),
         ({"a": 4, "b": 9}, {"a": 2}, {}),
         ({"a": 3, "b": 9}, {"a": 3}, {}),
-        ({"a": 4, "b": 2}, {"a": 3, "b": 1}, dict.fromkeys("ab", "4 of all 6 entities")),
+        ({"a": 4, "b": 2}, {"a": 3, "b": 1}, dict.fromkeys("ab", "4 of the 6 entities")),
         ({"a": 2, "b": 2}, {"a": 1, "b": 1}, {}),
         ({"a": 2, "b": 1}, {"a": 2, "b": 1}, {}),
     ],

@@ -89,6 +89,8 @@ def test_an_unprotect_that_frees_nothing_is_noted_because_a_second_run_is_no_mis
     note = "--unprotect 'function/Gone' matches no protected entity of the target"
     assert plan_with(protect=("function/*",), unprotect=("function/Gone",)).notes == (note,)
     assert plan_with(unprotect=("function/Gone",)).notes == (note,)
+    (near,) = plan_with(protect=("function/*",), unprotect=("function/Mien",)).notes
+    assert near == f"{note.replace('Gone', 'Mien')}; did you mean 'Mine'?"
 
 
 def test_what_is_protected_may_be_updated_and_is_not_reported_as_prunable() -> None:
@@ -134,9 +136,11 @@ def test_a_name_that_the_last_clone_left_still_protects() -> None:
         "protect: 'stream/Gone' is not in the target, the source or the last record; correct or remove it",
     ]
     disputed = make_plan(source, renamed, replace(options, take=()))  # one run says both
+    both = "use --unprotect=function/Ours as well to delete it; keeping it needs no other flag"
+    assert f"; also protected by 'function/Mine' in the setting protect: {both}" in disputed.blocked[0].reason
     assert (
-        "--take=source:function/Ours\n--take=target:function/Ours\n\n"
-        "--unprotect=function/Ours\n--skip=function/Ours\n"
+        "```\n# to delete it, these lines:\n--take=source:function/Ours\n--unprotect=function/Ours\n"
+        "# to keep it, only this one:\n--take=target:function/Ours\n```\n"
     ) in plan_markdown(disputed, source, renamed, "")
 
 

@@ -170,6 +170,10 @@ def test_plain_sentences_stay_plain() -> None:
         ),
         ("--take=a:b --take=c:d", "`--take=a:b` `--take=c:d`"),
         ("since then (--take=source)", "since then (`--take=source`)"),
+        (
+            "'stream/Bulk 1' does not exist; did you mean 'Bulk 11'?",
+            "`'stream/Bulk 1'` does not exist; did you mean `'Bulk 11'`?",
+        ),
     ],
 )
 def test_a_flag_is_a_span_of_its_own_that_can_be_copied(text: str, shown: str) -> None:

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from jitsu_backup.model import MASK, Key
-from jitsu_backup.planning import Action, ActionKind, PlanOptions, make_plan
+from jitsu_backup.planning import Action, ActionKind, EmptiedByUndo, EmptiedThere, PlanOptions, make_plan
 from jitsu_backup.planning.plan import Overwrite
 from jitsu_backup.reports.markdown import plan_markdown
+from jitsu_backup.reports.markdown_flags import flags_to_copy
 from jitsu_backup.reports.plan_groups import grouped
 from tests.reports.samples import promoted
 from tests.reports.test_markdown import checked
@@ -52,3 +53,20 @@ def test_what_overwrites_comes_first_and_what_only_re_creates_shares_a_line() ->
     assert "- **Overwrites changes of the target:** 9 entities: function Mended (code); " in text
     assert "deleted there and re-created: function" in text
     assert [len(group) for group in grouped(plan.actions)] == [1, 8, 1]
+
+
+def test_what_stands_there_to_be_copied_is_a_choice_and_nothing_that_is_listed_already() -> None:
+    def copied(reason: str) -> str:
+        action = Action(ActionKind.BLOCKED, Key("function", "f"), "F", None, reason)
+        return flags_to_copy([action]).partition("```\n")[2].removesuffix("\n```\n")
+
+    emptied = "58 of the 82 entities were deleted: re-create them with --take=source, or leave them with --take=target"
+    assert copied(EmptiedThere(emptied)) == "--take=source\n--take=target"
+    assert copied(EmptiedByUndo(emptied)) == ""
+    own = "leave out --prune, or delete all that only the target has with --prune-own; also use --skip=a/b"
+    first, second = copied(own).split("\n\n")
+    assert first.endswith("; to keep that, leave out --prune instead\n--prune-own")
+    assert second == "--skip=a/b"
+    assert (
+        copied("undo would delete 3 of the 4 entities; add --accept-shrink to allow it") == "--accept-shrink"
+    )

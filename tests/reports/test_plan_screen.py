@@ -1,12 +1,14 @@
 """A plan of many entities fits on one screen, and hides nothing that matters."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console as Screen
 
-from jitsu_backup.planning import Plan
+from jitsu_backup.model import Key
+from jitsu_backup.planning import Action, ActionKind, Plan
 from jitsu_backup.reports import plan_view
 from tests.planning.scenarios.scenario import CRM, Scenario, db, elsewhere, in_place, link, plan_of
 
@@ -15,7 +17,7 @@ SCREEN = 50
 
 def lines(plan: Plan, *, width: int = 120, verbose: bool = False) -> list[str]:
     screen = Screen(record=True, width=width, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    screen.print(plan_view(plan, verbose=verbose))
+    screen.print(plan_view(plan, verbose=verbose), crop=False)
     screen.file.close()
     return [line.rstrip() for line in screen.export_text().rstrip("\n").split("\n")]
 
@@ -93,3 +95,15 @@ def test_a_small_plan_lists_every_entity() -> None:
     shown = lines(plan_of(elsewhere(small, {})))
     assert sum(line.startswith("+ create") for line in shown) == 23
     assert not any("-v lists each" in line for line in shown)
+
+
+def test_a_flag_with_blanks_stays_on_one_line_of_a_narrow_screen() -> None:
+    flag = f"--take='source:function/{' '.join(['Known users only'] * 8)}'"
+    told = f"both sides changed code differently since the last clone: settle it with {flag} or {flag}; and that is all"
+    plan = plan_of(in_place({"stream": []}, {"stream": []}))
+    action = Action(ActionKind.BLOCKED, Key("function", "f"), "Known users only", "f", told)
+    plan = replace(plan, actions=(action,), notes=(told,), attention=(f"{told}, is it?",))
+    shown = lines(plan, width=80)
+    assert sum(line.count(flag) for line in shown) == 6
+    assert "is it?" in [line.strip().rpartition(", ")[2] for line in shown]
+    assert all(len(line) <= 80 for line in shown if flag not in line)

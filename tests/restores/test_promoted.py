@@ -8,8 +8,11 @@ import pytest
 
 from jitsu_backup.errors import BackupError
 from jitsu_backup.events import Event, Notice
+from jitsu_backup.model import Key
 from jitsu_backup.operations.clone_record import keep_record
 from jitsu_backup.operations.promoted import last_promotion
+from jitsu_backup.operations.taken_back import TakenBack, _flags
+from jitsu_backup.planning import Action, ActionKind, Plan
 from jitsu_backup.store import FolderStore, archives
 from tests.restores.records import FROM, INTO, LATER, NO_KEYS, Machine, kept, record
 from tests.support import PRODUCTION, STAGING, run
@@ -76,18 +79,23 @@ def test_the_clone_after_an_undo_says_what_that_took_back_and_how_to_promote_it_
     machine.sandbox.state.objects["enrich-0001"].config["code"] = "// bad"
     machine.sandbox.state.add_object(STAGING, "function", "f3-0001", {"name": "F3", "code": "x"})
     machine.clone()
+    state = machine.sandbox.state
+    (renamed,) = (one for one in state.live_objects(PRODUCTION, "function") if one.config["name"] == "Enrich")
+    renamed.config["name"] = "Enrich (EU)"
     machine("undo", "acme-production", "--yes")
     told = " ".join(machine.clone("--dry-run").split())
-    assert "UTC: --take=source:function/Enrich promotes it again keeps the target's code" in told
+    assert "UTC: --take=source:function/Enrich:code promotes it again keeps the target's code, name" in told
     assert "re-create it with --take=source:function/F3; the undo of 20" in told
-    assert "took back: --take=source:function/Enrich --take=source:function/F3" in told
+    assert "took back: --take=source:function/Enrich:code --take=source:function/F3" in told
     assert "Attention: taken back by the undo of 20" in told
     assert "what an earlier run changed in 2 entities; it stays so, and the flags that promote it" in told
     machine.sandbox.state.objects["enrich-0001"].config["code"] = "// better"
     told = " ".join(machine.clone("--dry-run", code=7).split())
     assert "took the last clone's change back" in told
-    again = ("--take=source:function/Enrich", "--take=source:function/F3")
-    machine.clone(*again)
+    again = ("--take=source:function/Enrich:code", "--take=source:function/F3")
+    told = " ".join(machine.clone(*again).split())
+    counted = "2 entities: 1 taken back by an undo: function Enrich (code); 1 deleted there and re-created"
+    assert f"Overwrites changes of the target: {counted}: function F3." in told
     assert "took back" not in machine.clone("--dry-run")
 
 
@@ -106,7 +114,7 @@ def test_the_clone_after_the_undo_of_a_large_one_names_it_and_what_taking_everyt
     told = " ".join(machine.clone("--dry-run", "--markdown", "m.md", code=7).split())
     assert "were deleted in the target since the last clone: re-create them with --take=source, which" in told
     assert "--take=source, which also overwrites function 'Enrich' (code), or leave them deleted with" in told
-    assert "deleted it: the flags listed below re-create just that" in told
+    assert "deleted 16 of them: the flags listed below re-create just those" in told
     flags = [f"--take=source:function/Gen {name}" for name in "ABCDEFGHIJKLMNOP"]
     comment = (machine.folder / "m.md").read_text().partition("### Needs a decision (16)")[2]
     assert "took back:\n\n  ```\n" + "".join(f"  {one}\n" for one in flags) + "  ```\n" in comment
@@ -116,3 +124,21 @@ def test_the_clone_after_the_undo_of_a_large_one_names_it_and_what_taking_everyt
         in plan
     )
     assert "1 entity changed in the target, kept" in plan or "Kept in the target: 1 changed there" in plan
+
+
+@pytest.mark.parametrize(
+    ("own", "flags"),
+    [
+        (("code", "name"), ["--take=source:function/f:code"]),
+        (("code", "draft"), ["--take=source:function/f"]),
+        (("name",), []),
+        ((), ["--take=source:function/f"]),
+    ],
+)
+def test_a_flag_to_promote_again_names_what_the_undo_took_back_and_nothing_else(
+    own: tuple[str, ...], flags: list[str]
+) -> None:
+    key = Key("function", "f")
+    undo = TakenBack(LATER, {key: frozenset({"code", "draft"})})
+    action = Action(ActionKind.UNCHANGED, key, "F", "f", "", replaced={(path,): "" for path in own})
+    assert _flags(Plan(FROM, INTO, (action,), {}), action, undo, key) == flags

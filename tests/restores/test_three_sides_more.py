@@ -13,10 +13,11 @@ from jitsu_backup.operations.diff import Side, diff
 from jitsu_backup.planning import ActionKind, Overlay, PlanOptions, compare, parse_overlay
 from jitsu_backup.planning.merge import Rules, merge
 from jitsu_backup.reports.html import changes_page
-from jitsu_backup.reports.markdown import changes_markdown
+from jitsu_backup.reports.markdown import changes_markdown, plan_markdown
 from jitsu_backup.reports.summary import only_in_target
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, key_named, promotion
+from tests.restores.kit import delete
 from tests.support import PRODUCTION, STAGING, stand_ins
 
 
@@ -253,3 +254,50 @@ def test_what_prune_would_be_blocked_by_is_not_reported_as_kept_with_prune(clone
 def test_a_take_that_names_no_side_is_refused_before_anything_is_read() -> None:
     with pytest.raises(UsageError, match="write source or target"):
         PlanOptions(take=("source:",))
+
+
+def test_what_settles_a_conflict_overwrites_no_other_change_of_the_target(cloned: Promotion) -> None:
+    key = key_named(cloned.snapshot(), "function", "Enrich")
+    there = cloned.id_in_target(key)
+    edit(cloned.source.state, key.id, code="// of staging", description="of staging")
+    edit(cloned.target.state, there, code="// of production", description="of production", name="Enrich (EU)")
+
+    def reason() -> str:
+        (action,) = cloned.plan().blocked
+        return action.reason
+
+    assert reason() == (
+        "both sides changed code, description differently since the last clone: the target's own name is kept;"
+        " settle code with --take=source:function/Enrich:code or --take=target:function/Enrich:code; also"
+        " settle description with --take=source:function/Enrich:description or --take=target:function/Enrich:description"
+    )
+    cloned.clone(take=("source:function/Enrich:code", "target:function/Enrich:description"))
+    now = cloned.target.state.objects[there].config
+    found = [now[name] for name in ("code", "description", "name")]
+    assert found == ["// of staging", "of production", "Enrich (EU)"]
+
+
+def test_a_comment_says_what_take_target_decided_against_and_shows_what_is_not_promoted(
+    cloned: Promotion,
+) -> None:
+    keys = [
+        key_named(cloned.snapshot(), *named)
+        for named in (("function", "Enrich"), ("destination", "BigQuery"))
+    ]
+    enrich, big_query = map(cloned.id_in_target, keys)
+    edit(cloned.source.state, keys[0].id, code="// of staging")
+    edit(cloned.target.state, enrich, code="// of production", name="Enrich (EU)")
+    delete(cloned.source.state, keys[1].id, cascade=True)
+    edit(cloned.target.state, big_query, project="of-production")
+    made = cloned.prepared(prune=True, take=("target:function/Enrich:code", "target:destination/BigQuery"))
+    text = plan_markdown(made.plan, made.snapshot, made.live)
+    kept = text.partition("<summary>Kept in the target")[2]
+    assert (
+        "`Enrich`: keeps the target's code, which the source changed too (`--take=target:function/Enrich:code`);"
+        " keeps the target's name\n" in kept
+    )
+    assert "; kept in the target (`--take=target:destination/BigQuery`)\n" in kept
+    assert "Skipped" not in text
+    details = "function <code>Enrich</code>: not promoted, from the target to the source</summary>"
+    assert "\n-// of production\n+// of staging\n" in text.partition(details)[2]
+    assert "- **Kept in the target:** 1 changed there, 1 only there\n" in text
