@@ -61,14 +61,15 @@ def counted(plan: Plan) -> str:
     counts, dead = plan.counts(), len(plan.dead)
     counts["skipped"] -= dead
     parts = [of_kind(count, name) for name, count in counts.items() if count]
-    for count, how in ((plan.with_builders, ""), (plan.skipped_with_builders, "skipped ")):
-        if count:
-            parts.append(
-                f"{plural(count, 'function')} {how}with {'its' if count == 1 else 'their'} profile builder"
-            )
     parts += [plural(dead, "dead connection")] if dead else []
     parts += [f"{plan.left_out} left out"] if plan.left_out else []
-    return ", ".join(parts) or "nothing to do"
+    with_builders = ((plan.with_builders, "written"), (plan.skipped_with_builders, "skipped"))
+    aside = [
+        f"{plural(count, 'function is', 'functions are')} {how} with {'its' if count == 1 else 'their'} profile builder"
+        for count, how in with_builders
+        if count
+    ]
+    return (", ".join(parts) or "nothing to do") + (f" ({', '.join(aside)})" if aside else "")
 
 
 def of_kind(count: int, kind: str) -> str:
