@@ -172,9 +172,7 @@ def _disabled(prepared: PreparedRestore, run: RunOptions) -> str:
         return ""
     were, them = ("was", "it") if count == 1 else ("were", "them")
     again = "create a new plan" if run.saved else _again(run)
-    return (
-        f"{plural(count, 'connection')} {were} created disabled; to enable {them}, {again} without --disable-links"
-    )
+    return f"{plural(count, 'connection')} {were} created disabled; to enable {them}, {again} without --disable-links"
 
 
 def _again(run: RunOptions) -> str:

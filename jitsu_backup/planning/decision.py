@@ -318,14 +318,16 @@ def conflict(
     sides, key = pairs.sides, candidate.key
     fields = ", ".join(map(format_path, paths))
     how, meaning = f"both sides changed {fields} differently {sides.since.words}", ("", "")
+    kept = {format_path(upto_list(path)) for path in paths if kept_by_record(pairs, candidate, live, [path])}
     if sides.undoes:
         how = f"{fields} changed in the run being undone, and again since"
         meaning = ("overwrite what changed since", "keep it")
     elif kept_by_record(pairs, candidate, live, paths):
         how = f"the source changed {fields}, and the target has kept its own since an earlier clone"
     reason = f"{how}: {settling(sides.selectors[key], *meaning)}"
+    shown = _fields(pairs, candidate, paths, live, mapped, base=base or {})
     return replace(
-        _blocked(pairs, candidate, reason), fields=_fields(pairs, candidate, paths, live, mapped, base=base or {}),
+        _blocked(pairs, candidate, reason), fields=tuple(replace(one, kept=one.path in kept) for one in shown),
         conflicts=tuple(map(format_path, paths)), disputed=True,
     )  # fmt: skip
 

@@ -205,9 +205,7 @@ def needs_names(texts: Iterable[str]) -> bool:
     return any(_names_some(text) for text in texts)
 
 
-_MAYBE_EARLIER = (
-    "it may be an earlier name, which only that record knows, so check it with the record before you correct or remove it"
-)
+_MAYBE_EARLIER = "it may be an earlier name, which only that record knows, so check it with the record before you correct or remove it"
 
 
 def idle_protection(

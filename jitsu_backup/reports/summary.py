@@ -241,10 +241,12 @@ def kept_there(plan: Plan) -> str:
 
 def conflict_sides(plan: Plan, found: FieldChange) -> tuple[tuple[str, Any], ...]:
     """Return what both sides made of a field, with labels: in code the diff of each side, else three values."""
+    kept, since = "kept in the target", plan.since.words
     if found.code:
-        diffs = ("source", found.code), ("target", found.own_code)
-        return tuple((f"changed in the {side} {plan.since.words}", diff) for side, diff in diffs)
-    return ("source", found.after), (plan.since.base, found.base), ("target", found.before)
+        target = kept if found.kept else f"changed in the target {since}"
+        return (f"changed in the source {since}", found.code), (target, found.own_code)
+    base = f"source at the {plan.since.base}" if found.kept else plan.since.base
+    return ("source", found.after), (base, found.base), (kept if found.kept else "target", found.before)
 
 
 def stays_different(plan: Plan) -> str:

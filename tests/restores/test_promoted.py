@@ -78,17 +78,28 @@ def test_the_clone_after_an_undo_says_what_that_took_back_and_how_to_promote_it_
     machine.clone()
     machine("undo", "acme-production", "--yes")
     told = " ".join(machine.clone("--dry-run").split())
-    assert "UTC: --take=source:function/Enrich promotes it again keeps the target's code" in told
+    assert (
+        "UTC took this back; --take=source:function/Enrich promotes it again keeps the target's code" in told
+    )
     assert "re-create it with --take=source:function/F3; the undo of 20" in told
     assert "took back: --take=source:function/Enrich --take=source:function/F3" in told
-    assert "Attention: taken back by the undo of 20" in told
-    assert "what an earlier run changed in 2 entities; it stays so, and the flags that promote it" in told
+    assert "Attention: the undo of 20" in told
+    assert (
+        "took back what an earlier run had changed in 2 entities: they stay as they are, and the flags"
+        in told
+    )
     machine.sandbox.state.objects["enrich-0001"].config["code"] = "// better"
     told = " ".join(machine.clone("--dry-run", code=7).split())
     assert "took the last clone's change back" in told
     again = ("--take=source:function/Enrich", "--take=source:function/F3")
     machine.clone(*again)
     assert "took back" not in machine.clone("--dry-run")
+    shown = json.loads(machine("snapshots", "acme-production", "--json"))["snapshots"]
+    last = next(one["id"] for one in shown if "pre-restore" in one["marks"])
+    machine("restore", f"acme-production/{last}", "--prune", "--yes")
+    told = " ".join(machine.clone("--dry-run").split())
+    assert "Attention: the restore of 20" in told
+    assert "the undo of" not in told
 
 
 def test_the_clone_after_the_undo_of_a_large_one_names_it_and_what_taking_everything_overwrites(
