@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jitsu_backup.archive import PRE_RESTORE, ArchiveName, backup_mark, safe_text
 from jitsu_backup.errors import BackupError
@@ -11,6 +11,7 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.planning import Action, EmptiedThere, Plan, entity_names, same_workspace
+from jitsu_backup.planning.attribution import TOGETHER
 from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.lineage import recorded_pairs
 from jitsu_backup.planning.overlays import overlay_selectors
@@ -33,9 +34,6 @@ class TakenBack:
 
 _MOST_RUNS = 3
 """How many undos and restores are looked at, the newest first, because each takes two archives to read."""
-
-_TOGETHER = timedelta(seconds=1)
-"""How far apart the archives are dated at most that one run leaves."""
 
 
 async def with_taken_back(
@@ -96,7 +94,7 @@ def runs_in_place(known: Sequence[ArchiveName]) -> list[tuple[ArchiveName, Archi
         for one in begun
         if (end := left.get(backup_mark(one))) is not None
         and not any(
-            one.taken_at <= record.taken_at <= end.taken_at + _TOGETHER
+            one.taken_at <= record.taken_at <= end.taken_at + TOGETHER
             and record.cloned_from != end.cloned_from
             for record in records
         )

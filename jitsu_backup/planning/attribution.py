@@ -25,7 +25,7 @@ _LONGEST_RUN = timedelta(hours=1)
 _DRIFT = timedelta(seconds=30)
 """How far the console's clock may differ from ours during a run."""
 
-_TOGETHER = timedelta(seconds=1)
+TOGETHER = timedelta(seconds=1)
 """How far apart the archives are dated at most that one run leaves."""
 
 _Place = tuple[int, int]
@@ -57,7 +57,7 @@ class OwnRuns:
         return ours and any(
             begin - _DRIFT <= entry.at <= end + _DRIFT
             and (until is None or begin < until)
-            and (since is None or since < end)
+            and (since is None or since < end.replace(microsecond=0))  # archives date themselves in seconds
             for begin, end in self.times
         )
 
@@ -121,7 +121,7 @@ def _ends(left: Sequence[datetime], begins: Sequence[datetime]) -> list[datetime
     return [
         at
         for before, at in zip([None, *left], left, strict=False)
-        if before is None or at - before > _TOGETHER or any(before < begin <= at for begin in begins)
+        if before is None or at - before > TOGETHER or any(before < begin <= at for begin in begins)
     ]
 
 

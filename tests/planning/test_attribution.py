@@ -350,6 +350,13 @@ def test_what_a_clone_leaves_beside_its_record_is_not_the_end_of_another_run() -
     assert not step.changes[0].authors[0].ours
 
 
+def test_a_record_that_dates_itself_in_seconds_is_the_end_of_its_run_too() -> None:
+    late = archive(20 + 0.6 / 60, "cloned", "from-0123456789ab")
+    runs = own_runs([archive(10, "pre-restore"), late], STAGING, "k1")
+    assert not runs.made(entry(20.1, "update", "f", key="k1"), since=after(20))
+    assert runs.made(entry(19, "update", "f", key="k1"), since=after(15))
+
+
 def test_what_a_run_of_ours_changed_is_marked() -> None:
     runs = own_runs([archive(10, "pre-restore")], STAGING, "k1")
     before = history([0, 60], (1, [changed("function", "f")]))
