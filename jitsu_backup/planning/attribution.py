@@ -57,7 +57,12 @@ class OwnRuns:
         return ours and any(
             begin - _DRIFT <= entry.at <= end + _DRIFT
             and (until is None or begin < until)
-            and (since is None or since < end.replace(microsecond=0))  # archives date themselves in seconds
+            # archives date themselves in seconds, so one of the second in which a run began may be its safety backup
+            and (
+                since is None
+                or since < end.replace(microsecond=0)
+                or since in (begin, begin.replace(microsecond=0))
+            )
             for begin, end in self.times
         )
 
