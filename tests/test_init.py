@@ -14,6 +14,8 @@ import sys
 import time as real_time
 import tomllib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -369,6 +371,14 @@ def first_settings_in(folder: Path) -> FirstSettings:
         path=folder / SETTINGS, host="https://jitsu.example.com", key=SecretText(OWNER), store="s3://bucket/p",
         recipients=[identity.recipient], identity=identity, variables={"AWS_REGION": SecretText("x")},
     )  # fmt: skip
+
+
+def test_the_gitignore_of_a_promotion_leaves_out_every_secret_that_init_writes(tmp_path: Path) -> None:
+    first = replace(first_settings_in(tmp_path), ping=SecretText("https://monitor.example/x"))
+    lines = (ROOT / "docs" / "promotion" / "gitignore").read_text().splitlines()
+    names = {path.name for path in first.files()} - {SETTINGS} | {"jitsu-backup-identity.txt"}
+    assert len(names) == 5
+    assert [name for name in names if not any(fnmatch(name, line) for line in lines)] == []
 
 
 def test_files_that_were_written_without_settings_are_named(monkeypatch: Any, tmp_path: Path) -> None:

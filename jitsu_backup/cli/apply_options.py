@@ -23,7 +23,7 @@ class RunOptions:
     `command` is the command that is carried out, `into` the PLACE that the operator named, and `target` the one that the
     command to undo the run must name. `unrecorded` says that it is unknown what the run that is undone wrote. With
     `elsewhere`, the snapshot's own workspace is rejected. With `wait`, the run waits for another one that is writing into
-    the workspace. `plan_out` is the file that the plan is saved to. With `exit_code`, the exit code of a plan that is only shown says whether it would change anything.
+    the workspace. `plan_out` is the file that the plan is saved to, and `saved` says that a saved plan is carried out. With `exit_code`, the exit code of a plan that is only shown says whether it would change anything.
     """
 
     keys_out: Path | None = None
@@ -42,6 +42,7 @@ class RunOptions:
     markdown_out: Path | None = None
     exit_code: bool = False
     plan_out: Path | None = None
+    saved: bool = False
 
 
 def check_outputs(given: dict[str, Any], plan_out: Path | None) -> None:
@@ -81,7 +82,7 @@ def run_options(given: dict[str, Any], into: str | None) -> RunOptions:
     """Return the options from the flags that say how a plan is carried out. Raise UsageError."""
     check_keys_out(given["keys_out"])
     check_new(given["overlay_out"], "--overlay-out")
-    own = ("command", "into", "target", "unrecorded", "elsewhere", "plan_out")
+    own = ("command", "into", "target", "unrecorded", "elsewhere", "plan_out", "saved")
     names = (option.name for option in fields(RunOptions) if option.name not in own)
     return RunOptions(**{name: given[name] for name in names}, into=into)
 

@@ -172,7 +172,7 @@ async def _idle(app: App, place: Place, snapshot: Snapshot) -> list[str]:
         record = await last_record(app.store, app.keys, known, source.workspace_id, now=utc_now())
     except BackupError as problem:
         warnings = [f"{UNREAD_NAMES}: {problem}"]
-    return [*warnings, *protects_little(guard.protect, snapshot, record, called)]
+    return [*warnings, *protects_little(guard.protect, snapshot, record, called, unread=bool(warnings))]
 
 
 def _store_in_words(app: App, store: dict[str, Any], problem: BackupError | None) -> str:

@@ -9,5 +9,5 @@ EXIT_CODES = {
     5: "Integrity: an archive is damaged, forged, unreadable or of a newer format.",
     6: "Authentication or permission: a console, a store or a file rejects access, or a key does not open an archive.",
     7: "Blocked: the plan needs a decision.",
-    130: "Interrupted: run the same command again to continue.",
+    130: "Interrupted: run the same command again to continue; with --plan, create a new plan.",
 }

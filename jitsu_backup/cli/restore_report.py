@@ -39,9 +39,7 @@ from jitsu_backup.reports.terminal_layout import Clauses, Trimmed, plain
 from jitsu_backup.store import write_new_file
 
 _UNRECORDED = {
-    False: (
-        f"the next clone cannot know what the target changed; {make_room()}, then run the same command again to store it"
-    ),
+    False: f"the next clone cannot know what the target changed; {make_room()}, then {{again}} to store it",
     True: "an undo would also take back what others change from now on; read its plan before you agree to it",
 }
 """The consequence if a run could not be recorded, by whether it restored a workspace into itself."""
@@ -135,7 +133,7 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
     keys_out = run.keys_out
     restore = None if result.way_back is None else _restore_command(app, result.way_back, run.into)
     way_back = _way_back(app, result, run, restore)
-    disabled, doubtful = _disabled(prepared), _doubtful(result, run)
+    disabled, doubtful = _disabled(prepared, run), _doubtful(result, run)
     failed = [outcome for outcome in result.outcomes if outcome.failed]
     with shown_or_kept(app, result.keys if keys_out is None else ()):
         if app.as_json:
@@ -148,14 +146,14 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
             _show_way_back(app, result, way_back, restore)
     written = _write_files(app, prepared, result, run, way_back, disabled)
     if result.failure is not None:
-        raise result.failure.with_context(after=_how_to_go_on(result))
+        raise result.failure.with_context(after=_how_to_go_on(result, run))
     if result.interrupted:
-        app.say("interrupted; run the same command again to continue")
+        app.say(f"interrupted; {_continues(run)}")
         return INTERRUPTED
     if result.unrecorded:
         in_place = same_workspace(prepared.snapshot, prepared.live)
         app.problem(
-            f"the record of this run could not be stored: {result.unrecorded}; {_UNRECORDED[in_place]}"
+            f"the record of this run could not be stored: {result.unrecorded}; {_UNRECORDED[in_place].format(again=_again(run))}"
         )
     if doubtful:
         names = [f"{extra.key.type} {quoted(extra.name)}" for extra in doubtful]
@@ -170,16 +168,24 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
     return IncompleteError.exit_code if incomplete else 0 if written else 1
 
 
-def _disabled(prepared: PreparedRestore) -> str:
+def _disabled(prepared: PreparedRestore, run: RunOptions) -> str:
     """Return how many connections --disable-links left off, and how to enable them; an empty text if there are none."""
     count = created_off(prepared.plan, prepared.snapshot) if prepared.options.disable_links else 0
     if not count:
         return ""
     were, them = ("was", "it") if count == 1 else ("were", "them")
-    return (
-        f"{plural(count, 'connection')} {were} created disabled; to enable {them}, run the same command again without"
-        " --disable-links"
-    )
+    again = "create a new plan" if run.saved else _again(run)
+    return f"{plural(count, 'connection')} {were} created disabled; to enable {them}, {again} without --disable-links"
+
+
+def _again(run: RunOptions) -> str:
+    """Return what to do to repeat a run: a saved plan is carried out once only, because its own changes count too."""
+    return "create a new plan with --plan-out" if run.saved else "run the same command again"
+
+
+def _continues(run: RunOptions) -> str:
+    """Return what to do to continue a run."""
+    return _again(run) + (", which continues this run" if run.saved else " to continue")
 
 
 def _way_back(app: App, result: Result, run: RunOptions, restore: str | None) -> str | None:
@@ -193,11 +199,11 @@ def _way_back(app: App, result: Result, run: RunOptions, restore: str | None) ->
     return undo_command(app, result.way_back, run.target)
 
 
-def _how_to_go_on(result: Result) -> str:
+def _how_to_go_on(result: Result, run: RunOptions) -> str:
     if any(outcome.status is Status.DONE for outcome in result.outcomes):
-        return "; the changes made so far remain; run the same command again to continue"
+        return f"; the changes made so far remain; {_continues(run)}"
     if result.sent:
-        return "; something may have been written; run the same command again to continue"
+        return f"; something may have been written; {_continues(run)}"
     return "; nothing was written"
 
 
@@ -234,7 +240,7 @@ def _show_result(
     app: App, result: Result, run: RunOptions, way_back: str | None, doubtful: list[Extra]
 ) -> None:
     keys_out = run.keys_out
-    _show_outcomes(app, result, all_done=not (result.found or doubtful))
+    _show_outcomes(app, result, run, all_done=not (result.found or doubtful))
     if result.keys and keys_out is None:
         app.out.print(keys_text(result.keys), soft_wrap=True)
     elif result.keys:
@@ -253,12 +259,12 @@ def _show_result(
         app.out.print(Trimmed(Clauses(f"Not compared (hidden by Jitsu): {some}.")))
     for action in result.half_deleted:
         left = f"{action.key.type} {quoted(action.name)}, which was about to be deleted when the run ended"
-        app.line(f"Left disabled: {printable(left)}. Run the same command again, or enable it in the UI.")
+        app.line(f"Left disabled: {printable(left)}. {_again(run).capitalize()}, or enable it in the UI.")
     for action, why in result.lost:
         app.line(
             f"Lost: {action.key.type} {quoted(action.name)} was deleted and could not be re-created: {why}"
         )
-        app.line("To restore it:" if way_back else "Run the same command again to re-create it.")
+        app.line("To restore it:" if way_back else f"{_again(run).capitalize()} to re-create it.")
         if way_back:
             app.line(f"  {way_back}")
 
@@ -284,7 +290,7 @@ def _show_way_back(app: App, result: Result, way_back: str | None, restore: str 
         app.line(f"  {restore}")
 
 
-def _show_outcomes(app: App, result: Result, *, all_done: bool) -> None:
+def _show_outcomes(app: App, result: Result, run: RunOptions, *, all_done: bool) -> None:
     done = sum(outcome.status is Status.DONE for outcome in result.outcomes)
     if result.outcomes:
         app.out.print(f"\n{done} of {plural(len(result.plan.writes), 'change')} applied.")
@@ -301,4 +307,4 @@ def _show_outcomes(app: App, result: Result, *, all_done: bool) -> None:
         app.line(f"  … and {len(left) - _FOLD_AT} more (-v shows all)")
     ended = result.failure is None and not (result.interrupted or result.lost)
     if ended and any(outcome.failed for outcome in left):
-        app.line("Run the same command again: it writes what failed, and nothing twice.")
+        app.line(f"{_again(run).capitalize()}: it writes what failed, and nothing twice.")

@@ -56,9 +56,9 @@ def keep_plan(
     write_file(path, saved_plan(prepared, plan_document(prepared.plan), origin))
     command = "clone" if origin.command == "clone" else "restore"
     words = [command, *((reference,) if reference is not None else ()), "--plan", str(path)]
-    overlay = origin.overlay
-    if overlay is not None and not _same_file(path.parent / overlay.path.name, overlay.path):
-        words += ["--overlay", str(overlay.path)]
+    overlay = None if origin.overlay is None else origin.overlay.path
+    if overlay is not None and not _is_found(overlay, path, app.settings.place(origin.into)):
+        words += ["--overlay", str(overlay)]
     if (origin.archive or "").endswith(ENCRYPTED_SUFFIX):
         words += app.identity_flags
     app.say(f"plan saved to {path}; to carry it out:")
@@ -100,7 +100,7 @@ def carry_out_saved(
     if not path.exists():
         raise UsageError(f"--plan {path}: the file does not exist; create a plan with --plan-out")
     saved = load_plan(path, read_file(path))
-    run = replace(run_options(given, into or saved.into), command=saved.command)
+    run = replace(run_options(given, into or saved.into), command=saved.command, saved=True)
     place = app.settings.place(into or saved.into)
     overlay = _overlay(app, saved, given["overlay"], place)
     last = (
@@ -168,6 +168,13 @@ def _in_store(app: App, saved: SavedPlan) -> ArchiveName:
 
 def _called(name: str | None) -> str:
     return "" if name is None else f" {name}"
+
+
+def _is_found(overlay: Path, plan: Path, place: Place) -> bool:
+    """Return whether a plan finds its overlay without --overlay: beside it, or in the profile of its target."""
+    beside = plan.parent / overlay.name
+    found = beside if beside.exists() else place.overlay
+    return found is not None and _same_file(found, overlay)
 
 
 def _same_file(one: Path, other: Path) -> bool:

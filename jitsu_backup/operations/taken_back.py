@@ -1,12 +1,12 @@
-"""What the last undo of a workspace took back, so that the plan of the next clone can say so."""
+"""What undos and restores of a workspace took back, so that the plan of the next clone can say so."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from jitsu_backup.archive import ArchiveName, backup_mark, safe_text
+from jitsu_backup.archive import PRE_RESTORE, ArchiveName, backup_mark, safe_text
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Entity, Key, flag, format_path, plural, shown_time
@@ -14,6 +14,7 @@ from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.snapshots import open_archive
 from jitsu_backup.planning import Action, EmptiedByUndo, EmptiedThere, Plan, entity_names, same_workspace
+from jitsu_backup.planning.attribution import TOGETHER
 from jitsu_backup.planning.fingerprints import essence
 from jitsu_backup.planning.json_diff import paths_that_differ
 from jitsu_backup.planning.lineage import recorded_pairs
@@ -30,9 +31,12 @@ class FlagsListed(str):
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """An undo: when it began, and the keys in the target of what it changed and what is unchanged since, with the fields."""
+    """An undo or a restore in place, in words, and the keys in the target of what it changed and what is unchanged since.
 
-    at: datetime
+    With each come its fields that changed.
+    """
+
+    by: str
     fields: Mapping[Key, frozenset[str]]
 
     def covers(self, key: Key, path: str) -> bool:
@@ -42,52 +46,77 @@ class TakenBack:
         )
 
 
+_MOST_RUNS = 3
+"""How many undos and restores are looked at, the newest first, because each takes two archives to read."""
+
+
 async def with_taken_back(
     prepared: PreparedRestore, open_store: Callable[[], Store], keys: ArchiveKeys, now: datetime
 ) -> PreparedRestore:
-    """Return a prepared clone whose plan says what the last undo of the target took back, and how to promote that again.
+    """Return a prepared clone whose plan says which undo or restore took back what, and how to promote that again.
 
-    Without such an undo, or if its archives cannot be read, the plan stays as it is.
+    Of several runs, the newest that changed an entity counts. Without one, or if its archives cannot be read, the plan stays
+    as it is.
     """
     plan, record = prepared.plan, prepared.options.record
     kept = any(_is_kept(action) for action in plan.actions) or any(extra.own for extra in plan.extras)
     if record is None or not (kept or plan.overwriting) or same_workspace(prepared.snapshot, prepared.live):
         return prepared
     try:
-        found = await _last_undo(prepared, open_store(), keys, now)
+        found = await _taken_back(prepared, open_store(), keys, now)
     except BackupError:
-        return prepared
-    if found is None:
         return prepared
     targets = recorded_pairs(record)
     return replace(prepared, plan=_told(plan, found, targets, prepared))
 
 
-async def _last_undo(
+async def _taken_back(
     prepared: PreparedRestore, store: Store, keys: ArchiveKeys, now: datetime
-) -> TakenBack | None:
+) -> list[TakenBack]:
     target = safe_text(prepared.live.manifest.source.workspace_id)
     known = [
         one for one in await archives(store) if one.workspace_id == target and not one.is_from_the_future(now)
     ]
-    begun = max((one for one in known if one.undoes is not None), key=lambda one: one.sort_key, default=None)
-    left = None if begun is None else next((one for one in known if one.ended == backup_mark(begun)), None)
-    if begun is None or left is None:
-        return None
 
     async def bodies(archive: ArchiveName) -> dict[Key, dict[str, Any]]:
         snapshot = open_archive(archive, await store.read(str(archive)), keys)
         return _essences(snapshot.entities)
 
-    before, after = await bodies(begun), await bodies(left)
-    is_now = _essences(prepared.live.entities)
-    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-    fields = {
-        key: frozenset(map(format_path, paths_that_differ(before.get(key, {}), after.get(key, {}))))
-        for key in changed
-        if is_now.get(key) == after.get(key)
-    }
-    return TakenBack(begun.taken_at, fields)
+    is_now, decided, found = _essences(prepared.live.entities), set[Key](), list[TakenBack]()
+    for begun, left in runs_in_place(known)[:_MOST_RUNS]:
+        before, after = await bodies(begun), await bodies(left)
+        changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+        fields = {
+            key: frozenset(map(format_path, paths_that_differ(before.get(key, {}), after.get(key, {}))))
+            for key in changed - decided
+            if is_now.get(key) == after.get(key)
+        }
+        decided |= changed
+        how = "restore" if begun.undoes is None else "undo"
+        found.append(TakenBack(f"the {how} of {shown_time(begun.taken_at)}", fields))
+    return found
+
+
+def runs_in_place(known: Sequence[ArchiveName]) -> list[tuple[ArchiveName, ArchiveName]]:
+    """Return the backup from before each undo and restore in place of a workspace, with what the run left, newest first.
+
+    A clone leaves a record too, which names its source.
+    """
+    left = {one.ended: one for one in known if one.ended is not None}
+    records = [one for one in known if one.cloned_from and one.left_after is None and not one.is_intent]
+    begun = sorted(
+        (one for one in known if PRE_RESTORE in one.marks), key=lambda one: one.sort_key, reverse=True
+    )
+    return [
+        (one, end)
+        for one in begun
+        if (end := left.get(backup_mark(one))) is not None
+        and not any(
+            one.taken_at <= record.taken_at <= end.taken_at + TOGETHER
+            and record.cloned_from != end.cloned_from
+            for record in records
+        )
+    ]
 
 
 def _essences(entities: tuple[Entity, ...]) -> dict[Key, dict[str, Any]]:
@@ -102,27 +131,26 @@ def _is_emptied(action: Action) -> bool:
     return isinstance(action.reason, EmptiedThere)
 
 
-def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: PreparedRestore) -> Plan:
-    """Return the plan with a remark on each action that keeps what the undo took back, a line at its top, and the flags."""
-    by = f"the undo of {shown_time(undo.at)}"
-    undone = {
-        action.key: live
-        for action in plan.actions
-        if (live := _changed_by(undo, action, targets)) is not None
-    }
+def _told(
+    plan: Plan, runs: Sequence[TakenBack], targets: Mapping[Key, Key], prepared: PreparedRestore
+) -> Plan:
+    """Return the plan with a remark on each action that keeps what a run took back, lines at its top, and the flags."""
+    undone = {one.key: found for one in plan.actions if (found := _taken_by(runs, one, targets)) is not None}
     kept = [action for action in plan.actions if action.key in undone and _is_kept(action)]
-    found = {action.key: _flags(plan, action, undo, undone[action.key]) for action in kept}
-    flags = {key: several for key, several in found.items() if several}
-    emptied = Counter(action.reason for action in kept if _is_emptied(action))
+    again = {action.key: _flags(plan, action, *undone[action.key]) for action in kept}
+    flags = {key: several for key, several in again.items() if several}
+    emptied = Counter((undone[one.key][0].by, one.reason) for one in kept if _is_emptied(one))
 
     def told(action: Action) -> Action:
         if action.key in undone and action.overwrites:
-            lost = (replace(o, undone=undo.covers(undone[action.key], o.path)) for o in action.overwrites)
+            run, live = undone[action.key]
+            lost = (replace(one, undone=run.covers(live, one.path)) for one in action.overwrites)
             action = replace(action, overwrites=tuple(lost))
         if action.key not in flags:
             return action
+        by = undone[action.key][0].by
         if _is_emptied(action):
-            count = emptied[action.reason]
+            count = emptied[by, action.reason]
             which, just = (
                 ("flag", "re-creates just that") if count == 1 else ("flags", "re-create just those")
             )
@@ -131,42 +159,61 @@ def _told(plan: Plan, undo: TakenBack, targets: Mapping[Key, Key], prepared: Pre
         if action.disputed or action.deleted_there:
             return replace(action, reason=f"{action.reason}; {by} took the last clone's change back")
         reason = "" if action.reason == "already as intended" else f"{action.reason}; "
-        again, promote = " ".join(flags[action.key]), "promotes" if len(flags[action.key]) == 1 else "promote"
-        return replace(action, reason=f"{reason}taken back by {by}: {again} {promote} it again")
+        given, promote = " ".join(flags[action.key]), "promotes" if len(flags[action.key]) == 1 else "promote"
+        return replace(action, reason=f"{reason}{by} took this back; {given} {promote} it again")
 
-    actions = tuple(map(told, plan.actions))
+    by_extra = {key: run.by for run in reversed(runs) for key in run.fields}
+    extras = tuple(replace(one, undone=one.own and one.key in by_extra) for one in plan.extras)
     names = overlay_selectors(entity_names(prepared.live.entities))
-    extras = tuple(replace(one, undone=one.own and one.key in undo.fields) for one in plan.extras)
-    gone = [flag("--take", f"source:{names[extra.key]}") for extra in extras if extra.undone]
-    listed = [one for several in flags.values() for one in several]
-    notes, count = tuple(_notes(by, listed, gone)), len(flags) + len(gone)
-    first = (
-        f"taken back by {by}: what an earlier run changed in {plural(count, 'entity', 'entities')}; it stays so, and the flags"
-        " that promote it again are listed below"
-    )
-    attention = (*plan.attention, *((first,) if count else ()))
-    return replace(plan, actions=actions, extras=extras, notes=(*plan.notes, *notes), attention=attention)
+    notes, first = list[str](), list[str]()
+    for run in runs:
+        listed = {key: several for key, several in flags.items() if undone[key][0] is run}
+        gone = [
+            flag("--take", f"source:{names[one.key]}")
+            for one in extras
+            if one.undone and by_extra[one.key] == run.by
+        ]
+        notes += _notes(run.by, [one for several in listed.values() for one in several], gone)
+        first += _first(run.by, len(listed) + len(gone))
+    return replace(
+        plan, actions=tuple(map(told, plan.actions)), extras=extras, notes=(*plan.notes, *notes),
+        attention=(*plan.attention, *first),
+    )  # fmt: skip
 
 
-def _changed_by(undo: TakenBack, action: Action, targets: Mapping[Key, Key]) -> Key | None:
-    """Return the target's key of an entity that the undo changed; None if it did not."""
-    known = (Key(action.key.type, action.target_id) if action.target_id else None, targets.get(action.key))
-    return next((key for key in known if key in undo.fields), None)
+def _taken_by(
+    runs: Sequence[TakenBack], action: Action, targets: Mapping[Key, Key]
+) -> tuple[TakenBack, Key] | None:
+    """Return the run that took back changes of an entity, and the entity's key in the target; None without one."""
+    own = Key(action.key.type, action.target_id) if action.target_id else None
+    known = [key for key in (own, targets.get(action.key)) if key is not None]
+    return next(((run, key) for run in runs for key in known if key in run.fields), None)
 
 
-def _flags(plan: Plan, action: Action, undo: TakenBack, live: Key) -> list[str]:
-    """Return the flags that promote again what the undo took back of an entity, and overwrite nothing else.
+def _flags(plan: Plan, action: Action, run: TakenBack, live: Key) -> list[str]:
+    """Return the flags that promote again what a run took back of an entity, and overwrite nothing else.
 
     There are none if the target keeps other fields only.
     """
     selector = plan.selectors.get(action.key, str(action.key))
     there = (*action.own, *action.own_besides, *action.conflicts)
-    taken_back = [path for path in there if undo.covers(live, path)]
+    taken_back = [path for path in there if run.covers(live, path)]
     if (
         there and not taken_back and not entity_type(live.type).owns_functions
     ):  # whose code is in other entities
         return []
     return taking_source(selector, taken_back if len(taken_back) < len(there) else ())
+
+
+def _first(by: str, count: int) -> Iterator[str]:
+    """Yield the line at the top of the plan, unless the run took nothing back."""
+    if count:
+        stay = "it stays as it is" if count == 1 else "they stay as they are"
+        entities = plural(count, "entity", "entities")
+        yield (
+            f"{by} took back what an earlier run had changed in {entities}: {stay}; to promote"
+            f" {'it' if count == 1 else 'them'} again, use the flags listed below"
+        )
 
 
 def _notes(by: str, flags: list[str], gone: list[str]) -> Iterator[str]:

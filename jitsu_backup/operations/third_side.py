@@ -10,7 +10,7 @@ from jitsu_backup.console import Console
 from jitsu_backup.console.audit_log import last_changes
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Key, Snapshot, plural, shown_time
-from jitsu_backup.planning import Plan, PlanOptions, Since, record_in_place, same_workspace
+from jitsu_backup.planning import Action, Plan, PlanOptions, Since, record_in_place, same_workspace
 
 NO_RECORD = "no record of an earlier clone from "
 """The beginning of a NoRecord, to find it in a saved plan."""
@@ -124,9 +124,18 @@ def unrecorded_clone(options: PlanOptions, snapshot: Snapshot) -> Iterator[str]:
         )
 
 
+def _kept(action: Action) -> bool:
+    """Return whether the target has changed nothing since the last clone: the last change is then that of a run."""
+    return bool(action.fields) and all(one.kept for one in action.fields)
+
+
 async def with_authors(console: Console, plan: Plan, record: Snapshot | None) -> Plan:
     """Return a plan whose conflicts say who last changed the target's side, and when, if the console knows."""
-    disputed = {action.target_id: action for action in plan.blocked if action.disputed and action.target_id}
+    disputed = {
+        action.target_id: action
+        for action in plan.blocked
+        if action.disputed and action.target_id and not _kept(action)
+    }
     if record is None or not disputed:
         return plan
     found = await last_changes(console, plan.target.workspace_id, disputed.keys(), record.taken_at)

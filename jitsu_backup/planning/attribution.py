@@ -25,6 +25,9 @@ _LONGEST_RUN = timedelta(hours=1)
 _DRIFT = timedelta(seconds=30)
 """How far the console's clock may differ from ours during a run."""
 
+TOGETHER = timedelta(seconds=1)
+"""How far apart the archives are dated at most that one run leaves."""
+
 _Place = tuple[int, int]
 """A change: the number of its span, and its own number within that."""
 
@@ -54,7 +57,12 @@ class OwnRuns:
         return ours and any(
             begin - _DRIFT <= entry.at <= end + _DRIFT
             and (until is None or begin < until)
-            and (since is None or since < end)
+            # archives date themselves in seconds, so one of the second in which a run began may be its safety backup
+            and (
+                since is None
+                or since < end.replace(microsecond=0)
+                or since in (begin, begin.replace(microsecond=0))
+            )
             for begin, end in self.times
         )
 
@@ -101,7 +109,9 @@ def own_runs(known: Iterable[ArchiveName], workspace_id: str, key: str | None) -
     spelled = safe_text(workspace_id)
     own = [archive for archive in known if archive.workspace_id == spelled]
     begins = sorted(archive.taken_at for archive in own if PRE_RESTORE in archive.marks)
-    ends = sorted(archive.taken_at for archive in own if archive.cloned_from and not archive.begun)
+    ends = _ends(
+        sorted(archive.taken_at for archive in own if archive.cloned_from and not archive.begun), begins
+    )
     times: list[tuple[datetime, datetime]] = []
     for begin in begins:
         end = next((end for end in ends if begin <= end <= begin + _LONGEST_RUN), begin + _LONGEST_RUN)
@@ -109,6 +119,15 @@ def own_runs(known: Iterable[ArchiveName], workspace_id: str, key: str | None) -
     begun = {end for _, end in times}
     times += [(end - _LONGEST_RUN, end) for end in ends if end not in begun]
     return OwnRuns(key, times=tuple(sorted(times)))
+
+
+def _ends(left: Sequence[datetime], begins: Sequence[datetime]) -> list[datetime]:
+    """Return when runs ended, from the times of what they `left`: a clone leaves its record and, a moment later, what `undo` needs."""
+    return [
+        at
+        for before, at in zip([None, *left], left, strict=False)
+        if before is None or at - before > TOGETHER or any(before < begin <= at for begin in begins)
+    ]
 
 
 def attribute_changes(changes: Changes, entries: Iterable[AuditEntry], ours: OwnRuns) -> Attribution:

@@ -336,6 +336,7 @@ def conflict(
     fields, differ = ", ".join(map(format_path, paths)), "differs" if len(paths) == 1 else "differ"
     how = f"both sides changed {fields} differently {sides.since.words}"
     settle = settling_fields(sides.selectors[key], paths, merged.own)
+    kept = {format_path(upto_list(path)) for path in paths if kept_by_record(pairs, candidate, live, [path])}
     if sides.undoes:  # taking the source settles conflicts only
         how = f"{fields} changed in the run being undone, and again since"
         settle = settling(sides.selectors[key], "overwrite what changed since", "keep it")
@@ -344,8 +345,9 @@ def conflict(
     elif sides.since is Since.UNKNOWN:
         how = f"{fields} {differ}, and the store has no record of the last clone, so this may be the target's own change"
     common = None if sides.since is Since.UNKNOWN else base or {}
+    shown = _fields(pairs, candidate, paths, live, mapped, base=common)
     return replace(
-        _blocked(pairs, candidate, f"{how}: {settle}"), fields=_fields(pairs, candidate, paths, live, mapped, base=common),
+        _blocked(pairs, candidate, f"{how}: {settle}"), fields=tuple(replace(one, kept=one.path in kept) for one in shown),
         conflicts=tuple(map(format_path, paths)), disputed=True, own_besides=tuple(sorted(map(format_path, merged.own))),
     )  # fmt: skip
 

@@ -24,7 +24,8 @@ class FieldChange:
     A value that a side lacks is None. For a `secret` the values are not given, only whether each exists. `code` has the
     lines of a unified diff, for a program's text. In a conflict, `base` is what both sides had, `before` what the target
     has and `after` what the source has; `code` is then the diff from the base to the source, `own_code` that from the base
-    to the target.
+    to the target. `kept` says that an earlier clone left the target's own value, which is unchanged since: then only the
+    source had the base.
     """
 
     path: str
@@ -34,6 +35,7 @@ class FieldChange:
     code: tuple[str, ...] = field(default=(), repr=False)
     base: Any = field(default=None, repr=False)
     own_code: tuple[str, ...] = field(default=(), repr=False)
+    kept: bool = False
 
 
 def field_changes(

@@ -218,16 +218,24 @@ def idle_guards(sides: Sides) -> Iterator[str]:
         yield from idle_fields(options.ignored, [*there, *here], options.schemas, f"the target or the {own}")
 
 
-def protects_little(texts: Iterable[str], live: Snapshot, record: Snapshot | None, where: str) -> list[str]:
-    """Return a warning for each selector that protects nothing in a workspace, or only by a name at the last clone."""
+def protects_little(
+    texts: Iterable[str], live: Snapshot, record: Snapshot | None, where: str, *, unread: bool = False
+) -> list[str]:
+    """Return a warning for each selector that protects nothing in a workspace, or only by a name at the last clone.
+
+    `unread` says that the record of the last clone exists and could not be read, so its names are unknown.
+    """
     entities = {entity.key: entity for entity in live.entities}
     earlier = [] if record is None else [(entities[key], name) for key, name in former_names(record, live)]
-    return [*idle_protection(texts, _of(live), earlier, (), where)]
+    return [*idle_protection(texts, _of(live), earlier, (), where, unread=unread)]
 
 
 def needs_names(texts: Iterable[str]) -> bool:
     """Return whether a selector of `protect` depends on names, and not only on a type."""
     return any(_names_some(text) for text in texts)
+
+
+_MAYBE_EARLIER = "it may be an earlier name, which only that record knows, so check it with the record before you correct or remove it"
 
 
 def idle_protection(
@@ -236,11 +244,13 @@ def idle_protection(
     earlier: Collection[Named],
     elsewhere: Collection[Named],
     where: str,
+    *,
+    unread: bool = False,
 ) -> Iterator[str]:
     """Yield a warning for each selector that matches nothing, or nothing by its `present` name.
 
-    Entities of the target are given with their present and `earlier` names; `elsewhere` is what else may be meant. A
-    selector of a whole type is meant for what will exist.
+    Entities of the target are given with their present and `earlier` names; `elsewhere` is what else may be meant. With
+    `unread`, earlier names are unknown. A selector of a whole type is meant for what will exist.
     """
     for text in texts:
         if not _names_some(text) or _any(text, present):
@@ -250,6 +260,8 @@ def idle_protection(
             selectors = overlay_selectors({entity.key: name for entity, name in present})
             now = some_of([repr(selectors[key]) for key in sorted(once)], _NAMED)
             yield f"protect: {text!r} protects {now} by an earlier name; replace that selector"
+        elif unread:
+            yield f"protect: {text!r} is not in {where}; {_MAYBE_EARLIER}"
         elif not _any(text, elsewhere):
             kind, _, name = text.partition("/")
             known = {other for entity, other in [*present, *elsewhere] if entity.key.type == kind}

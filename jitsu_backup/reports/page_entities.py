@@ -325,14 +325,13 @@ def _difference(found: FieldChange) -> Difference:
 
 
 def _conflict(plan: Plan, found: FieldChange) -> Conflict:
-    label = plan.since.base.capitalize()
     if found.secret:
-        return Conflict(found.path, label=label, secret="the secrets differ")  # noqa: S106  not a secret, only a remark about one
+        return Conflict(found.path, label=plan.since.base.capitalize(), secret="the secrets differ")  # noqa: S106  not a secret, only a remark about one
     if found.code:
         diffs = (Block(side.capitalize(), diff=lines) for side, lines in conflict_sides(plan, found))
         return Conflict(found.path, diffs=tuple(diffs))
-    source, base, target = (_text(value) for _, value in conflict_sides(plan, found))
-    return Conflict(found.path, source, base, target, label=label)
+    (_, source), (label, base), (_, target) = conflict_sides(plan, found)
+    return Conflict(found.path, _text(source), _text(base), _text(target), label=label.capitalize())
 
 
 def _text(value: Any) -> str | None:

@@ -62,14 +62,15 @@ def counted(plan: Plan) -> str:
     counts, dead = plan.counts(), len(plan.dead)
     counts["skipped"] -= dead
     parts = [of_kind(count, name) for name, count in counts.items() if count]
-    for count, how in ((plan.with_builders, ""), (plan.skipped_with_builders, "skipped ")):
-        if count:
-            parts.append(
-                f"{plural(count, 'function')} {how}with {'its' if count == 1 else 'their'} profile builder"
-            )
     parts += [plural(dead, "dead connection")] if dead else []
     parts += [f"{plan.left_out} left out"] if plan.left_out else []
-    return ", ".join(parts) or "nothing to do"
+    with_builders = ((plan.with_builders, "written"), (plan.skipped_with_builders, "skipped"))
+    aside = [
+        f"{plural(count, 'function is', 'functions are')} {how} with {'its' if count == 1 else 'their'} profile builder"
+        for count, how in with_builders
+        if count
+    ]
+    return (", ".join(parts) or "nothing to do") + (f" ({', '.join(aside)})" if aside else "")
 
 
 def of_kind(count: int, kind: str) -> str:
@@ -256,10 +257,12 @@ def conflict_sides(plan: Plan, found: FieldChange) -> tuple[tuple[str, Any], ...
     """
     if found.code and plan.since is Since.UNKNOWN:
         return (("from the target to the source", found.code),)
+    kept, since = "kept in the target", plan.since.words
     if found.code:
-        diffs = ("source", found.code), ("target", found.own_code)
-        return tuple((f"changed in the {side} {plan.since.words}", diff) for side, diff in diffs)
-    return ("source", found.after), (plan.since.base, found.base), ("target", found.before)
+        target = kept if found.kept else f"changed in the target {since}"
+        return (f"changed in the source {since}", found.code), (target, found.own_code)
+    base = f"source at the {plan.since.base}" if found.kept else plan.since.base
+    return ("source", found.after), (base, found.base), (kept if found.kept else "target", found.before)
 
 
 def stays_different(plan: Plan) -> str:

@@ -340,6 +340,23 @@ def test_the_operators_token_is_ours_only_where_our_key_is_it() -> None:
     assert not OwnRuns(None, times=((after(0), after(200)),)).made(entry(101, "update", "f"))
 
 
+def test_what_a_clone_leaves_beside_its_record_is_not_the_end_of_another_run() -> None:
+    clone = archive(10, "pre-restore"), archive(20, "cloned", "from-0123456789ab")
+    beside = archive(20 + 1 / 60_000, "cloned", "from-0123456789ab", "after-0123456789ab")
+    runs = own_runs([*clone, beside], STAGING, "k1")
+    assert runs.times == ((after(10), after(20)),)
+    since_record = history([20, 60], (1, [changed("function", "f")]))
+    (step,) = attribute_history(since_record, [entry(20.1, "update", "f", key="k1")], runs).steps
+    assert not step.changes[0].authors[0].ours
+
+
+def test_a_record_that_dates_itself_in_seconds_is_the_end_of_its_run_too() -> None:
+    late = archive(20 + 0.6 / 60, "cloned", "from-0123456789ab")
+    runs = own_runs([archive(10, "pre-restore"), late], STAGING, "k1")
+    assert not runs.made(entry(20.1, "update", "f", key="k1"), since=after(20))
+    assert runs.made(entry(19, "update", "f", key="k1"), since=after(15))
+
+
 def test_what_a_run_of_ours_changed_is_marked() -> None:
     runs = own_runs([archive(10, "pre-restore")], STAGING, "k1")
     before = history([0, 60], (1, [changed("function", "f")]))

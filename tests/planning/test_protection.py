@@ -11,6 +11,7 @@ from jitsu_backup.catalogue import CATALOGUE, Selector, entity_names
 from jitsu_backup.errors import UsageError
 from jitsu_backup.model import CloneRecord, Entity, Key
 from jitsu_backup.planning import ActionKind, Plan, PlanOptions, Since, make_plan, protection, record_in_place
+from jitsu_backup.planning.protection import protects_little
 from jitsu_backup.planning.sides import Sides
 from jitsu_backup.reports.markdown import plan_markdown
 from tests import examples
@@ -115,6 +116,16 @@ def test_a_selector_that_matches_nothing_anywhere_is_noted_because_it_may_be_mis
         "protect: 'stream/Shop *' is not in the target or the snapshot; correct or remove it",
     )
     assert make_plan(LIVE, LIVE, PlanOptions(protect=texts, checks_selectors=False)).notes == ()
+
+
+def test_while_the_record_cannot_be_read_a_selector_may_be_an_earlier_name() -> None:
+    (warning,) = protects_little(("function/Was",), LIVE, None, "acme", unread=True)
+    assert warning.startswith(
+        "protect: 'function/Was' is not in acme; it may be an earlier name, which only that record"
+    )
+    assert protects_little(("function/Was",), LIVE, None, "acme") == [
+        "protect: 'function/Was' is not in acme; correct or remove it"
+    ]
 
 
 def test_a_name_that_the_last_clone_left_still_protects() -> None:

@@ -158,7 +158,7 @@ def test_a_function_whose_builder_is_skipped_is_not_said_to_come_with_it() -> No
     lists = {"destination": [DB], "profile-builder": [builder("pb-1", "pf-1", "db-1")],
              "function": [{"id": "pf-1", "name": "P", "kind": "profile"}]}  # fmt: skip
     plan = plan_of(in_place(lists, {"destination": [DB]}, schemas={}))
-    assert counted(plan) == "1 unchanged, 1 skipped, 1 function skipped with its profile builder"
+    assert counted(plan) == "1 unchanged, 1 skipped (1 function is skipped with its profile builder)"
 
 
 def test_every_entity_of_the_snapshot_is_counted_once_as_backup_counts_them() -> None:
@@ -169,7 +169,7 @@ def test_every_entity_of_the_snapshot_is_counted_once_as_backup_counts_them() ->
     )
     scenario = in_place(lists, lists, skip=("service",))
     plan = plan_of(scenario)
-    assert counted(plan) == "5 unchanged, 1 function with its profile builder, 1 left out"
+    assert counted(plan) == "5 unchanged, 1 left out (1 function is written with its profile builder)"
     assert sum(scenario.snapshot.manifest.counts.values()) == 7
 
 

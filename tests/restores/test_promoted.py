@@ -84,11 +84,12 @@ def test_the_clone_after_an_undo_says_what_that_took_back_and_how_to_promote_it_
     renamed.config["name"] = "Enrich (EU)"
     machine("undo", "acme-production", "--yes")
     told = " ".join(machine.clone("--dry-run").split())
-    assert "UTC: --take=source:function/Enrich:code promotes it again keeps the target's code, name" in told
+    assert "UTC took this back; --take=source:function/Enrich:code promotes it again" in told
+    assert "promotes it again keeps the target's code, name" in told
     assert "re-create it with --take=source:function/F3; the undo of 20" in told
     assert "took back: --take=source:function/Enrich:code --take=source:function/F3" in told
-    assert "Attention: taken back by the undo of 20" in told
-    assert "what an earlier run changed in 2 entities; it stays so, and the flags that promote it" in told
+    assert "Attention: the undo of 20" in told
+    assert "took back what an earlier run had changed in 2 entities: they stay as they are" in told
     machine.sandbox.state.objects["enrich-0001"].config["code"] = "// better"
     told = " ".join(machine.clone("--dry-run", code=7).split())
     assert "took the last clone's change back" in told
@@ -97,6 +98,12 @@ def test_the_clone_after_an_undo_says_what_that_took_back_and_how_to_promote_it_
     counted = "2 entities: 1 taken back by an undo: function Enrich (code); 1 deleted there and re-created"
     assert f"Overwrites changes of the target: {counted}: function F3." in told
     assert "took back" not in machine.clone("--dry-run")
+    shown = json.loads(machine("snapshots", "acme-production", "--json"))["snapshots"]
+    last = next(one["id"] for one in shown if "pre-restore" in one["marks"])
+    machine("restore", f"acme-production/{last}", "--prune", "--yes")
+    told = " ".join(machine.clone("--dry-run").split())
+    assert "Attention: the restore of 20" in told
+    assert "the undo of" not in told
 
 
 def test_the_clone_after_the_undo_of_a_large_one_names_it_and_what_taking_everything_overwrites(

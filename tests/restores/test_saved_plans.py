@@ -8,14 +8,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyrage
 import pytest
 
+from jitsu_backup.cli.apply_options import RunOptions
+from jitsu_backup.cli.restore_report import _continues
+from jitsu_backup.cli.saved_plans import _is_found
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace, running
 from jitsu_backup.sandbox.state import AttemptRow
+from jitsu_backup.settings import Place, SecretText
 from tests.support import ANALYST, OWNER, PRODUCTION, STAGING, cli, writes
 
 PLAIN = '["function/Enrich"]\ndescription = { env = "TOLD", plain = true }\n'
@@ -337,6 +342,24 @@ def test_the_line_that_carries_out_a_plan_for_an_encrypted_archive_runs_as_print
     told = here("restore", "latest", "--identity", "my identity", "--plan-out", "plan.json")
     line = told.partition("to carry it out:\n  jitsu-backup ")[2].splitlines()[0]
     assert "Nothing to change" in here(*shlex.split(line), "--yes")
+
+
+def test_the_line_that_carries_out_a_plan_leaves_out_an_overlay_that_the_profile_gives(
+    tmp_path: Path,
+) -> None:
+    overlay, plan = tmp_path / "production.toml", tmp_path / "plans" / "plan.json"
+    overlay.write_text("")
+    place = Place(host="http://console.example", workspace="acme", key=SecretText("a:b"), overlay=overlay)
+    assert _is_found(overlay, plan, place)
+    assert not _is_found(overlay, plan, replace(place, overlay=None))
+    plan.parent.mkdir()
+    (plan.parent / overlay.name).write_text("another file beside the plan, which counts first")
+    assert not _is_found(overlay, plan, place)
+
+
+def test_a_run_of_a_saved_plan_is_continued_by_a_new_plan() -> None:
+    assert _continues(RunOptions(saved=True)) == "create a new plan with --plan-out, which continues this run"
+    assert _continues(RunOptions()) == "run the same command again to continue"
 
 
 def test_a_clone_needs_two_places_or_a_plan(here: Machine) -> None:

@@ -9,6 +9,7 @@ from jitsu_backup.errors import UsageError
 from jitsu_backup.model import Key
 from jitsu_backup.planning import Action, ActionKind, Overlay, Plan, asked_in_vain, parse_overlay
 from jitsu_backup.reports import kept_there
+from jitsu_backup.reports.summary import conflict_sides
 from jitsu_backup.sandbox import Generation
 from tests.promotions import Promotion, edit, edit_through_api, key_named, promotion
 from tests.restores.kit import delete
@@ -183,6 +184,23 @@ def test_a_conflict_says_who_changed_the_target_last_where_the_console_tells(
     edit_through_api(cloned.target, PRODUCTION, Key("function", there), code="// of production")
     reason = action_of(cloned.plan(), key).reason
     assert ("owner@example.com last changed the target's side at 20" in reason) is logged
+
+
+def test_what_an_earlier_clone_kept_is_shown_as_kept_and_nobody_is_named(cloned: Promotion) -> None:
+    key, there = both(cloned, "destination", "BigQuery")
+    edit(cloned.target.state, there, project="of-production")
+    edit(cloned.source.state, key.id, project="of-staging", bqDataset="other")
+    cloned.clone(take=("target:destination/BigQuery:project",))  # it writes the data set
+    edit(cloned.source.state, key.id, project="newer")
+    plan = cloned.plan()
+    action = action_of(plan, key)
+    assert "last changed the target's side" not in action.reason
+    (change,) = action.fields
+    assert conflict_sides(plan, change) == (
+        ("source", "newer"),
+        ("source at the last clone", "of-staging"),
+        ("kept in the target", "of-production"),
+    )
 
 
 @EACH

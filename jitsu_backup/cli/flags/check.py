@@ -5,6 +5,7 @@ import click
 from jitsu_backup.cli.flags.command_body import runs_command
 from jitsu_backup.cli.flags.completing import complete_place
 from jitsu_backup.cli.flags.grouping import declares, group, option
+from jitsu_backup.cli.flags.shared import identity_option
 from jitsu_backup.cli.paths import PATH
 
 
@@ -15,6 +16,7 @@ from jitsu_backup.cli.paths import PATH
 )
 @click.argument("place", required=False, shell_complete=complete_place)
 @runs_command
+@identity_option
 # below runs_command, so that it replaces the usual --config
 @group(
     "What to check",
