@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.archive import SHRUNK, ArchiveName, name_counts, parse_name
+from jitsu_backup.archive.shrinkage import ALL, Fall
 from jitsu_backup.errors import IntegrityError, LockedError, UsageError
 from jitsu_backup.model import Key, Snapshot, Source, iso_time, parse_iso_time
 from jitsu_backup.operations.asking import Unchanged
@@ -31,7 +32,9 @@ class News:
 
     `changes` is None if they are unknown, and `why_not` says why. If archives are `gone` from the store, older changes
     are not shown; without `changes`, the missing archive is `before` itself. `alarm` says what raised the shrink alarm.
-    `who` says who changed an entity, in words, by its key on either side. With `other_key`, only another key has read the
+    `still` says what is missing if that alarm was raised before and not everything is back. `counts` are those of the
+    archive by type, also those that its name has no room for. With `locked`, no key that opens `before` is here. `who` says
+    who changed an entity, in words, by its key on either side. With `other_key`, only another key has read the
     workspace before, so nothing was compared; with `weaker`, that raised an alarm.
     """
 
@@ -45,6 +48,9 @@ class News:
     who: Mapping[Key, str] = field(default_factory=dict, repr=False)
     other_key: bool = False
     weaker: bool = False
+    still: str = ""
+    locked: bool = False
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,14 @@ async def news_of(
     if archive.digest_prefix in {one.digest_prefix for one in (same_as, base.told) if one is not None}:
         return None
     falls = held.falls if isinstance(held, Saved) else ()
-    news = News(held.source, archive, before, alarm="; ".join(map(str, falls)))
+    news = News(
+        held.source,
+        archive,
+        before,
+        alarm="; ".join(map(str, falls)),
+        still=_still(falls, before),
+        counts=name_counts(held.snapshot) if isinstance(held, Saved) else archive.counts,
+    )
     if not archive.complete:
         told_already = parse_name(archive_told)
         same = told_already is not None and told_already.digest_prefix == archive.digest_prefix
@@ -120,9 +133,23 @@ async def news_of(
     try:
         after = held.snapshot if isinstance(held, Saved) else await read(archive)
         changes = diff(Side(await read(before)), Side(after), options=PlanOptions(ignored=ignored))
-    except (IntegrityError, LockedError, UsageError):
-        return replace(news, why_not="the previous archive cannot be read on this machine")
+    except (IntegrityError, LockedError, UsageError) as problem:
+        if (
+            archive.total == before.total == 0
+        ):  # then only the console's address or version, or the key's role has changed
+            return lost
+        locked = isinstance(problem, LockedError)
+        return replace(news, why_not="the previous archive cannot be read on this machine", locked=locked)
     return replace(news, changes=changes, gone=base.later) if changes.entities else lost
+
+
+def _still(falls: tuple[Fall, ...], before: ArchiveName | None) -> str:
+    """Return what is still missing if `before` had raised the shrink alarm and nothing that raises it has fallen further."""
+    if before is None or SHRUNK not in before.marks:
+        return ""
+    had = {ALL: before.total, **before.counts}
+    further = any(fall.now < (had.get(fall.type) or 0) for fall in falls)
+    return "" if further else ", ".join(f"{fall.type} {fall.now} of {fall.before}" for fall in falls)
 
 
 _GONE = "the archive to compare it with no longer exists"
