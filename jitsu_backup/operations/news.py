@@ -9,7 +9,7 @@ import orjson
 from jitsu_backup.archive import SHRUNK, ArchiveName, name_counts, parse_name
 from jitsu_backup.archive.shrinkage import ALL, Fall
 from jitsu_backup.errors import IntegrityError, LockedError, UsageError
-from jitsu_backup.model import Key, Snapshot, Source, iso_time, parse_iso_time
+from jitsu_backup.model import Key, Snapshot, Source, content_digest, iso_time, parse_iso_time
 from jitsu_backup.operations.asking import Unchanged
 from jitsu_backup.operations.diff import Side, diff
 from jitsu_backup.operations.save import Saved
@@ -33,9 +33,10 @@ class News:
     `changes` is None if they are unknown, and `why_not` says why. If archives are `gone` from the store, older changes
     are not shown; without `changes`, the missing archive is `before` itself. `alarm` says what raised the shrink alarm.
     `still` says what is missing if that alarm was raised before and not everything is back. `counts` are those of the
-    archive by type, also those that its name has no room for. With `locked`, no key that opens `before` is here. `who` says
-    who changed an entity, in words, by its key on either side. With `other_key`, only another key has read the
-    workspace before, so nothing was compared; with `weaker`, that raised an alarm.
+    archive by type, also those that its name has no room for, and `content` is the digest of its entities. With `locked`,
+    no key that opens `before` is here. `who` says who changed an entity, in words, by its key on either side. With
+    `other_key`, only another key has read the workspace before, so nothing was compared; with `weaker`, that raised an
+    alarm.
     """
 
     source: Source
@@ -48,6 +49,7 @@ class News:
     who: Mapping[Key, str] = field(default_factory=dict, repr=False)
     other_key: bool = False
     weaker: bool = False
+    content: str = ""
     still: str = ""
     locked: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -55,11 +57,15 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The last notification: when, about which archive, and up to which one it had the changes. Empty if there was none."""
+    """The last notification: when, about which archive, and up to which one it had the changes. Empty if there was none.
+
+    `content` is the digest of the entities in the last of these, or empty if it is unknown.
+    """
 
     at: datetime
     archive: str = ""
     compared: str = ""
+    content: str = ""
 
 
 def is_over(told_at: datetime, every: timedelta, now: datetime) -> bool:
@@ -70,6 +76,8 @@ def is_over(told_at: datetime, every: timedelta, now: datetime) -> bool:
 def told_as_bytes(told: Told) -> bytes:
     """Return the content of the file of a last notification."""
     document = {"at": iso_time(told.at), "archive": told.archive, "compared": told.compared}
+    if told.content:
+        document["content"] = told.content
     return orjson.dumps(document) + b"\n"
 
 
@@ -78,7 +86,8 @@ def told_in_bytes(data: bytes) -> Told | None:
     try:
         document = orjson.loads(data)
         moment = parse_iso_time(document["at"])
-        return Told(moment, str(document["archive"]), str(document["compared"]))
+        content = str(document.get("content", ""))
+        return Told(moment, str(document["archive"]), str(document["compared"]), content)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return None
 
@@ -115,6 +124,7 @@ async def news_of(
         before,
         alarm="; ".join(map(str, falls)),
         still=_still(falls, before),
+        content=_content_of(held),
         counts=name_counts(held.snapshot) if isinstance(held, Saved) else archive.counts,
     )
     if not archive.complete:
@@ -134,11 +144,11 @@ async def news_of(
         after = held.snapshot if isinstance(held, Saved) else await read(archive)
         changes = diff(Side(await read(before)), Side(after), options=PlanOptions(ignored=ignored))
     except (IntegrityError, LockedError, UsageError) as problem:
-        if (
-            archive.total == before.total == 0
-        ):  # then only the console's address or version, or the key's role has changed
+        # the archives may differ in cursors, the console's address or version, and the key's role
+        same = told is not None and told.compared == str(before) and told.content == news.content != ""
+        if same or archive.total == before.total == 0:
             return lost
-        locked = isinstance(problem, LockedError)
+        locked = not isinstance(problem, IntegrityError)
         return replace(news, why_not="the previous archive cannot be read on this machine", locked=locked)
     return replace(news, changes=changes, gone=base.later) if changes.entities else lost
 
@@ -153,6 +163,15 @@ def _still(falls: tuple[Fall, ...], before: ArchiveName | None) -> str:
 
 
 _GONE = "the archive to compare it with no longer exists"
+
+
+def _content_of(held: Held) -> str:
+    """Return the digest of the entities that a run has read, or an empty text if it has read none."""
+    if not isinstance(held, Saved):
+        return ""
+    return content_digest(
+        [[*entity.key, entity.body] for entity in sorted(held.snapshot.entities, key=lambda one: one.key)]
+    )
 
 
 def is_written(held: Held) -> bool:
@@ -209,7 +228,9 @@ def after_telling(news: News, now: datetime, told: Told | None) -> Told:
     """Return what to remember once news were sent."""
     incomplete = not news.archive.complete
     compared = ("" if told is None else told.compared) or str(news.before or "")
-    return Told(now, str(news.archive), compared if incomplete else str(news.archive))
+    if incomplete:
+        return Told(now, str(news.archive), compared, "" if told is None else told.content)
+    return Told(now, str(news.archive), str(news.archive), news.content)
 
 
 def after_failing(news: News, now: datetime, told: Told | None) -> Told:
@@ -221,5 +242,6 @@ def without_news(held: Held, told: Told | None) -> Told | None:
     """Return what to remember of a workspace without news, so that nothing is read for it again, or None."""
     archive = str(held.archive)
     if held.archive.complete:
-        return Told(NEVER if told is None else told.at, archive, archive)
+        known = told.content if told is not None and told.compared == archive else ""
+        return Told(NEVER if told is None else told.at, archive, archive, _content_of(held) or known)
     return None if told is None else replace(told, archive=archive)
