@@ -281,8 +281,47 @@ def test_reverse_syncs_that_older_archives_count_among_the_links_have_not_fallen
     ]
 
 
-def archive_of(counts: dict[str, int], day: int) -> ArchiveName:
+ALL_BUT_DOMAIN = {"stream": 5, "function": 4, "link": 5, "notification": 1, "model": 1, "profile-builder": 1}
+ALL_BUT_DOMAIN |= {"destination": 5, "misc": 1, "reverse-sync": 1, "service": 1, "custom-image": 1}
+
+
+def test_the_last_entity_of_a_type_is_missed_where_names_are_long() -> None:
+    before = archive_of({**ALL_BUT_DOMAIN, "domain": 1}, 0, ("key-phrase",))
+    assert before.short
+    assert [str(fall) for fall in falls_since([before], ALL_BUT_DOMAIN, 0.5)] == ["domain: 1 before, 0 now"]
+
+
+def test_a_type_that_a_name_has_no_room_for_is_unknown_and_not_gone() -> None:
+    window = [archive_of({"domain": 1, "function": 3, "link": 6}, 0)]
+    unsaid = {"link": 6}
+    assert falls_since(window, unsaid, 0.5, number=10) == ()
+    assert [str(fall) for fall in falls_since(window, {"link": 2}, 0.5, number=3)] == [
+        "link: 6 before, 2 now"
+    ]
+    assert [str(fall) for fall in falls_since(window, {}, 0.5, number=3)] == [f"{ALL}: 10 before, 3 now"]
+    alarm = replace(archive_of({"link": 6}, 1), marks=("shrunk",), total=9)
+    assert falls_since(window, {"domain": 1, "function": 3, "link": 6}, 0.5, alarms=[alarm]) == ()
+
+
+def test_counts_that_a_name_has_no_room_for_are_those_of_the_archive_if_it_was_read() -> None:
+    history = History()
+    first = history.backup(1)
+    known = {"function": 1, "stream": 9}
+    unsaid = replace(first.archive, counts={"stream": 9})
+
+    def found(had: dict[str, int] | None) -> list[str]:
+        lists = {"stream": [{"id": f"s{n}"} for n in range(9)], "function": []}
+        snapshot = replace(make_snapshot(lists), taken_at=MOMENT + timedelta(days=1))
+        put = partial(keep, ObjectStore(MemoryStore(), "memory://"))
+        saved = run(save(snapshot, [unsaid], SaveOptions(), lambda data: data, put, had=had))
+        return [str(fall) for fall in saved.falls]
+
+    assert found(None) == []
+    assert found({**known, "sync-cursor": 4}) == ["function: 1 before, 0 now"]
+
+
+def archive_of(counts: dict[str, int], day: int, marks: tuple[str, ...] = ()) -> ArchiveName:
     lists = {name: [{"id": f"{name}-{n}"} for n in range(count)] for name, count in counts.items()}
     return archive_name(
-        replace(make_snapshot(lists), taken_at=MOMENT + timedelta(days=day)), (), encrypted=False
+        replace(make_snapshot(lists), taken_at=MOMENT + timedelta(days=day)), marks, encrypted=bool(marks)
     )

@@ -22,16 +22,37 @@ LEAST_COUNT = 4
 MARK = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 """The form of a mark or label."""
 
+SHORT_TYPES = {
+    "custom-image": "ci",
+    "destination": "de",
+    "domain": "do",
+    "function": "fu",
+    "link": "li",
+    "misc": "mi",
+    "model": "mo",
+    "notification": "no",
+    "profile-builder": "pb",
+    "reverse-sync": "rs",
+    "service": "se",
+    "stream": "st",
+}
+"""How a name that would be too long spells the types of the catalogue: two letters each, which must never change."""
+
+_TYPES_BY_SHORT = {short: name for name, short in SHORT_TYPES.items()}
+
 _COUNT = r"\d{1,9}[a-z][a-z0-9-]*"
+_SHORT_COUNTS = r"types-(?:\d{1,9}[a-z]{2})+"
 _NAME = re.compile(
     r"(?P<slug>[A-Za-z0-9_-]+)\.(?P<workspace>[A-Za-z0-9_-]+)"
     r"\.(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(?P<milliseconds>\d{3})?Z\.(?P<digest>[0-9a-f]{12})"
     rf"(?:\.(?P<total>\d{{1,9}})(?P<counts>(?:_{_COUNT})*)"
-    r"(?:\.z(?P<size>[1-9]\d{0,11})-(?P<sketch>[0-9a-f]{16}))?)?"
+    r"(?:\.z(?P<size>[1-9]\d{0,11})-(?P<sketch>[0-9a-f]{16}))?"
+    rf"(?:\.(?P<short>{_SHORT_COUNTS}))?)?"
     r"(?P<marks>(?:\.[a-z][a-z0-9-]*)*)\.json\.gz(?P<age>\.age)?",
     re.ASCII,  # digits of other scripts would give another name
 )
 _SIZE = re.compile(r"z\d{1,12}-[0-9a-f]{16}", re.ASCII)
+_SHORT = re.compile(_SHORT_COUNTS, re.ASCII)
 BY_PHRASE = "key-phrase"
 _KEY = re.compile(r"key-(phrase|[0-9a-f]{6})", re.ASCII)  # which keys an encrypted archive needs
 _FROM = re.compile(r"from-[0-9a-f]{12}", re.ASCII)  # which workspace was cloned, in a record or an intent
@@ -50,7 +71,7 @@ class ArchiveName:
 
     `taken_at` is in UTC, in milliseconds, and determines the order of archives. `total` is the number of entities,
     `counts` the number by type, without zeros; names before 0.6.0 count only types with LEAST_COUNT entities or more.
-    `size` is in bytes, `sketch` is made by `archive.sketches`. `found` is not part of the name: it is the size in bytes
+    A name that would be too long has them in a `short` form. `size` is in bytes, `sketch` is made by `archive.sketches`. `found` is not part of the name: it is the size in bytes
     that a store listed, or None if the store was not listed.
     """
 
@@ -64,16 +85,31 @@ class ArchiveName:
     counts: Mapping[str, int] = field(default_factory=dict)
     size: int | None = None
     sketch: str | None = None
+    short: bool = False
     found: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         """Return the file name."""
         parts = [self.slug, self.workspace_id, _moment(self.taken_at), self.digest_prefix]
         if self.total is not None:
-            parts.append(_in_name(self.total, self.counts))
+            shortened = SHORT_TYPES if self.short else {}
+            spelled = {name: count for name, count in self.counts.items() if name not in shortened}
+            parts.append(_in_name(self.total, spelled))
         if self.size is not None:
             parts.append(f"z{self.size}-{self.sketch}")
+        if self.short:
+            parts.append(_in_short(self.counts))
         return ".".join([*parts, *self.marks]) + (ENCRYPTED_SUFFIX if self.encrypted else SUFFIX)
+
+    @property
+    def unnamed(self) -> int:
+        """How many entities are of types that it does not count. How many of each is unknown."""
+        return (self.total or 0) - sum(self.counts.values())
+
+    def count_of(self, name: str) -> int | None:
+        """Return the number of entities of a type, spelled as file names spell it, or None if that is unknown."""
+        unknown = self.total is None or self.unnamed
+        return self.counts.get(name, None if unknown else 0)
 
     @property
     def sort_key(self) -> tuple[object, ...]:
@@ -177,7 +213,7 @@ class ArchiveName:
 
 def is_label(text: str) -> bool:
     """Return whether `text` can be a label: up to 40 lower-case letters, digits and hyphens, and no mark of ours."""
-    forms = (_KEY, _FROM, _AFTER, _UNDOES, _SIZE)
+    forms = (_KEY, _FROM, _AFTER, _UNDOES, _SIZE, _SHORT)
     ours = text in (*OWN_MARKS, "json", "gz", "age") or any(form.fullmatch(text) for form in forms)
     return MARK.fullmatch(text) is not None and not ours
 
@@ -201,17 +237,24 @@ def parse_name(name: str) -> ArchiveName | None:
         return None
     if total is not None and _in_name(int(total), counts) != total + match["counts"]:
         return None
+    marks, short = (
+        tuple(match["marks"].split(".")[1:]),
+        _short_counts(match["short"], counts, int(total or 0)),
+    )
+    if match["short"] and not short:  # a label from before names had this form
+        marks = (match["short"], *marks)
     return ArchiveName(
         match["slug"],
         match["workspace"],
         taken_at,
         match["digest"],
-        tuple(match["marks"].split(".")[1:]),
+        marks,
         match["age"] is not None,
         None if total is None else int(total),
-        counts,
+        {**counts, **short},
         None if match["size"] is None else int(match["size"]),
         match["sketch"],
+        bool(short),
     )
 
 
@@ -240,6 +283,20 @@ def _moment(moment: datetime) -> str:
 
 def _in_name(total: int, counts: Mapping[str, int]) -> str:
     return "_".join([str(total), *(f"{count}{name}" for name, count in sorted(counts.items()))])
+
+
+def _in_short(counts: Mapping[str, int]) -> str:
+    known = sorted(counts.keys() & SHORT_TYPES)
+    return "types-" + "".join(f"{counts[name]}{SHORT_TYPES[name]}" for name in known)
+
+
+def _short_counts(text: str | None, others: Mapping[str, int], total: int) -> dict[str, int]:
+    """Return the counts in the short form `text`, or none if it is a label that looks like it."""
+    pairs = re.findall(r"(\d+)([a-z]{2})", text or "")
+    counts = {_TYPES_BY_SHORT.get(short, short): int(count) for count, short in pairs}
+    enough = sum(counts.values()) + sum(others.values()) <= total
+    ours = enough and all(counts.values()) and not SHORT_TYPES.keys() & others.keys()
+    return counts if ours and _in_short(counts) == text else {}
 
 
 def safe_text(text: str) -> str:

@@ -100,8 +100,7 @@ def _without(archive: ArchiveName, runs: Iterable[tuple[ArchiveName, Mapping[str
     deleted = Counter[str]()
     for left, before in runs:
         if left.sort_key > archive.sort_key:
-            unnamed = (left.total or 0) > sum(left.counts.values())  # the name had no room for all types
-            deleted.update({name: before[name] for name in before if name in left.counts or not unnamed})
+            deleted.update({name: before[name] for name in before if left.count_of(name) is not None})
             deleted.subtract(left.counts)  # below zero if it created more
     gone = {name: min(count, archive.counts.get(name, 0)) for name, count in (+deleted).items()}
     if archive.total is None or not any(gone.values()):
@@ -125,11 +124,13 @@ def falls_since(
     share: float,
     unread: Iterable[str] = (),
     alarms: Iterable[ArchiveName] = (),
+    number: int | None = None,
 ) -> tuple[Fall, ...]:
     """Return what has fallen below the largest counts of a window's archives. `now` counts by type, as file names do.
 
     What raised one of the `alarms`, which are as `open_alarms` returns them, has fallen until there is as much of it as
-    in the newest archive of the window.
+    in the newest archive of the window. If there are more entities than `now` counts, `number` is how many: types that it
+    lacks are unknown, as are those that a name has no room for, and only the number of all entities raises an alarm about them.
     """
     archives, unread = list(window), list(unread)
     # formats 1 and 2 count reverse syncs among the links
@@ -138,30 +139,37 @@ def falls_since(
     total = max((archive.total or 0 for archive in archives), default=0)
     most = _most(counted(archive.counts) for archive in archives)
 
-    def fallen(now: Mapping[str, int], unread: Iterable[str] = ()) -> tuple[Fall, ...]:
-        found = falls(most, now, share, unread)
-        return found or (() if unread else falls({ALL: total}, {ALL: sum(now.values())}, share))
+    def fallen(now: Mapping[str, int], number: int, unread: Iterable[str] = ()) -> tuple[Fall, ...]:
+        found = falls(most, now, share, {*unread, *_unknown(most, now, number)})
+        return found or (() if unread else falls({ALL: total}, {ALL: number}, share))
 
     now = counted(now)
-    found = fallen(now, unread)
+    number = sum(now.values()) if number is None else number
+    found = fallen(now, number, unread)
     if share >= 1 or not archives:
         return found
     last = {**counted(archives[0].counts), ALL: archives[0].total or 0}
     lost: set[str] = set()
     for alarm in alarms:
-        then = counted(alarm.counts)
-        fewer = {fall.type for fall in _fewer(last, then)}
+        then, there = counted(alarm.counts), alarm.total or 0
+        fewer = {fall.type for fall in _fewer(last, then, there)}
+        still = lost & (fewer | _unknown(lost, then, there))
         # without a fall, the archive that opened the alarm was removed, or the share was another one
-        lost = ((lost & fewer) | {fall.type for fall in fallen(then)}) or fewer
+        lost = (still | {fall.type for fall in fallen(then, there)}) or fewer
     lost -= {*unread, *(fall.type for fall in found), *((ALL,) if unread else ())}
-    return (*found, *(fall for fall in _fewer(last, now) if fall.type in lost))
+    return (*found, *(fall for fall in _fewer(last, now, number) if fall.type in lost))
 
 
-def _fewer(before: Mapping[str, int], now: Mapping[str, int]) -> list[Fall]:
-    """Return what there are fewer of than before."""
-    there = {**now, ALL: sum(now.values())}
+def _unknown(types: Iterable[str], counts: Mapping[str, int], number: int) -> set[str]:
+    """Return the types whose number is unknown, because `counts` does not say them, nor what all `number` entities are."""
+    return set(types) - counts.keys() - {ALL} if number > sum(counts.values()) else set()
+
+
+def _fewer(before: Mapping[str, int], now: Mapping[str, int], number: int) -> list[Fall]:
+    """Return what there are fewer of than before, as far as that is known. `number` is that of all entities now."""
+    there, unknown = {**now, ALL: number}, _unknown(before, now, number)
     found = (Fall(name, count, there.get(name, 0)) for name, count in sorted(before.items()))
-    return [fall for fall in found if fall.now < fall.before]
+    return [fall for fall in found if fall.now < fall.before and fall.type not in unknown]
 
 
 def with_most(window: Iterable[ArchiveName], fallen: tuple[Fall, ...]) -> ArchiveName | None:

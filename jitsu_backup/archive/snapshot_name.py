@@ -15,6 +15,7 @@ from jitsu_backup.archive.filename import (
     INCOMPLETE,
     MARK,
     OPERATOR,
+    SHORT_TYPES,
     WEAKER,
     ArchiveName,
     safe_text,
@@ -65,16 +66,32 @@ def archive_name(
         size=LARGEST,
         sketch="0" * BUCKETS,
     )
-    room = LONGEST - len(ACCEPTED) - 1  # leaves room for the longest mark that may be added later
-    over = len(str(name)) - room
-    if over > 0:  # the id still identifies the workspace
-        name = replace(name, slug=name.slug[: max(20, len(name.slug) - over)].rstrip("-_"))
-    kept = dict(name.counts)
-    while len(str(name)) > room and kept:  # drops the smallest counts first; the total stays
-        del kept[min(kept, key=lambda type_name: (kept[type_name], type_name))]
-        name = replace(name, counts=dict(kept))
-    name = replace(name, size=None, sketch=None)
+    name = replace(_fitting(name), size=None, sketch=None)
     return name if size is None else sized(name, snapshot, size)
+
+
+_ROOM = LONGEST - len(ACCEPTED) - 1  # leaves room for the longest mark that may be added later
+
+
+def _fitting(name: ArchiveName) -> ArchiveName:
+    """Return a name that fits: with a shorter slug, with the short form of counts, and at last without some counts."""
+    fitted = _with_shorter_slug(name)
+    known = SHORT_TYPES.keys() & name.counts.keys()
+    if len(str(fitted)) > _ROOM and known:
+        fitted = _with_shorter_slug(replace(name, short=True))
+    kept = dict(fitted.counts)
+    while len(str(fitted)) > _ROOM and kept:  # drops unknown types first, the smallest first; the total stays
+        del kept[min(kept, key=lambda type_name: (type_name in known, kept[type_name], type_name))]
+        fitted = replace(fitted, counts=dict(kept), short=fitted.short and not known.isdisjoint(kept))
+    return fitted
+
+
+def _with_shorter_slug(name: ArchiveName) -> ArchiveName:
+    over = len(str(name)) - _ROOM
+    if over <= 0:
+        return name
+    # the id still identifies the workspace
+    return replace(name, slug=name.slug[: max(20, len(name.slug) - over)].rstrip("-_"))
 
 
 def sized(name: ArchiveName, snapshot: Snapshot, size: int) -> ArchiveName:

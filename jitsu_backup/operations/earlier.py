@@ -9,10 +9,8 @@ from jitsu_backup.console.reader import TYPES_OF_2024
 from jitsu_backup.errors import BackupError
 from jitsu_backup.model import Manifest, Snapshot
 from jitsu_backup.operations.archive_keys import ArchiveKeys
-from jitsu_backup.operations.save import BeforeMove, Saved, last_complete
+from jitsu_backup.operations.save import CURSORS, BeforeMove, Saved, last_complete
 from jitsu_backup.store import Store
-
-_CURSORS = "sync-cursor"
 
 
 def unsupported(manifest: Manifest) -> frozenset[str]:
@@ -40,18 +38,21 @@ class Earlier:
     _opened: dict[str, Snapshot | None] = field(default_factory=dict)
 
     async def had(self) -> Mapping[str, int] | None:
-        """Return the counts in the last complete archive if its name does not say what the console no longer offers.
+        """Return the counts in the last complete archive if its name does not say all of them.
 
-        Names do not count cursors, and names from before 0.6.0 omit types with few entities. Return None if the name
-        suffices, or if the archive cannot be read.
+        Names have no room for some types, and those from before 0.6.0 omit types with few entities. They do not count
+        cursors, which matter if the console no longer offers them. Return None if the name suffices, or if the archive
+        cannot be read.
         """
         last, missing = last_complete(self.own), self.snapshot.manifest.not_offered
-        if last is None or not missing or (_CURSORS not in missing and last.size is not None):
+        if last is None or self.store is None:
+            return None
+        if not (last.unnamed or CURSORS in missing or (missing and last.size is None)):
             return None
         before = await self._open(last)
         if before is None:
             return None
-        cursors = {_CURSORS: len(before.cursors)} if _CURSORS in missing else {}
+        cursors = {CURSORS: len(before.cursors)} if CURSORS in missing else {}
         return {**name_counts(before), **cursors}
 
     async def before_move(self, known: Iterable[ArchiveName]) -> BeforeMove | None:
@@ -89,7 +90,7 @@ class Earlier:
         last = last_complete(self.own)
         window = compared_with(self.own, self.snapshot.taken_at)
         counting = [one for one in (last, *window) if one is not None and not lacking.isdisjoint(one.counts)]
-        cursors = [last] if last is not None and (_CURSORS in lacking or last.size is None) else []
+        cursors = [last] if last is not None and (CURSORS in lacking or last.size is None) else []
         found = {str(one): one for one in (*cursors, *counting[:1])}
         return sorted(found.values(), key=lambda one: one.sort_key, reverse=True)
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from jitsu_backup.archive import ArchiveName, parse_name
+from jitsu_backup.archive import SHRUNK, ArchiveName, name_counts, parse_name
+from jitsu_backup.archive.shrinkage import ALL, Fall
 from jitsu_backup.errors import IntegrityError, LockedError, UsageError
-from jitsu_backup.model import Key, Snapshot, Source, iso_time, parse_iso_time
+from jitsu_backup.model import Key, Snapshot, Source, content_digest, iso_time, parse_iso_time
 from jitsu_backup.operations.asking import Unchanged
 from jitsu_backup.operations.diff import Side, diff
 from jitsu_backup.operations.save import Saved
@@ -31,8 +32,11 @@ class News:
 
     `changes` is None if they are unknown, and `why_not` says why. If archives are `gone` from the store, older changes
     are not shown; without `changes`, the missing archive is `before` itself. `alarm` says what raised the shrink alarm.
-    `who` says who changed an entity, in words, by its key on either side. With `other_key`, only another key has read the
-    workspace before, so nothing was compared; with `weaker`, that raised an alarm.
+    `still` says what is missing if that alarm was raised before and not everything is back. `counts` are those of the
+    archive by type, also those that its name has no room for, and `content` is the digest of its entities. With `locked`,
+    no key that opens `before` is here. `who` says who changed an entity, in words, by its key on either side. With
+    `other_key`, only another key has read the workspace before, so nothing was compared; with `weaker`, that raised an
+    alarm.
     """
 
     source: Source
@@ -45,15 +49,23 @@ class News:
     who: Mapping[Key, str] = field(default_factory=dict, repr=False)
     other_key: bool = False
     weaker: bool = False
+    content: str = ""
+    still: str = ""
+    locked: bool = False
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The last notification: when, about which archive, and up to which one it had the changes. Empty if there was none."""
+    """The last notification: when, about which archive, and up to which one it had the changes. Empty if there was none.
+
+    `content` is the digest of the entities in the last of these, or empty if it is unknown.
+    """
 
     at: datetime
     archive: str = ""
     compared: str = ""
+    content: str = ""
 
 
 def is_over(told_at: datetime, every: timedelta, now: datetime) -> bool:
@@ -64,6 +76,8 @@ def is_over(told_at: datetime, every: timedelta, now: datetime) -> bool:
 def told_as_bytes(told: Told) -> bytes:
     """Return the content of the file of a last notification."""
     document = {"at": iso_time(told.at), "archive": told.archive, "compared": told.compared}
+    if told.content:
+        document["content"] = told.content
     return orjson.dumps(document) + b"\n"
 
 
@@ -72,7 +86,8 @@ def told_in_bytes(data: bytes) -> Told | None:
     try:
         document = orjson.loads(data)
         moment = parse_iso_time(document["at"])
-        return Told(moment, str(document["archive"]), str(document["compared"]))
+        content = str(document.get("content", ""))
+        return Told(moment, str(document["archive"]), str(document["compared"]), content)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return None
 
@@ -103,7 +118,15 @@ async def news_of(
     if archive.digest_prefix in {one.digest_prefix for one in (same_as, base.told) if one is not None}:
         return None
     falls = held.falls if isinstance(held, Saved) else ()
-    news = News(held.source, archive, before, alarm="; ".join(map(str, falls)))
+    news = News(
+        held.source,
+        archive,
+        before,
+        alarm="; ".join(map(str, falls)),
+        still=_still(falls, before),
+        content=_content_of(held),
+        counts=name_counts(held.snapshot) if isinstance(held, Saved) else archive.counts,
+    )
     if not archive.complete:
         told_already = parse_name(archive_told)
         same = told_already is not None and told_already.digest_prefix == archive.digest_prefix
@@ -120,12 +143,35 @@ async def news_of(
     try:
         after = held.snapshot if isinstance(held, Saved) else await read(archive)
         changes = diff(Side(await read(before)), Side(after), options=PlanOptions(ignored=ignored))
-    except (IntegrityError, LockedError, UsageError):
-        return replace(news, why_not="the previous archive cannot be read on this machine")
+    except (IntegrityError, LockedError, UsageError) as problem:
+        # the archives may differ in cursors, the console's address or version, and the key's role
+        same = told is not None and told.compared == str(before) and told.content == news.content != ""
+        if same or archive.total == before.total == 0:
+            return lost
+        locked = not isinstance(problem, IntegrityError)
+        return replace(news, why_not="the previous archive cannot be read on this machine", locked=locked)
     return replace(news, changes=changes, gone=base.later) if changes.entities else lost
 
 
+def _still(falls: tuple[Fall, ...], before: ArchiveName | None) -> str:
+    """Return what is still missing if `before` had raised the shrink alarm and nothing that raises it has fallen further."""
+    if before is None or SHRUNK not in before.marks:
+        return ""
+    had = {ALL: before.total, **before.counts}
+    further = any(fall.now < (had.get(fall.type) or 0) for fall in falls)
+    return "" if further else ", ".join(f"{fall.type} {fall.now} of {fall.before}" for fall in falls)
+
+
 _GONE = "the archive to compare it with no longer exists"
+
+
+def _content_of(held: Held) -> str:
+    """Return the digest of the entities that a run has read, or an empty text if it has read none."""
+    if not isinstance(held, Saved):
+        return ""
+    return content_digest(
+        [[*entity.key, entity.body] for entity in sorted(held.snapshot.entities, key=lambda one: one.key)]
+    )
 
 
 def is_written(held: Held) -> bool:
@@ -182,7 +228,9 @@ def after_telling(news: News, now: datetime, told: Told | None) -> Told:
     """Return what to remember once news were sent."""
     incomplete = not news.archive.complete
     compared = ("" if told is None else told.compared) or str(news.before or "")
-    return Told(now, str(news.archive), compared if incomplete else str(news.archive))
+    if incomplete:
+        return Told(now, str(news.archive), compared, "" if told is None else told.content)
+    return Told(now, str(news.archive), str(news.archive), news.content)
 
 
 def after_failing(news: News, now: datetime, told: Told | None) -> Told:
@@ -194,5 +242,6 @@ def without_news(held: Held, told: Told | None) -> Told | None:
     """Return what to remember of a workspace without news, so that nothing is read for it again, or None."""
     archive = str(held.archive)
     if held.archive.complete:
-        return Told(NEVER if told is None else told.at, archive, archive)
+        known = told.content if told is not None and told.compared == archive else ""
+        return Told(NEVER if told is None else told.at, archive, archive, _content_of(held) or known)
     return None if told is None else replace(told, archive=archive)

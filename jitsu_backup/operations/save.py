@@ -36,6 +36,9 @@ from jitsu_backup.store import better_than_weaker, latest_of
 
 T = TypeVar("T")
 
+CURSORS = "sync-cursor"
+"""What manifests call the cursors of syncs, which no name counts."""
+
 GIVE_UP_AFTER = 5
 """After how many workspaces in a row whose console is unreachable the rest is not tried."""
 
@@ -148,8 +151,9 @@ async def save(
     """Encode, check, encrypt and `put` a snapshot. `history` are the existing archives.
 
     A type that the last complete archive has and that the console no longer offers makes the snapshot incomplete. `had` is
-    what that archive has, by type, if it was read; otherwise its name says it. What only archives from `before_move` have
-    is not missing if this console does not support it. Raise BackupError; then nothing was stored.
+    what that archive has, by type, if its name does not say all of it and it could be read; otherwise its name says it.
+    What only archives from `before_move` have is not missing if this console does not support it. Raise BackupError; then
+    nothing was stored.
     """
     name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     own = _comparable(history, name)
@@ -167,7 +171,8 @@ async def save(
         name = archive_name(snapshot, options.marks, encrypted=options.encrypted)
     window = compared_with(own, name.taken_at)
     unread = [type_in_name(refusal.what) for refusal in snapshot.manifest.refused if refusal.missing]
-    both = window if before_move is None else map(before_move.comparable, window)
+    known = [_with_counts(one, had) if one == newest else one for one in window]
+    both = known if before_move is None else map(before_move.comparable, known)
     counted = without_deleted(both, own)
     # a console that supports less, such as no functions of profile builders, never has as many again
     moved = before_move is not None and bool(window) and before_move.has(window[0])
@@ -205,8 +210,17 @@ def would_alarm(
     """Return whether a snapshot taken `now` with the content of the complete archive `before` would raise an alarm."""
     own = _comparable(history, replace(before, taken_at=now))
     window = without_deleted(compared_with(own, now), own)
-    fallen = falls_since(window, before.counts, options.shrink_alarm, alarms=open_alarms(own))
+    fallen = falls_since(
+        window, before.counts, options.shrink_alarm, alarms=open_alarms(own), number=before.total
+    )
     return bool(fallen) or (before.key_class == WEAKER and better_than_weaker(own) is not None)
+
+
+def _with_counts(archive: ArchiveName, had: Mapping[str, int] | None) -> ArchiveName:
+    """Return an archive with the counts that its name has no room for, if it was read."""
+    if had is None or not archive.unnamed:
+        return archive
+    return replace(archive, counts={name: count for name, count in had.items() if count and name != CURSORS})
 
 
 def _comparable(history: Iterable[ArchiveName], name: ArchiveName) -> list[ArchiveName]:

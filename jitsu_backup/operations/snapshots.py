@@ -238,7 +238,7 @@ def previous_of(
     own = [a for a in known if a.workspace_id == archive.workspace_id and a.sort_key < archive.sort_key]
     window = compared_with(own, archive.taken_at)
     counted = without_deleted(window, own)
-    fallen = falls_since(counted, archive.counts, shrink_alarm, alarms=open_alarms(own))
+    fallen = falls_since(counted, archive.counts, shrink_alarm, alarms=open_alarms(own), number=archive.total)
     most = with_most(counted, fallen)
     return None if most is None else window[counted.index(most)]
 

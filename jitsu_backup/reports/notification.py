@@ -1,7 +1,7 @@
 """The changes of a workspace as a notification: for Slack and similar, for mail, and as JSON. Never a field's value."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jitsu_backup import __version__
@@ -123,17 +123,13 @@ def _called(news: News) -> str:
 def _counted(news: News, lines: list[_Line]) -> str:
     """Return what changed, in a few words."""
     if news.alarm:
-        return "shrunk"
+        return f"still shrunk: {news.still}" if news.still else "shrunk"
     if lines:
         return plural(len(lines), "change")
     if news.other_key:
         return "read with another key; not compared"
     if news.why_not:
-        return (
-            ("probably unchanged" if _looks_unchanged(news) else "changed")
-            if news.archive.complete
-            else "incomplete"
-        )
+        return "changed" if news.archive.complete else "incomplete"
     return "backed up for the first time"
 
 
@@ -174,26 +170,19 @@ def _by_their_names(news: News) -> Iterator[str]:
     """Yield how the number of entities of each type changed, according to the names of the archives."""
     if news.before is None or not news.archive.complete:
         return
-    before, now = news.before.counts, news.archive.counts
+    before, now = news.before, replace(news.archive, counts=news.counts)
+    counts = {name: (before.count_of(name), now.count_of(name)) for name in {*before.counts, *now.counts}}
     moved = [
-        f"{name} {before.get(name, 0)} → {now.get(name, 0)}"
-        for name in sorted({*before, *now})
-        if before.get(name, 0) != now.get(name, 0)
+        f"{name} {was} → {is_now}"
+        for name, (was, is_now) in sorted(counts.items())
+        if None not in (was, is_now) and was != is_now
     ]
-    yield "Number of entities: " + (", ".join(moved) or "unchanged for each type") + "."
-    if _looks_unchanged(news):
-        yield "Their summary in the archive's name is the same: probably only the console's address or version changed."
-
-
-def _looks_unchanged(news: News) -> bool:
-    """Return whether the names of the archives, which summarise the entities, show no change."""
-    before, now = news.before, news.archive
-    return (
-        before is not None
-        and before.sketch is not None
-        and before.sketch == now.sketch
-        and before.counts == now.counts
-    )
+    if moved or not (before.unnamed or now.unnamed):
+        yield "Number of entities: " + (", ".join(moved) or "unchanged for each type") + "."
+    elif before.total != now.total:
+        yield f"Number of entities: {before.total} → {now.total}."
+    if news.locked:
+        yield "The contents differ; which entities cannot be seen without the private key."
 
 
 def _where(news: News, style: _Style, again: Again) -> Iterator[str]:

@@ -16,6 +16,8 @@ from jitsu_backup.archive import (
     is_label,
     parse_name,
 )
+from jitsu_backup.archive.filename import SHORT_TYPES
+from jitsu_backup.catalogue import CATALOGUE
 from jitsu_backup.errors import IntegrityError
 from jitsu_backup.model import Snapshot
 from tests.support import MOMENT, make_snapshot
@@ -183,6 +185,62 @@ def test_a_name_of_before_counts_is_read_and_says_none() -> None:
     found = parse_name("a.b.20261123T190000Z.0123456789ab.json.gz")
     assert found is not None
     assert (found.total, found.counts) == (None, {})
+
+
+def of_every_type(**extra: int) -> Snapshot:
+    lists = {**dict.fromkeys(SHORT_TYPES, 1), "link": 120, **extra}
+    return make_snapshot(
+        {name: [{"id": f"{name}{n}"} for n in range(count)] for name, count in lists.items()}
+    )
+
+
+def test_the_short_forms_of_types_are_unique_complete_and_never_change() -> None:
+    assert {*SHORT_TYPES} == {*CATALOGUE}
+    assert list(SHORT_TYPES) == sorted(SHORT_TYPES)
+    assert " ".join(SHORT_TYPES.values()) == "ci de do fu li mi mo no pb rs se st"
+    assert len({*SHORT_TYPES.values()}) == len(SHORT_TYPES)
+
+
+def test_a_name_that_would_be_too_long_counts_every_known_type_in_a_short_form() -> None:
+    found = of_every_type()
+    name = archive_name(found, ("shrunk", "key-phrase", "before-upgrade"), encrypted=True, size=3024)
+    short = "types-1ci1de1do1fu120li1mi1mo1no1pb1rs1se1st"
+    assert f".131.z3024-{name.sketch}.{short}.shrunk.key-phrase.before-upgrade.json.gz.age" in str(name)
+    assert str(name).startswith("acme-staging.")
+    assert len(str(name)) <= 255
+    assert (name.unnamed, name.count_of("domain"), name.count_of("link")) == (0, 1, 120)
+    assert parse_name(str(name)) == name
+    assert name.labels == {"before-upgrade"}
+    assert OF_0_5_0.fullmatch(str(name))
+    assert not is_label(short)
+    check_name(name, found)
+    check_name(parse_name(str(name)) or name, found)
+    with pytest.raises(IntegrityError):
+        check_name(replace(name, counts={**name.counts, "domain": 2}), found)
+
+
+def test_a_name_that_fits_spells_types_in_full() -> None:
+    name = archive_name(make_snapshot({"link": [{"id": "l"}], "domain": [{"id": "d"}]}), encrypted=True)
+    assert not name.short
+    assert ".2_1domain_1link.json.gz.age" in str(name)
+
+
+def test_types_that_only_another_version_knows_go_first_and_known_ones_stay() -> None:
+    many = {f"type-{letter * 30}": 500 for letter in "abcdef"}
+    name = archive_name(of_every_type(**many), ("key-phrase",), encrypted=True, size=3024)
+    assert len(str(name)) <= 255
+    assert SHORT_TYPES.keys() <= name.counts.keys()
+    assert name.unnamed >= 500
+    assert (name.count_of("domain"), name.count_of("type-" + "a" * 30)) == (1, None)
+    assert parse_name(str(name)) == name
+
+
+@pytest.mark.parametrize("label", ["types-9st", "types-01st", "types-1zz", "types-1st1de", "types-1st-x"])
+def test_a_label_that_only_looks_like_counts_is_a_label(label: str) -> None:
+    text = f"a.b.20261123T190000Z.0123456789ab.7.z12-0123456789abcdef.{label}.json.gz"
+    name = parse_name(text)
+    assert name is not None
+    assert (name.marks, dict(name.counts), name.short, str(name)) == ((label,), {}, False, text)
 
 
 def test_a_name_too_long_for_a_file_system_goes_without_the_smallest_counts() -> None:

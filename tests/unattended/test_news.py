@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from jitsu_backup.archive import ArchiveName, archive_name, sized
+from jitsu_backup.archive.shrinkage import Fall
 from jitsu_backup.errors import LockedError, UnreachableError
 from jitsu_backup.model import Key, Refusal, Snapshot
 from jitsu_backup.operations.news import (
@@ -19,6 +20,7 @@ from jitsu_backup.operations.news import (
     news_of,
     told_as_bytes,
     told_in_bytes,
+    without_news,
 )
 from jitsu_backup.operations.notifying import Form, address_of
 from jitsu_backup.operations.save import Saved
@@ -139,11 +141,70 @@ def test_what_cannot_be_opened_is_reported_by_its_counts() -> None:
     one, two = snapshot(0, *"abcd"), snapshot(1, *"abcde")
     found = run(news_of(saved(two), [archive_name(one)], None, read))
     assert "Number of entities: function 4 → 5." in notification(found, again).text
-    source = replace(one.manifest.source, host="http://new.example")
-    moved = replace(snapshot(2, *"abcd"), manifest=replace(one.manifest, source=source))
-    named = Saved(moved, "", sized(archive_name(moved), moved, 9))
-    found = run(news_of(named, [sized(archive_name(one), one, 9)], None, read))
-    assert ": probably unchanged since" in notification(found, again).text
+
+
+async def unreadable(_: ArchiveName) -> Snapshot:
+    raise LockedError("no key")
+
+
+def test_a_change_that_the_summary_in_the_name_does_not_show_is_a_change() -> None:
+    one = snapshot(0, "a")
+    before = sized(archive_name(one), one, 9)
+    for name in map(str, range(1000)):  # the summary stays the same one time in 16
+        body = {"id": "a", "name": name}
+        two = replace(make_snapshot({"function": [body], "link": []}), taken_at=MOMENT + timedelta(hours=1))
+        now = sized(archive_name(two), two, 9)
+        if now.sketch == before.sketch:
+            break
+    assert (now.sketch, now.counts) == (before.sketch, before.counts)
+    message = notification(run(news_of(Saved(two, "", now), [before], None, unreadable)), again)
+    assert message.subject == "jitsu-backup: acme-staging: changed"
+    assert "\nNumber of entities: unchanged for each type.\n" in message.text
+    assert "\nThe contents differ; which entities cannot be seen without the private key.\n" in message.text
+    assert "probably" not in message.text
+
+
+def test_where_no_archive_can_be_opened_the_same_entities_are_no_news() -> None:
+    one = snapshot(0, "a")
+    told = Told(MOMENT, str(archive_name(one)), str(archive_name(one)))
+    told = without_news(saved(one), told) or told
+    assert told_in_bytes(told_as_bytes(told)) == told
+    source = replace(one.manifest.source, role="editor")
+    other = replace(snapshot(1, "a"), manifest=replace(one.manifest, source=source))
+    assert run(news_of(saved(other), [archive_name(one)], told, unreadable)) is None
+    changed = snapshot(2, "b")
+    assert run(news_of(saved(changed), [archive_name(one)], told, unreadable)) is not None
+    none = snapshot(0)
+    empty = replace(snapshot(1), manifest=replace(none.manifest, source=source))
+    assert run(news_of(saved(empty), [archive_name(none)], None, unreadable)) is None
+
+
+def test_a_type_that_a_name_has_no_room_for_is_not_compared() -> None:
+    one, two = snapshot(0, *"abcd"), snapshot(1, *"abcde", mask=True)
+    before, now = archive_name(one), archive_name(two)
+    before = replace(before, counts={}, marks=now.marks)
+    found = run(news_of(Saved(two, "", replace(now, counts={})), [before], None, unreadable))
+    assert found is not None
+    assert "Number of entities: 4 → 6." in notification(found, again).text
+    known = replace(found, before=replace(before, counts={"function": 4}, total=4))
+    assert "Number of entities: function 4 → 5, link 0 → 1." in notification(known, again).text
+
+
+def test_a_workspace_that_recovers_is_still_shrunk() -> None:
+    one, two = snapshot(0, *"abc"), snapshot(1, *"abcd")
+    fall = Fall("function", 5, 4)
+    shrunk = replace(archive_name(one), marks=("shrunk",))
+    held = replace(saved(two), falls=(fall,))
+
+    async def read(_: ArchiveName) -> Snapshot:
+        return one
+
+    found = run(news_of(held, [shrunk], None, read))
+    message = notification(found, again)
+    assert message.subject == "jitsu-backup: acme-staging: still shrunk: function 4 of 5"
+    assert message.text.startswith("acme-staging: still shrunk: function 4 of 5; 1 change since ")
+    worse = run(news_of(replace(held, falls=(Fall("function", 5, 2),)), [shrunk], None, read))
+    assert notification(worse, again).subject == "jitsu-backup: acme-staging: shrunk"
 
 
 def test_where_the_archive_of_what_was_told_is_gone_the_nearest_earlier_one_shows_all() -> None:
