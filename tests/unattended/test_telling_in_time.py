@@ -39,7 +39,7 @@ class Channel:
             keys=ArchiveKeys(),
             warn=lambda text, **_: self.problems.append(text),
             say=self.said.append,
-            again=lambda *words: " ".join(words),
+            again_with_keys=lambda _: lambda *words: " ".join(words),
         )
         monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
         monkeypatch.setattr(notifying, "utc_now", lambda: MOMENT)

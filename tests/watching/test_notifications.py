@@ -49,7 +49,7 @@ class Channel:
             keys=ArchiveKeys(),
             say=lambda _: None,
             warn=lambda text, always=False: (self.problems if always else self.warnings).append(text),
-            again=lambda *words: " ".join(words),
+            again_with_keys=lambda _: lambda *words: " ".join(words),
         )
         monkeypatch.setattr(notifying, "utc_now", lambda: datetime.fromtimestamp(bench.loop.now, UTC))
         monkeypatch.setattr(notifying, "in_thread", self.at_once)
