@@ -237,6 +237,8 @@ def _remedy(
     check = f"`{again('check', *filter(None, [profile or workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
         return f"the console did not answer in time; {later} with {check}"
+    if isinstance(failure, LateError) and failure.limited:
+        return "set a later --deadline, or use a key that nothing else uses"
     if isinstance(failure, StorageAccessError) and failure.advice:
         return f"test the store with {check}"
     if isinstance(failure, AccessError) and failure.advice:

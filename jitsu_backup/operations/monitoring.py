@@ -8,7 +8,7 @@ import httpx
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Problem, Reporter
 from jitsu_backup.operations.alarms import Alarm, What, cut, told_in
-from jitsu_backup.operations.outgoing import Outgoing, host_of, is_address, is_of_server
+from jitsu_backup.operations.outgoing import TOO_MANY, Outgoing, host_of, is_address, is_of_server
 
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
 LONGEST_BODY = 10_000
@@ -77,6 +77,8 @@ class Monitor:
         status = problem.response.status_code if isinstance(problem, httpx.HTTPStatusError) else None
         if status == 404:
             return "answered 404: it has no such check; create the check, or correct the URL"
+        if status == TOO_MANY:
+            return "answered 429: its server limits the number of messages; report less often, or raise its limit"
         if is_of_server(problem):
             return f"answered {status}: its server reports an error; look at it if this lasts"
         if status not in (None, 407):  # that is the proxy's

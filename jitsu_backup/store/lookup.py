@@ -253,7 +253,11 @@ def instead_of(
         which = "undamaged, but marked shrunk" if shrunk else "undamaged and not shrunk"
         named = f"{other.reference} of {shown_time(other.taken_at)}"
         use = f"use {named}, the newest one before it that is {which}{again}"
-    return use if prune is None else f"{use}; then move the damaged one away with `{prune}`"
+    if prune is None:
+        return use
+    # `backup --if-changed` writes nothing while the newest archive seems to have the same content
+    when = "before you back up, " if newest or other is None else "then "
+    return f"{use}; {when}move the damaged one away with `{prune}`"
 
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:

@@ -210,9 +210,9 @@ def again(*arguments: str) -> str:
     return shlex.join(["jitsu-backup", *arguments])
 
 
-def late(*, away: bool) -> LateError:
+def late(*, away: bool, limited: bool = False) -> LateError:
     found = LateError("not done before the deadline of 5 s")
-    found.away = away
+    found.away, found.limited = away, limited
     return found
 
 
@@ -221,6 +221,12 @@ def late(*, away: bool) -> LateError:
     [
         (late(away=True), None, "the console did not answer in time", "--deadline"),
         (late(away=False), None, "a later --deadline", "console"),
+        (
+            late(away=False, limited=True),
+            None,
+            "a later --deadline, or use a key that nothing else",
+            "--shard",
+        ),
         (WrongAddressError("answers 404"), None, "check the host", "the next run"),
         (UnreachableError("refused"), None, "--retry-for 10m", "more than"),
         (UnreachableError("refused"), 6.0, "a --retry-for of more than 6s", "10m"),

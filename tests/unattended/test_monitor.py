@@ -54,7 +54,7 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
     assert told[1] == ("/ping/CANARY/fail?create=1", body)
 
 
-@pytest.mark.parametrize("status", [404, 500])
+@pytest.mark.parametrize("status", [404, 429, 500])
 def test_a_monitor_that_refuses_is_reported_without_its_secret_and_harms_nothing(
     status: int, bench: Bench
 ) -> None:
@@ -65,6 +65,7 @@ def test_a_monitor_that_refuses_is_reported_without_its_secret_and_harms_nothing
     assert done.stderr.startswith(f"warning: the monitor at 127.0.0.1:{port} answered {status}")
     assert ("its server reports an error" in done.stderr) is (status == 500)
     assert ("it has no such check" in done.stderr) is (status == 404)
+    assert ("its server limits the number of messages; " in done.stderr) is (status == 429)
     assert "CANARY" not in done.stderr + done.stdout
     gone = bench.run("backup", "acme-staging", "-q", "--ping", "http://127.0.0.1:9/CANARY")
     assert gone.returncode == 0
