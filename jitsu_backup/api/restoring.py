@@ -27,7 +27,8 @@ from jitsu_backup.operations.safeguards import (
     why_blocked,
 )
 from jitsu_backup.operations.write_keys import StreamKey
-from jitsu_backup.planning import Changes, Overlay, PlanOptions, parse_overlay
+from jitsu_backup.planning import Changes, Overlay, PlanOptions
+from jitsu_backup.planning.console_overlay import parse_any_overlay
 from jitsu_backup.store import Store, mark
 
 
@@ -49,7 +50,7 @@ async def plan(
     unpacked from. `options` are fields of `planning.PlanOptions`: prune, recreate, disable_links, only, skip, … Raise
     ConsoleError, AccessError, UsageError, FolderError, and BackupError if the record cannot be read.
     """
-    rules = overlay if isinstance(overlay, Overlay) else parse_overlay(dict(overlay or {}))
+    rules = overlay if isinstance(overlay, Overlay) else parse_any_overlay(dict(overlay or {}))
     wanted = PlanOptions(overlay=rules, **options)
     known = None if store is None else as_store(store)
     opened = None if known is None else functools.partial(as_store, known)

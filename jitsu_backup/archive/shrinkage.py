@@ -10,6 +10,9 @@ from jitsu_backup.catalogue import counts_by_list
 
 ALL = "all entities"
 
+SHARE = 0.5
+"""The share of the entities whose loss raises the shrink alarm, unless the settings say otherwise."""
+
 _SYNC = "reverse-sync"
 
 WINDOW = timedelta(days=7)
@@ -44,6 +47,11 @@ def falls(
 
 def _is_deep(fall: Fall, share: float) -> bool:
     return fall.before >= LEAST_COUNT and fall.before - fall.now > share * fall.before
+
+
+def is_much_smaller(now: int | None, before: int | None) -> bool:
+    """Return whether a workspace with `now` entities lost most of those that it had `before`; None is unknown."""
+    return now is not None and before is not None and bool(falls({ALL: before}, {ALL: now}, SHARE))
 
 
 def baseline_of(own: Iterable[ArchiveName]) -> ArchiveName | None:

@@ -114,7 +114,8 @@ def refuse_own_keys(settings: Settings, options: PlanOptions, place: Place) -> N
     """Raise UsageError if a value of an overlay is or contains one of the tool's own secrets."""
     keys = [secret.reveal() for secret in (place.key, place.admin_token) if secret is not None]
     own = [*keys, *settings.own_secrets()]
-    given = {*options.overlay.secrets, *(value.value for value in options.overlay.outside)}
+    overlays = (options.overlay, *options.overlay.own.values())
+    given = {*options.overlay.secrets, *(value.value for one in overlays for value in one.outside)}
     if any(holds(value, key) for value in given for key in own):
         raise UsageError(
             f"overlay: a value contains the API key for {place.host} or another secret of this tool, such as another profile's"

@@ -133,7 +133,8 @@ def _apply_once(job: ApplyJob) -> int:
     if job.saved is not None:
         sides = plan.source, plan.target, utc_now()
         check_plan(job.saved, plan_document(plan), prepared, lambda: last_between(app.archives(), *sides))
-    show_plan(app, prepared, alone=bool(plan.blocked) or run.dry_run, command=run.command)
+    alone = bool(plan.blocked) or run.dry_run
+    show_plan(app, prepared, alone=alone, command=run.command, overlay_out=run.overlay_out)
     saved = () if plan.blocked else job.planned(prepared)
     if plan.blocked or run.dry_run:
         write_page(app, run.html_out, lambda: plan_page(plan, job.snapshot, prepared.live))
@@ -290,7 +291,11 @@ def interruptible(stop: asyncio.Event, report: Reporter) -> Iterator[None]:
 
     def first() -> None:
         stop.set()
-        report(Notice("interrupted: finishing the current requests (press Ctrl-C again to stop at once)"))
+        report(
+            Notice(
+                "interrupted: finishing the current requests, which may first wait for the console's rate limit (press Ctrl-C again to stop at once)"
+            )
+        )
         loop.add_signal_handler(signal.SIGINT, task.cancel)
 
     try:

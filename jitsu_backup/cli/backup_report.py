@@ -110,10 +110,12 @@ def unseen_in_words(run: BackupRun, again: Again) -> str:
     """Return one message about all workspaces that only the store has: by slug, and with the id if another has the slug too."""
     slugs = run.slugs_before
     named = [f"{slugs[name]} ({name})" if name in slugs else name for name in run.unseen]
+    access = "give the owner of the key access to them again; "
+    if run.sees_all:
+        access = "the console no longer has them, because the operator's token sees every workspace; "
     return (
-        f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; give the owner of the key"
-        " access to them again (an operator's token sees every workspace: with it, these are gone); if they were deleted on"
-        " purpose, or a recovery replaced them, silence each with --allow-unseen NAME (a slug or an id), or with allow_unseen in the settings; if they or their console were lost, bring them back with"
+        f"{len(named)} workspaces are in the store, but this key cannot see them: {', '.join(named)}; {access}if they were deleted"
+        " on purpose, or a recovery replaced them, silence each with --allow-unseen NAME (a slug or an id), or with allow_unseen in the settings; if they or their console were lost, bring them back with"
         f" `{again('recover')}`"
     )
 

@@ -1,7 +1,7 @@
 """`jitsu-backup check`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from jitsu_backup.model import Snapshot, features_of, iso_time, plural, some_of
 from jitsu_backup.operations.alarms import Alarm
 from jitsu_backup.operations.clone_record import UNREAD_NAMES, last_record
 from jitsu_backup.operations.last_backup import last_backup
+from jitsu_backup.operations.snapshots import newest_hosts
 from jitsu_backup.operations.standing import standing_alarms
 from jitsu_backup.operations.store_space import free_space
 from jitsu_backup.planning.protection import protects_little
@@ -53,6 +54,7 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
         for line in (line for alarm in alarms for line in f"alarm: {alarm.for_a_person}".splitlines()):
             app.line(line)
         if "workspace" in facts and last is not None:
+            last = replace(last, host=_other_console(app, facts, listing))
             app.line(f"{'last backup':17} {last.words(utc_now())}")
     if problem is not None:
         raise problem
@@ -79,6 +81,13 @@ def _figures(app: App) -> _Figures:
         return _Figures(last_reads(text), unseen_workspaces(text))
     except (BackupError, ValueError):  # reported when the metrics are written
         return _Figures()
+
+
+def _other_console(app: App, facts: dict[str, Any], listing: Mapping[str, int]) -> str:
+    """Return the console that the newest archive of a workspace is of, or an empty text if it is this one, or unknown."""
+    own = safe_text(facts["workspace"]["workspace_id"])
+    newest = run_async(newest_hosts([own], archives_in(listing), app.store, app.keys))
+    return next((host for _, host in newest if host not in (None, facts["host"])), "") or ""
 
 
 def _standing(app: App, facts: dict[str, Any], listing: Mapping[str, int]) -> list[Alarm]:

@@ -11,7 +11,7 @@ from jitsu_backup.cli.files import check_outside, check_pages, opened_overlay, w
 from jitsu_backup.cli.log_access import known_archives, log_access
 from jitsu_backup.cli.snapshot_argument import LIVE, Live, open_snapshot, place_of_origin
 from jitsu_backup.errors import BackupError, UsageError
-from jitsu_backup.model import Snapshot
+from jitsu_backup.model import Snapshot, some_of
 from jitsu_backup.operations import diff as comparing
 from jitsu_backup.operations.clone_record import record_between
 from jitsu_backup.operations.diff import Side, read_side
@@ -52,8 +52,11 @@ def diff(
     before, after = _sides(app, a, b)
     guards = [_guard(app, side) for side in (before, after)]
     ignored = tuple(dict.fromkeys(text for guard in guards for text in guard.ignore))
+    rules = Overlay() if overlay is None else opened_overlay(app, overlay).parse()
+    if elsewhere := rules.of(before.snapshot.manifest.source).elsewhere:
+        app.warn(f"overlay {overlay} is not used: its tables are for {some_of(list(elsewhere), 3)}")
     options = PlanOptions(
-        overlay=Overlay() if overlay is None else opened_overlay(app, overlay).parse(),
+        overlay=rules,
         mapping=tuple(map(split_mapping, mapping)),
         match_by_name=match_by_name,
         ignored=ignored,

@@ -131,7 +131,7 @@ def figures_of(drilled: Drill, code: int) -> "Sequence[Figures]":
             one.outcome.recovery.slug,
             one.outcome.recovery.workspace_id,
             ended,
-            one.whole,
+            one.is_back,
             counted(one.losses),
         )
         for one in drilled.workspaces

@@ -1,5 +1,6 @@
 """`jitsu-backup prune`."""
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from jitsu_backup.archive import ArchiveName
@@ -10,8 +11,9 @@ from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import plural, shown_time, some_of
 from jitsu_backup.operations import prune as pruning
 from jitsu_backup.operations.prune import Damage, Pruned
+from jitsu_backup.operations.recovery.unused import without_another
 from jitsu_backup.reports import archive_document, verdict_table
-from jitsu_backup.store import QUARANTINE, exists, named_archives
+from jitsu_backup.store import QUARANTINE, exists, instead_of, named_archives, substitutes
 
 
 @unattended()
@@ -38,7 +40,7 @@ def prune(app: App, workspace: str | None, dry_run: bool, quarantine: bool, **gi
         f"{len(pruned.unmoved)} could not be quarantined" if pruned.unmoved else "",
     ]
     app.outcome = ", ".join(filter(None, parts))
-    _tell(app, pruned, damage, dry_run=dry_run, quarantined_only=retention is None)
+    _tell(app, pruned, damage, found, dry_run=dry_run, quarantined_only=retention is None)
     for alarm in pruned.alarms:
         app.alarm(alarm)
     return pruned.exit_code
@@ -77,7 +79,23 @@ def _archives(app: App, workspace: str | None) -> list[ArchiveName]:
     return found
 
 
-def _tell(app: App, pruned: Pruned, damage: Damage, *, dry_run: bool, quarantined_only: bool) -> None:
+def _instead(archive: ArchiveName, found: Iterable[ArchiveName], damaged: Collection[ArchiveName]) -> str:
+    """Return which archive to use in place of a damaged one."""
+    own = [one for one in found if one.workspace_id == archive.workspace_id]
+    other = next(substitutes(archive, (one for one in own if one not in damaged)), None)
+    newest = all(one.sort_key <= archive.sort_key for one in own)
+    return instead_of(archive, other, newest=newest, prune=None)
+
+
+def _tell(
+    app: App,
+    pruned: Pruned,
+    damage: Damage,
+    found: Iterable[ArchiveName],
+    *,
+    dry_run: bool,
+    quarantined_only: bool,
+) -> None:
     app.facts |= {"store": app.store.url, "dry_run": dry_run, "put_aside": list(map(str, pruned.aside))}
     if app.as_json:
         lines = [
@@ -91,7 +109,10 @@ def _tell(app: App, pruned: Pruned, damage: Damage, *, dry_run: bool, quarantine
     moved = "would be moved" if dry_run else "was moved"
     for archive, why in damage.archives:
         if archive in pruned.aside:
-            app.line(f"{archive.reference} of {shown_time(archive.taken_at)} {moved} to {QUARANTINE}/: {why}")
+            app.line(
+                f"{archive.reference} of {shown_time(archive.taken_at)} {moved} to {QUARANTINE}/: {without_another(why)};"
+                f" {_instead(archive, found, pruned.aside)}"
+            )
     if quarantined_only and app.settings.retention:
         app.line(f"The [retention] of the settings was not applied; to apply it, run `{app.again('prune')}`.")
     app.line(f"{app.outcome}.")

@@ -172,7 +172,10 @@ class _Recovery:
         ways_back = {} if run is None else self._ways_back(run)
         archives = (one.archive for one in self.plan.workspaces)
         restore = partial(
-            restore_command, again=self.app.again_with_keys(archives), profile=self.place.profile
+            restore_command,
+            again=self.app.again_with_keys(archives),
+            profile=self.place.profile,
+            given=_secret_flags(self.given),
         )
         form = None if self.given["overlay_out"] is None else str(self.given["overlay_out"])
         return RecoveryReport(
@@ -306,6 +309,13 @@ class _Recovery:
             for outcome in run.outcomes
             if outcome.target_id and outcome.result is not None and outcome.result.way_back is not None
         }  # fmt: skip
+
+
+def _secret_flags(given: dict[str, Any]) -> list[str]:
+    """Return the flags about secrets that this run was given, which `restore` has too."""
+    overlay = [] if given["overlay"] is None else ["--overlay", str(given["overlay"])]
+    switches = ("allow_missing_secrets", "resend_secrets")
+    return [*overlay, *(f"--{name.replace('_', '-')}" for name in switches if given[name])]
 
 
 def _age_flags(app: App) -> list[str]:

@@ -20,7 +20,7 @@ from jitsu_backup.operations.recovery import RecoveryJob, RecoveryPlan
 from jitsu_backup.operations.recovery.choice import in_store
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.planning.console_overlay import ConsoleOverlay, OverlayTables, console_overlay
-from jitsu_backup.settings import Place
+from jitsu_backup.settings import Place, SecretText
 from jitsu_backup.store import of_workspace, period, shown_url
 
 
@@ -92,7 +92,14 @@ def connections(app: App, place: Place, report: Reporter) -> tuple[Connection, C
     if token is None or token == place.key:
         return person, None
     operator = replace(person, key=token, called="the operator's token")
-    return operator, replace(person, called=f"{person.key.called}, which creates workspaces")
+    called = f"{person.key.called}, which creates workspaces"
+    return operator, replace(person, key=_dispensable(place.key), called=called)
+
+
+def _dispensable(key: SecretText) -> SecretText:
+    """Return a person's API key, whose remedy says that a recovery with the operator's token does not need it."""
+    told = f"{key.if_rejected}, or give no API key (unset JITSU_APIKEY): the operator's token alone can create workspaces"
+    return replace(key, if_rejected=told)
 
 
 def job_of(

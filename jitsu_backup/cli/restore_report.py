@@ -35,7 +35,7 @@ from jitsu_backup.reports import (
 )
 from jitsu_backup.reports.html import restore_page
 from jitsu_backup.reports.markdown import restore_markdown
-from jitsu_backup.reports.terminal_layout import Clauses, Trimmed
+from jitsu_backup.reports.terminal_layout import Clauses, Trimmed, plain
 from jitsu_backup.store import write_new_file
 
 _UNRECORDED = {
@@ -53,7 +53,9 @@ _LONGEST_OVERLAY, _OVERLAY_LINES = 30, 6
 """The most lines of an overlay that are shown without --verbose, and how many are shown of a longer one."""
 
 
-def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str) -> None:
+def show_plan(
+    app: App, prepared: PreparedRestore, *, alone: bool, command: str, overlay_out: Path | None
+) -> None:
     """Show the plan of a command; as JSON only if it stands `alone`, because a report includes the plan."""
     plan, snapshot = prepared.plan, prepared.snapshot
     if not app.as_json:
@@ -63,8 +65,9 @@ def show_plan(app: App, prepared: PreparedRestore, *, alone: bool, command: str)
         if alone:
             _show_kept(app, plan, command)
             if different := stays_different(plan):
-                app.out.print(printable(f"Stays different: {different}."), markup=False)
-        _show_overlay(app, overlay_text(plan, comments=False) if plan.blocked else "")
+                app.out.print(Trimmed(plain(f"Stays different: {different}.")))
+        if plan.blocked and overlay_out is None:
+            _show_overlay(app, overlay_text(plan, comments=False))
     elif alone:
         app.emit({"snapshot": taken_document(snapshot, digest(snapshot)), "plan": plan_document(plan)})
 
@@ -141,7 +144,7 @@ def report_result(app: App, prepared: PreparedRestore, result: Result, run: RunO
         else:
             _show_result(app, result, run, way_back, doubtful)
             if result.verified and disabled:
-                app.out.print(f"{disabled}.", markup=False)
+                app.out.print(Trimmed(plain(f"{disabled}.")))
             _show_way_back(app, result, way_back, restore)
     written = _write_files(app, prepared, result, run, way_back, disabled)
     if result.failure is not None:
@@ -240,7 +243,7 @@ def _show_result(
         app.out.print()
         app.out.print(residue_view(result.found))
         if off := to_enable(result.plan, result.found):
-            app.out.print(f"{off}.")
+            app.out.print(Trimmed(plain(f"{off}.")))
     elif result.verified and not doubtful:
         app.out.print(Trimmed(Clauses(f"Verified: {matches(result.plan, result.extras)}.")))
     _show_kept(app, result.plan, run.command)

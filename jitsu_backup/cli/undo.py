@@ -13,7 +13,7 @@ from jitsu_backup.cli.applying import ApplyJob, apply
 from jitsu_backup.cli.files import opened_overlay
 from jitsu_backup.cli.saved_plans import check_plan_out, keep_plan
 from jitsu_backup.cli.snapshot_argument import find_last_run, place_of_origin
-from jitsu_backup.errors import BackupError
+from jitsu_backup.errors import BackupError, IncompleteError
 from jitsu_backup.model import Source, plural, shown_time, some_of
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.saved_plan import Origin
@@ -53,7 +53,26 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
         dry_run=how.dry_run or plan_out is not None,
     )
     wanted = undo_options(options, run)
-    return apply(ApplyJob(app, target, run.snapshot, wanted, how, planned=save, undoes=run))
+    code = apply(ApplyJob(app, target, run.snapshot, wanted, how, planned=save, undoes=run))
+    came_back = _recovered_here(run)
+    if came_back is not None and not how.dry_run and code in (0, IncompleteError.exit_code):
+        app.say("That would create new write keys. A recovery keeps those whose hashes the archive has:")
+        app.say(f"  {_recover_again(app, run, came_back, where)}")
+    return code
+
+
+def _recovered_here(run: LastRun) -> Source | None:
+    """Return the workspace elsewhere that a run recovered under its own slug, None for any other run."""
+    came_from = run.recovered_from
+    return came_from if came_from and came_from.slug == run.snapshot.manifest.source.slug else None
+
+
+def _recover_again(app: App, run: LastRun, source: Source, where: str) -> str:
+    """Return the command that recovers a workspace again onto the console of the PLACE `where`."""
+    into = ("--into", where.partition("/")[0]) if where.startswith("@") else ()
+    workspace = source.slug or source.workspace_id
+    keys = app.flags_to_open([run.archive])
+    return app.again("recover", "--from", source.host, "--workspace", workspace, *into, *keys)
 
 
 def _found(app: App, place: str | None) -> tuple[LastRun, str, Place]:
@@ -71,7 +90,7 @@ def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
     source = run.snapshot.manifest.source
     called = source.slug or source.workspace_id
     writing = _still_writing(app, source)
-    app.say(f"The last run in {called} {_about(run, source, writing=bool(writing))}.")
+    app.say(f"The last run in {called} {_about(run, writing=bool(writing))}.")
     if writing:
         app.warn(f"{writing}; wait until it has ended, then run undo again")
     if run.created:
@@ -82,7 +101,8 @@ def _tell(app: App, run: LastRun, where: str, *, dry_run: bool) -> None:
             if run.left
             else f"It was about to create {entities}. An undo deletes those that it created."
         )
-    app.say(f"That run {'would' if dry_run else 'will'} be undone. Run undo again to redo it.")
+    redo = "Recover it again to redo it." if _recovered_here(run) else "Run undo again to redo it."
+    app.say(f"That run {'would' if dry_run else 'will'} be undone. {redo}")
     if run.begun is not None:
         app.say(
             f"An earlier undo of it, of {shown_time(run.begun.taken_at)}, did not finish or left no record, so this run continues"
@@ -118,11 +138,12 @@ def _still_writing(app: App, target: Source) -> str:
         return ""
 
 
-def _about(run: LastRun, target: Source, *, writing: bool) -> str:
+def _about(run: LastRun, *, writing: bool) -> str:
     """Return what a run was, when it began, when it was continued, and whether it ended; `writing` says that it runs."""
     kind = "undo" if run.archive.undoes else "restore or clone"
-    words, began = f"is the {kind} of {shown_time(run.archive.taken_at)}", run.recovered_from
-    if began is not None and began.slug == target.slug:
+    words = f"is the {kind} of {shown_time(run.archive.taken_at)}"
+    began = None if run.archive.undoes else run.brought_from
+    if _recovered_here(run) is not None and began is not None:
         words = f"is the recovery of {shown_time(run.archive.taken_at)} from {began.host}"
     elif began is not None:
         called = began.slug or began.workspace_id

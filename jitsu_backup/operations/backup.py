@@ -130,6 +130,7 @@ class Backup:
         self._before = KnownBefore(self.expected, keys, job.allow_unseen)
         self._unlisted: BackupError | None = None
         self._unseen: tuple[str, ...] = ()
+        self._sees_all = False
         self._done: list[WorkspaceOutcome] = []
         self._listed: dict[str, Workspace] = {}
         self._listing: Mapping[str, int] | None = None
@@ -167,7 +168,7 @@ class Backup:
         return self._ended(self._done)
 
     def _ended(self, outcomes: Iterable[WorkspaceOutcome]) -> BackupRun:
-        return BackupRun(tuple(outcomes), self._unseen, self._unlisted, self._before.all())
+        return BackupRun(tuple(outcomes), self._unseen, self._sees_all, self._unlisted, self._before.all())
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
@@ -224,7 +225,7 @@ class Backup:
             )
         if not listed.found:
             raise AccessError(f"console {access.connection.host}: this key cannot read any workspace")
-        self._listed = {each.id: each for each in listed.found}
+        self._listed, self._sees_all = {each.id: each for each in listed.found}, listed.is_operators
         if "*" not in self.job.allow_unseen:
             slugs = {each.slug for each in listed.found}
             self._unseen = self._before.not_among(set(self._listed), slugs, self._in_shard)

@@ -92,13 +92,15 @@ class WorkspaceOutcome:
 class BackupRun:
     """How a run of `backup` ended.
 
-    `unseen` are the workspaces that only the store has, by slug. `unlisted` is why the store could not be listed, so
+    `unseen` are the workspaces that only the store has, by slug. `sees_all` says that the key is the operator's token,
+    which sees every workspace of the console. `unlisted` is why the store could not be listed, so
     that nothing was compared. `stored_before` are the archives from before the run. `removed` is the result of pruning,
     `unpacked` that of --unpack.
     """
 
     outcomes: tuple[WorkspaceOutcome, ...] = ()
     unseen: tuple[str, ...] = ()
+    sees_all: bool = False
     unlisted: BackupError | None = None
     stored_before: tuple[ArchiveName, ...] = ()
     removed: Removed | None = None
@@ -154,7 +156,7 @@ class BackupRun:
             yield from outcome.alarms(again, waits)
         slugs = self.slugs_before if self.unseen else {}
         for name in self.unseen:
-            yield unseen_alarm(name, again, slugs.get(name, ""))
+            yield unseen_alarm(name, again, slugs.get(name, ""), sees_all=self.sees_all)
         if self.removed is not None and self.removed.stuck:
             yield Alarm(What.NOT_PRUNED, self.removed.why, f"remove them with `{again('prune')}`")
         if self.unpacked is not None and self._stale:
@@ -163,16 +165,21 @@ class BackupRun:
             yield Alarm(What.UNCOMPARED, str(self.unlisted), "allow the store's credentials to list archives")
 
 
-def unseen_alarm(name: str, again: Again, slug: str = "") -> Alarm:
-    """Return the alarm about a workspace that only the store has. `slug` is its slug if `name` is its id."""
+def unseen_alarm(name: str, again: Again, slug: str = "", *, sees_all: bool) -> Alarm:
+    """Return the alarm about a workspace that only the store has. `slug` is its slug if `name` is its id.
+
+    `sees_all` says that the key is the operator's token.
+    """
     silence = shlex.join(["--allow-unseen", name])
+    access = "" if sees_all else "give the owner of the key access to it again; "
     remedy = (
-        "give the owner of the key access to it again (an operator's token sees every workspace: with it, this one is gone); if it"
-        " was deleted on purpose, or a recovery replaced it, silence this"
+        f"{access}if it was deleted on purpose, or a recovery replaced it, silence this"
         f" with {silence}, or write allow_unseen = [{toml_quoted(name)}] into the settings; if it or its console was lost, bring it"
         f" back with `{again('recover')}`"
     )
-    return Alarm(What.UNSEEN, f"its archives are those of {slug}" if slug else "", remedy, name)
+    gone = ["the console no longer has it, because the operator's token sees every workspace"] * sees_all
+    why = [*gone, *([f"its archives are those of {slug}"] if slug else [])]
+    return Alarm(What.UNSEEN, "; ".join(why), remedy, name)
 
 
 def _of_saved(saved: Saved, label: str, again: Again, waits: float | None) -> Iterator[Alarm]:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +44,7 @@ def diff(
     If there are selectors, only what they choose is compared, and nothing that `skip` chooses. `options` say how the sides
     are paired, which fields are ignored, and which overlay is applied to the earlier side, as in `planning.compare`.
     """
+    options = replace(options, overlay=options.overlay.of(before.snapshot.manifest.source))
     schemas = widest(recorded_schemas(), before.schemas or {}, after.schemas or {})
     changes = compare(before.snapshot, after.snapshot, schemas, options)
     return chosen(changes, list(selectors), list(skip), options.sets)

@@ -86,9 +86,14 @@ class DrilledWorkspace:
 
     @property
     def whole(self) -> bool:
-        """Whether everything was restored, including its name and its options."""
+        """Whether everything that the archive has was restored, including the name and the options."""
         kept = not (self.outcome.renamed or self.outcome.options_left)
         return self.rehearsal.whole and kept and not self.outcome.interrupted
+
+    @property
+    def is_back(self) -> bool:
+        """Whether everything was restored, and no newer archive had to be left unused."""
+        return self.whole and self.outcome.recovery.newer is None
 
     @property
     def losses(self) -> tuple[RecoveryLoss, ...]:
@@ -127,12 +132,12 @@ class Drill:
 
     @property
     def back(self) -> tuple[DrilledWorkspace, ...]:
-        """The workspaces that were restored completely."""
-        return tuple(one for one in self.workspaces if one.whole)
+        """The workspaces that were restored completely, from their newest archives."""
+        return tuple(one for one in self.workspaces if one.is_back)
 
     @property
     def not_back(self) -> tuple[DrilledWorkspace, ...]:
-        """The workspaces that were not restored, or only partly."""
+        """The workspaces whose archives were not restored, or only partly."""
         return tuple(one for one in self.workspaces if not one.whole)
 
     @property

@@ -179,10 +179,11 @@ class Keeper:
                 continue
             unseen[workspace_id] = newest
         times = Counter(newest.slug for newest in unseen.values())
+        sees_all = all(one.access.is_operators for one in self.watched.values())
         for workspace_id, newest in unseen.items():
             named = workspace_id if newest.slug in labels or times[newest.slug] > 1 else newest.slug
             slug = newest.slug if named == workspace_id else ""
-            alarm = unseen_alarm(named, self.around.again, slug)
+            alarm = unseen_alarm(named, self.around.again, slug, sees_all=sees_all)
             self.troubles.begins(("unseen", workspace_id), named, alarm)
         for subject in {*self.troubles.of_kind("unseen")} - {("unseen", one) for one in unseen}:
             self.troubles.is_over(subject)

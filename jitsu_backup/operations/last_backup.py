@@ -14,17 +14,22 @@ OVERDUE = timedelta(hours=25)
 
 @dataclass(frozen=True, slots=True)
 class LastBackup:
-    """When a workspace was last backed up (UTC). If it is not `certain`, runs that found nothing new are not counted."""
+    """When a workspace was last backed up (UTC). If it is not `certain`, runs that found nothing new are not counted.
+
+    `host` is the console that the backup is of, if that is another one.
+    """
 
     at: datetime
     certain: bool
+    host: str = ""
 
     def words(self, now: datetime) -> str:
         """Return the time in words, and what to do if the schedule seems to have stopped."""
         later = "" if self.certain or now - self.at < timedelta(hours=1) else ", or later"
         stopped = now - self.at > OVERDUE
         advice = "; the schedule seems to have stopped: look at the log of its job" if stopped else ""
-        return f"{shown_time(self.at)} ({ago(self.at, now)}{later}){advice}"
+        of = f", of {self.host}" if self.host else ""
+        return f"{shown_time(self.at)} ({ago(self.at, now)}{later}{of}){advice}"
 
 
 def last_backup(

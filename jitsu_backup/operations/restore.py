@@ -208,10 +208,9 @@ async def prepare_against(
     """
     entities = tuple(e for e in snapshot.entities if e.key.type not in live.manifest.not_offered)
     source, target = snapshot.manifest.source, live.manifest.source
-    syncs = live.of_type("reverse-sync")
     jobs: tuple[Coroutine[Any, Any, Any], ...] = (
         neighbours.schemas(schemas_needed(entities)),
-        read_reverse_sync_states(console, target.workspace_id if syncs else None),
+        read_reverse_sync_states(console, target.workspace_id if live.of_type("reverse-sync") else None),
     )
     schemas, states = await gather(*jobs)
     same_console = await lives_there(console, snapshot)
@@ -225,6 +224,7 @@ async def prepare_against(
     if moved and not await sees_workspace(console, source.workspace_id):
         # this is unknown, so they count as in use where they came from
         domains |= dict.fromkeys(claimed, source.slug or source.workspace_id)
+    options = replace(options, overlay=options.overlay.of(source))
     options = await with_third_side(options, snapshot, live, find_record, find_base)
     options = replace(
         options,
@@ -482,7 +482,7 @@ def _written(
 
 def _verified(result: Result, importer: PlanExecutor, prepared: PreparedRestore, after: Snapshot) -> Result:
     """Return the result of comparing the target that was read back with the intended state."""
-    check, found = still_different(prepared.snapshot, prepared.options, importer, after)
+    check, found = still_different(prepared.snapshot, prepared.plan, prepared.options, importer, after)
     return replace(
         result,
         outcomes=importer.outcomes(),

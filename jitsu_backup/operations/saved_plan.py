@@ -14,7 +14,7 @@ import orjson
 
 from jitsu_backup.archive import ArchiveName, digest
 from jitsu_backup.errors import BlockedError, UsageError
-from jitsu_backup.model import quoted, shown_time, some_of
+from jitsu_backup.model import Source, quoted, shown_time, some_of
 from jitsu_backup.operations.folder import is_folder
 from jitsu_backup.operations.restore import READ_ONLY, PreparedRestore
 from jitsu_backup.operations.third_side import NO_BASE, NO_RECORD
@@ -49,7 +49,8 @@ GUARDS = ("protect", "ignored")
 class SavedPlan:
     """What the file at `path` says. `document` is its whole content.
 
-    `archive` and `overlay` are file names without folders, or None without a file. `options` lack the overlay.
+    `archive` and `overlay` are file names without folders, or None without a file. `source` is the workspace of the
+    snapshot, by id and slug. `options` lack the overlay.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class SavedPlan:
     digest: str
     into: str
     workspace_id: str
+    source: Source
     options: PlanOptions
     overlay: str | None
     has_overlay: bool
@@ -115,7 +117,7 @@ def load_plan(path: Path, data: bytes) -> SavedPlan:
                 f"plan {path}: its format is {document['version']}, but this version of jitsu-backup applies format"
                 f" {VERSION}; create a new plan with --plan-out"
             )
-        options, overlay = document["options"], document["overlay"]
+        options, overlay, source = document["options"], document["overlay"], document["plan"]["source"]
         saved = SavedPlan(
             path=path,
             command=str(document["command"]),
@@ -123,6 +125,7 @@ def load_plan(path: Path, data: bytes) -> SavedPlan:
             digest=str(document["snapshot"]["digest"]),
             into=str(document["into"]),
             workspace_id=str(document["plan"]["target"]["workspace_id"]),
+            source=Source("", str(source["workspace_id"]), source["slug"] and str(source["slug"])),
             options=plan_options({**options, "mapping": options["map"]}, Overlay()),
             overlay=None if overlay is None else _file_name(overlay["file"]),
             has_overlay=overlay is not None,
@@ -145,7 +148,7 @@ def check_overlay(saved: SavedPlan, overlay: OverlayFile) -> Overlay:
             f"plan {saved.path}: the overlay {overlay.path} has changed since the plan was made; give the previous one with"
             " --overlay, or create a new plan"
         )
-    found = overlay.parse()
+    found = overlay.parse().of(saved.source)
     changed = [
         f"{value.place}, from {value.reference}"
         for value, one in zip(found.outside, _value_fingerprints(found.outside, salt), strict=True)

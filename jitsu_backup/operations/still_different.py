@@ -16,17 +16,18 @@ from jitsu_backup.planning import (
     left_out,
     make_plan,
     residue,
+    shortfalls,
 )
 
 _TWICE = "exists twice: somebody else, or a delayed request, created it meanwhile; delete one of the two"
 
 
 def still_different(
-    snapshot: Snapshot, options: PlanOptions, importer: PlanExecutor, after: Snapshot
+    snapshot: Snapshot, plan: Plan, options: PlanOptions, importer: PlanExecutor, after: Snapshot
 ) -> tuple[Plan, list[Residue]]:
     """Return the plan that the target needs now, and what differs from the intended state, with the reasons.
 
-    `options` are those of the plan that `importer` has carried out, and `after` is the target as it was read back.
+    `options` are those of the `plan` that `importer` has carried out, and `after` is the target as it was read back.
     """
     outcomes = importer.outcomes()
     afterwards = options.afterwards(o.action.key for o in outcomes if o.status is Status.DONE)
@@ -41,6 +42,9 @@ def still_different(
     found = {*residue(check, reasons, undeleted), *left}
     found |= {Residue(action.key, action.name, loss.path, loss.reason) for action, loss in overtaken}
     listed = {line.key for line in found}
+    if options.resend_secrets:  # reading back cannot show which hidden secrets were not sent
+        skipped = (action for action in plan.actions if action.kind is ActionKind.SKIPPED)
+        found |= {line for line in shortfalls(skipped) if line.key not in listed}
     found |= {Residue(e.key, e.name, "", _TWICE) for e in importer.duplicates(after) if e.key not in listed}
     return check, sorted(found)
 

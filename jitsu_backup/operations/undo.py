@@ -30,8 +30,8 @@ class LastRun:
     them, the first one first; without `left`, they show what was left of what they were about to write. There are none if
     the last one stored neither. `continued` says when each but the first began. `after` is the workspace when an undo of them began that did not end; `begun` is the backup from
     before that undo. `unended` are the backups from before the preceding runs that left no record, the last one first.
-    `unbacked` is the state left by a later run that made no backup. `recovered_from` is the workspace elsewhere from which
-    they brought most of this one, None for any other run.
+    `unbacked` is the state left by a later run that made no backup. `brought_from` is the workspace elsewhere that they
+    may have brought back here, or parts of it; None for any other run.
     """
 
     archive: ArchiveName
@@ -43,7 +43,7 @@ class LastRun:
     unended: tuple[ArchiveName, ...] = ()
     begun: ArchiveName | None = None
     unbacked: ArchiveName | None = None
-    recovered_from: Source | None = None
+    brought_from: Source | None = None
 
     @property
     def known(self) -> bool:
@@ -60,6 +60,11 @@ class LastRun:
     def created_most(self) -> bool:
         """Whether the run created, or was about to create, more than half of what it left."""
         return self.known and 2 * self.created > len(self._reached)
+
+    @property
+    def recovered_from(self) -> Source | None:
+        """The workspace elsewhere from which the run brought most of this one, None for any other run."""
+        return self.brought_from if self.created_most else None
 
     @property
     def _reached(self) -> tuple[Entity, ...]:
@@ -132,19 +137,21 @@ async def last_run(
         begun=begun,
         unbacked=next((one for one in without if one.sort_key > found[-1].backup.sort_key), None),
     )
-    if not run.created_most:
-        return run
-    return replace(run, recovered_from=await _recovered_from(run.archive, past, source, store, keys))
+    return replace(run, brought_from=await _brought_from(run, past, source, store, keys))
 
 
-async def _recovered_from(
-    run: ArchiveName, past: Sequence[ArchiveName], target: Source, store: Store, keys: ArchiveKeys
+async def _brought_from(
+    run: LastRun, past: Sequence[ArchiveName], target: Source, store: Store, keys: ArchiveKeys
 ) -> Source | None:
-    """Return the workspace elsewhere from which a run brought a workspace back, by the record or the intent of a clone."""
+    """Return the workspace elsewhere from which a run may have brought a workspace back, by the record of a clone.
+
+    If the run created most of the workspace and left no record, an intent shows it too.
+    """
     own = source_mark(target.host, target.workspace_id)
     clones = [one for one in past if one.cloned_from not in (None, own)]
-    records = (one for one in clones if one.sort_key > run.sort_key and not one.is_intent)
-    record = next(records, None) or next((one for one in reversed(clones) if one.is_intent), None)
+    records = (one for one in clones if one.sort_key > run.archive.sort_key and not one.is_intent)
+    intents = (one for one in reversed(clones) if one.is_intent and run.created_most)
+    record = next(records, None) or next(intents, None)
     if record is None:
         return None
     try:
@@ -194,7 +201,7 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     is deleted only with `accept_shrink`. The record of a run that did not end is found by `LastRun.left_in`.
     """
     if not run.known:
-        return replace(options, resend_secrets=bool(options.overlay.rules))
+        return replace(options, resend_secrets=bool(options.overlay.rules or options.overlay.own))
     return replace(
         with_record(options, run),
         prune=options.prune or run.snapshot.manifest.complete,

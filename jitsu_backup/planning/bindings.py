@@ -12,6 +12,7 @@ from jitsu_backup.model import Entity, Key, flag, members_of, some_of
 from jitsu_backup.planning.candidate import Actions, Planned
 from jitsu_backup.planning.ignored import own_fields
 from jitsu_backup.planning.objects import plan_object
+from jitsu_backup.planning.options import Since
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.reverse_sync_rules import runs
 from jitsu_backup.planning.reverse_syncs import delivers_otherwise, why_off, why_stuck
@@ -169,7 +170,10 @@ def _untouched(sides: Sides, source: Key | None) -> str:
 
 
 def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
-    """Return the action that blocks a change because reverse syncs prevent it."""
+    """Return the action in place of a change that reverse syncs prevent: blocked, or skipped in the recovery of a console.
+
+    A recovery has no flag to decide it with, and restores everything else.
+    """
     names = some_of(sorted(sides.called(holder.sync) for holder in holders), 3)
     uses = "uses" if len(holders) == 1 else "use"
     why = next(
@@ -178,6 +182,8 @@ def _blocked(sides: Sides, action: Action, holders: list[_Holder]) -> Planned:
     )
     obstacles = list(dict.fromkeys(h.obstacle for h in holders if h.obstacle != _REMEDY)) or [_REMEDY]
     obstacle = some_of(obstacles, 3, "; ")
+    if sides.since is Since.RECOVERY:
+        return Planned(action.stopped(ActionKind.SKIPPED, f"{why}: {obstacle}"))
     reason = f"{why}: {obstacle}; or leave this out with {flag('--skip', action.key)}"
     return Planned(action.stopped(ActionKind.BLOCKED, reason))
 

@@ -100,6 +100,22 @@ def console_overlay(
     return ConsoleOverlay(shared, own)
 
 
+def parse_any_overlay(
+    document: object,
+    secrets: frozenset[str] = frozenset(),
+    outside: tuple[Outside, ...] = (),
+    called: str = "overlay",
+) -> Overlay:
+    """Return the overlay of a document as `parse_overlay` does. Its tables may also be for single workspaces: see `Overlay.of`.
+
+    If some are, the others are for every workspace that has what they name. Raise UsageError.
+    """
+    if not (isinstance(document, Mapping) and any(_split(str(text))[0] for text in document)):
+        return parse_overlay(document, secrets, outside)
+    found = console_overlay(overlay_tables(document, secrets, outside, called), {}, str)
+    return replace(found.shared, own=found.own)
+
+
 def _shared(given: OverlayTables, workspaces: Iterable[str]) -> Overlay:
     overlay = parse_overlay(given.shared, given.secrets, tuple(_outside(given, workspaces)))
     rules = tuple(replace(rule, shared=True) for rule in overlay.rules)

@@ -3,17 +3,26 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from jitsu_backup.catalogue import Form, entity_type, find_references
-from jitsu_backup.model import Key, format_path, plural, shortened, some_of
+from jitsu_backup.model import Key, Source, format_path, plural, shortened, some_of
 from jitsu_backup.planning.copied_addresses import copied_addresses
 from jitsu_backup.planning.copied_secrets import copied_secrets, in_words
+from jitsu_backup.planning.options import Since
+from jitsu_backup.planning.overlays import Overlay
 from jitsu_backup.planning.pairs import Pairs
 from jitsu_backup.planning.plan import Action, ActionKind
 from jitsu_backup.planning.requirements import is_there, uses
 from jitsu_backup.planning.reverse_syncs import notes_on_syncs
+from jitsu_backup.planning.sides import Sides
 
 
 class CopiedHosts(str):
     """The note that lists the addresses that a clone copies."""
+
+    __slots__ = ()
+
+
+class Unsent(str):
+    """The note that lists the hidden secrets of the overlay that are not sent."""
 
     __slots__ = ()
 
@@ -39,6 +48,7 @@ def notes_on(
         *_missing_images(pairs, actions),
         *_secrets_in_clear(pairs, actions),
         *_hosts(pairs, actions),
+        *_of_others(pairs.sides.options.overlay, pairs.sides.snapshot.manifest.source),
         *_unsent(pairs, actions),
         *_namesakes(pairs, actions, deleted if pairs.sides.undoes else ()),
         *_dead(actions),
@@ -100,7 +110,7 @@ def _secrets_in_clear(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[s
     ]
     if found:
         named = some_of(found, _MOST_SECRETS)
-        yield f"secrets copied unchanged from the source: {named}; replace them with --overlay"
+        yield f"secrets copied unchanged from the source: {named}; replace them with --overlay{_unless(sides)}"
 
 
 def _hosts(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
@@ -112,7 +122,21 @@ def _hosts(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
     ]
     if found:
         yield CopiedHosts(
-            f"{COPIED_HOSTS}: {some_of(found, _MOST_HOSTS)}; give the target's own with --overlay"
+            f"{COPIED_HOSTS}: {some_of(found, _MOST_HOSTS)}; give the target's own with --overlay{_unless(pairs.sides)}"
+        )
+
+
+def _unless(sides: Sides) -> str:
+    """Return when to leave what is copied as it is: a workspace of that slug on another console may be the same, recovered."""
+    return ", unless it is the same workspace, recovered" if sides.since is Since.EITHER else ""
+
+
+def _of_others(overlay: Overlay, source: Source) -> Iterator[str]:
+    """Yield that an overlay is not used, because all its tables are for other workspaces."""
+    if overlay.elsewhere:
+        yield (
+            f"{overlay.called} is not used: its tables are for {some_of(list(overlay.elsewhere), 3)}, and the snapshot is of"
+            f" {source.slug or source.workspace_id}; add tables for that one, or leave out --overlay"
         )
 
 
@@ -127,7 +151,7 @@ def _unsent(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]:
     ]
     if found:
         one = len(found) == 1
-        yield (
+        yield Unsent(
             f"{plural(len(found), 'hidden secret')} of the overlay {'is' if one else 'are'} not sent, because nothing else of"
             f" {'its entity' if one else 'their entities'} changes: {some_of(found, 3)}; to send new values, add --resend-secrets"
         )

@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, time
 from typing import Any
 
@@ -15,6 +15,7 @@ from jitsu_backup.model import (
     Entity,
     Key,
     Path,
+    Source,
     format_path,
     masked_paths,
     plural,
@@ -65,13 +66,16 @@ class Outside:
 class Overlay:
     """Rules, applied in order. `secrets` are values to hide, `outside` the values that come from outside the file.
 
-    `called` is its name in messages.
+    `called` is its name in messages. `own` are the overlays of single workspaces, by id or slug, which replace this one
+    there. `elsewhere` are the only workspaces that the file has tables for, if it has none for the one of this overlay.
     """
 
     rules: tuple[Rule, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     outside: tuple[Outside, ...] = ()
     called: str = field(default="overlay", compare=False)
+    own: Mapping[str, "Overlay"] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
     _exact: dict[tuple[str, str], list[int]] = field(init=False, repr=False, compare=False)
     _wide: list[int] = field(init=False, repr=False, compare=False)
 
@@ -83,6 +87,17 @@ class Overlay:
                 exact[rule.selector.named].append(position)
         object.__setattr__(self, "_exact", dict(exact))
         object.__setattr__(self, "_wide", [n for n, rule in enumerate(self.rules) if not rule.selector.exact])
+
+    def of(self, source: Source) -> "Overlay":
+        """Return the overlay of one workspace. Raise UsageError if the file names it both by its id and by its slug."""
+        names = [name for name in (source.workspace_id, source.slug or "") if name in self.own]
+        if len(names) > 1:
+            both = " and ".join(map(repr, names))
+            raise UsageError(f"{self.called}: {both} are the same workspace; use one name for its tables")
+        if names:
+            return self.own[names[0]]
+        elsewhere = () if self.rules else tuple(self.own)
+        return replace(self, own={}, elsewhere=elsewhere) if self.own else self
 
     def apply(self, entity: Entity, name: str) -> dict[str, Any]:
         """Return the body of `entity` with every rule that matches it applied."""

@@ -146,7 +146,9 @@ def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]
     for key, action in sorted(actions.items()):
         called, found = pairs.sides.called(pairs.sides.by_key[key]), pairs.found.get(key)
         if action.off and action.kind is not ActionKind.CREATE:
-            yield f"{called} is disabled, but runs in the snapshot: enable it in the UI if it should run"
+            asked = pairs.sides.options.enable_reverse_syncs and not pairs.sides.undoes
+            only = "; --enable-reverse-syncs is only about syncs that a run creates" if asked else ""
+            yield f"{called} is disabled, but runs in the snapshot: enable it in the UI if it should run{only}"
         if key.type == "reverse-sync" and action.writes:
             confirmed = [] if pairs.sides.in_place else _confirmed(action.body, found)
             if confirmed:

@@ -11,7 +11,7 @@ from rich.text import Text
 from jitsu_backup.archive import CLONED, CLONING, PACKED, ArchiveName
 from jitsu_backup.archive.retention import Verdict
 from jitsu_backup.model import printable, some_of
-from jitsu_backup.reports.terminal_layout import Trimmed, plain, table_of
+from jitsu_backup.reports.terminal_layout import Enumerated, Trimmed, plain, table_of
 
 _LONGEST_TABLE = 1000  # rows; laying out more takes too long
 _SECONDS = len(":59")
@@ -66,7 +66,7 @@ def _with_rest(table: Table, total: int) -> RenderableType:
 
 def _archive_row(
     archive: ArchiveName, sources: Mapping[str, str], first: Sequence[str] = ()
-) -> tuple[Text, Text, Text, Text]:
+) -> tuple[Text, Text, Text, Enumerated]:
     source = sources.get(archive.cloned_from or "")
     words: dict[str | None, str] = {archive.cloned_from: f"from {source}" if source else ""}
     if archive.undoes is not None:
@@ -77,4 +77,4 @@ def _archive_row(
     last = ["encrypted"] if archive.encrypted else []
     marks = [*first, *(["DAMAGED"] if archive.damaged else []), *filter(None, named), *last]
     moment = archive.taken_at.strftime("%Y-%m-%d %H:%M:%S")
-    return plain(archive.digest_prefix), plain(archive.slug), plain(moment), plain(", ".join(marks))
+    return plain(archive.digest_prefix), plain(archive.slug), plain(moment), Enumerated(tuple(marks))

@@ -25,7 +25,7 @@ def drill_summary(drill: Drill, store: str, *, fail_on_losses: bool = False) -> 
     """Return the report of a drill; `store` says where the archives are."""
     run = replace(drill.run, plan=replace(drill.plan, left_out=drill.left_out))
     summary = run_summary(RecoveryReport(run.plan, drill.began, store, run), run)
-    ages = {label: value for label, value in summary.facts if label == "backed up"}
+    ages = {label: value for label, value in summary.facts if label in ("backed up", "older")}
     clashes = claimed_by_several(drill.plan)
     console = f"an empty console in memory ({drill.generation})"
     subject = f"{drill.plan.source_host} → {console}" if drill.plan.source_host else console
@@ -133,9 +133,9 @@ def _next_steps(drill: Drill) -> Iterator[NextStep]:
     if unread := len(unused) - locked:
         of = plural(unread, "workspace")
         yield NextStep(f"Fix what the report says about the newest archive of {of}, or back up again")
-    if drill.not_back:
+    if not_back := sum(one.outcome.recovery.newer is None for one in drill.not_back):
         yield NextStep(
-            f"Fix in the console what could not be restored in {plural(len(drill.not_back), 'workspace')}, and back up again"
+            f"Fix in the console what could not be restored in {plural(not_back, 'workspace')}, and back up again"
         )
     if lacking[LossKind.SECRET.label] or drill.senders:
         yield NextStep(
@@ -191,7 +191,7 @@ def _workspace(
     rehearsal, age = one.rehearsal, drill.began - one.outcome.recovery.archive.taken_at
     return {
         **{name: ended[name] for name in _OF_A_WORKSPACE},
-        "whole": one.whole,
+        "whole": one.is_back,
         "restored": rehearsal.restored,
         "meant": rehearsal.meant,
         "dead": [str(key) for key in rehearsal.dead],

@@ -4,9 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from jitsu_backup.archive import ArchiveName
 from jitsu_backup.errors import BlockedError, UsageError
-from jitsu_backup.model import ago, lasting, lasting_between, plural, quoted, shown_time, some_of
+from jitsu_backup.model import ago, lasting, lasting_between, plural, quoted, some_of
 from jitsu_backup.operations.recovery import (
     Clash,
     LeftOut,
@@ -32,7 +31,6 @@ from jitsu_backup.reports.recovery_next_steps import (
     CHANGED_LINKS,
     WAYS_BACK,
     about_blocked,
-    about_damaged,
     about_permission,
     carry_out,
     changed_ids,
@@ -41,8 +39,10 @@ from jitsu_backup.reports.recovery_next_steps import (
     renumbered,
     take_back,
     to_provide,
+    to_save,
     ways_back,
 )
+from jitsu_backup.reports.recovery_older import about_older, backed_up, older_in_words, passed_over
 from jitsu_backup.reports.recovery_plan_lists import (
     NEW_IDS,
     called,
@@ -89,6 +89,8 @@ def plan_summary(report: RecoveryReport) -> RecoverySummary:
     plan = report.plan
     counts = Counter(map(standing, plan.workspaces))
     parts = [f"{counts[kind]} {kind.words_for(counts[kind])}" for kind in Standing if counts[kind]]
+    older = sum(one.newer is not None for one in plan.workspaces)
+    parts += [f"{older} from an older archive"] if older else []
     parts += [f"{len(plan.left_out)} left out"] if plan.left_out else []
     return RecoverySummary(
         "Recovery plan", _subject(plan), ", ".join(parts) or "no workspace to recover in the store",
@@ -161,9 +163,8 @@ def _to_decide(report: RecoveryReport) -> Iterator[NextStep]:
         )
     yield from about_blocked(report, [(one, one.problem) for one in plan.workspaces])
     yield from to_provide(report)
-    if (keys := plan.unblocked.made_keys) and report.keys_out is None:
-        yield NextStep(f"Save {plural(keys, 'new write key')} to a file: --keys-out keys.json")
-    yield from about_damaged(report)
+    yield from to_save(report)
+    yield from about_older(report, plan.workspaces)
 
 
 def _why_stuck(one: WorkspaceRecovery, command: RestoreCommand) -> str:
@@ -231,6 +232,7 @@ def _ages(report: RecoveryReport) -> Iterator[tuple[str, str]]:
                 else ""
             ),
         )
+    yield "older", older_in_words(report.plan.workspaces)
     for host in report.plan.other_hosts:
         yield "note", f"the store also has archives of {host}; --from {host} restores from them"
 
@@ -250,13 +252,13 @@ def _plan_listings(report: RecoveryReport) -> Iterator[Listing]:
         alike=True,
     )
     yield _left_out(plan.left_out)
-    yield _passed_over(plan.workspaces)
+    yield passed_over(plan.workspaces)
     yield claimed_by_several(plan)
     unknown = tuple(unknown_rows(plan.workspaces))
     yield Listing(
         "Types that this console does not support", ("Type", "Entities", "Of"), unknown, urgent=True
     )
-    yield will_differ(plan.workspaces)
+    yield will_differ(plan.workspaces, report.restore)
     refused = tuple(refused_names(plan.workspaces))
     yield Listing("Names that this console rejects", ("Workspace", "What"), refused, urgent=True, alike=True)
     yield from over_existing(plan.workspaces)
@@ -303,10 +305,8 @@ def _remarkable(one: WorkspaceRecovery) -> bool:
 
 def _plan_row(one: WorkspaceRecovery, now: datetime) -> tuple[str, ...]:
     made = 0 if one.prepared is None else one.prepared.plan.made_keys
-    old = " (old)" if one.is_old else ""
     lacks = ", ".join(lacking(one))
-    backed_up = f"{ago(one.archive.taken_at, now)}{old}"
-    return one.slug, standing_in_words(one), backed_up, _to_write(one), str(made or ""), lacks
+    return one.slug, standing_in_words(one), backed_up(one, now), _to_write(one), str(made or ""), lacks
 
 
 def _to_write(one: WorkspaceRecovery) -> str:
@@ -322,27 +322,16 @@ def lacking(one: WorkspaceRecovery) -> list[str]:
 
 
 def _left_out(found: Sequence[LeftOut]) -> Listing:
+    slugs = Counter(one.slug for one in found)
     rows = tuple(
-        (one.slug, without_another(one.why)) for one in sorted(found, key=lambda one: not one.exit_code)
+        (
+            one.slug if slugs[one.slug] == 1 else f"{one.slug} ({one.workspace_id})",
+            without_another(one.why),
+        )
+        for one in sorted(found, key=lambda one: not one.exit_code)
     )
     urgent = any(one.exit_code for one in found)
     return Listing("Left out", ("Workspace", "Why"), rows, urgent=urgent, alike=True)
-
-
-def _passed_over(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
-    rows = tuple(
-        (
-            one.slug,
-            f"{_archive(past.archive)}: {without_another(past.why)}; the one of {one.archive.taken_at:%Y-%m-%d %H:%M} UTC is used instead",
-        )
-        for one in workspaces
-        for past in one.passed_over
-    )
-    return Listing("Newer archives that are not used", ("Workspace", "Why"), rows, urgent=True, alike=True)
-
-
-def _archive(archive: ArchiveName) -> str:
-    return f"{archive.digest_prefix} of {shown_time(archive.taken_at)}"
 
 
 def _to_set_by_hand(found: Iterable[tuple[str, str, str]]) -> Listing:
@@ -382,7 +371,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     bad = tuple(
         (outcome.recovery.slug, f"{how.words}: {_why(outcome, report.restore)}")
         for outcome, how in ended
-        if not (how.good or how is Ending.PARTLY)
+        if not (how.good or how in (Ending.PARTLY, Ending.OLDER))
     )
     yield Listing("Not recovered", ("Workspace", "Why"), bad, urgent=True, alike=True)
     unsafe = tuple(
@@ -404,7 +393,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
     )
     yield Listing(NEW_IDS, ("Workspace", "What", "New id"), tuple(renumbered(run)))
     yield _left_out(run.plan.left_out)
-    yield _passed_over(run.plan.workspaces)
+    yield passed_over(run.plan.workspaces)
     yield from _remarks([outcome.recovery for outcome in run.outcomes])
     ordered = sorted(ended, key=lambda pair: pair[1].good)
     rows = tuple(_run_row(outcome, how, report.now) for outcome, how in ordered)
@@ -431,8 +420,7 @@ def _run_listings(report: RecoveryReport, run: RecoveryRun) -> Iterator[Listing]
 def _why(outcome: RecoveryOutcome, command: RestoreCommand) -> str:
     if outcome.problem is not None:
         return reason(outcome.problem, outcome.recovery, command)
-    when = "while it was being written" if outcome.begun else "before it was started"
-    return f"the run was interrupted {when}"
+    return f"the run was interrupted {'before everything was written' if outcome.begun else 'first'}"
 
 
 def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, str, str]]:
@@ -462,9 +450,10 @@ def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, s
 def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str, ...]:
     one, result = outcome.recovery, outcome.result
     keys = 0 if result is None else len(result.keys)
-    word = "restored (new)" if how is Ending.BACK and outcome.made else how.words
+    short = {Ending.OLDER: "restored (older)", Ending.BACK: "restored (new)" if outcome.made else "restored"}
+    word = short.get(how, how.words)
     lacks = ", ".join(lacking(one))
-    return one.slug, word, ago(one.archive.taken_at, now), f"{written(outcome):,}", str(keys or ""), lacks
+    return one.slug, word, backed_up(one, now), f"{written(outcome):,}", str(keys or ""), lacks
 
 
 def kinds_of(rows: Iterable[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:

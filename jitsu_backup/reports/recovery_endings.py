@@ -19,6 +19,7 @@ _IN_WORDS = {
     "in place": "unchanged",
     "not begun": "not started",
     "back in part": "partly restored",
+    "back from an older archive": "restored from an older archive",
     "back": "restored",
 }
 
@@ -58,6 +59,7 @@ class Ending(Enum):
     INTERRUPTED = "interrupted"
     NOT_BEGUN = "not begun"
     PARTLY = "back in part"
+    OLDER = "back from an older archive"
     BACK = "back"
     IN_PLACE = "in place"
 
@@ -80,6 +82,8 @@ def ending(outcome: RecoveryOutcome) -> Ending:
         return Ending.BLOCKED if isinstance(outcome.problem, BlockedError) else Ending.FAILED
     if not outcome.whole:
         return Ending.PARTLY
+    if outcome.recovery.newer is not None:
+        return Ending.OLDER
     return Ending.BACK if outcome.made or written(outcome) or outcome.options_set else Ending.IN_PLACE
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from jitsu_backup.catalogue import KEY_FIELDS, is_link, write_key_ids
-from jitsu_backup.errors import BlockedError, IntegrityError
+from jitsu_backup.errors import BlockedError
 from jitsu_backup.model import items_of, plural, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.operations.recovery import RecoveryOutcome, RecoveryRun, WorkspaceRecovery
@@ -14,15 +14,17 @@ from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.operations.safeguards import READ_ONLY_ROLES
 from jitsu_backup.operations.store_space import make_room
 from jitsu_backup.planning import ActionKind, same_workspace
+from jitsu_backup.planning.notes import Unsent
 from jitsu_backup.reports.recovery_endings import Ending, ending, how_to_run_again, may_not_write
 from jitsu_backup.reports.recovery_keys import for_senders
+from jitsu_backup.reports.recovery_older import about_older
 from jitsu_backup.reports.recovery_plan_lists import NEW_IDS, called
 from jitsu_backup.reports.recovery_values import NextStep, RecoveryReport
 
 CHANGED_IDS = "Workspaces with a new id"
 CHANGED_LINKS = "Connections and syncs with a new id"
 WAYS_BACK = "How to undo this"
-_PAGE = "docs/recovered.md"
+_KEYS_OUT = "--keys-out keys.json"
 _FEW = 10
 
 
@@ -42,7 +44,7 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
             f"Resolve what is blocked ({plural(len(undecided), 'workspace')}), then run the same command again",
             "" if again else report.again,
         )
-    yield from about_damaged(report)
+    yield from about_older(report, recoveries)
     yield from map(NextStep, for_senders(run, report.keys_out))
     yield from map(NextStep, _about_hashes(run))
     losses = Counter(
@@ -51,8 +53,9 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
     for kind in LossKind:
         if losses[kind] and kind is not LossKind.WRITE_KEY:
             yield NextStep(f"Still to do: {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
-    yield from map(NextStep, _about_members(run))
+    yield from _about_members(run)
     yield from _about_ids(run)
+    yield from _about_unsent(report, run)
     if any(outcome.recovery.kept for outcome in run.outcomes):
         yield take_back(report)
     yield from _about_undoing(report, run)
@@ -61,7 +64,7 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
 def carry_out(report: RecoveryReport) -> Iterator[NextStep]:
     """Yield the command that carries out a plan of a dry run, as far as it is not blocked."""
     if report.dry_run and report.plan.going:
-        keys_out = " --keys-out keys.json" if report.plan.made_keys and report.keys_out is None else ""
+        keys_out = f" {_KEYS_OUT}" if report.plan.made_keys and report.keys_out is None else ""
         rest = " (what is blocked is left out)" if report.plan.stuck else ""
         yield NextStep(f"To carry out this plan{rest}", f"{report.again}{keys_out}", aside=True)
 
@@ -133,7 +136,8 @@ def about_blocked(
 
 def _continue(report: RecoveryReport, slugs: list[str], flags: list[str], also: str = "") -> NextStep:
     text = f"Continue with what is blocked ({some_of(slugs, 3)}), as the reason advises{also}"
-    return NextStep(text, report.again and f"{report.again} {shlex.join(flags)}")
+    keys_out = f" {_KEYS_OUT}" if report.plan.unblocked.made_keys and report.keys_out is None else ""
+    return NextStep(text, report.again and f"{report.again} {shlex.join(flags)}{keys_out}")
 
 
 def _flags_for(problem: Exception | None) -> tuple[str, ...]:
@@ -159,6 +163,14 @@ def to_provide(report: RecoveryReport) -> Iterator[NextStep]:
         )
 
 
+def to_save(report: RecoveryReport) -> Iterator[NextStep]:
+    """Yield that new write keys need a file, and how many of them are in workspaces that are blocked."""
+    keys, now = report.plan.unblocked.made_keys, report.plan.made_keys
+    if keys and report.keys_out is None:
+        later = f" ({keys - now:,} blocked)" if 0 < now < keys else ""
+        yield NextStep(f"Save {plural(keys, 'new write key')}{later} to a file: {_KEYS_OUT}")
+
+
 def _form(report: RecoveryReport) -> str:
     """Return which file to give secrets in, and where its template is."""
     out = report.overlay_out
@@ -167,16 +179,6 @@ def _form(report: RecoveryReport) -> str:
         if out
         else "--overlay FILE (--overlay-out FILE writes a template)"
     )
-
-
-def about_damaged(report: RecoveryReport) -> Iterator[NextStep]:
-    """Yield what to do about workspaces that have only damaged archives."""
-    left_out = report.plan.left_out
-    damaged = [one.slug for one in left_out if one.exit_code == IntegrityError.exit_code]
-    if damaged:
-        archives, ones = ("archive", "a good one") if len(damaged) == 1 else ("archives", "good ones")
-        text = f"Replace the damaged {archives} of {some_of(damaged, 3)} with {ones} from a copy of the store"
-        yield NextStep(f"{text}, then run the same command again", report.again)
 
 
 def changed_ids(run: RecoveryRun) -> Iterator[tuple[str, str, str]]:
@@ -227,6 +229,19 @@ def _about_ids(run: RecoveryRun) -> Iterator[NextStep]:
         )
 
 
+def _about_unsent(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
+    """Yield how to send the hidden secrets of the overlay that were not sent, because the console may have them already."""
+    plans = ((one.recovery.slug, one.recovery.prepared) for one in run.outcomes)
+    found = {slug: of.plan for slug, of in plans if of and any(isinstance(n, Unsent) for n in of.plan.notes)}
+    if found:
+        yield NextStep(
+            f"The overlay's hidden secrets were not sent where nothing else changes ({some_of(list(found), 3)}). To send new"
+            " values",
+            report.again and f"{report.again} --resend-secrets",
+            aside=True,
+        )
+
+
 def _about_hashes(run: RecoveryRun) -> Iterator[str]:
     """Yield how to find out whether the write keys work that this run, or the one that it continues, restored from hashes."""
     results = (outcome.result.outcomes for outcome in run.outcomes if outcome.result is not None)
@@ -238,7 +253,7 @@ def _about_hashes(run: RecoveryRun) -> Iterator[str]:
     ):
         yield (
             "Send one event with a previous write key, because such keys only work if this console has the hash secret of"
-            f" the old one ({_PAGE} says how)"
+            " the old one (GLOBAL_HASH_SECRET)"
         )
 
 
@@ -253,15 +268,19 @@ def _had_old_keys(one: WorkspaceRecovery) -> bool:
     )
 
 
-def _about_members(run: RecoveryRun) -> Iterator[str]:
+def _about_members(run: RecoveryRun) -> Iterator[NextStep]:
     """Yield how people get back into the workspaces, as one step: an owner first, who invites the others."""
     lonely = [outcome.recovery.slug for outcome in run.outcomes if outcome.memberless]
     members = sum(len(outcome.recovery.members) for outcome in run.outcomes)
     invited = f"{plural(members, 'member')} with their previous {'role' if members == 1 else 'roles'}"
     if lonely:
         then = f"; that person then invites {invited}" if members else ""
-        yield (
-            f"Invite an owner to {some_of(lonely, 3)}, because nobody is a member yet ({_PAGE} says how){then}"
+        each = ", for each of them" if len(lonely) > 1 else ""
+        yield NextStep(
+            f"Invite an owner to {some_of(lonely, 3)}, because nobody is a member yet{then}. Jitsu of summer 2026 answers this"
+            f" request with the link to open{each}",
+            'curl -X POST -H "Authorization: Bearer $JITSU_ADMIN_TOKEN" -H "Content-Type: application/json" -d '
+            f"""'{{"email": "EMAIL", "role": "owner"}}' {shlex.quote(f"{run.plan.host}/api/workspace/{lonely[0]}/users")}""",
         )
     elif members:
-        yield f"Invite {invited}"
+        yield NextStep(f"Invite {invited}")

@@ -8,6 +8,7 @@ from jitsu_backup.operations.recovery import TakenId, WorkspaceRecovery
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.planning import Action, Extra, Residue
 from jitsu_backup.reports.recovery_endings import Standing, standing
+from jitsu_backup.reports.recovery_remarks import RestoreCommand, in_recovery
 from jitsu_backup.reports.recovery_values import Listing
 
 NEW_IDS = "New ids, because the old ones are taken on this console"
@@ -77,10 +78,10 @@ def taken_ids(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
     return Listing(NEW_IDS, ("Workspace", "Entity", "Used by"), rows)
 
 
-def will_differ(workspaces: Iterable[WorkspaceRecovery]) -> Listing:
+def will_differ(workspaces: Iterable[WorkspaceRecovery], command: RestoreCommand) -> Listing:
     """Return what will differ from the archives, except types that the console does not support, which are listed apart."""
     rows = tuple(
-        (one.slug, called(line, line.path), line.reason)
+        (one.slug, called(line, line.path), in_recovery(line.reason, one, command))
         for one in _into_their_own(workspaces)
         for line in one.shortfalls
         if line.key.type not in one.not_offered

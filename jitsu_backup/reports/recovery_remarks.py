@@ -27,6 +27,7 @@ OF_RESTORE = frozenset(
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 _TABLE = re.compile(r'\["([a-z][a-z0-9-]*/)')
 _SHOWN = 3
+_REBIND = "--rebind"
 _NOT_RECORDED = (
     "this store has no record of a recovery of it into this workspace, so what people changed here cannot be distinguished from what"
     " the archive has"
@@ -38,14 +39,24 @@ def _command(*arguments: str) -> str:
     return shlex.join(["jitsu-backup", *arguments])
 
 
-RestoreCommand = Callable[[WorkspaceRecovery], str]
-"""A function that returns the command that restores one workspace of a recovery."""
+RestoreCommand = Callable[..., str]
+"""A function that returns the command that restores one workspace of a recovery, given it and more flags."""
 
 
-def restore_command(one: WorkspaceRecovery, again: Again = _command, *, profile: str | None = None) -> str:
-    """Return the command that restores a workspace; `profile` names the console that is recovered into, if any does."""
+def restore_command(
+    one: WorkspaceRecovery,
+    *flags: str,
+    again: Again = _command,
+    profile: str | None = None,
+    given: Iterable[str] = (),
+) -> str:
+    """Return the command that restores a workspace, with `flags` and those that the recovery was `given`.
+
+    `profile` names the console that is recovered into, if any does.
+    """
     target = one.target_id or one.slug
-    return again("restore", one.archive.reference, "--into", f"@{profile}/{target}" if profile else target)
+    into = f"@{profile}/{target}" if profile else target
+    return again("restore", one.archive.reference, "--into", into, *given, *flags)
 
 
 def in_recovery(text: str, one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> str:
@@ -57,8 +68,10 @@ def in_recovery(text: str, one: WorkspaceRecovery, command: RestoreCommand = res
     flags = [flag for flag in dict.fromkeys(_FLAG.findall(text)) if flag in OF_RESTORE]
     if not flags:
         return text
-    has = "has this flag" if len(flags) == 1 else "has these flags"
     first = "" if one.target_id else "once the workspace has been created, "
+    if _REBIND in flags:  # the first of the ways out; no flag of a recovery takes part in it
+        return f"{text} ({first}`{command(one, _REBIND)}`)"
+    has = "has this flag" if len(flags) == 1 else "has these flags"
     return f"{text} ({first}`{command(one)}` {has})"
 
 

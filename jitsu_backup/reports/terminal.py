@@ -302,7 +302,7 @@ def residue_view(found: list[Residue]) -> RenderableType:
     parts = [bullet(f"{reason}: {', '.join(names)}") for reason, names in by_reason.items()]
     if len(found) > _FOLD_AT:
         parts.append(bullet(f"… and {len(found) - _FOLD_AT} more (--json lists all)"))
-    return Group(Text(f"Still different in the target ({len(found)})", style="bold"), *parts)
+    return Trimmed(Group(Text(f"Still different in the target ({len(found)})", style="bold"), *parts))
 
 
 def changes_view(changes: Changes, who: Attribution | None = None) -> RenderableType:

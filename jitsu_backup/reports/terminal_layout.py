@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -45,6 +46,28 @@ class Clauses:
                 longer = clause
             line = longer
         yield Text(line, self.style)
+
+
+@dataclass(frozen=True, slots=True)
+class Enumerated:
+    """Words with commas between them. No line begins with a comma: where none fits, the end of the line takes its place."""
+
+    words: tuple[str, ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines."""
+        line = ""
+        for word in map(printable, self.words):
+            longer = f"{line}, {word}" if line else word
+            if line and cell_len(longer) > options.max_width:
+                yield Text(f"{line}," if cell_len(line) < options.max_width else line)
+                longer = word
+            line = longer
+        yield Text(line)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Return the width of the longest word, and that of one line."""
+        return Measurement(max(map(cell_len, self.words), default=0), cell_len(", ".join(self.words)))
 
 
 @dataclass(frozen=True, slots=True)

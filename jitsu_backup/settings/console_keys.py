@@ -10,7 +10,6 @@ from jitsu_backup.settings.secret import SecretText
 
 DEFAULT_HOST = "https://use.jitsu.com"
 _QUOTES = tuple("\"'`\u201c\u201d\u2018\u2019")
-_CALLED = {"key": "API key", "admin_token": "operator's token"}
 
 
 def checked_key(text: str, name: str = "", if_rejected: str = "", renewal: str = "") -> SecretText:
@@ -60,8 +59,18 @@ def key_for(host: str, sources: tuple[Mapping[str, Any], ...], name: str) -> obj
         return own[name]
     if not there or (name == "admin_token" and there[0].get("host") is not None):
         return None
+    if name == "admin_token":  # without a console, it belongs to none
+        without, naming = "the one in the settings file is given without host", "host beside it"
+        if there[0] is environment:
+            without, naming = "JITSU_ADMIN_TOKEN is set without JITSU_HOST", "JITSU_HOST"
+        if there[0] is flags:
+            without, naming = "--admin-token is given without --host", "JITSU_HOST or --host"
+        raise UsageError(
+            f"no operator's token for {host}, because {without}, and a token is never sent to a console that is not named beside"
+            f" it; set {naming} to the console that the token belongs to"
+        )
     raise UsageError(
-        f"no {_CALLED[name]} for {host}, because the given one belongs to {there[0].get('host') or DEFAULT_HOST} and is"
+        f"no API key for {host}, because the given one belongs to {there[0].get('host') or DEFAULT_HOST} and is"
         " never sent elsewhere; name the console beside its key: JITSU_HOST in the environment, host in the settings file,"
         " or --host"
     )

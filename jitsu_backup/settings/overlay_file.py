@@ -12,8 +12,8 @@ from typing import Any
 from jitsu_backup.catalogue import entity_type, has_password, is_secret_path
 from jitsu_backup.errors import EMPTY_IN_CI, BackupError, UsageError
 from jitsu_backup.model import format_path
-from jitsu_backup.planning import Outside, Overlay, parse_overlay
-from jitsu_backup.planning.console_overlay import OverlayTables, overlay_tables
+from jitsu_backup.planning import Outside, Overlay
+from jitsu_backup.planning.console_overlay import OverlayTables, overlay_tables, parse_any_overlay
 from jitsu_backup.settings.secret import open_to_others, resolve_secret, shown_variable
 from jitsu_backup.store.files import read_text_file
 
@@ -41,7 +41,7 @@ class OverlayFile:
         Raise UsageError, which names every variable and file that is missing or empty.
         """
         with self._named():
-            return parse_overlay(*self._resolved())
+            return parse_any_overlay(*self._resolved(), self.called)
 
     def tables(self) -> OverlayTables:
         """Return the content of the file with its references resolved, for an overlay of several workspaces.
@@ -82,7 +82,8 @@ class OverlayFile:
         try:
             yield
         except UsageError as problem:
-            raise UsageError(f"{self.called}: {str(problem).removeprefix('overlay: ')}") from None
+            said = str(problem).removeprefix("overlay: ").removeprefix(f"{self.called}: ")
+            raise UsageError(f"{self.called}: {said}") from None
         except RecursionError:
             raise UsageError(f"{self.called}: nested too deeply; use fewer levels") from None
 

@@ -27,8 +27,12 @@ from jitsu_backup.settings.schema import (
     tables_of,
     texts,
 )
-from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret
+from jitsu_backup.settings.secret import SecretText, own_secrets, resolve_secret, shown_variable
+from jitsu_backup.settings.trust import refuse_to_take_key_elsewhere
 from jitsu_backup.store.files import read_text_file
+
+_API_KEY = {"env": "JITSU_APIKEY"}
+"""The key that a settings file takes from the variable in which it is looked for anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Settings:
     _config: Mapping[str, Any] = field(repr=False)
     _official: Mapping[str, Any] = field(repr=False)
     _refused: str | None
+    _found_here: bool
     _folder: Path
     _home: Path | None
     _variables: Mapping[str, str] = field(repr=False)
@@ -224,8 +229,10 @@ class Settings:
                 "no console is named: set JITSU_HOST, or host in jitsu-backup.toml, or give --host; the operator's token is sent only"
                 " to a console that you name"
             )
+        chosen = self._key_or(token, host, sources)
+        self._check_trust(host, chosen, token)
         try:
-            key = self._key(self._key_or(token, host, sources), token)
+            key = self._key(chosen, token)
             admin_token = None if token is None else self._key(token, token)
         except AccessError as malformed:
             malformed.profile = f"@{named}" if named else ""
@@ -242,6 +249,12 @@ class Settings:
             profile=named if own else None,
             named_by=self._named_by(named, profile),
         )
+
+    def _check_trust(self, host: str, *keys: object) -> None:
+        """Raise UsageError if keys are of the environment, and only a file that nobody named sends them to `host`."""
+        named = self._flags.get("host") or self._environment.get("host") or DEFAULT_HOST
+        if self._found_here and self.file is not None and normal_host(str(named)) != host:
+            refuse_to_take_key_elsewhere(self.file, host, keys, self._variables)
 
     def _named_by(self, profile_name: str | None, profile: Mapping[str, Any]) -> str:
         """Return what names the console of a place, in words for a person."""
@@ -268,14 +281,16 @@ class Settings:
     def _key_or(self, token: object, host: str, sources: tuple[Mapping[str, Any], ...]) -> object:
         """Return the key for a console, or the operator's token if there is no other. Raise UsageError as `key_for` does.
 
-        A key for another console that a flag gives is never ignored. If only a token of another console is known, the
-        error says so.
+        A key for another console that a flag gives is never ignored. A file that takes the key from JITSU_APIKEY gives none
+        while that is unset, as if it had no `key`. If only a token of another console is known, the error says so.
         """
         try:
             key = key_for(host, sources, "key")
         except UsageError:
             if token is None or self._flags.get("key") is not None:
                 raise
+            return token
+        if token is not None and key == _API_KEY and "JITSU_APIKEY" not in self._variables:
             return token
         theirs = next((source for source in sources if source.get("admin_token") is not None), None)
         if key is None and token is None and theirs is not None:
@@ -365,7 +380,19 @@ class Settings:
                 " or key in jitsu-backup.toml, or --apikey; or JITSU_ADMIN_TOKEN to the operator's token"
             )
         is_token = value is token
-        renewal = self._renewal(value, "admin_token" if is_token else "key")
+        called = "admin_token" if is_token else "key"
+        variable = str(value.get("env", "")) if isinstance(value, Mapping) else ""
+        if variable and variable not in self._variables:
+            alone = (
+                ""
+                if is_token or token is None
+                else f", or remove `{called}` to use the operator's token alone"
+            )
+            raise UsageError(
+                f"settings file {self.file}: `{called}` names the environment variable {shown_variable(variable)}, which is not"
+                f" set; set it to the secret{alone}"
+            )
+        renewal = self._renewal(value, called)
         text = str(self._resolved(value) if isinstance(value, Mapping) else value)
         name = "the operator's token" if is_token else ""
         new = "use one of the console's CONSOLE_RAW_AUTH_TOKENS" if is_token else KeyRejectedError.new_key

@@ -15,7 +15,6 @@ from jitsu_backup.settings.settings import Overrides, Settings
 from jitsu_backup.settings.trust import (
     read_official_file,
     refuse_file_of_others,
-    refuse_to_take_key_elsewhere,
     warnings_of_open_file,
 )
 
@@ -38,10 +37,10 @@ def load(
     _refuse_empty_variables(environment, overrides)
     path = config_path(config, environment, home, working_folder)
     document = _read_config(path) if path is not None and usable is None else usable or {}
+    found_here = False
     if path is not None and config is None and not environment.get("JITSU_BACKUP_CONFIG"):
         refuse_file_of_others(path, document, environment)
-        if path.parent == working_folder:
-            refuse_to_take_key_elsewhere(path, document, environment, overrides)
+        found_here = path.parent == working_folder
     warnings = warnings_of_open_file(path, document) if path is not None else ()
     # an unset shell variable must not mean the default
     if overrides.store is not None and not overrides.store.strip():
@@ -68,6 +67,7 @@ def load(
         _config=document,
         _official=official,
         _refused=refused,
+        _found_here=found_here,
         _folder=folder,
         _home=home,
         _variables=environment,

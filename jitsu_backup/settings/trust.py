@@ -2,16 +2,14 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jitsu_backup.errors import BackupError, UsageError
 from jitsu_backup.model import members_of
-from jitsu_backup.settings.console_keys import DEFAULT_HOST, normal_host
 from jitsu_backup.settings.schema import SECRET_KEYS, decides_who_is_trusted, tables_of
 from jitsu_backup.settings.secret import open_to_others
-from jitsu_backup.settings.settings import Overrides
 from jitsu_backup.store.files import read_text_file
 
 
@@ -46,18 +44,19 @@ def _why_not_trusted(path: Path, environment: Mapping[str, str]) -> str | None:
 
 
 def refuse_to_take_key_elsewhere(
-    path: Path, document: Mapping[str, Any], environment: Mapping[str, str], overrides: Overrides
+    path: Path, host: str, values: Iterable[object], environment: Mapping[str, str]
 ) -> None:
-    """Raise UsageError for a file in the working folder that names another console for a key in the environment."""
-    own = normal_host(overrides.host or environment.get("JITSU_HOST") or DEFAULT_HOST)
-    for table in tables_of(document):
-        host = table.get("host") or document.get("host")
-        for name, variable in (("key", "JITSU_APIKEY"), ("admin_token", "JITSU_ADMIN_TOKEN")):
-            if host and table.get(name) == {"env": variable} and normal_host(str(host)) != own:
-                raise UsageError(
-                    f"settings file {path}: it would send {variable} to {normal_host(str(host))}; if you trust it, set"
-                    " JITSU_HOST to that console too, or name the file with --config"
-                )
+    """Raise UsageError if a key in `values` is one of the environment, which a file in the working folder sends to `host`.
+
+    `host` is a console that nothing but this file names.
+    """
+    for variable in ("JITSU_APIKEY", "JITSU_ADMIN_TOKEN"):
+        if {"env": variable} in values and environment.get(variable):
+            raise UsageError(
+                f"settings file {path}: it would send {variable} to {host}, which nothing else names; if you trust the file, name"
+                " it with --config, or set JITSU_HOST to that console too; if that console is the lost one, correct `host` in the"
+                " file, and set JITSU_HOST to the new one"
+            )
 
 
 def warnings_of_open_file(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:

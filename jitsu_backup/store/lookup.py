@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
 from jitsu_backup.archive import ACCEPTED, INCOMPLETE, SHRUNK, WEAKER, ArchiveName
+from jitsu_backup.archive.shrinkage import is_much_smaller
 from jitsu_backup.errors import BackupError, IntegrityError, SeveralWorkspacesError, UsageError
 from jitsu_backup.model import nearest, plural, shown_time, some_of
 
@@ -252,7 +253,12 @@ def instead_of(
         shrunk = SHRUNK in other.marks
         which = "undamaged, but marked shrunk" if shrunk else "undamaged and not shrunk"
         named = f"{other.reference} of {shown_time(other.taken_at)}"
-        use = f"use {named}, the newest one before it that is {which}{again}"
+        few = (
+            f", but it has {other.total:,} of the {archive.total:,} entities"
+            if is_much_smaller(other.total, archive.total)
+            else ""
+        )
+        use = f"use {named}, the newest one before it that is {which}{few}{again}"
     if prune is None:
         return use
     # `backup --if-changed` writes nothing while the newest archive seems to have the same content

@@ -5,8 +5,14 @@ from typing import Any
 import pytest
 
 from jitsu_backup.errors import UsageError
+from jitsu_backup.model import Source
 from jitsu_backup.planning import Outside, Overlay, PlanOptions, make_plan
-from jitsu_backup.planning.console_overlay import OverlayTables, console_overlay, overlay_tables
+from jitsu_backup.planning.console_overlay import (
+    OverlayTables,
+    console_overlay,
+    overlay_tables,
+    parse_any_overlay,
+)
 from tests.support import PRODUCTION, make_snapshot
 
 NAMES = {"acme": "c1", "c1": "c1", "other": "c2"}
@@ -103,3 +109,28 @@ def test_what_two_tables_together_make_wrong_is_reported_with_file_and_workspace
         UsageError, match=r"overlay o.toml: workspace acme: 'service/S' sets 'credentials.password' twice"
     ):
         console_overlay(given, {}, str)
+
+
+def test_one_workspace_takes_its_own_tables_and_those_for_all_by_its_slug_or_id() -> None:
+    outside = (Outside("acme:destination/DB", ("password",), "{ env = X }", "s"),)
+    tables = {
+        "acme:destination/DB": {"password": "s"},
+        "c2:destination/DB": {"host": "of c2"},
+        "destination/*": {"port": 5432},
+    }
+    found = parse_any_overlay(tables, frozenset("s"), outside, "overlay o.toml")
+    own = found.of(Source("h", "c1", "acme"))
+    assert patches(own) == {"destination/*": {"port": 5432}, "destination/DB": {"password": "s"}}
+    assert [one.place for one in own.outside] == ["destination/DB password"]
+    assert patches(found.of(Source("h", "c2", "other")))["destination/DB"] == {"host": "of c2"}
+    assert patches(found.of(Source("h", "c3", None))) == {"destination/*": {"port": 5432}}
+    with pytest.raises(UsageError, match=r"overlay o\.toml: 'c2' and 'acme' are the same workspace"):
+        found.of(Source("h", "c2", "acme"))
+
+
+def test_a_plan_says_that_all_tables_of_its_overlay_are_for_other_workspaces() -> None:
+    overlay = parse_any_overlay({"other:destination/DB": {"host": "x"}}, called="overlay o.toml")
+    snapshot = make_snapshot({"destination": []})
+    options = PlanOptions(overlay=overlay.of(snapshot.manifest.source))
+    (note,) = make_plan(snapshot, make_snapshot({"destination": []}), options).notes
+    assert note.startswith("overlay o.toml is not used: its tables are for other, and the snapshot is of ")

@@ -139,3 +139,11 @@ def test_of_credentials_without_any_field_named_like_a_secret_all_are_in_the_ove
     assert overlay_text(plan) == (
         '["service/CRM"]\n"credentials.password" = { env = "CRM_CREDENTIALS_PASSWORD" }'
     )
+
+
+def test_what_is_copied_may_be_right_where_the_target_may_be_the_same_workspace_recovered() -> None:
+    source = make_snapshot({"destination": [DB], "service": [CRM]}, host="https://lost.example")
+    target = make_snapshot({"destination": [], "service": []}, workspace_id=PRODUCTION)
+    copied = [note for note in make_plan(source, target, PlanOptions()).notes if "copied unchanged" in note]
+    assert len(copied) == 2
+    assert all(note.endswith("with --overlay, unless it is the same workspace, recovered") for note in copied)

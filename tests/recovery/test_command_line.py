@@ -370,6 +370,17 @@ def test_the_way_back_runs_as_it_is_printed(desk: Desk) -> None:
         assert stopped.stdout.count("add --accept-shrink to allow it") == 1
         undone = cli(*line, "--yes", "--accept-shrink", env=env, cwd=desk.folder)
         assert undone.returncode == 0, (line, undone.stdout, undone.stderr)
+        again = [
+            one for one in undone.stderr.splitlines() if one.startswith("  jitsu-backup") and "recover" in one
+        ]
+        if slug == "team-green":
+            assert again == []  # under another slug, it may have been a clone
+        else:
+            assert f"recover --from {desk.old_url} --workspace {slug}" in again[0]
+            assert again[0].endswith("--into @new") == ("--into" in flags)
+            _, *line = shlex.split(again[0])
+            looked = cli(*line, "--dry-run", env=env, cwd=desk.folder)
+            assert (looked.returncode, "no new keys" in looked.stdout) == (0, True), looked.stdout
         assert list(desk.state().live_objects(workspace["target_id"], "stream")) == []
     looked = desk.recover("--dry-run", "--json", "--workspace", "team-blue", JITSU_ADMIN_TOKEN=ADMIN_KEY)
     (again,) = json.loads(looked.stdout)["plan"]["workspaces"]

@@ -16,7 +16,7 @@ from jitsu_backup.operations.safeguards import carry_out_safely
 from jitsu_backup.operations.undo import LastRun, last_run, undo_options
 from jitsu_backup.planning import PlanOptions
 from jitsu_backup.sandbox import Generation
-from jitsu_backup.sandbox.state import REVERSE_ETL
+from jitsu_backup.sandbox.state import REVERSE_ETL, WorkspaceRow
 from jitsu_backup.store import archives
 from tests.recovery.kit import ADMIN_KEY, NEW, OLD, SLUGS, World, add_workspace, problems, tables
 from tests.recovery.test_console import equal, lost
@@ -116,12 +116,7 @@ def test_killed_anywhere_and_run_again_it_ends_the_same_with_no_workspace_twice(
 
 def undone(world: World, slug: str) -> LastRun:
     """Undo the last run into a workspace of the new console, and return it."""
-    known, row = world.run(archives(world.store)), world.new.state.find_workspace(slug)
-    assert row is not None
-    mine = [one for one in known if one.workspace_id == row.id]
-    last = world.run(
-        last_run(mine, row.id, world.store, world.keys, now=world.now(), report=silent, host=NEW)
-    )
+    last, row = last_of(world, slug)
     connection = world.connection(world.new)
 
     async def undoing() -> Result:
@@ -134,7 +129,32 @@ def undone(world: World, slug: str) -> LastRun:
         return await carry_out_safely(connection.open(), prepared, silent, guards)
 
     assert world.run(undoing()).failure is None
-    return cast("LastRun", last)
+    return last
+
+
+def last_of(world: World, slug: str) -> tuple[LastRun, WorkspaceRow]:
+    """The last run into a workspace of the new console, and that workspace."""
+    known, row = world.run(archives(world.store)), world.new.state.find_workspace(slug)
+    assert row is not None
+    mine = [one for one in known if one.workspace_id == row.id]
+    last = world.run(
+        last_run(mine, row.id, world.store, world.keys, now=world.now(), report=silent, host=NEW)
+    )
+    return cast("LastRun", last), row
+
+
+def test_a_recovery_that_only_updates_is_known_by_its_console(tmp_path: Path) -> None:
+    world = small(tmp_path, Generation.JULY_2026)
+    world.recover()
+    functions = [one for one in world.new.state.objects.values() if one.type == "function"]
+    for one in functions:
+        one.config["code"] = "of today"
+    assert problems(world.recover(replace(world.job(), over_existing=True))) == {}
+    assert all(one.config["code"] != "of today" for one in functions)
+    last, _ = last_of(world, SLUGS[0])
+    assert (last.created, last.recovered_from) == (0, None)
+    assert last.brought_from is not None
+    assert last.brought_from.host == OLD
 
 
 @pytest.mark.parametrize("ends", [False, True])

@@ -312,10 +312,13 @@ def test_the_command_for_what_is_blocked_has_the_flags_that_the_reasons_advise()
     report = replace(report, plan=replace(report.plan, workspaces=stuck))
     run = RecoveryRun(report.plan, tuple(RecoveryOutcome(one, failure=one.problem) for one in stuck))
     wanted = [
-        "Continue with what is blocked (team-blue), as the reason advises: recover --yes --into team-black=mine",
+        (
+            "Continue with what is blocked (team-blue), as the reason advises: recover --yes --into team-black=mine"
+            " --keys-out keys.json"
+        ),
         (
             "Continue with what is blocked (team-red), as the reason advises; this also restores what was deleted or"
-            " changed in team-green since the last recovery: recover --yes --over-existing"
+            " changed in team-green since the last recovery: recover --yes --over-existing --keys-out keys.json"
         ),
     ]
     told = [str(step) for step in run_summary(report, run).next_steps]

@@ -99,11 +99,12 @@ def test_the_new_id_of_a_created_workspace_is_in_every_report() -> None:
 
 
 def test_owner_and_members_are_one_step() -> None:
-    (step,) = [one.text for one in summaries()["report"].next_steps if "nvite" in one.text]
-    assert step == (
-        "Invite an owner to team-blue, because nobody is a member yet (docs/recovered.md says how); that person then invites"
-        " 2 members with their previous roles"
+    (step,) = [one for one in summaries()["report"].next_steps if "nvite" in one.text]
+    assert step.text == (
+        "Invite an owner to team-blue, because nobody is a member yet; that person then invites 2 members with their previous"
+        " roles. Jitsu of summer 2026 answers this request with the link to open"
     )
+    assert shlex.split(step.command)[-1] == "https://new.example/api/workspace/team-blue/users"
 
 
 def test_a_step_never_speaks_of_a_flag_that_a_page_lacks() -> None:

@@ -1,6 +1,7 @@
 """What a recovery could not bring back is told by every later one, until somebody gives it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from jitsu_backup.operations.recovery import RecoveryJob, RecoveryRun
 from jitsu_backup.operations.recovery_losses import LossKind
 from jitsu_backup.planning import PlanOptions, UnreadSecret, parse_overlay
 from jitsu_backup.reports.recovery import missing_overlay, run_summary
+from jitsu_backup.reports.recovery_remarks import restore_command
 from jitsu_backup.reports.recovery_values import RecoveryReport
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import OWNER
-from tests.recovery.kit import SLUGS, World, problems
+from tests.recovery.kit import SLUGS, World, add_workspace, problems
 from tests.recovery.test_kills import kill_at
 
 WITHOUT = PlanOptions(allow_missing_secrets=True)
@@ -250,3 +252,48 @@ def test_where_write_keys_come_back_no_later_run_tells_of_any(tmp_path: Path) ->
         "write keys: no new keys; senders need no change if this console has the hash secret of the old one"
     )
     assert none in summary(world, world.recover())
+
+
+def test_a_wrong_secret_of_what_a_reverse_sync_uses_holds_up_no_other_and_its_command_is_whole(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, Generation.NEWEST, features=("reverse-etl",))
+    world.add("team-blue")
+    world.run(world.backing_up(world.old, admin=False))
+    (blue,) = world.plan().stuck
+    rules: dict[str, dict[str, str]] = {}
+    for line in blue.snapshot.manifest.ledger:
+        if line.type != "workspace":
+            rules.setdefault(f"{line.type}/{line.id}", {})[line.path] = "wrong"
+    assert problems(again(world, PlanOptions(overlay=parse_overlay(rules)))) == {}
+    right = parse_overlay({name: dict.fromkeys(fields, "right") for name, fields in rules.items()})
+    unsent = again(world, PlanOptions(overlay=right))
+    assert (unsent.exit_code, passwords(world)) == (0, {"wrong"})
+    assert "hidden secrets were not sent where nothing else changes (team-blue)" in summary(world, unsent)
+    run = again(world, PlanOptions(overlay=right, resend_secrets=True))
+    assert (run.exit_code, problems(run), passwords(world)) == (3, {}, {"right"})
+    command = partial(restore_command, given=("--overlay", "o.toml", "--resend-secrets"))
+    report = RecoveryReport(run.plan, world.now(), run=run, restore=command)
+    (rows,) = (one.rows for one in run_summary(report, run).listings if one.heading == "Still different")
+    assert {what for _, what, _ in rows} == {"destination CRM webhook", "destination Warehouse"}
+    assert all("--overlay o.toml --resend-secrets --rebind`)" in why for *_, why in rows)
+    assert not any("--skip" in why for *_, why in rows)
+
+
+def test_a_workspace_that_lacks_secrets_and_is_in_use_is_reported_as_both_at_once(tmp_path: Path) -> None:
+    world = without_secrets(tmp_path)
+    theirs = add_workspace(world.new.state, "team-blue", filled=False)
+    world.new.state.add_object(theirs, "function", "mine-0001", {"name": "Mine", "code": "x"})
+    job = world.job(into={"team-blue": theirs})
+    (told,) = (str(one.problem) for one in world.plan(job).stuck if one.slug == "team-blue")
+    assert told.startswith(
+        "team-blue is in use: it has function 'Mine', which the archive lacks; to write into"
+    )
+    assert "add --over-existing; besides, destination" in told
+    assert "secret not in the snapshot" in told
+    (told,) = (
+        str(one.problem)
+        for one in world.plan(replace(job, over_existing=True)).stuck
+        if one.slug == "team-blue"
+    )
+    assert "in use" not in told

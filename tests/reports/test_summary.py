@@ -14,6 +14,7 @@ from jitsu_backup.planning import Extra, Plan
 from jitsu_backup.planning.switches import created_off
 from jitsu_backup.reports import archive_table, matches, plan_document, plan_view, taken
 from jitsu_backup.reports.summary import counted, folded, only_in_target
+from jitsu_backup.reports.terminal_layout import Enumerated
 from tests.planning.scenarios.scenario import (
     BASE,
     CRM,
@@ -108,6 +109,17 @@ def test_the_table_of_archives_marks_the_latest_and_breaks_no_mark_in_two() -> N
     assert " ".join(note).startswith(
         "`latest` ignores rows marked pre-restore, cloned, from …, begun run or after a run"
     )
+
+
+def test_marks_that_break_leave_no_comma_at_the_beginning_of_a_line() -> None:
+    for width, lines in (
+        (16, ["pre-restore,", "undo"]),
+        (11, ["pre-restore", "undo"]),
+        (17, ["pre-restore, undo"]),
+    ):
+        screen = Screen(record=True, width=width, file=io.StringIO())
+        screen.print(Enumerated(("pre-restore", "undo")))
+        assert screen.export_text().split("\n")[:-1] == lines
 
 
 def test_only_and_skip_leave_out_what_only_the_target_has_too_and_that_is_counted() -> None:

@@ -100,7 +100,11 @@ def test_all_unknown_keys_are_named_each_with_the_nearest_known_one(folder: Path
         ('["recipients"]', '["AGE-SECRET-KEY-1CANARY"]', "a recipient is a secret key"),
         ("0.3", "30", "'shrink_alarm' must be a number from 0 to 1"),
         ('"Europe/Berlin"', '"Mars/Olympus"', "time zone 'Mars/Olympus' is unknown"),
-        ('{env = "STAGING_KEY"}', '{env = "NOT_SET"}', "profiles.staging: the environment variable NOT_SET"),
+        (
+            '{env = "STAGING_KEY"}',
+            '{env = "NOT_SET"}',
+            "profiles.staging: `key` names the environment variable NOT_SET",
+        ),
         ('"production.key"', '"gone.key"', "profiles.production: cannot read the secret file"),
         ('"production.toml"', '"gone.toml"', "profiles.production: overlay: cannot read"),
         ('"https://jitsu.example.com"', '"ftp://x"', "profiles.staging: the host is not an address"),

@@ -201,6 +201,7 @@ def test_overlay_out_writes_what_is_missing_once_and_never_over_a_file(tmp_path:
         done = cli(*line, env=env, cwd=tmp_path)
         assert (done.returncode, out.stat().st_mode & 0o777) == (7, 0o600)
         assert "overlay to fill in written to missing.toml" in done.stderr
+        assert "Overlay for what is missing" not in done.stdout
         written = out.read_text()
         variables = [v["env"] for table in tomllib.loads(written).values() for v in table.values()]
         again = cli(*line, env=env, cwd=tmp_path)

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from jitsu_backup.cli.app import App
+from jitsu_backup.cli.recovery_job import connections
 from jitsu_backup.console.replies import Permanent, RefusalKind, error_of
 from jitsu_backup.errors import AccessError, KeyRejectedError, UsageError
 from jitsu_backup.events import silent
@@ -68,12 +69,12 @@ def test_a_settings_file_takes_no_key_of_the_environment_to_a_console_of_its_own
     tmp_path: Path, variable: str, scheme: str
 ) -> None:
     file_names(tmp_path, f'host = "{scheme}://two.example"\nkey = "file:secret"\n')
+    why = "JITSU_ADMIN_TOKEN is set without JITSU_HOST"
     if variable == "JITSU_APIKEY":
         file_names(tmp_path, f'host = "{scheme}://two.example"\n')
+        why = r"belongs to https://use\.jitsu\.com and is never sent elsewhere"
     settings = load(None, {variable: "mine:secret"}, None, tmp_path, Overrides(insecure_http=True))
-    with pytest.raises(
-        UsageError, match=r"belongs to https://use\.jitsu\.com and is never sent elsewhere"
-    ) as told:
+    with pytest.raises(UsageError, match=why) as told:
         settings.place("ws")
     assert "secret" not in str(told.value)
 
@@ -161,15 +162,57 @@ def test_a_key_given_by_flag_is_never_left_out_for_another_in_silence(tmp_path: 
 
 @pytest.mark.parametrize("table", ["", "[profiles.p]\n"])
 @pytest.mark.parametrize("name", ["key", "admin_token"])
+@pytest.mark.parametrize("variable", ["JITSU_APIKEY", "JITSU_ADMIN_TOKEN"])
 def test_a_file_of_the_working_folder_names_no_console_for_a_key_of_the_environment(
-    tmp_path: Path, table: str, name: str
+    tmp_path: Path, table: str, name: str, variable: str
 ) -> None:
-    variable = {"key": "JITSU_APIKEY", "admin_token": "JITSU_ADMIN_TOKEN"}[name]
-    file_names(tmp_path, f'{table}host = "https://two.example"\n{name} = {{ env = "{variable}" }}\n')
-    with pytest.raises(UsageError, match=f"it would send {variable} to https://two.example"):
-        load(None, {variable: "k:s"}, None, tmp_path, Overrides())
-    load(None, {variable: "k:s", "JITSU_HOST": "https://two.example"}, None, tmp_path, Overrides())
-    load(tmp_path / "jitsu-backup.toml", {variable: "k:s"}, None, tmp_path, Overrides())
+    toml = f'{table}workspace = "w"\nhost = "https://two.example"\n{name} = {{ env = "{variable}" }}\n'
+    file_names(tmp_path, toml)
+    text = "@p" if table else "ws"
+    others = {} if not table else {"JITSU_HOST": "https://one.example"}
+    told = f"it would send {variable} to https://two.example"
+    if (table, name, variable) == ("", "key", "JITSU_ADMIN_TOKEN"):
+        told = "JITSU_ADMIN_TOKEN is set without JITSU_HOST"
+    with pytest.raises(UsageError, match=told):
+        place(tmp_path, {variable: "k:s", **others}, text=text)
+    sent = ("https://two.example", "k:s")
+    assert place(tmp_path, {variable: "k:s", "JITSU_HOST": "https://two.example"}, text=text) == sent
+    named = load(tmp_path / "jitsu-backup.toml", {variable: "k:s", **others}, None, tmp_path, Overrides())
+    if told.startswith("it would send"):
+        assert named.place(text).key.reveal() == "k:s"
+
+
+LOST = 'host = "https://lost.example"\nkey = { env = "JITSU_APIKEY" }\n'
+
+
+def test_a_file_that_names_the_lost_console_does_not_hinder_the_new_one(tmp_path: Path) -> None:
+    file_names(tmp_path, LOST)
+    new = {"JITSU_HOST": "https://new.example", "JITSU_ADMIN_TOKEN": "service:new"}
+    assert place(tmp_path, new) == ("https://new.example", "service:new")
+    assert place(tmp_path, {**new, "JITSU_APIKEY": "k:s"}) == ("https://new.example", "k:s")
+    by_flag = load(None, {"JITSU_APIKEY": "k:s"}, None, tmp_path, Overrides(host="https://new.example"))
+    assert by_flag.place("ws").host == "https://new.example"
+
+
+def test_what_asks_no_console_may_have_a_file_that_names_one_for_a_key_of_the_environment(
+    tmp_path: Path,
+) -> None:
+    file_names(tmp_path, LOST + 'store = "s3://backups"\n')
+    assert load(None, {"JITSU_APIKEY": "k:s"}, None, tmp_path, Overrides()).store == "s3://backups"
+
+
+def test_the_operators_token_alone_is_enough_where_the_variable_of_the_key_is_unset(tmp_path: Path) -> None:
+    file_names(tmp_path, LOST)
+    there = {"JITSU_HOST": "https://lost.example", "JITSU_ADMIN_TOKEN": "service:token"}
+    assert place(tmp_path, there) == ("https://lost.example", "service:token")
+    file_names(tmp_path, LOST.replace("JITSU_APIKEY", "MY_KEY"))
+    told = f"settings file {tmp_path}/jitsu-backup.toml: `key` names the environment variable MY_KEY, which is not set; set it"
+    with pytest.raises(
+        UsageError, match=f"{told} to the secret, or remove `key` to use the operator's token alone$"
+    ):
+        place(tmp_path, there)
+    with pytest.raises(UsageError, match=f"{told} to the secret$"):
+        place(tmp_path, {"JITSU_HOST": "https://lost.example"})
 
 
 @pytest.mark.parametrize(
@@ -289,3 +332,15 @@ def test_whose_key_of_a_profile_is_wrong_tests_the_place_that_failed(tmp_path: P
         asyncio.run(rejected())
     for failure in (malformed.value, caught.value):
         assert "`jitsu-backup check @production`" in str(advised(failure, app.again))
+
+
+def test_whose_key_only_creates_workspaces_may_leave_that_to_the_operators_token(tmp_path: Path) -> None:
+    keys = {"JITSU_APIKEY": "key1:stale", "JITSU_ADMIN_TOKEN": "service:new"}
+    place = load(None, {**keys, "JITSU_HOST": "http://127.0.0.1:9"}, None, tmp_path, Overrides()).place("ws")
+    app = App({"as_json": False, "timeout": 1.0, "concurrency": 1})
+    operator, maker = connections(app, place, silent)
+    assert maker is not None
+    assert maker.called == "the API key key1, which creates workspaces"
+    told = "set JITSU_APIKEY to it, or give no API key (unset JITSU_APIKEY): the operator's token alone can create workspaces"
+    assert maker.key.if_rejected.endswith(told)
+    assert "unset" not in operator.key.if_rejected

@@ -1,5 +1,6 @@
 """A SNAPSHOT reference means one archive, or the reply names the choices."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -118,6 +119,16 @@ def test_in_place_of_a_damaged_archive_the_same_content_is_best_and_a_shrunk_one
         f"use {whole.reference} of 2026-11-23 01:00:00 UTC, the newest one before it that is undamaged and not shrunk",
         f"use {shrunk.reference} of 2026-11-23 02:00:00 UTC, the newest one before it that is undamaged, but marked shrunk",
     ]
+
+
+def test_in_place_of_a_damaged_archive_one_without_most_of_its_entities_is_named_with_both_counts() -> None:
+    damaged, few, most = (
+        replace(found, total=total)
+        for total, hour in ((23, 3), (0, 2), (20, 1))
+        if (found := parse_name(name(hour, f"{hour:04}"))) is not None
+    )
+    assert "not shrunk, but it has 0 of the 23 entities" in instead_of(damaged, few, newest=False)
+    assert "entities" not in instead_of(damaged, most, newest=False)
 
 
 def test_an_id_means_the_backup_and_not_what_a_run_kept_of_the_same_content() -> None:

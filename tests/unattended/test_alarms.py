@@ -167,8 +167,7 @@ def test_what_a_run_finds_beside_its_workspaces_is_in_the_figures_until_it_is_ov
     assert (found.labels["problem"], found.labels["workspace"]) == ("unseen", "acme-production")
     assert found.labels["reason"] == "is in the store, but this key cannot see it"
     remedy = (
-        "give the owner of the key access to it again (an operator's token sees every workspace: with it, this one is gone); if"
-        " it was deleted on purpose, or a recovery replaced it, silence this with"
+        "give the owner of the key access to it again; if it was deleted on purpose, or a recovery replaced it, silence this with"
         ' --allow-unseen acme-production, or write allow_unseen = ["acme-production"] into the settings; if it or its console'
         " was lost, bring it back with `jitsu-backup recover`"
     )
@@ -359,10 +358,17 @@ def test_workspaces_that_only_the_store_has_are_one_line_by_slug() -> None:
     told = unseen_in_words(run, lambda name: f"jitsu-backup --config cron.toml {name}")
     assert told.startswith(
         "2 workspaces are in the store, but this key cannot see them: team-3 (cm29srj379q32xq53rvnzja2s), team-4; give"
-        " the owner of the key access to them again (an operator's token sees every workspace: with it, these are gone);"
-        " if they were deleted on purpose"
+        " the owner of the key access to them again; if they were deleted on purpose"
     )
     assert told.endswith("bring them back with `jitsu-backup --config cron.toml recover`")
+
+
+def test_what_the_operators_token_cannot_see_is_gone_and_nobody_gives_access_to_it() -> None:
+    gone = "the console no longer has {}, because the operator's token sees every workspace; if {} deleted on purpose"
+    (alarm,) = BackupRun(unseen=("team-3",), sees_all=True).alarms(again)
+    assert f"team-3 is in the store, but this key cannot see it: {gone.format('it', 'it was')}" in str(alarm)
+    run = BackupRun(unseen=("team-3", "team-4"), sees_all=True)
+    assert f"team-3, team-4; {gone.format('them', 'they were')}" in unseen_in_words(run, again)
 
 
 def test_of_workspaces_with_one_slug_each_is_named_by_its_id() -> None:

@@ -159,6 +159,7 @@ def test_only_quarantine_puts_it_aside_and_names_it(bench_with_a_damaged_newest:
         f"{damaged.reference} of {shown_time(damaged.taken_at)} would be moved to quarantine/: it has 100 of"
         in " ".join(looked.stdout.split())
     )
+    assert f"use {older.dated}, the newest one before it" in folded(looked.stdout)
     assert bench.archives == [older, damaged]
     done = bench.run("prune", "--quarantine")
     assert done.returncode == 0

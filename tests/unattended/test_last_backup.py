@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from jitsu_backup.archive import archive_name
-from jitsu_backup.operations.last_backup import last_backup
+from jitsu_backup.operations.last_backup import LastBackup, last_backup
 from jitsu_backup.store.control import reading_name
 from tests.support import MOMENT, make_snapshot
 
@@ -27,6 +27,11 @@ def test_the_last_backup_is_the_newest_that_store_or_metrics_know() -> None:
     known = last_backup({NAME: 1, reading: 1}, WORKSPACE, {WORKSPACE: MOMENT.timestamp()})
     assert known is not None
     assert (known.at, known.certain) == (datetime.fromtimestamp(MOMENT.timestamp(), UTC), True)
+
+
+def test_a_last_backup_of_another_console_names_it() -> None:
+    last = LastBackup(TAKEN, certain=True, host="https://lost.example")
+    assert last.words(TAKEN + timedelta(minutes=2)).endswith("(2 minutes ago, of https://lost.example)")
 
 
 def test_a_schedule_that_stopped_is_said() -> None:

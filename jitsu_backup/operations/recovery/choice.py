@@ -32,7 +32,7 @@ _FROM_A_COPY = "nothing can open it; get the file from a copy of the store, and 
 class Candidate:
     """A workspace with backups in a store: the usable archives, newest first, and a newer one that is not usable.
 
-    `others` are its other archives, newest first.
+    `others` are its other backups, and `aside` what restores and clones have set aside, both newest first.
     """
 
     workspace_id: str
@@ -40,6 +40,7 @@ class Candidate:
     archives: tuple[ArchiveName, ...]
     passed_over: tuple[PassedOver, ...] = ()
     others: tuple[ArchiveName, ...] = ()
+    aside: tuple[ArchiveName, ...] = ()
 
     def belongs_to(self, name: str) -> bool:
         """Return whether `name` may be the id or the slug of the workspace; only its archive can say that for certain."""
@@ -98,14 +99,18 @@ def candidates(known: Iterable[ArchiveName], now: datetime, at: datetime | None 
     own: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in known:
         late = at is not None and archive.taken_at > at
-        if not (archive.set_aside or archive.is_from_the_future(now) or late):
+        if not (archive.is_from_the_future(now) or late):
             own[archive.workspace_id].append(archive)
-    found = (_candidate(members) for members in own.values())
+    found = (
+        _candidate(members) for members in own.values() if not all(archive.set_aside for archive in members)
+    )
     return sorted(found, key=lambda one: (one.slug, one.workspace_id))
 
 
-def _candidate(members: list[ArchiveName]) -> Candidate:
-    members.sort(key=lambda archive: archive.sort_key, reverse=True)
+def _candidate(own: list[ArchiveName]) -> Candidate:
+    own.sort(key=lambda archive: archive.sort_key, reverse=True)
+    members = [archive for archive in own if not archive.set_aside]
+    aside = tuple(archive for archive in own if archive.set_aside)
     kept = list(filter(is_whole, members))
     compared = [archive for archive in kept if UNCOMPARED not in archive.marks]
     kept = compared or kept
@@ -115,7 +120,7 @@ def _candidate(members: list[ArchiveName]) -> Candidate:
     passed_over = () if kept and kept[0] == newest else (not_used(newest),)
     used = set(map(id, kept))
     others = tuple(archive for archive in members if id(archive) not in used)
-    return Candidate(newest.workspace_id, newest.slug, tuple(kept), passed_over, others)
+    return Candidate(newest.workspace_id, newest.slug, tuple(kept), passed_over, others, aside)
 
 
 def with_secrets(used: ArchiveName, candidate: Candidate) -> ArchiveName | None:
@@ -220,6 +225,13 @@ def choose(
     )
     host, sources, living_elsewhere = _of_one_host(sources, there, consoles, target_host, elsewhere)
     kept, clashing = _one_for_each_slug(sources, there, names)
+    targets, slugs = set(successors.values()), {one.slug for one in kept}
+    not_needed = [
+        one
+        for one in not_named
+        if one.archive.workspace_id in targets or (lives(one, there) and one.slug in slugs)
+    ]
+    not_named = [one for one in not_named if one not in not_needed]
     of_others = [_of_another(one, target_host) for one in (*not_named, *living_elsewhere)]
     return Chosen(
         host, tuple(kept), (*of_others, *left_out, *missing, *clashing), successors, tuple(living_elsewhere)

@@ -1,6 +1,6 @@
 """Open the archives that a recovery uses, or an older one if the newest cannot be read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from jitsu_backup.archive import ArchiveName
@@ -11,13 +11,16 @@ from jitsu_backup.model import Snapshot, plural, shown_time, unknown_secrets
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.recovery.choice import (
     Candidate,
+    Living,
     Opened,
     is_whole,
+    lives,
     not_used,
     same_host,
     with_secrets,
     without_whole,
 )
+from jitsu_backup.operations.recovery.newer import newer_than
 from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
 from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.store import Store
@@ -45,11 +48,18 @@ class Taken:
 
 
 async def open_all(
-    found: Iterable[Candidate], store: Store, keys: ArchiveKeys, report: Reporter, *, from_host: str | None
+    found: Iterable[Candidate],
+    store: Store,
+    keys: ArchiveKeys,
+    report: Reporter,
+    *,
+    from_host: str | None,
+    there: Mapping[str, Living],
 ) -> tuple[list[Taken], list[LeftOut]]:
     """Open the newest readable archive of each workspace; return these, and the workspaces without one.
 
     If a workspace has archives of several consoles, the newest of `from_host` is taken, however many newer ones there are.
+    `there` are the workspaces on the target, by id.
     """
     waiting = list(found)
     total = len(waiting)
@@ -58,7 +68,10 @@ async def open_all(
 
     async def worker() -> None:
         while waiting:
-            one = await _open_or_not(waiting.pop(), store, keys, from_host)
+            candidate = waiting.pop()
+            one = await _open_or_not(candidate, store, keys, from_host)
+            if isinstance(one, Taken):
+                one = await _with_newer(one, candidate, store, keys, there)
             (taken if isinstance(one, Taken) else left_out).append(one)  # type: ignore[arg-type]
             report(Progress("opening archives", len(taken) + len(left_out), total))
 
@@ -133,6 +146,19 @@ async def _open_of(host: str, candidate: Candidate, store: Store, keys: ArchiveK
     if other is None or passed_over:
         return _unreadable(candidate, failed) if candidate.archives else without_whole(candidate)
     return _perhaps_of(host, candidate, other, failed) if failed else other
+
+
+async def _with_newer(
+    one: Taken, candidate: Candidate, store: Store, keys: ArchiveKeys, there: Mapping[str, Living]
+) -> Taken:
+    """Return an archive to use with all newer ones of the same console that are not used."""
+    host = one.opened.source.host
+    newer = []
+    for past in newer_than(one.opened, one.passed_over, candidate, exists=lives(one.opened, there)):
+        content = None if past.archive.damaged else await _content_or_none(past.archive, store, keys)
+        if content is None or content.manifest.source.host == host:
+            newer.append(past)
+    return replace(one, passed_over=(*one.passed_over, *newer)) if newer else one
 
 
 def _perhaps_of(host: str, candidate: Candidate, other: Taken, failed: list[PassedOver]) -> LeftOut:

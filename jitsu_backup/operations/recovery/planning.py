@@ -38,6 +38,7 @@ from jitsu_backup.operations.recovery.choice import (
 )
 from jitsu_backup.operations.recovery.claims import settle_claims, with_taken_ids
 from jitsu_backup.operations.recovery.making import OTHER
+from jitsu_backup.operations.recovery.newer import decided
 from jitsu_backup.operations.recovery.opening import Taken, newest_elsewhere, open_all, other_hosts
 from jitsu_backup.operations.recovery.target import (
     Planner,
@@ -167,12 +168,14 @@ async def choose_archives(
     there: Iterable[Living] = (),
 ) -> Choice:
     """Open the archives for a job; `there` are the workspaces on the target. Raise UsageError as `plan_recovery` does."""
-    there = tuple(there)
-    taken, unreadable = await open_all(listed.found, store, keys, report, from_host=job.from_host)
-    taken, waiting = _certain(job, listed.found, taken, unreadable, {one.id: one for one in there})
+    by_id = {one.id: one for one in there}
+    taken, unreadable = await open_all(
+        listed.found, store, keys, report, from_host=job.from_host, there=by_id
+    )
+    taken, waiting = _certain(job, listed.found, taken, unreadable, by_id)
     unreadable += waiting
     chosen_with = partial(
-        choose, known=listed.known, living=there, from_host=job.from_host, names=job.workspaces, gone=job.gone,
+        choose, known=listed.known, living=by_id.values(), from_host=job.from_host, names=job.workspaces, gone=job.gone,
         unreadable={name for one in unreadable for name in (one.workspace_id, one.slug)},
         target_host=job.target.host,
     )  # fmt: skip
@@ -267,7 +270,7 @@ async def plan_choice(
         begun[n] = replace(begun[n], plan_options=options)
     planned = await _plan_all(planner, begun, targets, listed, report)
     planned = with_holders(with_taken_ids(planned, planner.neighbours.ids))
-    planned = [with_newer(one, choice.made) for one in planned]
+    planned = [decided(with_newer(one, choice.made)) for one in planned]
     planned = await gather(*(planner.with_deleted_ids(one, choice.undone) for one in planned))
     left_out = await _compared(choice, planner, there)
     return RecoveryPlan(

@@ -300,24 +300,29 @@ def standing_in_the_way(
             f"{_has_the_slug(prepared)}; name a workspace for it with --into {into} (create that one in the UI if it does not"
             f" exist); only --into {slug}={slug} --over-existing writes into this one"
         ).with_flags("--into", into)
+    used = "" if over_existing else _in_use(prepared)
     if plan.blocked:
         deleted = _deleted_since(prepared)
-        return (
-            BlockedError(deleted).with_flags(_OVER_EXISTING) if deleted else BlockedError(first_blocked(plan))
-        )
+        if deleted:
+            return BlockedError(deleted).with_flags(_OVER_EXISTING)
+        return BlockedError(f"{used}; besides, {first_blocked(plan)}" if used else first_blocked(plan))
     if not plan.writes:
         return None
     try:
         refuse_read_only(prepared)
     except BackupError as problem:
         return problem
-    if over_existing:
-        return None
+    return BlockedError(used).with_flags(_OVER_EXISTING) if used else None
+
+
+def _in_use(prepared: PreparedRestore) -> str:
+    """Return why a plan would write over what people did in the target, or an empty text."""
+    plan = prepared.plan
     known = prepared.options.record is not None  # then the target's own changes are known, and kept
     extras = [one for one in plan.extras if _is_foreign(one, known=known)]
     touched = [a for a in plan.actions if a.own or _touches(a, prepared.options)]
     if not extras and (known or not touched):
-        return None
+        return ""
     where = plan.target.slug or plan.target.workspace_id
     reasons = []
     if extras:
@@ -328,7 +333,7 @@ def standing_in_the_way(
         named = some_of([f"{action.key.type} {quoted(action.name)}" for action in touched], 3)
         count = plural(len(touched), "existing entity", "existing entities")
         reasons.append(f"{count} would be overwritten: {named}")
-    return BlockedError(f"{where} is in use: {', and '.join(reasons)}; {_HINT}").with_flags(_OVER_EXISTING)
+    return f"{where} is in use: {', and '.join(reasons)}; {_HINT}"
 
 
 def _deleted_since(prepared: PreparedRestore) -> str:

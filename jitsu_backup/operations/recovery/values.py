@@ -195,6 +195,13 @@ class WorkspaceRecovery:
         return self.snapshot.manifest.source.slug or self.workspace_id
 
     @property
+    def newer(self) -> ArchiveName | None:
+        """The archive with most entities among the newer ones with other content, unless these are only marked shrunk."""
+        found = [past.archive for past in self.passed_over if past.exit_code]
+        found = [one for one in found if one.digest_prefix != self.archive.digest_prefix]
+        return max(found, key=lambda one: (one.total or 0, one.sort_key), default=None)
+
+    @property
     def called_now(self) -> Source | None:
         """The name and slug of an existing target if they differ from the archive, else None. They are kept."""
         if self.prepared is None or self.presence is Presence.NEW or self.stranger:
@@ -365,7 +372,9 @@ class RecoveryPlan:
         """The exit code of the plan: that of the worst workspace; 3 if something will be missing."""
         codes = [one.problem.exit_code for one in self.workspaces if one.problem is not None]
         codes += [IncompleteError.exit_code for one in self.workspaces if one.falls_short]
-        codes += [past.exit_code for one in self.workspaces for past in one.passed_over]
+        codes += [
+            past.exit_code for one in self.workspaces if one.problem is None for past in one.passed_over
+        ]
         return worst([*codes, *(one.exit_code for one in self.left_out)])
 
 
