@@ -117,7 +117,8 @@ class Alarm:
 
     def document(self) -> dict[str, str]:
         """Return the alarm for JSON."""
-        return {"workspace": self.workspace, "what": self.what.label, "why": self.why, "remedy": self.remedy}
+        why = self.why or self.what.words
+        return {"workspace": self.workspace, "what": self.what.label, "why": why, "remedy": self.remedy}
 
 
 def cut(text: str, most: int = LONGEST_REASON) -> str:

@@ -56,6 +56,11 @@ class Monitor:
 
     def end(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> bool:
         """Report how a run has ended: its exit code, its outcome, and a line for each alarm. Return whether that was sent."""
+        alarms = [*alarms]
+        for alarm in alarms:  # which have a line of their own
+            outcome = (
+                outcome.partition(f": {alarm.workspace}: {alarm.why}")[0] if alarm.workspace else outcome
+            )
         head = f"exit code {code}: " + (f"{cut(outcome)}\n" if outcome else "")
         lines = "\n".join(told_in(alarms, LONGEST_BODY - len(head.encode())))
         return self._send("" if code == 0 else "/fail", (head + lines).strip(), attempts=PING_ATTEMPTS)

@@ -205,6 +205,11 @@ def test_what_a_weaker_key_misses_is_an_alarm_like_the_others(bench: Bench) -> N
     assert [one.value for one in samples(bench.folder / "m") if one.name == "jitsu_backup_weaker"] == [1]
 
 
+def test_an_alarm_that_needs_no_reason_says_in_json_what_is_wrong() -> None:
+    assert Alarm(What.UNSEEN, "", "look", "old").document()["why"] == What.UNSEEN.words
+    assert Alarm(What.UNSEEN, "gone", "look", "old").document()["why"] == "gone"
+
+
 def again(*arguments: str) -> str:
     return shlex.join(["jitsu-backup", *arguments])
 

@@ -48,9 +48,10 @@ def test_if_changed_writes_what_was_damaged_again_names_it_and_is_well_after_tha
     assert done.returncode == 3
     line = json.loads(done.stderr)
     assert any(
-        f"{damaged.reference} is damaged: it has 100 of {damaged.size:,} bytes" in told
-        for told in line["notices"]
+        f"{damaged.reference} is damaged: it has 100 of {damaged.size:,} bytes" in alarm["why"]
+        for alarm in line["alarms"]
     )
+    assert not any("is damaged" in told for told in line["notices"])
     assert line["workspaces"][0]["damaged"] == str(damaged)
     assert len(bench.archives) == 3
     assert bench.archives[-1].digest_prefix == damaged.digest_prefix

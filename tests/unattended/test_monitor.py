@@ -189,6 +189,13 @@ def test_a_trouble_that_comes_back_is_reported_though_another_lasts() -> None:
     assert ["full" in body for _, body in told] == [False, True, True]
 
 
+def test_the_monitor_hears_a_reason_once_though_the_outcome_has_it_too() -> None:
+    full = Alarm(What.FAILED, "the disk is full", "free space", "a")
+    with monitor() as (url, told):
+        Monitor(url, silent, {}).end(3, "2 workspaces: 2 failed: a: the disk is full; free space", [full])
+    assert told[0][1] == "exit code 3: 2 workspaces: 2 failed\na: not backed up: the disk is full; free space"
+
+
 def test_what_the_monitor_did_not_take_is_reported_again() -> None:
     away = [Alarm(What.FAILED, "console x: away", "wait", "a")]
     with monitor(404) as (url, told):
