@@ -115,9 +115,7 @@ def test_a_deadline_that_ends_a_wait_for_the_rate_limit_says_so(tmp_path: Path) 
         await send({"type": "http.response.body", "body": b"{}"})
 
     sandbox.app = limits  # type: ignore[assignment]
-    with pytest.raises(
-        LateError, match=r"5 s: until then, the rate limit of console .* was waited for"
-    ) as late:
+    with pytest.raises(LateError, match=r"5 s, because it waited for the rate limit of console ") as late:
         backed_up(VirtualConsole(sandbox, loop, tmp_path / "store"), job(deadline=5.0), loop)
     assert late.value.limited
 

@@ -426,7 +426,7 @@ class Backup:
         limited = next((one for one in self._of(host) if one.was_limited), None)
         if limited is not None and not trouble:
             late = late.with_context(
-                after=f": until then, the rate limit of console {limited.host} was waited for"
+                after=f", because it waited for the rate limit of console {limited.host}"
             )
             late.limited = True
             return late
