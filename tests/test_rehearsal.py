@@ -187,7 +187,7 @@ def test_what_to_do_about_a_damaged_archive_is_said_once(store: Path, tmp_path: 
         lines = folded(cli("verify", which, cwd=tmp_path).stderr).splitlines()
         told = next(line for line in lines if "acme-staging" in line)
         assert told.endswith(
-            "; back up again, because no older one is undamaged; before you back up, move the damaged one away with"
+            "; back up again, because no older one is undamaged; but first move the damaged one away with"
             " `jitsu-backup prune --quarantine`"
         )
 

@@ -262,8 +262,9 @@ def instead_of(
     if prune is None:
         return use
     # `backup --if-changed` writes nothing while the newest archive seems to have the same content
-    when = "before you back up, " if newest or other is None else "then "
-    return f"{use}; {when}move the damaged one away with `{prune}`"
+    if newest or other is None:
+        return f"{use}; but first move the damaged one away with `{prune}`"
+    return f"{use}; then move the damaged one away with `{prune}`"
 
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:

@@ -97,7 +97,7 @@ def test_the_remedy_is_the_same_whatever_the_damage_and_each_fault_is_said_once(
     )
     done = bench.run("verify", "--all")
     assert done.returncode == 5
-    for archive, again in ((flipped, "; then "), (newest, ", or back up again; before you back up, ")):
+    for archive, again in ((flipped, "; then "), (newest, ", or back up again; but first ")):
         when = shown_time(archive.taken_at)
         assert f"UNREADABLE  {archive.reference}  {when} (" in done.stdout
         assert f"cannot be read: {archive.dated}: the archive is" in done.stderr
