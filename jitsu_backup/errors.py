@@ -218,9 +218,12 @@ class MistakeError(BackupError):
 
 
 class LateError(BackupError):
-    """The deadline passed before the work was done. `away` is true if a console had not answered by then."""
+    """The deadline passed before the work was done.
 
-    away = False
+    `away` is true if a console had not answered by then, `limited` if its rate limit was being waited for.
+    """
+
+    away = limited = False
 
 
 class ConsoleError(BackupError):

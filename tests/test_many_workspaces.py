@@ -105,6 +105,21 @@ def test_a_deadline_before_anything_was_begun_is_one_clear_failure(tmp_path: Pat
         backed_up(VirtualConsole(sandbox, loop, tmp_path / "store"), job(deadline=5.0), loop)
 
 
+def test_a_deadline_that_ends_a_wait_for_the_rate_limit_says_so(tmp_path: Path) -> None:
+    loop = VirtualLoop()
+    sandbox = many(1, loop)
+
+    async def limits(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"retry-after", b"60")]
+        await send({"type": "http.response.start", "status": 429, "headers": headers})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    sandbox.app = limits  # type: ignore[assignment]
+    with pytest.raises(LateError, match=r"5 s, because it waited for the rate limit of console ") as late:
+        backed_up(VirtualConsole(sandbox, loop, tmp_path / "store"), job(deadline=5.0), loop)
+    assert late.value.limited
+
+
 @pytest.mark.parametrize("away_from", [0, 30])
 def test_a_deadline_before_the_end_of_waiting_ends_the_run_and_says_what_was_wrong(
     tmp_path: Path, away_from: int

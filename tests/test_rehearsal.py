@@ -12,11 +12,13 @@ import pytest
 from jitsu_backup.archive import archive_name, encode, encrypt, new_identity, parse_name
 from jitsu_backup.cli.app import App
 from jitsu_backup.cli.verify import verify
-from jitsu_backup.errors import BackupError
+from jitsu_backup.cli.verify_report import tell_locked
+from jitsu_backup.errors import BackupError, LockedError
 from jitsu_backup.model import Key, Snapshot
 from jitsu_backup.operations.alarms import What
 from jitsu_backup.operations.come_back import _miscounted
 from jitsu_backup.operations.recovery_losses import LossKind, counted
+from jitsu_backup.operations.verify import UnreadArchive
 from jitsu_backup.sandbox import Generation, Sandbox, default_state, example_workspace
 from jitsu_backup.store import FolderStore
 from tests.advice import folded
@@ -185,7 +187,7 @@ def test_what_to_do_about_a_damaged_archive_is_said_once(store: Path, tmp_path: 
         lines = folded(cli("verify", which, cwd=tmp_path).stderr).splitlines()
         told = next(line for line in lines if "acme-staging" in line)
         assert told.endswith(
-            "; back up again, because no older one is undamaged; then move the damaged one away with"
+            "; back up again, because no older one is undamaged; but first move the damaged one away with"
             " `jitsu-backup prune --quarantine`"
         )
 
@@ -479,6 +481,15 @@ def test_a_sync_that_does_not_come_back_is_not_counted_as_one_to_enable() -> Non
     found = rehearsed(taken(sandbox))
     assert [line.key.type for line in found.residue] == ["reverse-sync"]
     assert counted(found.lacks)["reverse_syncs"] == 0
+
+
+def test_locked_archives_with_the_same_id_are_told_apart() -> None:
+    one = archive_name(make_snapshot({"function": []}), encrypted=True)
+    later = replace(one, taken_at=one.taken_at + timedelta(hours=1))
+    said = list[str]()
+    app: Any = SimpleNamespace(as_json=False, line=said.append, problem=lambda _: None)
+    tell_locked(app, [UnreadArchive(str(name), LockedError("locked")) for name in (one, later)])
+    assert said == [f"locked  {one.dated}, {later.dated}"]
 
 
 def test_one_missing_key_is_reported_once_and_not_as_damage(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`jitsu-backup check`."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -51,8 +52,8 @@ def check(app: App, place: str | None, settings_file: Path | None) -> int:
         app.emit(facts)
     else:
         _tell(app, facts, problem)
-        for line in (line for alarm in alarms for line in f"alarm: {alarm.for_a_person}".splitlines()):
-            app.line(line)
+        for alarm in alarms:
+            _tell_alarm(app, alarm, 17 if "workspace" in facts else 12)
         if "workspace" in facts and last is not None:
             last = replace(last, host=_other_console(app, facts, listing))
             app.line(f"{'last backup':17} {last.words(utc_now())}")
@@ -225,6 +226,18 @@ def _tell(app: App, facts: dict[str, Any], problem: BackupError | None) -> None:
         app.line(f"{'warning':17} {warning}")
     for refusal in facts["refused"]:
         app.line(f"{'not read':17} {refusal['name']}: {refusal['reason']}")
+
+
+def _tell_alarm(app: App, alarm: Alarm, width: int) -> None:
+    """Print an alarm as a line of the table whose first column has `width`, and its commands so that they can be copied."""
+    label = "alarm"
+    for part in alarm.for_a_person.splitlines():
+        if part.startswith("  "):
+            app.line(part)
+            continue
+        for line in textwrap.wrap(part, 100 - width, break_long_words=False, break_on_hyphens=False):
+            app.line(f"{label:{width}} {line}")
+            label = ""
 
 
 def _tell_workspaces(app: App, facts: dict[str, Any], store: str) -> None:

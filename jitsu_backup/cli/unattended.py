@@ -13,6 +13,7 @@ import click
 import orjson
 
 from jitsu_backup import __version__
+from jitsu_backup.addresses import without_secrets
 from jitsu_backup.cli import INTERRUPTED, end_is_told, signals
 from jitsu_backup.cli.app import App, lasting_path, utc_now
 from jitsu_backup.cli.files import check_folder, check_kept
@@ -120,6 +121,7 @@ def _is_mistyped(failure: BaseException | None) -> bool:
 
 def _log(app: App, name: str, seconds: float, code: int, message: str) -> None:
     """Write the log line of a run, which took `seconds`, to standard error when it ends."""
+    told = {without_secrets(str(alarm)) for alarm in app.alarms}
     line = {
         "time": utc_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         "level": "error" if code else "warning" if app.warned else "info",
@@ -128,7 +130,7 @@ def _log(app: App, name: str, seconds: float, code: int, message: str) -> None:
         "duration_seconds": round(seconds, 3),
         "message": one_line(message),
         "alarms": [alarm.document() for alarm in app.alarms],
-        "notices": [printable(notice) for notice in app.notices],
+        "notices": [printable(notice) for notice in app.notices if notice not in told],
         **app.facts,
         "version": __version__,
     }

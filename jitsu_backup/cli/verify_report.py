@@ -175,8 +175,11 @@ def report_alarms(app: App, checked: Sequence[CheckedArchive], *, fail_on_losses
 def tell_locked(app: App, locked: Iterable[UnreadArchive]) -> None:
     """Print which archives no given key opens, and why: once for all with the same reason, because one key is missing."""
     alike: dict[str, list[str]] = defaultdict(list)
+    locked = [*locked]
+    with_name = Counter(one.short_name for one in locked)
     for one in locked:
-        alike[one.why.removeprefix("the archive ").removeprefix("is ")].append(one.short_name)
+        name = one.short_name if with_name[one.short_name] == 1 else one.dated
+        alike[one.why.removeprefix("the archive ").removeprefix("is ")].append(name)
     for why, names in alike.items():
         if not app.as_json:
             app.line(f"locked  {some_of(names, MOST_NAMED)}")

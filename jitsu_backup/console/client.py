@@ -5,7 +5,7 @@ import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -126,6 +126,7 @@ class Console:
         self._billing_given_up = False
         self.trouble: str | None = None
         """What was wrong with the console at the last request, or None once it has answered."""
+        self.was_limited = False  # at the last request
         self.gates = gates or Gates(clock=clock, sleep=sleep, report=report)
         read = None if ca_bundle is None else read_certificates(Path(ca_bundle))
         try:
@@ -393,7 +394,7 @@ class Console:
         message = scrub(verdict.message, chain(secret_values(body), self._own))
         rejected = verdict.kind is RefusalKind.UNAUTHENTICATED
         told = f"console {self.host} rejects {self._called}: {message}" if rejected else self._at(message)
-        return self._named(error_of(Permanent(verdict.kind, message), told, self._if_rejected))
+        return self._named(error_of(replace(verdict, message=message), told, self._if_rejected))
 
     def _named(self, failure: BackupError) -> BackupError:
         failure.profile = self._profile
@@ -404,6 +405,7 @@ class Console:
 
     def _note(self, verdict: Verdict) -> None:
         """Note that the console has answered, or since when and why it has not answered."""
+        self.was_limited = _is_limited(verdict)
         if isinstance(verdict, Done):
             self._reached = True
         if isinstance(verdict, Done | Permanent | BillingAway) or _is_limited(verdict):

@@ -9,7 +9,7 @@ issues [reverse-sync/create-bad-google-settings].
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -77,6 +77,8 @@ class Permanent:
 
     kind: RefusalKind
     message: str
+    status: int | None = field(default=None, compare=False)
+    """The HTTP status, if it is that of an error of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,17 @@ Verdict = Done | RetryAfter | Permanent | Ambiguous
 
 
 class RefusedError(ConsoleError):
-    """The console rejected a request permanently. `kind` is the reason."""
+    """The console rejected a request permanently. `kind` is the reason, `status` that of an error of its server."""
 
-    def __init__(self, kind: RefusalKind, message: str) -> None:
+    def __init__(self, kind: RefusalKind, message: str, status: int | None = None) -> None:
         """`message` is one line for a person."""
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.status = kind, status
+
+    @property
+    def with_status(self) -> str:
+        """The message, with the HTTP status if it is that of an error of the server."""
+        return str(self) if self.status is None else f"HTTP {self.status}: {self}"
 
 
 def error_of(verdict: Permanent, told: str, if_rejected: str = "") -> BackupError:
@@ -112,7 +119,7 @@ def error_of(verdict: Permanent, told: str, if_rejected: str = "") -> BackupErro
             return AccessError(told)
         case RefusalKind.NOT_JITSU:
             return WrongAddressError(told)
-    return RefusedError(verdict.kind, verdict.message)
+    return RefusedError(verdict.kind, verdict.message, verdict.status)
 
 
 _OUTAGE = re.compile(
@@ -297,14 +304,14 @@ def _server_error(method: str, status: int, body: Any) -> Verdict:
     if message is None:
         return _unsure(method, f"HTTP {status}")
     if text is None:
-        return Permanent(RefusalKind.INVALID, message)
+        return Permanent(RefusalKind.INVALID, message, status)
     kind = _kind(text)
     if kind is None and not _issues(body) and _OUTAGE.search(text):
         return _unsure(method, f"the console's backend failed: {message}")
     stated = body.get("status")
     if kind in (None, RefusalKind.NOT_FOUND) and isinstance(stated, int):
         kind = _kind_of_status(method, stated, body) or kind
-    return Permanent(kind or RefusalKind.REFUSED, message)
+    return Permanent(kind or RefusalKind.REFUSED, message, status)
 
 
 def _kind_of_status(method: str, status: int, body: Any) -> RefusalKind | None:

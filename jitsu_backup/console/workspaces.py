@@ -104,7 +104,7 @@ async def workspaces(console: Console) -> Workspaces:
             raise _no_root(console, refusal) from None
         if refusal.kind is not RefusalKind.NOT_FOUND:  # the key is that of a user
             raise ConsoleError(
-                f"console {console.host}: its workspaces cannot be listed ({refusal})"
+                f"console {console.host}: its workspaces cannot be listed ({refusal.with_status})"
             ) from None
         return Workspaces(await _exported(console, refusal), is_operators=True)
 

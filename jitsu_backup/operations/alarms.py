@@ -117,7 +117,8 @@ class Alarm:
 
     def document(self) -> dict[str, str]:
         """Return the alarm for JSON."""
-        return {"workspace": self.workspace, "what": self.what.label, "why": self.why, "remedy": self.remedy}
+        why = self.why or self.what.words
+        return {"workspace": self.workspace, "what": self.what.label, "why": why, "remedy": self.remedy}
 
 
 def cut(text: str, most: int = LONGEST_REASON) -> str:
@@ -237,6 +238,8 @@ def _remedy(
     check = f"`{again('check', *filter(None, [profile or workspace]))}`"
     if isinstance(failure, LateError) and failure.away:
         return f"the console did not answer in time; {later} with {check}"
+    if isinstance(failure, LateError) and failure.limited:
+        return "set a later --deadline, or use a key that nothing else uses"
     if isinstance(failure, StorageAccessError) and failure.advice:
         return f"test the store with {check}"
     if isinstance(failure, AccessError) and failure.advice:

@@ -423,14 +423,23 @@ class Backup:
     def _with_trouble(self, late: LateError, host: str | None = None) -> LateError:
         """Return the error with the trouble of the console (or of any) that did not answer."""
         trouble = self.trouble(host)
+        limited = next((one for one in self._of(host) if one.was_limited), None)
+        if limited is not None and not trouble:
+            late = late.with_context(
+                after=f", because it waited for the rate limit of console {limited.host}"
+            )
+            late.limited = True
+            return late
         late = late.with_context(after=trouble)
         late.away = bool(trouble)
         return late
 
     def trouble(self, host: str | None = None) -> str:
         """Return what is wrong with a console (or with any) whose requests are being retried."""
-        away = (one for one in self._consoles if host in (None, one.host))
-        return next((f" (console {one.host}: {one.trouble})" for one in away if one.trouble), "")
+        return next((f" (console {one.host}: {one.trouble})" for one in self._of(host) if one.trouble), "")
+
+    def _of(self, host: str | None) -> list[Console]:
+        return [one for one in self._consoles if host in (None, one.host)]
 
     async def _once(self, console: Console, what: str, read: Callable[[Console], Awaitable[Any]]) -> Any:
         """Ask a console something once, however many workspaces need it. After a failure, ask again."""

@@ -141,6 +141,8 @@ class FirstSettings:
             yield f"encrypt_to = {_value(self.recipients)}"
         if self.ping is not None:
             yield f"ping = {{ file = {toml_quoted(self.ping_path.name)} }}"
+        yield '# metrics = "/var/lib/jitsu-backup/metrics/jitsu_backup.prom"'
+        yield '# notify = { file = "jitsu-backup.notify" }'
         if self.retention:
             yield "\n[retention]"
             yield from (f"{name} = {_value(value)}" for name, value in self.retention.items())

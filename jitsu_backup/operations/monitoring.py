@@ -8,7 +8,7 @@ import httpx
 from jitsu_backup.errors import UsageError
 from jitsu_backup.events import Problem, Reporter
 from jitsu_backup.operations.alarms import Alarm, What, cut, told_in
-from jitsu_backup.operations.outgoing import Outgoing, host_of, is_address, is_of_server
+from jitsu_backup.operations.outgoing import TOO_MANY, Outgoing, host_of, is_address, is_of_server
 
 PING_SECONDS, PING_ATTEMPTS = 10.0, 3
 LONGEST_BODY = 10_000
@@ -56,6 +56,11 @@ class Monitor:
 
     def end(self, code: int, outcome: str, alarms: Iterable[Alarm]) -> bool:
         """Report how a run has ended: its exit code, its outcome, and a line for each alarm. Return whether that was sent."""
+        alarms = [*alarms]
+        for alarm in alarms:  # which have a line of their own
+            outcome = (
+                outcome.partition(f": {alarm.workspace}: {alarm.why}")[0] if alarm.workspace else outcome
+            )
         head = f"exit code {code}: " + (f"{cut(outcome)}\n" if outcome else "")
         lines = "\n".join(told_in(alarms, LONGEST_BODY - len(head.encode())))
         return self._send("" if code == 0 else "/fail", (head + lines).strip(), attempts=PING_ATTEMPTS)
@@ -77,6 +82,8 @@ class Monitor:
         status = problem.response.status_code if isinstance(problem, httpx.HTTPStatusError) else None
         if status == 404:
             return "answered 404: it has no such check; create the check, or correct the URL"
+        if status == TOO_MANY:
+            return "answered 429: its server limits the number of messages; report less often, or raise its limit"
         if is_of_server(problem):
             return f"answered {status}: its server reports an error; look at it if this lasts"
         if status not in (None, 407):  # that is the proxy's

@@ -1,7 +1,7 @@
 """What is wrong while a service runs: each trouble is reported when it begins, changes its reason, or is over."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from jitsu_backup.errors import IncompleteError
@@ -49,25 +49,30 @@ class Troubles:
 
     `told` receives each as level, message and label. `changed` is called when one begins or ends. A message that was
     just reported for one subject waits for `flush` for the others, so that an outage of 300 workspaces is two lines.
+    What is no longer so by then is not reported, and only an error that was reported gets an end.
     """
 
     def __init__(self, told: Callable[[str, str, str], None], changed: Callable[[], None]) -> None:
         """Start without troubles."""
         self._told, self._changed = told, changed
         self._troubles: dict[Subject, Trouble] = {}
-        self._waiting: dict[tuple[str, str], tuple[str, list[str]]] = {}
-        """The message, and the labels for which it waits, by level and reason: none if it was just reported."""
+        self._waiting: dict[tuple[str, str], dict[Subject, tuple[str, str]]] = {}
+        """The words and label that wait, by level and reason, and subject: none if it was just reported."""
+        self._open = set[Subject]()
+        """The subjects of which an error was reported, and not yet its end."""
 
     def begins(
         self, subject: Subject, label: str, *alarms: Alarm, code: int = IncompleteError.exit_code
     ) -> None:
         """Note a trouble, and report it unless its reason was already reported."""
         before = self._troubles.get(subject)
-        reasons = () if before is None else before.told
-        trouble = Trouble(label, alarms, code, reasons)
+        trouble = Trouble(label, alarms, code)
+        past = self._unsaid(subject) if before is None or before.why != trouble.why else set()
+        reasons = () if before is None else tuple(why for why in before.told if why not in past)
+        trouble = replace(trouble, told=reasons)
         if trouble.why not in reasons:
             trouble = replace(trouble, told=(*reasons, trouble.why)[-REASONS:])
-            self._report("error", trouble.why, trouble.words, label)
+            self._report("error", trouble.why, trouble.words, subject, label)
         self._troubles[subject] = trouble
         if before is None:
             self._changed()
@@ -76,28 +81,41 @@ class Troubles:
         """Report that a subject is no longer in trouble if it was. `label` is its current label."""
         before = self._troubles.pop(subject, None)
         if before is not None:
-            shrank = {alarm.what for alarm in before.alarms} == {What.SHRUNK}
-            words = "no longer shrunk" if shrank else "working again"
-            self._report("info", words, words, label or before.label)
+            self._unsaid(subject)
+            if subject in self._open:
+                shrank = {alarm.what for alarm in before.alarms} == {What.SHRUNK}
+                words = "no longer shrunk" if shrank else "working again"
+                self._report("info", words, words, subject, label or before.label)
             self._changed()
 
     def flush(self) -> None:
         """Report what waits, a line for each message."""
         waiting, self._waiting = self._waiting, {}
-        for (level, _), (words, labels) in waiting.items():
-            if labels:
-                self._told(level, words, listed(labels))
+        for (level, _), lines in waiting.items():
+            if lines:
+                words = [*lines.values()][-1][0]
+                labels = dict.fromkeys(label for _, label in lines.values())
+                self._tell(level, words, listed([*labels]), lines)
 
-    def _report(self, level: str, why: str, words: str, label: str) -> None:
+    def _report(self, level: str, why: str, words: str, subject: Subject, label: str) -> None:
         if (level, why) not in self._waiting:
-            self._waiting[level, why] = words, []
-            self._told(level, words, label)
+            self._waiting[level, why] = {}
+            self._tell(level, words, label, [subject])
             return
-        _, labels = self._waiting[level, why]
-        self._waiting[level, why] = words, labels if label in labels else [*labels, label]
+        self._waiting[level, why][subject] = words, label
+
+    def _tell(self, level: str, words: str, label: str, subjects: Iterable[Subject]) -> None:
+        (self._open.update if level == "error" else self._open.difference_update)(subjects)
+        self._told(level, words, label)
+
+    def _unsaid(self, subject: Subject) -> set[str]:
+        """Drop what waits to be reported of a subject, and return its reasons."""
+        return {why for (_, why), lines in self._waiting.items() if lines.pop(subject, None)}
 
     def forget(self, subject: Subject) -> None:
         """Forget a subject that is no longer watched."""
+        self._unsaid(subject)
+        self._open.discard(subject)
         if self._troubles.pop(subject, None) is not None:
             self._changed()
 

@@ -98,7 +98,8 @@ def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iter
         if isinstance(value, str) and "\0" in value:
             yield f"{prefix + name!r} contains a null byte"
         elif name not in known:
-            hint = nearest(name, known) or f"; use one of {', '.join(known)}"
+            table_name = prefix.removesuffix(".")
+            hint = _of_the_top(name, table_name) or nearest(name, known) or f"; use one of {', '.join(known)}"
             yield f"unknown setting {prefix + name!r}{hint}"
         elif name in SECRET_KEYS:
             if not isinstance(value, str | Mapping) or value == "":
@@ -110,6 +111,15 @@ def _keys(table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> Iter
                 yield from _selectors(prefix + name, texts(value))
         elif name not in ("profiles", "retention", "shrink_alarm", "sets") and not isinstance(value, str):
             yield f"{prefix + name!r} must be text"
+
+
+def _of_the_top(name: str, table: str) -> str:
+    """Return what to do about a setting in a table if it belongs outside of all tables, or an empty text."""
+    return (
+        f"; it belongs at the top of the file: move its line above [{table}] and all other tables"
+        if table and name in TOP_KEYS
+        else ""
+    )
 
 
 def _are_texts(value: Any) -> bool:
@@ -147,6 +157,9 @@ def _retention(table: Mapping[str, Any]) -> Iterator[str]:
         if name == "time_zone":
             if not isinstance(value, str):
                 yield "retention: time_zone must be text, such as Europe/Berlin"
+            continue
+        if misplaced := _of_the_top(name, "retention"):
+            yield f"retention: unknown setting {name!r}{misplaced}"
             continue
         try:
             policy_of({name: value})

@@ -259,7 +259,12 @@ def instead_of(
             else ""
         )
         use = f"use {named}, the newest one before it that is {which}{few}{again}"
-    return use if prune is None else f"{use}; then move the damaged one away with `{prune}`"
+    if prune is None:
+        return use
+    # `backup --if-changed` writes nothing while the newest archive seems to have the same content
+    if newest or other is None:
+        return f"{use}; but first move the damaged one away with `{prune}`"
+    return f"{use}; then move the damaged one away with `{prune}`"
 
 
 def _history(archives: list[ArchiveName], reference: str, now: datetime) -> list[ArchiveName]:

@@ -224,7 +224,7 @@ def _said(verdict: Any) -> Any:
     """Say a verdict, without a body that is what was sent."""
     if isinstance(verdict, Done):
         return "done, not modified" if verdict.not_modified else "done"
-    parts = [getattr(verdict, field.name) for field in fields(verdict)]
+    parts = [getattr(verdict, field.name) for field in fields(verdict) if field.compare]
     return [type(verdict).__name__, *(part.value if isinstance(part, Enum) else part for part in parts)]
 
 

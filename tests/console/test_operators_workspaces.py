@@ -90,7 +90,7 @@ BROKEN_LIST = httpx.Response(500, json={"error": "Invalid `prisma.workspace.find
         ),
         (
             answers(listed=BROKEN_LIST, export=NO_OPERATOR, me=recorded("recordings.json", "discovery/me")),
-            ConsoleError, "cannot be listed (Invalid `prisma",
+            ConsoleError, "cannot be listed (HTTP 500: Invalid `prisma",
         ),
         (
             answers(export=httpx.Response(200, content=b'[{"id": "w1"}, {"id"')),

@@ -69,6 +69,7 @@ def test_all_unknown_keys_are_named_each_with_the_nearest_known_one(folder: Path
         GOOD.replace("store =", "stor =")
         .replace("keep_daily", "keep_dayly")
         .replace("overlay =", "overlays =")
+        .replace("time_zone =", 'metrics = "m"\ntime_zone =')
     )
     (folder / "jitsu-backup.toml").write_text(text + "shrink_alarm = 3\n")
     done = check(folder, "--config")
@@ -77,14 +78,15 @@ def test_all_unknown_keys_are_named_each_with_the_nearest_known_one(folder: Path
         "unknown setting 'stor'; did you mean 'store'?",
         "retention: unknown setting 'keep_dayly'; did you mean 'keep_daily'?",
         "unknown setting 'profiles.production.overlays'; did you mean 'overlay'?",
-        "unknown setting 'profiles.production.shrink_alarm'",
+        "'profiles.production.shrink_alarm'; it belongs at the top of the file: move its line above [profiles.production]",
+        "retention: unknown setting 'metrics'; it belongs at the top of the file: move its line above [retention]",
     ):
         assert line in done.stdout
-    assert "4 problems." in done.stdout
+    assert "5 problems." in done.stdout
     other = cli("snapshots", cwd=folder)
     assert other.returncode == 2
     assert (
-        "(and 3 more problems); correct it, then check the file with:\n  jitsu-backup check --config "
+        "(and 4 more problems); correct it, then check the file with:\n  jitsu-backup check --config "
         in other.stderr
     )
 

@@ -205,13 +205,18 @@ def test_what_a_weaker_key_misses_is_an_alarm_like_the_others(bench: Bench) -> N
     assert [one.value for one in samples(bench.folder / "m") if one.name == "jitsu_backup_weaker"] == [1]
 
 
+def test_an_alarm_that_needs_no_reason_says_in_json_what_is_wrong() -> None:
+    assert Alarm(What.UNSEEN, "", "look", "old").document()["why"] == What.UNSEEN.words
+    assert Alarm(What.UNSEEN, "gone", "look", "old").document()["why"] == "gone"
+
+
 def again(*arguments: str) -> str:
     return shlex.join(["jitsu-backup", *arguments])
 
 
-def late(*, away: bool) -> LateError:
+def late(*, away: bool, limited: bool = False) -> LateError:
     found = LateError("not done before the deadline of 5 s")
-    found.away = away
+    found.away, found.limited = away, limited
     return found
 
 
@@ -220,6 +225,12 @@ def late(*, away: bool) -> LateError:
     [
         (late(away=True), None, "the console did not answer in time", "--deadline"),
         (late(away=False), None, "a later --deadline", "console"),
+        (
+            late(away=False, limited=True),
+            None,
+            "a later --deadline, or use a key that nothing else",
+            "--shard",
+        ),
         (WrongAddressError("answers 404"), None, "check the host", "the next run"),
         (UnreachableError("refused"), None, "--retry-for 10m", "more than"),
         (UnreachableError("refused"), 6.0, "a --retry-for of more than 6s", "10m"),

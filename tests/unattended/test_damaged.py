@@ -48,9 +48,10 @@ def test_if_changed_writes_what_was_damaged_again_names_it_and_is_well_after_tha
     assert done.returncode == 3
     line = json.loads(done.stderr)
     assert any(
-        f"{damaged.reference} is damaged: it has 100 of {damaged.size:,} bytes" in told
-        for told in line["notices"]
+        f"{damaged.reference} is damaged: it has 100 of {damaged.size:,} bytes" in alarm["why"]
+        for alarm in line["alarms"]
     )
+    assert not any("is damaged" in told for told in line["notices"])
     assert line["workspaces"][0]["damaged"] == str(damaged)
     assert len(bench.archives) == 3
     assert bench.archives[-1].digest_prefix == damaged.digest_prefix
@@ -91,21 +92,21 @@ def test_the_remedy_is_the_same_whatever_the_damage_and_each_fault_is_said_once(
     path.write_bytes(data)
     cut_off(bench, newest)
     remedy = (
-        f"; use {sound.dated}, the newest one before it that is undamaged and not shrunk{{}}; then move the damaged one away with"
+        f"; use {sound.dated}, the newest one before it that is undamaged and not shrunk{{}}move the damaged one away with"
         " `jitsu-backup prune --quarantine`"
     )
     done = bench.run("verify", "--all")
     assert done.returncode == 5
-    for archive, again in ((flipped, ""), (newest, ", or back up again")):
+    for archive, again in ((flipped, "; then "), (newest, ", or back up again; but first ")):
         when = shown_time(archive.taken_at)
         assert f"UNREADABLE  {archive.reference}  {when} (" in done.stdout
         assert f"cannot be read: {archive.dated}: the archive is" in done.stderr
         assert remedy.format(again) in folded(done.stderr), done.stderr
         assert (done.stdout + done.stderr).count(archive.digest_prefix) == 2
     told = bench.run("diff", flipped.digest_prefix, oldest.digest_prefix)
-    assert (told.returncode, remedy.format("") in folded(told.stderr)) == (5, True), told.stderr
+    assert (told.returncode, remedy.format("; then ") in folded(told.stderr)) == (5, True), told.stderr
     cut_off(bench, flipped)
-    assert remedy.format("") in folded(bench.run("show", flipped.digest_prefix).stderr)
+    assert remedy.format("; then ") in folded(bench.run("show", flipped.digest_prefix).stderr)
 
 
 def test_of_two_archives_with_one_id_the_undamaged_one_is_named_by_its_file(bench: Bench) -> None:

@@ -54,7 +54,7 @@ def test_the_monitor_hears_of_an_alarm(bench: Bench) -> None:
     assert told[1] == ("/ping/CANARY/fail?create=1", body)
 
 
-@pytest.mark.parametrize("status", [404, 500])
+@pytest.mark.parametrize("status", [404, 429, 500])
 def test_a_monitor_that_refuses_is_reported_without_its_secret_and_harms_nothing(
     status: int, bench: Bench
 ) -> None:
@@ -65,6 +65,7 @@ def test_a_monitor_that_refuses_is_reported_without_its_secret_and_harms_nothing
     assert done.stderr.startswith(f"warning: the monitor at 127.0.0.1:{port} answered {status}")
     assert ("its server reports an error" in done.stderr) is (status == 500)
     assert ("it has no such check" in done.stderr) is (status == 404)
+    assert ("its server limits the number of messages; " in done.stderr) is (status == 429)
     assert "CANARY" not in done.stderr + done.stdout
     gone = bench.run("backup", "acme-staging", "-q", "--ping", "http://127.0.0.1:9/CANARY")
     assert gone.returncode == 0
@@ -186,6 +187,13 @@ def test_a_trouble_that_comes_back_is_reported_though_another_lasts() -> None:
         for alarms in ([lasting], [lasting, full], *[[lasting]] * 6, [lasting, full]):
             heard.stands(3, "", alarms)
     assert ["full" in body for _, body in told] == [False, True, True]
+
+
+def test_the_monitor_hears_a_reason_once_though_the_outcome_has_it_too() -> None:
+    full = Alarm(What.FAILED, "the disk is full", "free space", "a")
+    with monitor() as (url, told):
+        Monitor(url, silent, {}).end(3, "2 workspaces: 2 failed: a: the disk is full; free space", [full])
+    assert told[0][1] == "exit code 3: 2 workspaces: 2 failed\na: not backed up: the disk is full; free space"
 
 
 def test_what_the_monitor_did_not_take_is_reported_again() -> None:

@@ -81,6 +81,33 @@ def test_the_end_of_a_shrink_alarm_is_called_so() -> None:
     assert told[-2:] == [("info", "no longer shrunk", "a"), ("info", "working again", "b")]
 
 
+def test_what_has_ended_before_it_is_reported_is_dropped_and_each_reported_error_gets_its_end() -> None:
+    told: list[tuple[str, str, str]] = []
+    troubles = Troubles(lambda *line: told.append(line), lambda: None)
+
+    def begins(name: str, why: str = "away") -> None:
+        troubles.begins(("workspace", name), name, Alarm(What.FAILED, why, "look", name))
+
+    for name in ("a", "b", "c"):
+        begins(name)
+    troubles.is_over(("workspace", "b"))
+    begins("c", "full")
+    troubles.flush()
+    for name in ("a", "c"):
+        troubles.is_over(("workspace", name))
+    begins("c")
+    troubles.is_over(("workspace", "c"))
+    troubles.flush()
+    troubles.flush()
+    assert told == [
+        ("error", "not backed up: away; look", "a"),
+        ("error", "not backed up: full; look", "c"),
+        ("info", "working again", "a"),
+        ("error", "not backed up: away; look", "c"),
+        ("info", "working again", "c"),
+    ]
+
+
 def test_a_key_that_sees_no_workspace_is_reported_until_it_sees_one(bench: Bench) -> None:
     bench.state.workspaces.clear()
 
