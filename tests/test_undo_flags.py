@@ -27,10 +27,12 @@ NEVER = {
     "so it is sent empty; provide it later with --overlay and --resend-secrets": "undo has words of its own for that",
     "may have been set: if not, provide it with --overlay and --resend-secrets": "what an undo goes by names no empty secrets",
     "created disabled, because of --disable-links": "undo cannot be told so",
-    "run the same command again without --disable-links": "undo cannot be told so",
+    " without --disable-links": "undo cannot be told so",
     "; to send new values, add --resend-secrets": "undo sends them in any case",
     "--with-links adds connections": "undo cannot be told so",
     "--into": "the way back is a whole command of restore",
+    "--from": "what redoes a recovery is a whole command of recover",
+    "--workspace": "what redoes a recovery is a whole command of recover",
     "--set ": "undo has no sets of the settings",
     "; --no-safety-backup writes without a": "undo has another remedy",
 }

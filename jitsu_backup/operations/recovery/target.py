@@ -305,7 +305,7 @@ def standing_in_the_way(
         deleted = _deleted_since(prepared)
         if deleted:
             return BlockedError(deleted).with_flags(_OVER_EXISTING)
-        return BlockedError(f"{used}; besides, {first_blocked(plan)}" if used else first_blocked(plan))
+        return BlockedError("; besides, ".join(one for one in (used, first_blocked(plan)) if one))
     if not plan.writes:
         return None
     try:
