@@ -69,6 +69,27 @@ def test_an_older_archive_without_most_of_the_entities_is_only_taken_if_that_is_
     assert (decided.exit_code, decided.plan.workspaces[0].newer) == (0, None)
 
 
+def test_what_was_decided_and_is_done_is_not_asked_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    workspace = add_workspace(world.old.state, "team-blue", filled=False)
+    world.old.state.add_object(workspace, "function", "one", {"name": "One", "code": "x"})
+    world.back_up()
+    example_workspace(world.old.state, workspace)
+    world.seconds += 3600
+    world.back_up()
+    filled = max(tmp_path.glob("team-blue.*"), key=lambda path: path.name.split(".")[2])
+    filled.rename(filled.with_name(filled.name.replace(".json.gz", f".{CLONED}.{ELSEWHERE}.json.gz")))
+    (one,) = world.recover().plan.workspaces
+    assert isinstance(one.problem, BlockedError)
+    decided = world.recover(world.job(workspaces=("team-blue",), at=one.archive.taken_at))
+    assert decided.exit_code == 0
+    written = world.writes()
+    again = world.recover()
+    assert (again.exit_code, world.writes()) == (3, written)
+    assert again.plan.workspaces[0].problem is None
+    assert again.plan.workspaces[0].newer == one.newer
+
+
 def newer(*known: ArchiveName, exists: bool = False) -> list[ArchiveName]:
     """What is newer than the archive that is used of a workspace."""
     (found,) = candidates(known, NOON + timedelta(days=1))
