@@ -22,7 +22,7 @@ ELSEWHERE = "from-0123456789ab"
 
 
 def emptied(tmp_path: Path) -> tuple[World, Path]:
-    """A workspace with an empty backup, the record of a promotion that filled it, and a damaged backup of that."""
+    """A workspace with an empty backup, the backup from before a restore of what filled it, and a damaged backup of that."""
     world = World(tmp_path)
     workspace = add_workspace(world.old.state, "team-blue", filled=False)
     world.back_up()
@@ -32,7 +32,7 @@ def emptied(tmp_path: Path) -> tuple[World, Path]:
         world.old.state.objects[next(iter(world.old.state.objects))].config["name"] = f"of {world.seconds}"
         world.back_up()
     _, filled, newest = sorted(tmp_path.glob("team-blue.*"), key=lambda path: path.name.split(".")[2])
-    filled.rename(filled.with_name(filled.name.replace(".json.gz", f".{CLONED}.{ELSEWHERE}.json.gz")))
+    filled.rename(filled.with_name(filled.name.replace(".json.gz", f".{PRE_RESTORE}.json.gz")))
     newest.write_bytes(newest.read_bytes()[:100])
     return world, newest
 
@@ -78,7 +78,7 @@ def test_what_was_decided_and_is_done_is_not_asked_again(tmp_path: Path) -> None
     world.seconds += 3600
     world.back_up()
     filled = max(tmp_path.glob("team-blue.*"), key=lambda path: path.name.split(".")[2])
-    filled.rename(filled.with_name(filled.name.replace(".json.gz", f".{CLONED}.{ELSEWHERE}.json.gz")))
+    filled.rename(filled.with_name(filled.name.replace(".json.gz", f".{PRE_RESTORE}.json.gz")))
     (one,) = world.recover().plan.workspaces
     assert isinstance(one.problem, BlockedError)
     decided = world.recover(world.job(workspaces=("team-blue",), at=one.archive.taken_at))
@@ -88,6 +88,19 @@ def test_what_was_decided_and_is_done_is_not_asked_again(tmp_path: Path) -> None
     assert (again.exit_code, world.writes()) == (3, written)
     assert again.plan.workspaces[0].problem is None
     assert again.plan.workspaces[0].newer == one.newer
+
+
+def test_a_newer_archive_that_cannot_be_read_is_not_offered_for_a_restore(tmp_path: Path) -> None:
+    world, newest = emptied(tmp_path)
+    newest.unlink()
+    (record,) = tmp_path.glob(f"team-blue.*{PRE_RESTORE}*")
+    content = record.read_bytes()
+    record.write_bytes(content[:-20] + bytes(20))  # of the same size
+    plan = world.plan()
+    (one,) = plan.workspaces
+    assert [past.exit_code for past in one.passed_over] == [5]
+    assert isinstance(one.problem, BlockedError)
+    assert "; get a good copy of it, or use the older one with --workspace team-blue --at" in str(one.problem)
 
 
 def newer(*known: ArchiveName, exists: bool = False) -> list[ArchiveName]:
