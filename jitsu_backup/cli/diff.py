@@ -54,7 +54,13 @@ def diff(
     ignored = tuple(dict.fromkeys(text for guard in guards for text in guard.ignore))
     rules = Overlay() if overlay is None else opened_overlay(app, overlay).parse()
     if elsewhere := rules.of(before.snapshot.manifest.source).elsewhere:
-        app.warn(f"overlay {overlay} is not used: its tables are for {some_of(list(elsewhere), 3)}")
+        others = some_of(list(elsewhere), 3)
+        if rules.rules:
+            app.warn(
+                f"of overlay {overlay}, only the tables for all workspaces are used: the others are for {others}"
+            )
+        else:
+            app.warn(f"overlay {overlay} is not used: its tables are for {others}")
     options = PlanOptions(
         overlay=rules,
         mapping=tuple(map(split_mapping, mapping)),

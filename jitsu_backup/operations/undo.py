@@ -201,7 +201,8 @@ def undo_options(options: PlanOptions, run: LastRun) -> PlanOptions:
     is deleted only with `accept_shrink`. The record of a run that did not end is found by `LastRun.left_in`.
     """
     if not run.known:
-        return replace(options, resend_secrets=bool(options.overlay.rules or options.overlay.own))
+        overlay = options.overlay.of(run.snapshot.manifest.source)
+        return replace(options, resend_secrets=bool(overlay.rules))
     return replace(
         with_record(options, run),
         prune=options.prune or run.snapshot.manifest.complete,

@@ -132,11 +132,14 @@ def _unless(sides: Sides) -> str:
 
 
 def _of_others(overlay: Overlay, source: Source) -> Iterator[str]:
-    """Yield that an overlay is not used, because all its tables are for other workspaces."""
-    if overlay.elsewhere:
+    """Yield that an overlay, or all of it but its tables for every workspace, is not used, because it is for other workspaces."""
+    others, own = some_of(list(overlay.elsewhere), 3), source.slug or source.workspace_id
+    if others and overlay.rules:
+        yield f"of {overlay.called}, only the tables for all workspaces are used: the others are for {others}, and none for {own}"
+    elif others:
         yield (
-            f"{overlay.called} is not used: its tables are for {some_of(list(overlay.elsewhere), 3)}, and the snapshot is of"
-            f" {source.slug or source.workspace_id}; add tables for that one, or leave out --overlay"
+            f"{overlay.called} is not used: its tables are for {others}, and the snapshot is of {own}; add tables for that one, or"
+            " leave out --overlay"
         )
 
 

@@ -67,7 +67,7 @@ class Overlay:
     """Rules, applied in order. `secrets` are values to hide, `outside` the values that come from outside the file.
 
     `called` is its name in messages. `own` are the overlays of single workspaces, by id or slug, which replace this one
-    there. `elsewhere` are the only workspaces that the file has tables for, if it has none for the one of this overlay.
+    there. `elsewhere` are the workspaces that the file names in tables, if it names the one of this overlay in none.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -96,8 +96,7 @@ class Overlay:
             raise UsageError(f"{self.called}: {both} are the same workspace; use one name for its tables")
         if names:
             return self.own[names[0]]
-        elsewhere = () if self.rules else tuple(self.own)
-        return replace(self, own={}, elsewhere=elsewhere) if self.own else self
+        return replace(self, own={}, elsewhere=tuple(self.own)) if self.own else self
 
     def apply(self, entity: Entity, name: str) -> dict[str, Any]:
         """Return the body of `entity` with every rule that matches it applied."""

@@ -134,3 +134,15 @@ def test_a_plan_says_that_all_tables_of_its_overlay_are_for_other_workspaces() -
     options = PlanOptions(overlay=overlay.of(snapshot.manifest.source))
     (note,) = make_plan(snapshot, make_snapshot({"destination": []}), options).notes
     assert note.startswith("overlay o.toml is not used: its tables are for other, and the snapshot is of ")
+
+
+def test_a_plan_says_that_its_overlay_has_only_tables_for_all_workspaces_and_for_others() -> None:
+    tables = {"acme-stagin:destination/DB": {"host": "x"}, "destination/*": {"port": 1}}
+    overlay = parse_any_overlay(tables, called="overlay o.toml")
+    snapshot = make_snapshot({"destination": []})
+    source = snapshot.manifest.source
+    plan = make_plan(snapshot, make_snapshot({"destination": []}), PlanOptions(overlay=overlay.of(source)))
+    said = "of overlay o.toml, only the tables for all workspaces are used: the others are for acme-stagin, and none for "
+    assert any(note == f"{said}{source.slug}" for note in plan.notes)
+    named = parse_any_overlay({**tables, f"{source.slug}:destination/*": {"port": 2}})
+    assert named.of(source).elsewhere == ()

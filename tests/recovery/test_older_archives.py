@@ -22,7 +22,7 @@ ELSEWHERE = "from-0123456789ab"
 
 
 def emptied(tmp_path: Path) -> tuple[World, Path]:
-    """A workspace with an empty backup, the record of a promotion that filled it, and a damaged backup of that."""
+    """A workspace with an empty backup, the backup from before a restore of what filled it, and a damaged backup of that."""
     world = World(tmp_path)
     workspace = add_workspace(world.old.state, "team-blue", filled=False)
     world.back_up()
@@ -32,7 +32,7 @@ def emptied(tmp_path: Path) -> tuple[World, Path]:
         world.old.state.objects[next(iter(world.old.state.objects))].config["name"] = f"of {world.seconds}"
         world.back_up()
     _, filled, newest = sorted(tmp_path.glob("team-blue.*"), key=lambda path: path.name.split(".")[2])
-    filled.rename(filled.with_name(filled.name.replace(".json.gz", f".{CLONED}.{ELSEWHERE}.json.gz")))
+    filled.rename(filled.with_name(filled.name.replace(".json.gz", f".{PRE_RESTORE}.json.gz")))
     newest.write_bytes(newest.read_bytes()[:100])
     return world, newest
 
@@ -67,6 +67,40 @@ def test_an_older_archive_without_most_of_the_entities_is_only_taken_if_that_is_
     assert drill_state(drilled).startswith("0 of 1 workspace restored completely")
     decided = world.recover(world.job(workspaces=("team-blue",), at=one.archive.taken_at))
     assert (decided.exit_code, decided.plan.workspaces[0].newer) == (0, None)
+
+
+def test_what_was_decided_and_is_done_is_not_asked_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    workspace = add_workspace(world.old.state, "team-blue", filled=False)
+    world.old.state.add_object(workspace, "function", "one", {"name": "One", "code": "x"})
+    world.back_up()
+    example_workspace(world.old.state, workspace)
+    world.seconds += 3600
+    world.back_up()
+    filled = max(tmp_path.glob("team-blue.*"), key=lambda path: path.name.split(".")[2])
+    filled.rename(filled.with_name(filled.name.replace(".json.gz", f".{PRE_RESTORE}.json.gz")))
+    (one,) = world.recover().plan.workspaces
+    assert isinstance(one.problem, BlockedError)
+    decided = world.recover(world.job(workspaces=("team-blue",), at=one.archive.taken_at))
+    assert decided.exit_code == 0
+    written = world.writes()
+    again = world.recover()
+    assert (again.exit_code, world.writes()) == (3, written)
+    assert again.plan.workspaces[0].problem is None
+    assert again.plan.workspaces[0].newer == one.newer
+
+
+def test_a_newer_archive_that_cannot_be_read_is_not_offered_for_a_restore(tmp_path: Path) -> None:
+    world, newest = emptied(tmp_path)
+    newest.unlink()
+    (record,) = tmp_path.glob(f"team-blue.*{PRE_RESTORE}*")
+    content = record.read_bytes()
+    record.write_bytes(content[:-20] + bytes(20))  # of the same size
+    plan = world.plan()
+    (one,) = plan.workspaces
+    assert [past.exit_code for past in one.passed_over] == [5]
+    assert isinstance(one.problem, BlockedError)
+    assert "; get a good copy of it, or use the older one with --workspace team-blue --at" in str(one.problem)
 
 
 def newer(*known: ArchiveName, exists: bool = False) -> list[ArchiveName]:

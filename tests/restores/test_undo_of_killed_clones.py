@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jitsu_backup.archive import ArchiveName
+from jitsu_backup.archive import ArchiveName, archive_name
 from jitsu_backup.errors import TargetChangedError
 from jitsu_backup.events import silent
 from jitsu_backup.model import Key
@@ -17,12 +17,24 @@ from jitsu_backup.operations.restore import Result
 from jitsu_backup.operations.safeguards import carry_out_safely
 from jitsu_backup.operations.undo import LastRun, last_run, undo_options
 from jitsu_backup.planning import PlanOptions
+from jitsu_backup.planning.console_overlay import parse_any_overlay
 from jitsu_backup.sandbox import Generation
 from jitsu_backup.store import FolderStore
 from tests.promotions import Promotion, edit, promotion
 from tests.restores.kit import delete
 from tests.restores.test_intents import NO_KEYS, Shop, enrich, now
-from tests.support import PRODUCTION, STAGING, comparable, console_of, id_map, prepare, run, stand_ins, writes
+from tests.support import (
+    PRODUCTION,
+    STAGING,
+    comparable,
+    console_of,
+    id_map,
+    make_snapshot,
+    prepare,
+    run,
+    stand_ins,
+    writes,
+)
 
 
 def cloned_before(folder: Path) -> Shop:
@@ -168,6 +180,18 @@ def test_what_was_changed_after_a_kill_is_kept_or_in_conflict_as_after_any_run(t
     (blocked,) = plan.blocked
     assert (blocked.key.id, blocked.conflicts) == (made, ("code",))
     assert Key("function", "own") not in {action.key for action in plan.writes}
+
+
+def test_tables_for_other_workspaces_alone_send_no_hidden_secret_in_an_undo() -> None:
+    snapshot = make_snapshot({})
+    what = LastRun(archive_name(snapshot), snapshot)  # of which nothing else is known
+    for table, sends in (
+        ("other:stream/One", False),
+        ("acme-staging:stream/One", True),
+        ("stream/One", True),
+    ):
+        overlay = parse_any_overlay({table: {"name": "x"}})
+        assert undo_options(PlanOptions(overlay=overlay), what).resend_secrets is sends
 
 
 def test_a_restore_of_the_state_before_a_killed_clone_does_not_continue_it(tmp_path: Path) -> None:

@@ -52,9 +52,12 @@ def _unused(archive: ArchiveName) -> PassedOver:
 
 
 def decided(one: WorkspaceRecovery) -> WorkspaceRecovery:
-    """Return a planned workspace; it is blocked if it would have much fewer entities than a newer archive of it."""
+    """Return a planned workspace; it is blocked if it would have much fewer entities than a newer archive of it.
+
+    It is not if an earlier run has already recovered it from the older archive, so that nothing is left to write.
+    """
     newer, used = one.newer, one.archive
-    if newer is None or one.problem is not None:
+    if newer is None or one.problem is not None or _is_done(one):
         return one
     there = 0 if one.prepared is None else len(one.prepared.live.entities)
     if not is_much_smaller(max(len(one.snapshot.entities), there), newer.total):
@@ -68,6 +71,12 @@ def decided(one: WorkspaceRecovery) -> WorkspaceRecovery:
         f" {_dated(newer)}, has {newer.total:,}; {restore}, or use the older one with --workspace {one.slug} --at {at}"
     )
     return replace(one, problem=problem.with_flags("--workspace", one.slug, "--at", at))
+
+
+def _is_done(one: WorkspaceRecovery) -> bool:
+    """Return whether an earlier recovery left its record, and there is nothing to write."""
+    prepared = one.prepared
+    return prepared is not None and prepared.options.record is not None and not prepared.plan.writes
 
 
 def intact(one: WorkspaceRecovery) -> ArchiveName | None:

@@ -1,6 +1,7 @@
 """Open the archives that a recovery uses, or an older one if the newest cannot be read."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from jitsu_backup.archive import ArchiveName
@@ -155,8 +156,13 @@ async def _with_newer(
     host = one.opened.source.host
     newer = []
     for past in newer_than(one.opened, one.passed_over, candidate, exists=lives(one.opened, there)):
-        content = None if past.archive.damaged else await _content_or_none(past.archive, store, keys)
-        if content is None or content.manifest.source.host == host:
+        content: Snapshot | PassedOver = past
+        if not past.archive.damaged:
+            with suppress(BackupError):  # else it may be readable later
+                content = await _content(past.archive, store, keys)
+        if isinstance(content, PassedOver):
+            newer.append(content)
+        elif content.manifest.source.host == host:
             newer.append(past)
     return replace(one, passed_over=(*one.passed_over, *newer)) if newer else one
 
