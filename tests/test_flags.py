@@ -61,7 +61,7 @@ def test_every_flag_of_clone_says_what_to_plan_or_how_to_carry_it_out() -> None:
         "plan_out",
     }
     planned = {*SWITCHES, *LISTS, "ids", "mapping", "overlay", "sets"}
-    own = {"into", "target", "elsewhere", "command", "unrecorded", "plan_out"}
+    own = {"into", "target", "elsewhere", "command", "unrecorded", "plan_out", "saved"}
     assert flags == planned | {f.name for f in fields(RunOptions)} - own
 
 

@@ -23,7 +23,8 @@ class RunOptions:
     `command` is the command that is carried out, `into` the PLACE that the operator named, and `target` the one that the
     command to undo the run must name. `unrecorded` says that it is unknown what the run that is undone wrote. With
     `elsewhere`, the snapshot's own workspace is rejected. With `wait`, the run waits for another one that is writing into
-    the workspace. `plan_out` is the file that the plan is saved to, and `saved` says that a saved plan is carried out. With `exit_code`, the exit code of a plan that is only shown says whether it would change anything.
+    the workspace. `plan_out` is the file that the plan is saved to, and `saved` says that a saved plan is carried out. With
+    `exit_code`, the exit code of a plan that is only shown says whether it would change anything.
     """
 
     keys_out: Path | None = None

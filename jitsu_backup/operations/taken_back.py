@@ -9,7 +9,7 @@ from typing import Any
 from jitsu_backup.archive import PRE_RESTORE, ArchiveName, backup_mark, safe_text
 from jitsu_backup.catalogue import entity_type
 from jitsu_backup.errors import BackupError
-from jitsu_backup.model import Entity, Key, flag, format_path, plural, shown_time
+from jitsu_backup.model import Entity, Key, flag, format_path, plural, shown_time, value_at
 from jitsu_backup.operations.archive_keys import ArchiveKeys
 from jitsu_backup.operations.restore import PreparedRestore
 from jitsu_backup.operations.snapshots import open_archive
@@ -87,14 +87,21 @@ async def _taken_back(
         before, after = await bodies(begun), await bodies(left)
         changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
         fields = {
-            key: frozenset(map(format_path, paths_that_differ(before.get(key, {}), after.get(key, {}))))
+            key: _unchanged_since(before.get(key), after.get(key), is_now.get(key))
             for key in changed - decided
-            if is_now.get(key) == after.get(key)
+            if (key in is_now) == (key in after)
         }
         decided |= changed
         how = "restore" if begun.undoes is None else "undo"
+        fields = {key: paths for key, paths in fields.items() if paths}
         found.append(TakenBack(f"the {how} of {shown_time(begun.taken_at)}", fields))
     return found
+
+
+def _unchanged_since(before: Any, after: Any, is_now: Any) -> frozenset[str]:
+    """Return the fields of an entity that a run changed and nobody has changed since."""
+    changed = paths_that_differ(before or {}, after or {})
+    return frozenset(format_path(path) for path in changed if value_at(after, path) == value_at(is_now, path))
 
 
 def runs_in_place(known: Sequence[ArchiveName]) -> list[tuple[ArchiveName, ArchiveName]]:

@@ -90,6 +90,9 @@ def test_the_clone_after_an_undo_says_what_that_took_back_and_how_to_promote_it_
     assert "took back: --take=source:function/Enrich:code --take=source:function/F3" in told
     assert "Attention: the undo of 20" in told
     assert "took back what an earlier run had changed in 2 entities: they stay as they are" in told
+    renamed.config["description"] = "by hand"  # what people change afterwards hides nothing
+    told = " ".join(machine.clone("--dry-run").split())
+    assert "took back: --take=source:function/Enrich:code --take=source:function/F3" in told
     machine.sandbox.state.objects["enrich-0001"].config["code"] = "// better"
     told = " ".join(machine.clone("--dry-run", code=7).split())
     assert "took the last clone's change back" in told
