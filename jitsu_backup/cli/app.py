@@ -193,12 +193,16 @@ class App(Output):
         return shlex.join(["jitsu-backup", *flags, *arguments, *protection])
 
     def again_with_keys(self, archives: Iterable[ArchiveName]) -> Callable[..., str]:
-        """Return `again` for commands that name some of these archives, with the given identities for encrypted ones."""
+        """Return `again` for commands that open some of these archives, with the given identities for encrypted ones.
+
+        A command opens those that it names; `recover` and `prune --quarantine` open all.
+        """
         locked = {archive.reference: archive for archive in archives if archive.encrypted}
 
         def again(*arguments: str) -> str:
-            named = (locked[one] for one in arguments if one in locked)
-            return self.again(*arguments, *self.flags_to_open(named))
+            opens_all = arguments[:1] == ("recover",) or "--quarantine" in arguments
+            opened = [archive for name, archive in locked.items() if opens_all or name in arguments]
+            return self.again(*arguments, *self.flags_to_open(opened))
 
         return again
 

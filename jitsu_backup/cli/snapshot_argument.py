@@ -118,7 +118,8 @@ def _that_lives(app: App, place: Place, newest: Iterable[tuple[ArchiveName, str 
 
 def open_stored(app: App, archive: ArchiveName) -> tuple[str, Snapshot]:
     """Return the name and the snapshot of an archive of the store. Raise BackupError, IntegrityError."""
-    return str(archive), run_async(snapshots.open_stored(archive, app.store, app.keys, app.again))
+    again = app.again_with_keys([archive])
+    return str(archive), run_async(snapshots.open_stored(archive, app.store, app.keys, again))
 
 
 def find_last_run(app: App, place: Place) -> LastRun:

@@ -182,7 +182,7 @@ def _by_their_names(news: News) -> Iterator[str]:
     elif before.total != now.total:
         yield f"Number of entities: {before.total} → {now.total}."
     if news.locked:
-        yield "The contents differ; which entities cannot be seen without the private key."
+        yield "Which entities changed cannot be seen without the private key."
 
 
 def _where(news: News, style: _Style, again: Again) -> Iterator[str]:

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from pyrage import x25519
 
-from jitsu_backup.archive import ArchiveName, new_identity
+from jitsu_backup.archive import ArchiveName, new_identity, parse_name
+from jitsu_backup.cli.app import App
 from jitsu_backup.errors import BackupError, LockedError, NewerFormatError, StorageAccessError, UsageError
 from jitsu_backup.model import shown_time
 from jitsu_backup.operations.archive_keys import ArchiveKeys
@@ -199,6 +202,20 @@ def test_quarantine_finds_a_changed_byte_where_the_size_is_right_and_leaves_what
         done.stderr.split()
     )
     assert bench.archives == [locked]
+
+
+def test_an_advised_command_that_opens_encrypted_archives_has_the_identity() -> None:
+    app = SimpleNamespace(again=lambda *words: list(words), flags_to_open=lambda locked: ["-i"] * len(locked))
+    name = "acme.id.20261127T103045760Z.49c55f2883f2.1_1stream.json.gz"
+    plain, locked = parse_name(name), parse_name(f"{name}.age")
+    assert plain is not None
+    assert locked is not None
+    again = App.again_with_keys(cast("App", app), [locked])
+    assert again("prune", "--quarantine") == ["prune", "--quarantine", "-i"]
+    assert again("recover") == ["recover", "-i"]
+    assert again("diff", locked.reference) == ["diff", locked.reference, "-i"]
+    assert again("check", "acme") == ["check", "acme"]
+    assert App.again_with_keys(cast("App", app), [plain])("recover") == ["recover"]
 
 
 def test_quarantine_passes_over_what_another_run_has_removed_meanwhile(tmp_path: Path) -> None:

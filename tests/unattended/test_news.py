@@ -160,7 +160,7 @@ def test_a_change_that_the_summary_in_the_name_does_not_show_is_a_change() -> No
     message = notification(run(news_of(Saved(two, "", now), [before], None, unreadable)), again)
     assert message.subject == "jitsu-backup: acme-staging: changed"
     assert "\nNumber of entities: unchanged for each type.\n" in message.text
-    assert "\nThe contents differ; which entities cannot be seen without the private key.\n" in message.text
+    assert "\nWhich entities changed cannot be seen without the private key.\n" in message.text
     assert "probably" not in message.text
 
 
