@@ -8,7 +8,7 @@ from jitsu_backup.archive.shrinkage import is_much_smaller
 from jitsu_backup.errors import BlockedError, IntegrityError
 from jitsu_backup.model import plural, shown_time
 from jitsu_backup.operations.recovery.choice import Candidate, Opened, not_used
-from jitsu_backup.operations.recovery.values import PassedOver, WorkspaceRecovery
+from jitsu_backup.operations.recovery.values import PassedOver, Presence, WorkspaceRecovery
 
 
 def newer_than(
@@ -52,9 +52,12 @@ def _unused(archive: ArchiveName) -> PassedOver:
 
 
 def decided(one: WorkspaceRecovery) -> WorkspaceRecovery:
-    """Return a planned workspace; it is blocked if it would have much fewer entities than a newer archive of it."""
+    """Return a planned workspace; it is blocked if it would have much fewer entities than a newer archive of it.
+
+    It is not blocked if the target already has everything that the older archive has, because somebody chose that one.
+    """
     newer, used = one.newer, one.archive
-    if newer is None or one.problem is not None:
+    if newer is None or one.problem is not None or _has_everything(one):
         return one
     there = 0 if one.prepared is None else len(one.prepared.live.entities)
     if not is_much_smaller(max(len(one.snapshot.entities), there), newer.total):
@@ -65,9 +68,26 @@ def decided(one: WorkspaceRecovery) -> WorkspaceRecovery:
     restore = f"`restore` {it} by its id" if it else "get a good copy of it"
     problem = BlockedError(
         f"the archive to use, {_dated(used)}, has {plural(len(one.snapshot.entities), 'entity', 'entities')}, but a newer one,"
-        f" {_dated(newer)}, has {newer.total:,}; {restore}, or use the older one with --workspace {one.slug} --at {at}"
+        f" {_dated(newer)}, has {newer.total:,}; {restore}, or use the older one with `--workspace {one.slug} --at {at}`"
     )
     return replace(one, problem=problem.with_flags("--workspace", one.slug, "--at", at))
+
+
+def _has_everything(one: WorkspaceRecovery) -> bool:
+    """Return whether an existing target has everything that the archive has, so that nothing is left to write."""
+    exists = one.prepared is not None and one.presence is not Presence.NEW
+    return exists and not one.goes and not any(action.deleted_there for action in one.kept)
+
+
+def beyond(used: Opened, total: int, candidate: Candidate) -> ArchiveName | None:
+    """Return an archive from after the time of --at that is damaged or has much more than the one `used`, or None.
+
+    `total` is how many entities that one has.
+    """
+    found = (one for one in candidate.later if not {PACKED, CLONING} & {*one.marks})
+    found = (one for one in found if one.digest_prefix != used.archive.digest_prefix)
+    found = (one for one in found if one.damaged or is_much_smaller(total, one.total))
+    return max(found, key=lambda one: (one.total or 0, one.sort_key), default=None)
 
 
 def intact(one: WorkspaceRecovery) -> ArchiveName | None:

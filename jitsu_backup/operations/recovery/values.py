@@ -161,6 +161,7 @@ class WorkspaceRecovery:
     previous one. `members_before` are the members before an earlier recovery, which created the workspace without any.
     `taken` are entities that get a new id, as far as the planning has seen who has theirs. A `stranger` is a target that has
     nothing in common with the archive but the slug, or one that cannot be created because of its slug.
+    `later` is from after --at, and damaged or much larger.
     """
 
     archive: ArchiveName
@@ -183,6 +184,7 @@ class WorkspaceRecovery:
     members_before: tuple[Member, ...] = ()
     taken: tuple[TakenId, ...] = ()
     stranger: bool = False
+    later: ArchiveName | None = None
 
     @property
     def workspace_id(self) -> str:
