@@ -56,7 +56,7 @@ def prose(text: str) -> str:
 
 def html_prose(text: str) -> str:
     """Return a sentence as `prose` does, but as HTML."""
-    return " ".join(html.escape(words) if plain else html_code(words) for plain, words in _runs(text))
+    return " ".join(html.escape(words) if plain else _html_code(words) for plain, words in _runs(text))
 
 
 def html_code(text: str) -> str:
@@ -105,6 +105,12 @@ def _code(words: str) -> str:
     before, core, behind = _bared(words)
     core = (_unquoted(core) if _FLAG.match(core) else "") or core
     return f"{before}{code(core)}{behind}" if core.strip() else code(words)
+
+
+def _html_code(words: str) -> str:
+    if command := _COMMAND.fullmatch(words):
+        return f"{command[1]}{html_code(command[2])}{command[3]}"
+    return html_code(words)
 
 
 def _bared(words: str) -> tuple[str, str, str]:
