@@ -33,6 +33,7 @@ NEVER = {
     "--into": "the way back is a whole command of restore",
     "--from": "what redoes a recovery is a whole command of recover",
     "--workspace": "what redoes a recovery is a whole command of recover",
+    "--at and --keys-out of that run": "what redoes a recovery is a whole command of recover",
     "--set ": "undo has no sets of the settings",
     "; --no-safety-backup writes without a": "undo has another remedy",
 }

@@ -1,12 +1,14 @@
 """`jitsu-backup recover`."""
 
 import asyncio
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jitsu_backup.archive import ArchiveName
 from jitsu_backup.cli.app import App, run_async, utc_now
 from jitsu_backup.cli.applying import interruptible
 from jitsu_backup.cli.files import check_apart, check_new, check_pages, write_page
@@ -44,11 +46,11 @@ from jitsu_backup.reports.recovery import missing_overlay, plan_summary, run_sum
 from jitsu_backup.reports.recovery_documents import recovery_document, recovery_plan_document
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
-from jitsu_backup.reports.recovery_remarks import restore_command
+from jitsu_backup.reports.recovery_remarks import RestoreCommand, restore_command
 from jitsu_backup.reports.recovery_values import RecoveryReport, RecoverySummary
 from jitsu_backup.reports.recovery_view import recovery_view
 from jitsu_backup.settings import Place
-from jitsu_backup.store import write_new_file
+from jitsu_backup.store import of_workspace, write_new_file
 
 _CONTINUE = "run the same command again to continue"
 _REMEDY = f"; {make_room()}, then run the same command again"
@@ -67,7 +69,8 @@ def recover(app: App, archives: str | None, into: tuple[str, ...], **given: Any)
         job, overlay = job_of(app, place, pairs, given, known, report)
         plan = run_async(plan_recovery(job, app.store, app.keys, report, now=utc_now))
     check_overlay_is_used(app, given["overlay"], overlay, plan)
-    found = _Recovery(app, place, job, plan, given, _again(app, archives, into, given))
+    alone = partial(_alone, app, archives, into, given, known)
+    found = _Recovery(app, place, job, plan, given, _again(app, archives, into, given), alone)
     if found.is_shown:
         found.show_plan()
     if not found.is_run:
@@ -116,6 +119,25 @@ def _again(app: App, archives: str | None, into: tuple[str, ...], given: dict[st
     )
 
 
+def _alone(
+    app: App,
+    archives: str | None,
+    into: tuple[str, ...],
+    given: dict[str, Any],
+    known: Collection[ArchiveName],
+    one: WorkspaceRecovery,
+    *flags: str,
+) -> str:
+    """Return the command that recovers one workspace, which `flags` name, without what is about others or the whole console."""
+
+    def is_meant(name: str) -> bool:
+        return any(archive.workspace_id == one.archive.workspace_id for archive in of_workspace(known, name))
+
+    own = tuple(text for text in into if text.startswith("@") or is_meant(text.partition("=")[0]))
+    without = {"workspaces": (), "first": (), "at": None, "html_out": None, "markdown_out": None}
+    return f"{_again(app, archives, own, {**given, **without})} {shlex.join(flags)}"
+
+
 def _of_console(
     app: App, archives: str | None, into: tuple[str, ...], given: dict[str, Any], host: str
 ) -> str:
@@ -134,6 +156,7 @@ class _Recovery:
     plan: RecoveryPlan
     given: dict[str, Any]
     again: str
+    alone: RestoreCommand
     keys: ArchiveKeys = field(default_factory=ArchiveKeys)
     made_keys: dict[str, list[StreamKey]] = field(default_factory=dict)
     outcomes: list[RecoveryOutcome] = field(default_factory=list)
@@ -180,7 +203,7 @@ class _Recovery:
         form = None if self.given["overlay_out"] is None else str(self.given["overlay_out"])
         return RecoveryReport(
             self.plan, utc_now(), self.app.store.url, run, named, ways_back, self.again, form, restore,
-            self.given["dry_run"],
+            self.given["dry_run"], self.alone,
         )  # fmt: skip
 
     def _write_pages(self, summary: RecoverySummary) -> None:

@@ -26,6 +26,7 @@ _AS_RESTORE: dict[str, Any] = {
 }  # fmt: skip
 """The values of the `restore` flags that `undo` does not have."""
 
+_AGAIN = "To redo that recovery, with the --overlay, --at and --keys-out of that run, if it had them:"
 _EXCEPT = ", except those that the run to undo was about to make too"
 
 
@@ -56,7 +57,9 @@ def undo(app: App, place: str | None, plan_out: Path | None, **given: Any) -> in
     code = apply(ApplyJob(app, target, run.snapshot, wanted, how, planned=save, undoes=run))
     came_back = _recovered_here(run)
     if came_back is not None and not how.dry_run and code in (0, IncompleteError.exit_code):
-        app.say("That would create new write keys. A recovery keeps those whose hashes the archive has:")
+        if run.created_streams:
+            app.say("That would create new write keys. A recovery keeps those whose hashes the archive has.")
+        app.say(_AGAIN)
         app.say(f"  {_recover_again(app, run, came_back, where)}")
     return code
 

@@ -53,8 +53,12 @@ class LastRun:
     @property
     def created(self) -> int:
         """How many entities the run created, or was about to create if it did not end; 0 if that is unknown."""
-        had = {entity.key for entity in self.snapshot.entities}
-        return sum(entity.key not in had for entity in self._reached)
+        return len(self._created)
+
+    @property
+    def created_streams(self) -> bool:
+        """Whether the run created streams, or was about to: re-creating them creates new write keys."""
+        return any(entity.key.type == "stream" for entity in self._created)
 
     @property
     def created_most(self) -> bool:
@@ -65,6 +69,11 @@ class LastRun:
     def recovered_from(self) -> Source | None:
         """The workspace elsewhere from which the run brought most of this one, None for any other run."""
         return self.brought_from if self.created_most else None
+
+    @property
+    def _created(self) -> list[Entity]:
+        had = {entity.key for entity in self.snapshot.entities}
+        return [entity for entity in self._reached if entity.key not in had]
 
     @property
     def _reached(self) -> tuple[Entity, ...]:

@@ -19,15 +19,18 @@ _PLAIN_WORD = re.compile(
 """A word that no platform interprets: letters or a number, with punctuation around them."""
 
 _WORDS = re.compile(
-    r"""(?<!\S)\(?(?:'[^']*'|"[^"]*"|--[a-z-]+=(?:'[^']*'|"[^"]*"|[^\s'"])+)[,.;:!?)]*(?!\S)|\S+"""
+    r"""(?<!\S)\(?(?:`[^`]+`|'[^']*'|"[^"]*"|--[a-z-]+=(?:'[^']*'|"[^"]*"|[^\s'"])+)[,.;:!?)]*(?!\S)|\S+"""
 )
-"""A word, a quoted text, or a flag with its value."""
+"""A word, a quoted text, a command in backquotes, or a flag with its value."""
 
 _ENDS_QUOTED = re.compile(r"""(.*['"])[,.;:!?]+""", re.DOTALL)
 """Words that end with a quoted text, with what ends a clause or sentence behind it."""
 
 _FLAG = re.compile(r"\(?--[a-z-]+=")
 """The beginning of a flag with its value, which is a code span of its own, so that it can be copied."""
+
+_COMMAND = re.compile(r"(\(?)`([^`]+)`([,.;:!?)]*)")
+"""A command in backquotes, which is a code span of its own, between what stands around it."""
 
 _SWITCH = re.compile(r"--(?:accept-shrink|prune-own|rebind)[,.;:)]*")
 """A flag without a value that decides something."""
@@ -53,7 +56,7 @@ def prose(text: str) -> str:
 
 def html_prose(text: str) -> str:
     """Return a sentence as `prose` does, but as HTML."""
-    return " ".join(html.escape(words) if plain else html_code(words) for plain, words in _runs(text))
+    return " ".join(html.escape(words) if plain else _html_code(words) for plain, words in _runs(text))
 
 
 def html_code(text: str) -> str:
@@ -97,9 +100,17 @@ def _unquoted(flag: str) -> str:
 
 def _code(words: str) -> str:
     """Return words as code, with the brackets around them and a comma or semicolon behind them left outside."""
+    if command := _COMMAND.fullmatch(words):
+        return f"{command[1]}{code(command[2])}{command[3]}"
     before, core, behind = _bared(words)
     core = (_unquoted(core) if _FLAG.match(core) else "") or core
     return f"{before}{code(core)}{behind}" if core.strip() else code(words)
+
+
+def _html_code(words: str) -> str:
+    if command := _COMMAND.fullmatch(words):
+        return f"{command[1]}{html_code(command[2])}{command[3]}"
+    return html_code(words)
 
 
 def _bared(words: str) -> tuple[str, str, str]:
@@ -124,7 +135,7 @@ def _runs(text: str) -> Iterator[tuple[bool, str]]:
     run: list[str] = []
     was_plain = ended = False
     for words in _WORDS.findall(" ".join(text.split())):
-        plain, alone = _is_plain(words), bool(_FLAG.match(words))
+        plain, alone = _is_plain(words), bool(_FLAG.match(words) or _COMMAND.fullmatch(words))
         if run and (plain is not was_plain or ended or alone):
             yield was_plain, " ".join(run)
             run = []

@@ -52,6 +52,7 @@ from jitsu_backup.reports.recovery_plan_lists import (
     will_differ,
 )
 from jitsu_backup.reports.recovery_remarks import (
+    REBIND,
     RestoreCommand,
     called_rows,
     elsewhere_rows,
@@ -443,8 +444,14 @@ def _residue(run: RecoveryRun, command: RestoreCommand) -> Iterator[tuple[str, s
             )
         reported = {one.action.key for one in refused}
         for line in result.found:
-            if line.key not in reported:
-                yield slug, called(line, line.path), in_recovery(line.reason, outcome.recovery, command)
+            if line.key in reported:
+                continue
+            step = f"{line.reason} ('What to do next' has the command)" if REBIND in line.reason else ""
+            yield (
+                slug,
+                called(line, line.path),
+                step or in_recovery(line.reason, outcome.recovery, command),
+            )
 
 
 def _run_row(outcome: RecoveryOutcome, how: Ending, now: datetime) -> tuple[str, ...]:

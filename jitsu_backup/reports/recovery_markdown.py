@@ -15,7 +15,9 @@ def recovery_markdown(summary: RecoverySummary) -> str:
     facts = "".join(f"- **{label}:** {_sentence(value)}\n" for label, value in summary.facts if value)
     state = f"- **{'Complete' if summary.good else 'Incomplete'}:** {_sentence(summary.state)}\n"
     head = f"{marker(summary.subject)}\n## {summary.title}: {code(summary.subject)}\n\n{state}{facts}"
-    steps = [partial(_step, number, step) for number, step in enumerate(summary.next_steps, 1)]
+    numbered = [step for step in summary.next_steps if not step.aside]
+    aside = [partial(_step, "-", step) for step in summary.next_steps if step.aside]
+    steps = [*(partial(_step, f"{number}.", step) for number, step in enumerate(numbered, 1)), *aside]
     overlay = [partial(_overlay, table) for table in summary.overlay]
     return document(
         head,
@@ -49,9 +51,9 @@ def _row(listing: Listing, row: tuple[str, ...]) -> str:
     return f"- {code(shortened(name))}: {text}\n"
 
 
-def _step(number: int, step: NextStep) -> str:
+def _step(mark: str, step: NextStep) -> str:
     command = f": {code(step.command)}" if step.command else ""
-    return f"{'-' if step.aside else f'{number}.'} {_sentence(step.text)}{command}\n"
+    return f"{mark} {_sentence(step.text)}{command}\n"
 
 
 def _overlay(table: str) -> str:

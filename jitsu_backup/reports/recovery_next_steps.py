@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from jitsu_backup.catalogue import KEY_FIELDS, is_link, write_key_ids
 from jitsu_backup.errors import BlockedError
-from jitsu_backup.model import items_of, plural, some_of
+from jitsu_backup.model import items_of, plural, quoted, some_of
 from jitsu_backup.operations.apply_plan import ActionOutcome, Status
 from jitsu_backup.operations.recovery import RecoveryOutcome, RecoveryRun, WorkspaceRecovery
 from jitsu_backup.operations.recovery.making import OTHER
@@ -19,6 +19,7 @@ from jitsu_backup.reports.recovery_endings import Ending, ending, how_to_run_aga
 from jitsu_backup.reports.recovery_keys import for_senders
 from jitsu_backup.reports.recovery_older import about_older
 from jitsu_backup.reports.recovery_plan_lists import NEW_IDS, called
+from jitsu_backup.reports.recovery_remarks import REBIND
 from jitsu_backup.reports.recovery_values import NextStep, RecoveryReport
 
 CHANGED_IDS = "Workspaces with a new id"
@@ -55,6 +56,7 @@ def next_steps(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
             yield NextStep(f"Still to do: {losses[kind]} {kind.one if losses[kind] == 1 else kind.several}")
     yield from _about_members(run)
     yield from _about_ids(run)
+    yield from _about_bound(report, run)
     yield from _about_unsent(report, run)
     if any(outcome.recovery.kept for outcome in run.outcomes):
         yield take_back(report)
@@ -227,6 +229,27 @@ def _about_ids(run: RecoveryRun) -> Iterator[NextStep]:
         yield NextStep(
             f"Correct what uses an id that changed, such as scripts and settings. These have new ids: {', '.join(found)}"
         )
+
+
+def _about_bound(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:
+    """Yield how to change what a reverse sync uses, which no recovery does: one command for each workspace."""
+    for outcome in run.outcomes:
+        one, found = outcome.recovery, () if outcome.result is None else outcome.result.found
+        bound = sorted({(line.key.type, quoted(line.name)) for line in found if REBIND in line.reason})
+        if not bound:
+            continue
+        by_type = {kind: [name for other, name in bound if other == kind] for kind, _ in bound}
+        listed = " and ".join(
+            f"{kind}{'s' if len(of) > 1 else ''} {_listed(of)}" for kind, of in by_type.items()
+        )
+        what = "send the corrected secrets of" if one.plan_options.resend_secrets else "restore"
+        yield NextStep(
+            f"In {one.slug}, {what} {listed}, which a reverse sync uses", report.restore(one, REBIND)
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(names) if len(names) == 2 else some_of(names, 3)
 
 
 def _about_unsent(report: RecoveryReport, run: RecoveryRun) -> Iterator[NextStep]:

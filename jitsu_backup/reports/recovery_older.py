@@ -1,6 +1,5 @@
 """What a report says of workspaces that a recovery restores from an older archive than the newest one."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -19,14 +18,15 @@ _HEADING = "Newer archives that are not used"
 
 def older_in_words(workspaces: Iterable[WorkspaceRecovery]) -> str:
     """Return which workspaces have an older archive, and how many entities it and a newer one have, or an empty text."""
-    lines = [_older(one, one.newer) for one in workspaces if one.newer is not None]
+    lines = [_older(one, newer) for one in workspaces if (newer := one.newer or one.later) is not None]
     return some_of(lines, _FEW, "; ")
 
 
 def _older(one: WorkspaceRecovery, newer: ArchiveName) -> str:
     used = f"{one.slug} from {shown_time(one.archive.taken_at)} with {_entities(len(one.snapshot.entities))}"
     has = "exists" if newer.total is None else f"has {newer.total:,}"
-    return f"{used}, but a newer one of {shown_time(newer.taken_at)} {has}"
+    chosen = ", as chosen with --at" if one.newer is None else ""
+    return f"{used}{chosen}, but a newer one of {shown_time(newer.taken_at)} {has}"
 
 
 def _entities(count: int) -> str:
@@ -88,13 +88,7 @@ def _all_the_same(report: RecoveryReport, workspaces: Sequence[WorkspaceRecovery
     blocked = [(one, flags) for one in workspaces if (flags := _older_flags(one))]
     for one, flags in blocked[:_FEW]:
         text = f"To use the older archive of {one.slug} all the same"
-        alone = len(report.plan.workspaces) == 1
-        if "--workspace" not in shlex.split(report.again):
-            yield NextStep(text, report.again and f"{report.again} {shlex.join(flags)}", aside=True)
-        elif alone:
-            yield NextStep(text, f"{report.again} {shlex.join(flags[2:])}", aside=True)
-        else:
-            yield NextStep(f"{text}, run this command for it alone, with {shlex.join(flags)}", aside=True)
+        yield NextStep(text, report.alone(one, *flags), aside=True)
 
 
 def _older_flags(one: WorkspaceRecovery) -> tuple[str, ...]:

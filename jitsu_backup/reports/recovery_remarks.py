@@ -27,7 +27,9 @@ OF_RESTORE = frozenset(
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 _TABLE = re.compile(r'\["([a-z][a-z0-9-]*/)')
 _SHOWN = 3
-_REBIND = "--rebind"
+REBIND = "--rebind"
+"""The flag with which only `restore` changes what a reverse sync uses."""
+
 _NOT_RECORDED = (
     "this store has no record of a recovery of it into this workspace, so what people changed here cannot be distinguished from what"
     " the archive has"
@@ -40,7 +42,7 @@ def _command(*arguments: str) -> str:
 
 
 RestoreCommand = Callable[..., str]
-"""A function that returns the command that restores one workspace of a recovery, given it and more flags."""
+"""A function that returns a command for one workspace of a recovery, given it and more flags."""
 
 
 def restore_command(
@@ -59,6 +61,11 @@ def restore_command(
     return again("restore", one.archive.reference, "--into", into, *given, *flags)
 
 
+def alone_command(_: WorkspaceRecovery, *flags: str) -> str:
+    """Return the command that recovers one workspace, which the first of `flags` names."""
+    return _command("recover", *flags)
+
+
 def in_recovery(text: str, one: WorkspaceRecovery, command: RestoreCommand = restore_command) -> str:
     """Return a text about a workspace. If it names flags that only `restore` has, add the `restore` command.
 
@@ -69,8 +76,8 @@ def in_recovery(text: str, one: WorkspaceRecovery, command: RestoreCommand = res
     if not flags:
         return text
     first = "" if one.target_id else "once the workspace has been created, "
-    if _REBIND in flags:  # the first of the ways out; no flag of a recovery takes part in it
-        return f"{text} ({first}`{command(one, _REBIND)}`)"
+    if REBIND in flags:  # the first of the ways out; no flag of a recovery takes part in it
+        return f"{text} ({first}`{command(one, REBIND)}`)"
     has = "has this flag" if len(flags) == 1 else "has these flags"
     return f"{text} ({first}`{command(one)}` {has})"
 

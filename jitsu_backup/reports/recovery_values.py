@@ -8,7 +8,7 @@ from jitsu_backup.operations.recovery import (
     RecoveryPlan,
     RecoveryRun,
 )
-from jitsu_backup.reports.recovery_remarks import RestoreCommand, restore_command
+from jitsu_backup.reports.recovery_remarks import RestoreCommand, alone_command, restore_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class RecoveryReport:
     `now` is the time in UTC, `store` says where the archives are. `keys_out` is the file with the new write keys.
     `ways_back` are the commands that undo what was written into a workspace, by its id on the target. `again` is the
     command that continues the recovery. `overlay_out` is the file with the overlay to fill in, if one is written. `restore`
-    returns the command that restores one workspace. `dry_run` says that the plan is only shown.
+    returns the command that restores one workspace, `alone` the one that recovers only it. `dry_run` says that the plan is
+    only shown.
     """
 
     plan: RecoveryPlan
@@ -31,6 +32,7 @@ class RecoveryReport:
     overlay_out: str | None = None
     restore: RestoreCommand = restore_command
     dry_run: bool = False
+    alone: RestoreCommand = alone_command
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Layout for the terminal: lines without trailing blanks, tables, texts, and items of lists."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from jitsu_backup.model import printable
 _CONTINUED = " \\"
 _WORD = re.compile(r"""\(?--[a-z-]+=(?:'[^']*'|"[^"]*"|[^\s'"])+\S*|\S+""")
 """A word of a sentence, or a flag with a value that may have blanks in quotes."""
+_OPTION = re.compile(r"--?[A-Za-z][A-Za-z-]*")
 _SHELL_WORD = re.compile(r"""(?:[^\s'"\\]|\\.|'[^']*'|"(?:\\.|[^"\\])*")+""")
 
 
@@ -99,20 +100,37 @@ class UnbrokenFlags:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command that runs as it is copied: each line but the last ends with a backslash."""
+    """A command that runs as it is copied: each line but the last ends with a backslash.
+
+    An option and its value stay on one line if they fit.
+    """
 
     text: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines of the command, which break only between words of the shell."""
         line = ""
-        for word in _SHELL_WORD.findall(printable(self.text)):
+        for word in self._words(options.max_width - len(f"  {_CONTINUED}")):
             longer = f"{line} {word}" if line else word
             if line and cell_len(longer) + len(_CONTINUED) > options.max_width:
                 yield Text(line + _CONTINUED)
                 longer = f"  {word}"
             line = longer
         yield Text(line)
+
+    def _words(self, width: int) -> Iterator[str]:
+        """Yield the words of the command, and an option with its value as one if both fit into `width` columns."""
+        option = ""
+        for word in _SHELL_WORD.findall(printable(self.text)):
+            both = f"{option} {word}"
+            if option and not word.startswith("-") and cell_len(both) <= width:
+                yield both
+                option = ""
+                continue
+            yield from filter(None, (option,))
+            option = word if _OPTION.fullmatch(word) else ""
+            yield from () if option else (word,)
+        yield from filter(None, (option,))
 
 
 class PlainTable(Table):

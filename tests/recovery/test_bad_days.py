@@ -69,7 +69,7 @@ def test_a_name_that_matches_nothing_is_reported_with_what_the_store_has(tmp_pat
         ({"workspaces": ("team-red",), "first": ("nosuch",)}, f"the store has no such workspace; {there}"),
         (
             {"workspaces": ("team-red",), "first": ("team-blue",)},
-            "--first names 'team-blue', which --workspace leaves out; add --workspace team-blue",
+            "--first names 'team-blue', which --workspace leaves out; omit this --first, or add --workspace team-blue",
         ),
         (
             {"workspaces": ("team-red",), "into": {"team-blue": "x"}},

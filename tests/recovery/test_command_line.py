@@ -378,6 +378,8 @@ def test_the_way_back_runs_as_it_is_printed(desk: Desk) -> None:
         else:
             assert f"recover --from {desk.old_url} --workspace {slug}" in again[0]
             assert again[0].endswith("--into @new") == ("--into" in flags)
+            assert "That would create new write keys." in undone.stderr
+            assert "with the --overlay, --at and --keys-out of that run, if it had them" in undone.stderr
             _, *line = shlex.split(again[0])
             looked = cli(*line, "--dry-run", env=env, cwd=desk.folder)
             assert (looked.returncode, "no new keys" in looked.stdout) == (0, True), looked.stdout

@@ -19,6 +19,8 @@ from jitsu_backup.sandbox import Generation
 from jitsu_backup.sandbox.state import REVERSE_ETL, WorkspaceRow
 from jitsu_backup.store import archives
 from tests.recovery.kit import ADMIN_KEY, NEW, OLD, SLUGS, World, add_workspace, problems, tables
+from tests.recovery.samples import snapshot
+from tests.recovery.test_choice import archive
 from tests.recovery.test_console import equal, lost
 from tests.support import OWNER, Meddling
 
@@ -155,6 +157,14 @@ def test_a_recovery_that_only_updates_is_known_by_its_console(tmp_path: Path) ->
     assert (last.created, last.recovered_from) == (0, None)
     assert last.brought_from is not None
     assert last.brought_from.host == OLD
+
+
+def test_only_the_undo_of_a_run_that_created_streams_needs_new_write_keys() -> None:
+    left = snapshot("acme")
+    before = replace(left, entities=())
+    without = replace(left, entities=tuple(one for one in left.entities if one.key.type != "stream"))
+    assert LastRun(archive(), before, left=left).created_streams
+    assert not LastRun(archive(), before, left=without).created_streams
 
 
 @pytest.mark.parametrize("ends", [False, True])

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console as Screen
 
 from jitsu_backup.cli.app import App
-from jitsu_backup.cli.recover import _again
+from jitsu_backup.cli.recover import _again, _alone
 from jitsu_backup.errors import (
     AccessError,
     BackupError,
@@ -375,6 +375,19 @@ def test_the_command_to_run_again_is_whole_and_names_no_key() -> None:
         "jitsu-backup", "--store", "s3://b/j", "--host", "http://new.example", "recover", "--into", "@new",
         "--workspace", "team-red", "--at", "yesterday", "--from", "lost.example", "--overlay", "o.toml",
         "--keys-out", "keys.json", "--html", "r.html", "--over-existing", "--wait", "--yes", "--identity", "id.txt",
+    ]  # fmt: skip
+
+
+def test_the_command_for_one_workspace_has_nothing_about_others_and_overwrites_no_report() -> None:
+    one = planned().plan.workspaces[0]
+    known = [one.archive, replace(one.archive, workspace_id="cother", slug="team-other")]
+    given = {**GIVEN, "workspaces": (), "first": ("team-other",)}
+    into = ("@new", f"{one.slug}=mine", "team-other=theirs")
+    alone = _alone(App({}), None, into, given, known, one, "--workspace", one.slug, "--at", "2026-11-01")
+    assert shlex.split(alone) == [
+        "jitsu-backup", "recover", "--into", "@new", "--into", f"{one.slug}=mine", "--from", "lost.example",
+        "--overlay", "o.toml", "--keys-out", "keys.json", "--over-existing", "--wait", "--yes",
+        "--workspace", one.slug, "--at", "2026-11-01",
     ]  # fmt: skip
 
 

@@ -9,9 +9,10 @@ from jitsu_backup.errors import BlockedError
 from jitsu_backup.operations.drill import DrillJob, drill
 from jitsu_backup.operations.recovery import LeftOut, RecoveryPlan, RecoveryRun
 from jitsu_backup.operations.recovery.choice import Living, candidates, choose
-from jitsu_backup.operations.recovery.newer import newer_than
+from jitsu_backup.operations.recovery.newer import beyond, newer_than
 from jitsu_backup.reports.drill import drill_state
 from jitsu_backup.reports.recovery import plan_summary, run_summary
+from jitsu_backup.reports.recovery_endings import Ending, ending
 from jitsu_backup.reports.recovery_values import RecoveryReport, RecoverySummary
 from jitsu_backup.sandbox import example_workspace
 from tests.recovery.kit import NEW, OLD, World, add_workspace
@@ -60,13 +61,34 @@ def test_an_older_archive_without_most_of_the_entities_is_only_taken_if_that_is_
     for summary in (plan, ended):
         told = [str(step) for step in summary.next_steps]
         assert any(f"restore {one.newer.reference} --into team-blue" in step for step in told)
-        assert any(step.endswith(f"recover --yes --workspace team-blue --at {at}") for step in told)
+        assert any(step.endswith(f": jitsu-backup recover --workspace team-blue --at {at}") for step in told)
         assert any(fact == "older" and "0 entities, but a newer one" in text for fact, text in summary.facts)
     drilled = world.run(drill(DrillJob(), world.store, world.keys, now=world.now, monotonic=world.time))
     assert (len(drilled.back), drilled.exit_code()) == (0, 3)
     assert drill_state(drilled).startswith("0 of 1 workspace restored completely")
     decided = world.recover(world.job(workspaces=("team-blue",), at=one.archive.taken_at))
     assert (decided.exit_code, decided.plan.workspaces[0].newer) == (0, None)
+    (older,) = (text for fact, text in facts(decided, world) if fact == "older")
+    assert "with 0 entities, as chosen with --at, but a newer one of " in older
+    again = world.recover()  # what was recovered remembers the decision: here it was nothing
+    assert (again.exit_code, again.plan.workspaces[0].newer) == (7, one.newer)
+
+
+def facts(run: RecoveryRun, world: World) -> tuple[tuple[str, str], ...]:
+    report = RecoveryReport(run.plan, world.now(), run=run)
+    assert plan_summary(report).facts[1] == run_summary(report, run).facts[1]
+    return run_summary(report, run).facts
+
+
+def test_with_at_only_a_later_archive_that_is_damaged_or_much_larger_is_worth_a_line() -> None:
+    used, known = opened(archive(hours=-4, total=5)), [archive(hours=-4, total=5)]
+    for later, wanted in (
+        (replace(archive(hours=-1, total=6), digest_prefix="e" * 12), False),
+        (replace(archive(hours=-1, total=60), digest_prefix="e" * 12), True),
+        (replace(archive(hours=-1, total=5, damaged=True), digest_prefix="e" * 12), True),
+    ):
+        (found,) = candidates([*known, later], NOON, NOON - timedelta(hours=2))
+        assert beyond(used, 5, found) == (later if wanted else None)
 
 
 def test_what_was_decided_and_is_done_is_not_asked_again(tmp_path: Path) -> None:
@@ -86,6 +108,7 @@ def test_what_was_decided_and_is_done_is_not_asked_again(tmp_path: Path) -> None
     written = world.writes()
     again = world.recover()
     assert (again.exit_code, world.writes()) == (3, written)
+    assert [ending(one) for one in again.outcomes] == [Ending.OLDER]
     assert again.plan.workspaces[0].problem is None
     assert again.plan.workspaces[0].newer == one.newer
 
@@ -100,7 +123,7 @@ def test_a_newer_archive_that_cannot_be_read_is_not_offered_for_a_restore(tmp_pa
     (one,) = plan.workspaces
     assert [past.exit_code for past in one.passed_over] == [5]
     assert isinstance(one.problem, BlockedError)
-    assert "; get a good copy of it, or use the older one with --workspace team-blue --at" in str(one.problem)
+    assert "; get a good copy of it, or use the older one with `--workspace team-blue --at" in str(one.problem)
 
 
 def newer(*known: ArchiveName, exists: bool = False) -> list[ArchiveName]:

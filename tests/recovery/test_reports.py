@@ -22,7 +22,7 @@ from jitsu_backup.reports.recovery_documents import recovery_document, recovery_
 from jitsu_backup.reports.recovery_keys import planned_keys
 from jitsu_backup.reports.recovery_markdown import recovery_markdown
 from jitsu_backup.reports.recovery_page import recovery_page
-from jitsu_backup.reports.recovery_values import Listing, RecoveryReport, RecoverySummary
+from jitsu_backup.reports.recovery_values import Listing, NextStep, RecoveryReport, RecoverySummary
 from jitsu_backup.reports.terminal_layout import Command
 from tests.recovery.golden import FOLDER, goldens, shown
 from tests.recovery.samples import CANARY, ended, many, planned, recovery, snapshot
@@ -287,3 +287,26 @@ def test_a_command_of_several_lines_runs_as_it_is_copied(words: list[str]) -> No
     shown = screen.export_text()
     assert all(line.endswith(" \\") for line in shown.rstrip("\n").split("\n")[:-1])
     assert shlex.split(shown.replace(" \\\n", " ")) == words
+
+
+def test_an_option_and_its_value_stay_on_one_line() -> None:
+    screen = Screen(record=True, width=40, file=io.StringIO())
+    screen.print(Command("jitsu-backup recover --yes --workspace acme-ml --at 2026-11-01T10:00:00.000"))
+    assert screen.export_text().splitlines() == [
+        "jitsu-backup recover --yes \\",
+        "  --workspace acme-ml \\",
+        "  --at 2026-11-01T10:00:00.000",
+    ]
+
+
+def test_markdown_numbers_the_steps_as_the_terminal_does_and_keeps_commands_whole() -> None:
+    steps = (
+        NextStep("First"), NextStep("To undo", "jitsu-backup undo x", aside=True),
+        NextStep("Use it (with `jitsu-backup restore x --rebind`), or with `--workspace a --at 2026-11-01`"),
+    )  # fmt: skip
+    lines = recovery_markdown(RecoverySummary("Recovery", "x", "done", True, (), (), steps)).splitlines()
+    assert lines[-3:] == [
+        "1. First",
+        "2. Use it (with `jitsu-backup restore x --rebind`), or with `--workspace a --at 2026-11-01`",
+        "- To undo: `jitsu-backup undo x`",
+    ]

@@ -276,7 +276,12 @@ def test_a_wrong_secret_of_what_a_reverse_sync_uses_holds_up_no_other_and_its_co
     report = RecoveryReport(run.plan, world.now(), run=run, restore=command)
     (rows,) = (one.rows for one in run_summary(report, run).listings if one.heading == "Still different")
     assert {what for _, what, _ in rows} == {"destination CRM webhook", "destination Warehouse"}
-    assert all("--overlay o.toml --resend-secrets --rebind`)" in why for *_, why in rows)
+    assert not any("jitsu-backup restore" in why for *_, why in rows)
+    (step,) = (one for one in run_summary(report, run).next_steps if "--rebind" in one.command)
+    assert step.command.endswith("--overlay o.toml --resend-secrets --rebind")
+    assert step.text == (
+        "In team-blue, send the corrected secrets of destinations 'CRM webhook' and 'Warehouse', which a reverse sync uses"
+    )
     assert not any("--skip" in why for *_, why in rows)
 
 

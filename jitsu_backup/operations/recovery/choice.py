@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -33,6 +33,7 @@ class Candidate:
     """A workspace with backups in a store: the usable archives, newest first, and a newer one that is not usable.
 
     `others` are its other backups, and `aside` what restores and clones have set aside, both newest first.
+    `later` are all from after the given time.
     """
 
     workspace_id: str
@@ -41,6 +42,7 @@ class Candidate:
     passed_over: tuple[PassedOver, ...] = ()
     others: tuple[ArchiveName, ...] = ()
     aside: tuple[ArchiveName, ...] = ()
+    later: tuple[ArchiveName, ...] = ()
 
     def belongs_to(self, name: str) -> bool:
         """Return whether `name` may be the id or the slug of the workspace; only its archive can say that for certain."""
@@ -97,12 +99,15 @@ def candidates(known: Iterable[ArchiveName], now: datetime, at: datetime | None 
     there are no others. Archives read with a weaker key are used if no other key read one, or after one was accepted.
     """
     own: dict[str, list[ArchiveName]] = defaultdict(list)
+    later: dict[str, list[ArchiveName]] = defaultdict(list)
     for archive in known:
-        late = at is not None and archive.taken_at > at
-        if not (archive.is_from_the_future(now) or late):
-            own[archive.workspace_id].append(archive)
+        if not archive.is_from_the_future(now):
+            late = at is not None and archive.taken_at > at
+            (later if late else own)[archive.workspace_id].append(archive)
     found = (
-        _candidate(members) for members in own.values() if not all(archive.set_aside for archive in members)
+        replace(_candidate(members), later=tuple(later[workspace_id]))
+        for workspace_id, members in own.items()
+        if not all(archive.set_aside for archive in members)
     )
     return sorted(found, key=lambda one: (one.slug, one.workspace_id))
 

@@ -68,15 +68,27 @@ def decided(one: WorkspaceRecovery) -> WorkspaceRecovery:
     restore = f"`restore` {it} by its id" if it else "get a good copy of it"
     problem = BlockedError(
         f"the archive to use, {_dated(used)}, has {plural(len(one.snapshot.entities), 'entity', 'entities')}, but a newer one,"
-        f" {_dated(newer)}, has {newer.total:,}; {restore}, or use the older one with --workspace {one.slug} --at {at}"
+        f" {_dated(newer)}, has {newer.total:,}; {restore}, or use the older one with `--workspace {one.slug} --at {at}`"
     )
     return replace(one, problem=problem.with_flags("--workspace", one.slug, "--at", at))
 
 
 def _is_done(one: WorkspaceRecovery) -> bool:
-    """Return whether an earlier recovery left its record, and there is nothing to write."""
+    """Return whether an earlier recovery left its record, and there is nothing to write, nor deleted in the target since."""
     prepared = one.prepared
-    return prepared is not None and prepared.options.record is not None and not prepared.plan.writes
+    recovered = prepared is not None and prepared.options.record is not None and not prepared.plan.writes
+    return recovered and not any(action.deleted_there for action in one.kept)
+
+
+def beyond(used: Opened, total: int, candidate: Candidate) -> ArchiveName | None:
+    """Return an archive from after the time of --at that is damaged or has much more than the one `used`, or None.
+
+    `total` is how many entities that one has.
+    """
+    found = (one for one in candidate.later if not {PACKED, CLONING} & {*one.marks})
+    found = (one for one in found if one.digest_prefix != used.archive.digest_prefix)
+    found = (one for one in found if one.damaged or is_much_smaller(total, one.total))
+    return max(found, key=lambda one: (one.total or 0, one.sort_key), default=None)
 
 
 def intact(one: WorkspaceRecovery) -> ArchiveName | None:

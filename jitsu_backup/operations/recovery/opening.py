@@ -21,7 +21,7 @@ from jitsu_backup.operations.recovery.choice import (
     with_secrets,
     without_whole,
 )
-from jitsu_backup.operations.recovery.newer import newer_than
+from jitsu_backup.operations.recovery.newer import beyond, newer_than
 from jitsu_backup.operations.recovery.values import LeftOut, PassedOver
 from jitsu_backup.operations.snapshots import content_of
 from jitsu_backup.store import Store
@@ -39,13 +39,15 @@ _OLDEST_READ = 3
 class Taken:
     """The archive that is used for a workspace, opened, and newer ones that could not be used.
 
-    `with_secrets` is an older one that the operator's token read, if this one lacks secrets.
+    `with_secrets` is an older one that the operator's token read, if this one lacks secrets. `later` is from after the time
+    of --at, and damaged or much larger.
     """
 
     opened: Opened
     snapshot: Snapshot = field(repr=False)
     passed_over: tuple[PassedOver, ...] = ()
     with_secrets: ArchiveName | None = None
+    later: ArchiveName | None = None
 
 
 async def open_all(
@@ -164,7 +166,8 @@ async def _with_newer(
             newer.append(content)
         elif content.manifest.source.host == host:
             newer.append(past)
-    return replace(one, passed_over=(*one.passed_over, *newer)) if newer else one
+    later = beyond(one.opened, len(one.snapshot.entities), candidate)
+    return replace(one, passed_over=(*one.passed_over, *newer), later=later)
 
 
 def _perhaps_of(host: str, candidate: Candidate, other: Taken, failed: list[PassedOver]) -> LeftOut:

@@ -344,7 +344,7 @@ def _check_names(job: RecoveryJob, listed: Listed, taken: Sequence[Taken]) -> No
                 continue
             if any(one.belongs_to(name) for one in listed.backed_up):
                 raise UsageError(
-                    f"{flag} names {name!r}, which --workspace leaves out; add --workspace {name} to recover it too"
+                    f"{flag} names {name!r}, which --workspace leaves out; omit this {flag}, or add --workspace {name}"
                 )
             there = in_store(one.slug for one in listed.backed_up)
             raise UsageError(f"{flag} names {name!r}, but the store has no such workspace; {there}")
@@ -462,7 +462,7 @@ def _begin(one: Taken, job: RecoveryJob, choice: Choice) -> WorkspaceRecovery:
     return WorkspaceRecovery(
         archive, one.snapshot, passed_over=one.passed_over, is_old=newest - archive.taken_at > OLD,
         with_secrets=one.with_secrets, plan_options=replace(job.options, overlay=overlay, since=Since.RECOVERY),
-        members_before=choice.members_before.get(archive.workspace_id, ()),
+        members_before=choice.members_before.get(archive.workspace_id, ()), later=one.later,
     )  # fmt: skip
 
 

@@ -160,7 +160,7 @@ class WorkspaceRecovery:
     need had already been deleted when the workspace was backed up. `renamed` is the new name, if the console rejects the
     previous one. `members_before` are the members before an earlier recovery, which created the workspace without any.
     `taken` are entities that get a new id, as far as the planning has seen who has theirs. A `stranger` is a target that has
-    nothing in common with the archive but the slug, or one that cannot be created because of its slug.
+    only the slug in common, or cannot be created because of it. `later` is from after --at, and damaged or much larger.
     """
 
     archive: ArchiveName
@@ -183,6 +183,7 @@ class WorkspaceRecovery:
     members_before: tuple[Member, ...] = ()
     taken: tuple[TakenId, ...] = ()
     stranger: bool = False
+    later: ArchiveName | None = None
 
     @property
     def workspace_id(self) -> str:
