@@ -123,7 +123,9 @@ def test_a_newer_archive_that_cannot_be_read_is_not_offered_for_a_restore(tmp_pa
     (one,) = plan.workspaces
     assert [past.exit_code for past in one.passed_over] == [5]
     assert isinstance(one.problem, BlockedError)
-    assert "; get a good copy of it, or use the older one with `--workspace team-blue --at" in str(one.problem)
+    assert "; get a good copy of it, or use the older one with `--workspace team-blue --at" in str(
+        one.problem
+    )
 
 
 def newer(*known: ArchiveName, exists: bool = False) -> list[ArchiveName]:
