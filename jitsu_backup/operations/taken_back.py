@@ -99,7 +99,7 @@ async def _taken_back(
 
 
 def _unchanged_since(before: Any, after: Any, is_now: Any) -> frozenset[str]:
-    """Return the fields of an entity that a run changed and nobody has changed since."""
+    """Return the fields of an entity that a run changed, and that have not changed since."""
     changed = paths_that_differ(before or {}, after or {})
     return frozenset(format_path(path) for path in changed if value_at(after, path) == value_at(is_now, path))
 

@@ -147,7 +147,7 @@ def notes_on_syncs(pairs: Pairs, actions: Mapping[Key, Action]) -> Iterator[str]
         called, found = pairs.sides.called(pairs.sides.by_key[key]), pairs.found.get(key)
         if action.off and action.kind is not ActionKind.CREATE:
             asked = pairs.sides.options.enable_reverse_syncs and not pairs.sides.undoes
-            only = "; --enable-reverse-syncs is only about syncs that a run creates" if asked else ""
+            only = "; --enable-reverse-syncs applies only to syncs that a run creates" if asked else ""
             yield f"{called} is disabled, but runs in the snapshot: enable it in the UI if it should run{only}"
         if key.type == "reverse-sync" and action.writes:
             confirmed = [] if pairs.sides.in_place else _confirmed(action.body, found)

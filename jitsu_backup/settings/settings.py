@@ -381,7 +381,7 @@ class Settings:
             )
         is_token = value is token
         called = "admin_token" if is_token else "key"
-        variable = str(value.get("env", "")) if isinstance(value, Mapping) else ""
+        variable = str(value.get("env", "")) if isinstance(value, Mapping) and len(value) == 1 else ""
         if variable and variable not in self._variables:
             alone = (
                 ""
@@ -389,8 +389,8 @@ class Settings:
                 else f", or remove `{called}` to use the operator's token alone"
             )
             raise UsageError(
-                f"settings file {self.file}: `{called}` names the environment variable {shown_variable(variable)}, which is not"
-                f" set; set it to the secret{alone}"
+                f"settings file {self.file}: `{called}`: the environment variable {shown_variable(variable)} is not set; set it"
+                f" to the secret{alone}"
             )
         renewal = self._renewal(value, called)
         text = str(self._resolved(value) if isinstance(value, Mapping) else value)

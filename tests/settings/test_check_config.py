@@ -103,7 +103,7 @@ def test_all_unknown_keys_are_named_each_with_the_nearest_known_one(folder: Path
         (
             '{env = "STAGING_KEY"}',
             '{env = "NOT_SET"}',
-            "profiles.staging: `key` names the environment variable NOT_SET",
+            "profiles.staging: `key`: the environment variable NOT_SET is not set",
         ),
         ('"production.key"', '"gone.key"', "profiles.production: cannot read the secret file"),
         ('"production.toml"', '"gone.toml"', "profiles.production: overlay: cannot read"),

@@ -206,7 +206,7 @@ def test_the_operators_token_alone_is_enough_where_the_variable_of_the_key_is_un
     there = {"JITSU_HOST": "https://lost.example", "JITSU_ADMIN_TOKEN": "service:token"}
     assert place(tmp_path, there) == ("https://lost.example", "service:token")
     file_names(tmp_path, LOST.replace("JITSU_APIKEY", "MY_KEY"))
-    told = f"settings file {tmp_path}/jitsu-backup.toml: `key` names the environment variable MY_KEY, which is not set; set it"
+    told = f"settings file {tmp_path}/jitsu-backup.toml: `key`: the environment variable MY_KEY is not set; set it"
     with pytest.raises(
         UsageError, match=f"{told} to the secret, or remove `key` to use the operator's token alone$"
     ):

@@ -257,8 +257,8 @@ def test_a_workspace_that_has_shrunk_since_an_archive_that_cannot_be_opened_lead
     bench.forget("destination", 1)
     said = " ".join(bench.run("backup", "acme-staging").stderr.split())
     assert (
-        "1 now; if this console replaces a lost one, run: jitsu-backup recover if not, see what is gone with:"
-        in said
+        "1 now; if this console replaces a lost one, run: jitsu-backup recover --identity FILE if not, see what is"
+        " gone with:" in said
     )
     assert "then see what a restore brings back with: jitsu-backup restore acme-staging/" in said
 
