@@ -293,7 +293,8 @@ def interruptible(stop: asyncio.Event, report: Reporter) -> Iterator[None]:
         stop.set()
         report(
             Notice(
-                "interrupted: finishing the current requests, which may first wait for the console's rate limit (press Ctrl-C again to stop at once)"
+                "interrupted: finishing the current requests, which may first wait for the console's rate limit (press Ctrl-C"
+                " again to stop at once)"
             )
         )
         loop.add_signal_handler(signal.SIGINT, task.cancel)

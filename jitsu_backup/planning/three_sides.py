@@ -205,9 +205,9 @@ def overwritten(
     paths: Collection[Path],
 ) -> tuple[Overwrite, ...]:
     """Return which of `paths` the target has changed since the last clone, although the source is taken there."""
-    if (
-        pairs.sides.since is Since.UNKNOWN or candidate.key.type == "misc"
-    ):  # each side has its own classic keys
+    if pairs.sides.since is Since.UNKNOWN:
+        return ()
+    if candidate.key.type == "misc":  # each side has its own classic keys
         return ()
     called = pairs.sides.sides_of(candidate.key, candidate.found)
     return tuple(
